@@ -1,0 +1,92 @@
+import { defineConfig } from "oxlint"
+
+interface Ban {
+  readonly group?: ReadonlyArray<string>
+  readonly regex?: string
+  readonly message: string
+}
+
+const everywhere: ReadonlyArray<Ban> = [
+  {
+    regex: "^@vmcp-keepalive/[^/]+/(internal|src|dist)(/|$)",
+    message: "Another package is what its exports map says; its internal/ is private."
+  },
+  {
+    regex: "^(\\.\\./){2,}([^./][^/]*/)+(src|dist)/|^(\\.\\./)+(packages|apps|bench)/",
+    message: "Import another package by its name."
+  }
+]
+
+const published: ReadonlyArray<Ban> = [
+  ...everywhere,
+  {
+    regex: "^@vmcp-keepalive/(testkit|demo|bench)(/|$)",
+    message: "What is published does not depend on private packages."
+  }
+]
+
+const core: ReadonlyArray<Ban> = [
+  ...published,
+  {
+    regex: "^(@modelcontextprotocol/|@opentelemetry/|@effect/opentelemetry|@effect/platform-|node:)",
+    message: "core knows Effect only: no SDK, no OpenTelemetry, no Node module."
+  },
+  { regex: "^@vmcp-keepalive/", message: "Arrows point to core, none away from it." }
+]
+
+const transport: ReadonlyArray<Ban> = [
+  ...published,
+  { regex: "^@vmcp-keepalive/(transport-|otel)", message: "A transport imports neither another transport nor otel." }
+]
+
+const bans = (patterns: ReadonlyArray<Ban>) => ["error", { patterns }] as const
+
+const clockAndRandom = (use: string) => `core takes time from Clock and chance from Random: use ${use}.`
+
+export default defineConfig({
+  plugins: ["typescript", "unicorn", "oxc", "import", "vitest"],
+  categories: { correctness: "error", suspicious: "error" },
+  options: { denyWarnings: true, reportUnusedDisableDirectives: "error" },
+  ignorePatterns: ["**/dist/**"],
+  rules: {
+    "import/no-default-export": "error",
+    "import/no-cycle": "error",
+    "no-restricted-imports": bans(everywhere),
+    "typescript/ban-ts-comment": "error",
+    "typescript/no-explicit-any": "error",
+    // `_tag` is Effect's convention.
+    "no-underscore-dangle": "off",
+    // A copy of a Set or Map that the loop changes is not useless.
+    "unicorn/no-useless-spread": "off",
+    // It does not know what asserts in Effect tests and properties.
+    "vitest/expect-expect": "off"
+  },
+  overrides: [
+    { files: [".ci/**"], rules: { "no-restricted-imports": "off" } },
+    { files: ["**/*.config.ts"], rules: { "import/no-default-export": "off" } },
+    {
+      files: ["packages/{transport-http,transport-stdio,otel}/src/**"],
+      rules: { "no-restricted-imports": bans(published) }
+    },
+    { files: ["packages/transport-*/src/**"], rules: { "no-restricted-imports": bans(transport) } },
+    {
+      files: ["packages/core/src/**"],
+      rules: {
+        "no-restricted-imports": bans(core),
+        "no-restricted-globals": [
+          "error",
+          {
+            checkGlobalObject: true,
+            globals: [
+              { name: "Date", message: clockAndRandom("Clock or DateTime") },
+              { name: "performance", message: clockAndRandom("Clock") },
+              { name: "setTimeout", message: clockAndRandom("Effect.sleep or a Schedule") },
+              { name: "setInterval", message: clockAndRandom("a Schedule") }
+            ]
+          }
+        ],
+        "no-restricted-properties": ["error", { object: "Math", property: "random", message: clockAndRandom("Random") }]
+      }
+    }
+  ]
+})

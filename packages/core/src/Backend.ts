@@ -1,0 +1,250 @@
+/**
+ * The thing a user holds: one MCP server that is kept alive.
+ *
+ * Made with {@link make} in a `Scope`, or as a service:
+ * `class GitHub extends Context.Service<GitHub, Backend.Backend<Client>>()("app/GitHub") { static readonly layer =
+ * Layer.effect(this, Backend.make({ … })) }`. It never fails because the server is down.
+ */
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Duration from "effect/Duration"
+import {
+  type CallError,
+  CallRejected,
+  ConfigurationError,
+  type ConfigurationIssue,
+  SessionReplaced,
+  SessionUnavailable
+} from "./BackendError.ts"
+import { admission, type ConnectionState, reasonOf } from "./ConnectionState.ts"
+import type { Connector } from "./Connector.ts"
+import * as Call from "./internal/call.ts"
+import type { CallInFlight } from "./internal/sessionCell.ts"
+import * as Supervisor from "./internal/supervisor.ts"
+import * as KeepaliveEvent from "./KeepaliveEvent.ts"
+import * as KeepalivePolicy from "./KeepalivePolicy.ts"
+import type { Command } from "./Signal.ts"
+
+// ---------------------------------------------------------------------------------------------------------- models
+
+/** One MCP server, kept alive until the scope in which it was made closes. */
+export interface Backend<out Client> {
+  readonly id: string
+
+  /**
+   * Runs any call of the client on the current session, and settles exactly once.
+   *
+   * While the backend is connected it runs at once; without a session it waits, at most `waitForSession`; when the
+   * backend is known to be bad it is rejected at once. When the session dies under it, it fails within milliseconds,
+   * or is run again on the next session if nothing would be executed twice. The client that the callback gets has no
+   * timeout unless the caller sets one. Pass `signal` on to the client's methods, so that interruption cancels them;
+   * it is aborted when the effect is interrupted or the session ends. (A callback that declares no second parameter
+   * gets a signal that is never aborted.)
+   */
+  readonly use: <A>(
+    callback: (client: Client, signal: AbortSignal) => PromiseLike<A>,
+    options?: UseOptions
+  ) => Effect.Effect<A, CallError>
+
+  /**
+   * Runs several calls on one session, for servers whose session holds state (a browser, a transaction). As soon as
+   * the session is replaced, its calls fail with `SessionReplaced`: nothing of it continues on another one.
+   */
+  readonly pinned: <A, E, R>(
+    body: (session: PinnedSession<Client>) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | SessionUnavailable | CallRejected, R>
+
+  readonly state: Effect.Effect<ConnectionState>
+  /** The current state first, then every change. */
+  readonly changes: Stream.Stream<ConnectionState>
+  /** What happens from now on. A reader that falls behind by more than 4096 events loses the oldest of them. */
+  readonly events: Stream.Stream<KeepaliveEvent.KeepaliveEvent>
+
+  /** Probes now, or joins the probe that is running, and returns the state that follows. Without a session it fails. */
+  readonly probe: Effect.Effect<ConnectionState, SessionUnavailable>
+  /**
+   * Replaces the session: the new one first, while the old one drains, where the transport and the server can. Without
+   * a session it attempts now, in an open circuit as the trial. Returns the state that follows; an isolated backend
+   * rejects it.
+   */
+  readonly reconnect: Effect.Effect<ConnectionState, CallRejected>
+  /** Closes the backend until `reset`: calls in flight end as `OutcomeUnknown`, further ones are rejected. */
+  readonly isolate: Effect.Effect<void>
+  /** Forgets failures, opens the backend again if it was isolated, and attempts or probes now. */
+  readonly reset: Effect.Effect<void>
+  /** Waits, without a bound, until a session is open. Fails only when the backend is isolated or its scope has ended. */
+  readonly awaitConnected: Effect.Effect<void, CallRejected>
+}
+
+/** One session, for as long as it lives. */
+export interface PinnedSession<out Client> {
+  readonly generation: number
+  /** As `Backend.use`, on this session or not at all. */
+  readonly use: <A>(
+    callback: (client: Client, signal: AbortSignal) => PromiseLike<A>
+  ) => Effect.Effect<A, CallError | SessionReplaced>
+}
+
+/** What a caller knows of a call. */
+export interface UseOptions {
+  /** whether executing it twice does the same as once, so that it may be sent again when its outcome is unknown; default false */
+  readonly idempotent?: boolean
+}
+
+/** What a backend is made of. */
+export interface Options<Client, R = never, SetupR = never> {
+  /** names the backend in errors, events and metrics; not empty */
+  readonly id: string
+  /** how to reach it: from a transport package */
+  readonly connector: Connector<Client, R>
+  /** laid over the policy of the context */
+  readonly policy?: KeepalivePolicy.Options
+  /**
+   * Runs on every new session before callers get it: subscriptions, log level. It is part of the attempt and of its
+   * `connectTimeout`; its failure is a failed attempt with reason `setup`.
+   */
+  readonly setup?: (client: Client) => Effect.Effect<unknown, unknown, SetupR>
+}
+
+// ------------------------------------------------------------------------------------------------------ constructors
+
+/**
+ * Makes a backend and, unless the policy says `connect: "lazy"`, begins to connect. Fails with everything that is wrong
+ * in the policy and the connector's settings, before anything starts.
+ */
+export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = never>(
+  options: Options<Client, R, SetupR>
+): Effect.fn.Return<Backend<Client>, ConfigurationError, Scope.Scope | R | SetupR> {
+  const { connector, id } = options
+  const inherited = yield* KeepalivePolicy.Current
+  const { issues, policy } = KeepalivePolicy.resolve(
+    KeepalivePolicy.overlay(inherited, options.policy ?? {}),
+    connector
+  )
+  const wrong: ReadonlyArray<ConfigurationIssue> = [
+    ...(id === "" ? [{ path: ["id"], expected: "a name that is not empty" }] : []),
+    ...connector.issues,
+    ...issues
+  ]
+  if (wrong.length > 0) return yield* new ConfigurationError({ backend: id, issues: wrong })
+
+  const observers = yield* KeepaliveEvent.Observers
+  const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers })
+  const kept: Call.Kept<Client> = { id, policy, supervisor }
+
+  const rejected = () =>
+    new CallRejected({
+      backend: id,
+      state: supervisor.state()._tag as CallRejected["state"],
+      reason: reasonOf(supervisor.state()),
+      retryAfter: supervisor.untilAttempt()
+    })
+  const isShut = () => supervisor.state()._tag === "Isolated" || supervisor.state()._tag === "Closed"
+  /** Gives the command and waits until what it started has ended. */
+  const command = (command: Command): Effect.Effect<ConnectionState> =>
+    Effect.callback((resume) => {
+      const done = () => resume(Effect.sync(supervisor.state))
+      supervisor.send({ _tag: "Operator", command })
+      if (!supervisor.isRunning()) return done()
+      supervisor.resting.add(done)
+      return Effect.sync(() => supervisor.resting.delete(done))
+    })
+
+  const events: Stream.Stream<KeepaliveEvent.KeepaliveEvent> = Stream.callback(
+    (queue) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const listener: KeepaliveEvent.Observer = (event) => {
+            Queue.offerUnsafe(queue, event)
+          }
+          supervisor.listeners.add(listener)
+          return listener
+        }),
+        (listener) => Effect.sync(() => supervisor.listeners.delete(listener))
+      ),
+    { bufferSize: 4096, strategy: "sliding" }
+  )
+  const changes: Stream.Stream<ConnectionState> = Stream.callback(
+    (queue) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const listener: KeepaliveEvent.Observer = (event) => {
+            if (event._tag === "StateChanged") Queue.offerUnsafe(queue, event.to)
+          }
+          Queue.offerUnsafe(queue, supervisor.state())
+          supervisor.listeners.add(listener)
+          return listener
+        }),
+        (listener) => Effect.sync(() => supervisor.listeners.delete(listener))
+      ),
+    { bufferSize: 4096, strategy: "sliding" }
+  )
+
+  const backend: Backend<Client> = {
+    id,
+    use: (callback, useOptions) => Call.use(kept, callback, useOptions),
+    pinned: (body) => pinned(kept, body),
+    state: Effect.sync(supervisor.state),
+    changes,
+    events,
+    probe: Effect.suspend(() =>
+      admission(supervisor.state()) === "run"
+        ? command("probe")
+        : Effect.fail(
+            new SessionUnavailable({
+              backend: id,
+              state: supervisor.state()._tag,
+              reason: reasonOf(supervisor.state()),
+              retryAfter: supervisor.untilAttempt()
+            })
+          )
+    ),
+    reconnect: Effect.suspend(() => (isShut() ? Effect.fail(rejected()) : command("reconnect"))),
+    isolate: Effect.sync(() => supervisor.send({ _tag: "Operator", command: "isolate" })),
+    reset: Effect.sync(() => supervisor.send({ _tag: "Operator", command: "reset" })),
+    awaitConnected: Effect.callback<void, CallRejected>((resume) => {
+      const look = () => {
+        if (isShut()) resume(Effect.fail(rejected()))
+        else if (supervisor.current()) resume(Effect.void)
+        else return false
+        return true
+      }
+      if (look()) return
+      supervisor.waiters.add(look)
+      return Effect.sync(() => supervisor.waiters.delete(look))
+    })
+  }
+  return backend
+})
+
+const pinned = <Client, A, E, R>(
+  kept: Call.Kept<Client>,
+  body: (session: PinnedSession<Client>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SessionUnavailable | CallRejected, R> =>
+  Effect.gen(function* () {
+    const { id, policy, supervisor } = kept
+    const open = yield* Call.awaitSession(kept, supervisor.now() + Duration.toMillis(policy.waitForSession))
+    const replaced = () => new SessionReplaced({ backend: id, generation: open.generation })
+    const session: PinnedSession<Client> = {
+      generation: open.generation,
+      use: <A>(callback: Call.Callback<Client, A>) =>
+        Effect.suspend(
+          (): Effect.Effect<A, CallError | SessionReplaced> =>
+            open.ended === undefined ? Call.useOn(kept, open, callback) : Effect.fail(replaced())
+        )
+    }
+    const pin: CallInFlight = { startedAt: supervisor.now(), abandon: () => {} }
+    return yield* Effect.acquireUseRelease(
+      Effect.sync(() => open.calls.add(pin)),
+      () => body(session),
+      // the whole body is a call in flight: a session that drains lives until it ends
+      () =>
+        Effect.sync(() => {
+          open.calls.delete(pin)
+          open.seen.call = supervisor.now()
+          supervisor.released(open)
+        })
+    )
+  })

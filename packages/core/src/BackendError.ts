@@ -1,0 +1,110 @@
+/**
+ * Every error that a user of a backend can meet: a closed set, each with what one needs to act.
+ *
+ * Messages and fields hold no header, token, session id, URL query or tool argument. Only `CallFailed.cause` is what
+ * the client itself threw, for the caller alone: it is in no event, log or metric.
+ */
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+import { FailureReason } from "./FailureReason.ts"
+
+/** One wrong setting: where it is, and what is expected there, bounds included. */
+export interface ConfigurationIssue {
+  readonly path: ReadonlyArray<string>
+  readonly expected: string
+}
+
+const ConfigurationIssue = Schema.Struct({ path: Schema.Array(Schema.String), expected: Schema.String })
+
+/** Settings are wrong. Lists every wrong field at once; nothing was started. No value is repeated: it may be a secret. */
+export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()("ConfigurationError", {
+  backend: Schema.String,
+  issues: Schema.Array(ConfigurationIssue)
+}) {
+  override get message(): string {
+    const lines = this.issues.map((issue) => `  ${issue.path.join(".")}: expected ${issue.expected}`)
+    return [`The configuration of backend "${this.backend}" is wrong:`, ...lines].join("\n")
+  }
+}
+
+/**
+ * No session became available within `waitForSession`, or none will: the next attempt is due later than that.
+ * The call was not executed. Try again after `retryAfter`, where it is known.
+ */
+export class SessionUnavailable extends Schema.TaggedError<SessionUnavailable>()("SessionUnavailable", {
+  backend: Schema.String,
+  state: Schema.String,
+  reason: Schema.UndefinedOr(FailureReason),
+  retryAfter: Schema.UndefinedOr(Schema.Duration)
+}) {
+  override get message(): string {
+    return `Backend "${this.backend}" has no session (${describe(this)})`
+  }
+}
+
+/**
+ * The backend is known to be bad, and the call was rejected at once without being executed: the circuit is open or
+ * half-open, credentials are needed, or an operator isolated it, or its scope has ended.
+ */
+export class CallRejected extends Schema.TaggedError<CallRejected>()("CallRejected", {
+  backend: Schema.String,
+  state: Schema.Literals(["CircuitOpen", "Connecting", "NeedsAuth", "Isolated", "Closed"]),
+  reason: Schema.UndefinedOr(FailureReason),
+  retryAfter: Schema.UndefinedOr(Schema.Duration)
+}) {
+  override get message(): string {
+    return `Backend "${this.backend}" rejects calls (${describe(this)})`
+  }
+}
+
+/**
+ * A request of the call may have been executed, and no answer will come: the session died under it, or its answer was
+ * cut. It is not sent again unless the call was marked as replayable.
+ */
+export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("OutcomeUnknown", {
+  backend: Schema.String,
+  generation: Schema.Int,
+  reason: FailureReason
+}) {
+  override get message(): string {
+    return `The outcome of a call to backend "${this.backend}" is unknown (${this.reason})`
+  }
+}
+
+/**
+ * The call itself failed while the backend is well: the server answered with an error, a request was refused, or the
+ * callback threw. `reason` is `undefined` where the answer came from the server or from the callback.
+ */
+export class CallFailed extends Schema.TaggedError<CallFailed>()("CallFailed", {
+  backend: Schema.String,
+  reason: Schema.UndefinedOr(FailureReason),
+  retryAfter: Schema.UndefinedOr(Schema.Duration),
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `A call to backend "${this.backend}" failed${this.reason === undefined ? "" : ` (${this.reason})`}`
+  }
+}
+
+/** The session to which `pinned` was bound has been replaced; what it held on the server is gone. */
+export class SessionReplaced extends Schema.TaggedError<SessionReplaced>()("SessionReplaced", {
+  backend: Schema.String,
+  generation: Schema.Int
+}) {
+  override get message(): string {
+    return `Session ${this.generation} of backend "${this.backend}" has been replaced`
+  }
+}
+
+/** How `Backend.use` fails. */
+export type CallError = SessionUnavailable | CallRejected | OutcomeUnknown | CallFailed
+
+/** Everything that a user of this library can meet. */
+export type BackendError = ConfigurationError | CallError | SessionReplaced
+
+const describe = (error: SessionUnavailable | CallRejected): string =>
+  [
+    error.state,
+    ...(error.reason === undefined ? [] : [`last reason: ${error.reason}`]),
+    ...(error.retryAfter === undefined ? [] : [`retry after ${Duration.format(error.retryAfter)}`])
+  ].join(", ")

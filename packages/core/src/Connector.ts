@@ -1,0 +1,110 @@
+/**
+ * The port that a transport implements: how to open a session with a backend, and what a session can be asked.
+ *
+ * A transport adapts one kind of client (`Client`). It reports what it sees as {@link Evidence} and decides nothing:
+ * no retry, no reconnection of the session, no timeout of its own except those that end its own cleaning up. It may be
+ * used for many sessions of many backends, so it keeps no state between two calls of `open`.
+ */
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { ConfigurationIssue } from "./BackendError.ts"
+import type { Evidence } from "./Evidence.ts"
+import type { FailureReason } from "./FailureReason.ts"
+import type { Notice } from "./KeepaliveEvent.ts"
+
+/** Knows how to open a session. `R` is what it needs from its surroundings. */
+export interface Connector<out Client, out R = never> {
+  /** a word for logs and spans, such as `http` or `stdio` */
+  readonly kind: string
+  /** whether two sessions at once are impossible, so that a planned replacement closes the old one first */
+  readonly exclusive: boolean
+  /** the default of the policy's `connectTimeout` for this kind of transport */
+  readonly connectTimeout: Duration.Input
+  /** what is wrong with the settings; reported by `Backend.make` together with what is wrong with the policy */
+  readonly issues: ReadonlyArray<ConfigurationIssue>
+  /** whether `probe` understands the `options` rung */
+  readonly supportsOptions: boolean
+  /**
+   * Connects and shakes hands. The session lives until the scope closes; the closing is bounded and tells the server.
+   * Fails with what was seen. Interruption leaves nothing behind. It is never run twice at once for a backend.
+   */
+  readonly open: (host: SessionHost) => Effect.Effect<Session<Client>, Evidence, R | Scope.Scope>
+}
+
+/** The backend, as a session sees it. Every method is synchronous, cheap and safe to call after the session's end. */
+export interface SessionHost {
+  /** a byte came from the server, on any stream */
+  readonly alive: () => void
+  /**
+   * Something was seen outside calls and probes: the standing stream was refused, its reopening failed.
+   * (What a call met is in its {@link Call.requests}, what a probe met is its result.)
+   */
+  readonly observe: (evidence: Evidence) => void
+  /** the session is known to be dead: the transport was closed for good, the child exited */
+  readonly lost: (reason: FailureReason) => void
+  /** something that users may want to see and that changes nothing */
+  readonly notice: (notice: Notice) => void
+  /**
+   * URIs of the resources that the backend's users have subscribed to: the session adds and removes as
+   * `resources/subscribe` and `resources/unsubscribe` are answered, and subscribes again to all of them when it opens.
+   */
+  readonly subscriptions: Set<string>
+}
+
+/** One live connection to a server. */
+export interface Session<out Client> {
+  /** the bare client, for `setup` */
+  readonly client: Client
+  /** `auto` pings a legacy session and leaves a modern or a stateless one alone */
+  readonly era: "legacy" | "modern"
+  /** whether the server keeps a session for us: with HTTP, whether it gave a session id */
+  readonly stateful: boolean
+  /** Begins a call: a view of the client that records what becomes of every request made through it. */
+  readonly call: () => Call<Client>
+  /** Asks once whether the server lives, without a timeout; interruption frees what it holds, sockets included. */
+  readonly probe: (rung: ProbeRung) => Effect.Effect<Evidence>
+  /** Reads the credentials again; requests from then on carry them. */
+  readonly refresh: Effect.Effect<void>
+  /** The server's tools; an empty list where it has none. */
+  readonly tools: Effect.Effect<ReadonlyArray<Tool>, Evidence>
+}
+
+/** One question that a probe can ask. */
+export type ProbeRung =
+  | { readonly _tag: "ping" }
+  | { readonly _tag: "tool"; readonly name: string; readonly arguments: Readonly<Record<string, unknown>> }
+  | { readonly _tag: "list-tools" }
+  | { readonly _tag: "discover" }
+  | { readonly _tag: "options" }
+
+/** What the core needs to know of a tool: MCP's `ToolAnnotations`, absent hints read as false. */
+export interface Tool {
+  readonly name: string
+  readonly readOnly: boolean
+  readonly idempotent: boolean
+}
+
+/** One use of a session by a caller. */
+export interface Call<out Client> {
+  /** the client as the caller gets it: without the SDK's own timeout unless the caller sets one */
+  readonly client: Client
+  /** every request made so far through `client`, in order; the entries change as the requests proceed */
+  readonly requests: ReadonlyArray<RequestRecord>
+}
+
+/** What became of one request. */
+export interface RequestRecord {
+  readonly method: string
+  /** the name of the tool, where `method` is `tools/call` */
+  readonly tool?: string
+  /**
+   * - `unsent`: nothing of it reached a server: not written yet, or no connection could be made
+   * - `refused`: the server, or a proxy, refused it with a status below 500
+   * - `dispatched`: it may have reached the server, and there is no answer
+   * - `answered`: a result or a JSON-RPC error came over the wire
+   */
+  readonly fate: "unsent" | "refused" | "dispatched" | "answered"
+  /** what ended it; `undefined` while it is under way, and after a caller's own abort or deadline */
+  readonly evidence: Evidence | undefined
+}

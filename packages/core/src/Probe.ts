@@ -1,0 +1,84 @@
+/**
+ * How a session is asked whether its server lives: which question, and what to ask when a server does not know it.
+ *
+ * The questions form a ladder: `ping`, the configured tool, `tools/list`. A server that does not implement a rung
+ * (-32601) is alive, and the next rung is latched for that session: a peer that took the error for death rebuilt a
+ * healthy session 171 times.
+ */
+import * as Effect from "effect/Effect"
+import * as Evidence from "./Evidence.ts"
+import type { ProbeRung, Session } from "./Connector.ts"
+import type { KeepalivePolicy, ProbeMethod } from "./KeepalivePolicy.ts"
+import { toolRung } from "./KeepalivePolicy.ts"
+
+/** Where a session stands on the ladder. It belongs to the session and ends with it. */
+export interface Ladder {
+  /** the rung in use, once it is not the policy's */
+  latched: ProbeRung | undefined
+  /** pings in a row that met silence */
+  silentPings: number
+}
+
+/** What a probe brought. */
+export interface ProbeResult {
+  readonly method: ProbeRung["_tag"]
+  readonly verdict: Evidence.Verdict
+  /** how many questions the round took, each with the whole timeout */
+  readonly asked: 1 | 2
+}
+
+const methodNotFound = -32601
+
+/** Whether a healthy session is probed at all: `auto` has nothing to keep where there is no legacy session. */
+export const isProbed = (method: ProbeMethod, session: Pick<Session<unknown>, "era" | "stateful">): boolean =>
+  method === "auto" ? session.era === "legacy" && session.stateful : method !== "none"
+
+/** The question that the policy asks of a session. A doubt is decided by a question also where `none` is kept up. */
+export const rungOf = (method: ProbeMethod, session: Pick<Session<unknown>, "era">): ProbeRung => {
+  if (typeof method === "object") return method.method === "tool" ? toolRung(method.tool) : { _tag: "ping" }
+  if (method === "auto" || method === "none") return session.era === "modern" ? { _tag: "discover" } : { _tag: "ping" }
+  return { _tag: method }
+}
+
+/** The rung above one that the server does not implement. */
+export const nextRung = (method: ProbeMethod, rung: ProbeRung): ProbeRung =>
+  rung._tag === "ping" && typeof method === "object" ? toolRung(method.tool) : { _tag: "list-tools" }
+
+/**
+ * Asks once, with the policy's `timeout`; after `fallbackAfter` silent pings in a row the configured tool is asked in
+ * the same round, before a failure is counted, and stays in use.
+ */
+export const ask = Effect.fnUntraced(function* (
+  session: Session<unknown>,
+  ladder: Ladder,
+  policy: Pick<KeepalivePolicy, "probe" | "timeout" | "fallbackAfter">,
+  deep: boolean
+) {
+  const within = (rung: ProbeRung) =>
+    Effect.timeoutOrElse(session.probe(rung), {
+      duration: policy.timeout,
+      orElse: () => Effect.succeed(Evidence.transportFailure("timeout"))
+    })
+
+  if (deep) return result({ _tag: "list-tools" }, yield* within({ _tag: "list-tools" }), true)
+
+  const rung = ladder.latched ?? rungOf(policy.probe, session)
+  const evidence = yield* within(rung)
+  const isSilent = evidence._tag === "TransportFailure" && evidence.reason === "timeout"
+  ladder.silentPings = rung._tag === "ping" && isSilent ? ladder.silentPings + 1 : 0
+
+  if (evidence._tag === "ErrorAnswer" && evidence.code === methodNotFound) {
+    ladder.latched = nextRung(policy.probe, rung)
+  }
+  if (ladder.silentPings >= policy.fallbackAfter && typeof policy.probe === "object" && policy.probe.method === "ping") {
+    ladder.latched = toolRung(policy.probe.tool)
+    return result(ladder.latched, yield* within(ladder.latched), false, 2)
+  }
+  return result(rung, evidence, rung._tag === "list-tools")
+})
+
+const result = (rung: ProbeRung, evidence: Evidence.Evidence, deep: boolean, asked: 1 | 2 = 1): ProbeResult => ({
+  asked,
+  method: rung._tag,
+  verdict: Evidence.ofProbe(evidence, { deep, httpOnly: rung._tag === "options" })
+})

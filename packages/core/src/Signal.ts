@@ -1,0 +1,69 @@
+/**
+ * One thing learned about a backend: the only input of the transition table.
+ */
+import type * as Duration from "effect/Duration"
+import type { FailureReason } from "./FailureReason.ts"
+
+/** What makes an open session questionable, so that one probe decides. */
+export type Doubt =
+  /** the server may have forgotten the session */
+  | "session"
+  /** a gateway may be answering for a dead server: the deep probe decides */
+  | "upstream"
+  /** the credentials may be rejected */
+  | "auth"
+  /** a call met a failure of the transport */
+  | "transport"
+  /** nothing was heard for `staleAfter`, and a call wants to run */
+  | "stale"
+
+/** What can come due. */
+export type Timer =
+  /** the next probe */
+  | "probe"
+  /** the next attempt */
+  | "attempt"
+  /** `stableAfter` since the session opened */
+  | "stable"
+  /** `idleAfter` since the last call */
+  | "idle"
+  /** the deep probe may be asked again */
+  | "deep"
+
+/** What an operator can ask for. */
+export type Command = "probe" | "reconnect" | "isolate" | "reset"
+
+/** What is learned. Signals of a run or a generation that is no longer current change nothing. */
+export type Signal =
+  | {
+      readonly _tag: "Succeeded"
+      readonly run: number
+      /** of an attempt: whether its session is to be probed while it is healthy; of a probe: true */
+      readonly probed: boolean
+    }
+  | {
+      readonly _tag: "Failed"
+      readonly run: number
+      readonly reason: FailureReason
+      /** whether a call that began before the first miss is still in flight */
+      readonly callInFlight: boolean
+      /** how long ago the last byte came */
+      readonly silentFor: Duration.Duration
+      /** whether this process itself was late, so that the failure proves nothing about the server */
+      readonly late: boolean
+    }
+  | { readonly _tag: "Busy"; readonly run: number; readonly retryAfter: Duration.Duration | undefined }
+  | { readonly _tag: "AuthRejected"; readonly run: number }
+  | {
+      readonly _tag: "Due"
+      readonly timer: Timer
+      /** whether something happened since the timer was armed that makes it needless: an answer, or a call */
+      readonly used: boolean
+    }
+  | { readonly _tag: "Doubt"; readonly generation: number; readonly doubt: Doubt; readonly reason: FailureReason }
+  | { readonly _tag: "Lost"; readonly generation: number; readonly reason: FailureReason }
+  | { readonly _tag: "CallStarted" }
+  | { readonly _tag: "CallAnswered"; readonly generation: number }
+  | { readonly _tag: "Operator"; readonly command: Command }
+  | { readonly _tag: "Jumped" }
+  | { readonly _tag: "Closed" }

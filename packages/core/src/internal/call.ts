@@ -1,0 +1,370 @@
+/**
+ * One use of a backend: on which session the callback runs, what its end means, and whether it may be run again.
+ *
+ * At most once: the callback is run again only if every request that it made so far was unsent, refused before
+ * dispatch, or replayable. Otherwise its caller gets the truth, `OutcomeUnknown`.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { CallFailed, CallRejected, type CallError, OutcomeUnknown, SessionUnavailable } from "../BackendError.ts"
+import { admission, reasonOf } from "../ConnectionState.ts"
+import type { RequestRecord } from "../Connector.ts"
+import * as Evidence from "../Evidence.ts"
+import type { FailureReason } from "../FailureReason.ts"
+import type { CallOutcome } from "../KeepaliveEvent.ts"
+import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
+import type { Doubt } from "../Signal.ts"
+import type { CallInFlight, OpenSession } from "./sessionCell.ts"
+import type { Supervisor } from "./supervisor.ts"
+
+export interface Kept<Client> {
+  readonly id: string
+  readonly policy: KeepalivePolicy
+  readonly supervisor: Supervisor<Client>
+}
+
+export type Callback<Client, A> = (client: Client, signal: AbortSignal) => PromiseLike<A>
+
+export interface UseOptions {
+  readonly idempotent?: boolean
+}
+
+/** How one run of a callback ended. */
+type Ended<A> =
+  | { readonly _tag: "Ok"; readonly value: A }
+  | Unfinished
+
+type Unfinished =
+  | { readonly _tag: "Threw"; readonly cause: unknown; readonly requests: ReadonlyArray<RequestRecord> }
+  | { readonly _tag: "Abandoned"; readonly reason: FailureReason; readonly requests: ReadonlyArray<RequestRecord> }
+
+/** Protocol methods that change nothing on a server, so that they may be sent twice. */
+const readOnlyMethods: ReadonlySet<string> = new Set([
+  "ping",
+  "tools/list",
+  "resources/list",
+  "resources/templates/list",
+  "resources/read",
+  "prompts/list",
+  "prompts/get",
+  "completion/complete",
+  "server/discover"
+])
+
+/** Runs the callback on the open session, once. Interruption aborts its signal. */
+export const runOnce = <Client, A>(
+  { supervisor }: Kept<Client>,
+  open: OpenSession<Client>,
+  callback: Callback<Client, A>
+): Effect.Effect<Ended<A>> =>
+  Effect.callback((resume) => {
+    const call = open.session.call()
+    // a controller costs as much as the rest of the guard: made only for a callback that takes the signal
+    const controller = callback.length > 1 ? new AbortController() : undefined
+    const entry: CallInFlight = {
+      startedAt: supervisor.now(),
+      abandon: (reason) => {
+        resume(Effect.succeed({ _tag: "Abandoned", reason, requests: snapshot(call.requests) }))
+        controller?.abort()
+      }
+    }
+    const leave = () => {
+      if (!open.calls.delete(entry)) return false
+      open.seen.call = supervisor.now()
+      supervisor.released(open)
+      return true
+    }
+    open.calls.add(entry)
+    start(callback, call.client, controller?.signal ?? never).then(
+      (value) => {
+        if (!leave()) return
+        if (call.requests.length > 0) {
+          open.seen.answer = open.seen.call
+          supervisor.send({ _tag: "CallAnswered", generation: open.generation })
+        }
+        resume(Effect.succeed({ _tag: "Ok", value }))
+      },
+      (cause: unknown) => {
+        if (leave()) resume(Effect.succeed({ _tag: "Threw", cause, requests: call.requests }))
+      }
+    )
+    return Effect.sync(() => {
+      leave()
+      controller?.abort()
+    })
+  })
+
+/** Waits for a session that calls may run on, until the deadline. */
+export const awaitSession = <Client>(
+  kept: Kept<Client>,
+  deadline: number
+): Effect.Effect<OpenSession<Client>, SessionUnavailable | CallRejected> => {
+  const { supervisor } = kept
+  const awaiting = Effect.callback<OpenSession<Client>, SessionUnavailable | CallRejected>((resume) => {
+    const look = () => {
+      const open = supervisor.current()
+      if (open) resume(Effect.succeed(open))
+      if (open) return true
+      const error = denied(kept, deadline)
+      if (error) resume(Effect.fail(error))
+      return error !== undefined
+    }
+    supervisor.send({ _tag: "CallStarted" })
+    if (look()) return
+    supervisor.waiters.add(look)
+    return Effect.sync(() => supervisor.waiters.delete(look))
+  })
+  return Effect.suspend(() => {
+    const open = supervisor.current()
+    if (open) return Effect.succeed(open)
+    return Effect.timeoutOrElse(awaiting, {
+      duration: Duration.millis(Math.max(0, deadline - supervisor.now())),
+      orElse: () => Effect.fail(unavailable(kept))
+    })
+  })
+}
+
+/** Why a call cannot even wait; `undefined` while it can. */
+const denied = <Client>(kept: Kept<Client>, deadline: number): SessionUnavailable | CallRejected | undefined => {
+  const { id, supervisor } = kept
+  const state = supervisor.state()
+  const verdict = admission(state)
+  const retryAfter = supervisor.untilAttempt()
+  if (verdict === "reject") {
+    return new CallRejected({
+      backend: id,
+      // `admission` rejects in these states only
+      state: state._tag as CallRejected["state"],
+      reason: reasonOf(state),
+      retryAfter
+    })
+  }
+  const isDueLater = retryAfter !== undefined && supervisor.now() + Duration.toMillis(retryAfter) > deadline
+  return verdict === "wait" && isDueLater ? unavailable(kept) : undefined
+}
+
+const unavailable = <Client>({ id, supervisor }: Kept<Client>) =>
+  new SessionUnavailable({
+    backend: id,
+    state: supervisor.state()._tag,
+    reason: reasonOf(supervisor.state()),
+    retryAfter: supervisor.untilAttempt()
+  })
+
+/** Casts doubt on the session and waits until a probe has decided it; false if the deadline comes first. */
+const awaitDecision = <Client>(
+  { supervisor }: Kept<Client>,
+  open: OpenSession<Client>,
+  deadline: number,
+  doubt: Doubt,
+  reason: FailureReason
+): Effect.Effect<boolean> =>
+  Effect.callback<boolean>((resume) => {
+    const decided = () => resume(Effect.succeed(true))
+    supervisor.doubters.add(decided)
+    supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
+    return Effect.sync(() => supervisor.doubters.delete(decided))
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: Duration.millis(Math.max(0, deadline - supervisor.now())),
+      orElse: () => Effect.succeed(false)
+    })
+  )
+
+/** The session on which a call may begin: one that was silent for long is asked first whether it still lives. */
+const ready = Effect.fnUntraced(function* <Client>(kept: Kept<Client>, deadline: number) {
+  while (true) {
+    const open = yield* awaitSession(kept, deadline)
+    if (!isStale(kept, open)) return open
+    const isDecided = yield* awaitDecision(kept, open, deadline, "stale", "timeout")
+    if (!isDecided) return yield* Effect.fail(unavailable(kept))
+    if (kept.supervisor.current() === open) return open
+  }
+})
+
+const isStale = <Client>({ policy, supervisor }: Kept<Client>, open: OpenSession<Client>) =>
+  supervisor.now() - open.seen.alive > Duration.toMillis(policy.staleAfter)
+
+/** Settles a call exactly once, on as many sessions as it takes. */
+export const use = <Client, A>(
+  kept: Kept<Client>,
+  callback: Callback<Client, A>,
+  options: UseOptions = {}
+): Effect.Effect<A, CallError> =>
+  Effect.suspend(() => {
+    const { supervisor } = kept
+    const open = supervisor.current()
+    const settling: Settling = { replayed: false }
+    const result =
+      open && !isStale(kept, open)
+        ? Effect.flatMap(runOnce(kept, open, callback), (ended) =>
+            ended._tag === "Ok"
+              ? Effect.succeed(ended.value)
+              : proceed(kept, callback, options, settling, { open, ended })
+          )
+        : proceed(kept, callback, options, settling, undefined)
+    if (!supervisor.isObserved()) return result
+    const settled = (outcome: CallOutcome) => Effect.sync(() => supervisor.emit({ _tag: "CallSettled", outcome }))
+    return result.pipe(
+      Effect.tap(() => settled(settling.replayed ? "replayed" : "ok")),
+      Effect.tapError((error) => settled(outcomeOf(error)))
+    )
+  })
+
+/** A call on this session or not at all. */
+export const useOn = <Client, A>(
+  kept: Kept<Client>,
+  open: OpenSession<Client>,
+  callback: Callback<Client, A>
+): Effect.Effect<A, CallError> =>
+  Effect.flatMap(runOnce(kept, open, callback), (ended) => {
+    if (ended._tag === "Ok") return Effect.succeed(ended.value)
+    const { doubt, reason, truth } = judge(kept, open, ended, {})
+    if (doubt) kept.supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
+    return Effect.fail(truth)
+  })
+
+interface Settling {
+  replayed: boolean
+}
+
+interface Run<Client> {
+  readonly open: OpenSession<Client>
+  readonly ended: Unfinished
+}
+
+/** What follows a run that did not succeed, or the lack of a session to run on. */
+const proceed = Effect.fnUntraced(function* <Client, A>(
+  kept: Kept<Client>,
+  callback: Callback<Client, A>,
+  options: UseOptions,
+  settling: Settling,
+  first: Run<Client> | undefined
+): Effect.fn.Return<A, CallError> {
+  const { policy, supervisor } = kept
+  const deadline = supervisor.now() + Duration.toMillis(policy.waitForSession)
+  let run = first
+  let unknown: CallError | undefined
+  let repeatedOn: OpenSession<Client> | undefined
+  let refreshedOn: OpenSession<Client> | undefined
+  // a call of which a request may have been executed is never reported as one that was not
+  const orUnknown = (error: CallError) => unknown ?? error
+
+  while (true) {
+    if (!run) {
+      const open = yield* Effect.mapError(ready(kept, deadline), orUnknown)
+      const ended: Ended<A> = yield* runOnce(kept, open, callback)
+      if (ended._tag === "Ok") return ended.value
+      run = { open, ended }
+    }
+    const { ended, open } = run
+    const { again, doubt, reason, truth } = judge(kept, open, ended, options)
+    if (truth._tag === "OutcomeUnknown") unknown = truth
+    run = undefined
+
+    if (again && doubt === "auth" && refreshedOn !== open) {
+      refreshedOn = open
+      yield* open.session.refresh
+    } else if (!again) {
+      if (doubt) supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
+      return yield* Effect.fail(truth)
+    } else if (doubt) {
+      const isDecided = yield* awaitDecision(kept, open, deadline, doubt, reason)
+      if (!isDecided) return yield* Effect.fail(orUnknown(unavailable(kept)))
+      // the session is well: the failure was the call's own, unless the transport failed, which is tried once more
+      if (supervisor.current() === open) {
+        if (doubt !== "transport" || repeatedOn === open) return yield* Effect.fail(truth)
+        repeatedOn = open
+      }
+    }
+    settling.replayed = true
+  }
+})
+
+interface Judgement {
+  /** the error that tells the truth if the call ends here */
+  readonly truth: CallError
+  /** whether running it again would execute nothing twice that must not be */
+  readonly again: boolean
+  readonly doubt: Doubt | undefined
+  readonly reason: FailureReason
+}
+
+const judge = <Client>(
+  { id, policy, supervisor }: Kept<Client>,
+  open: OpenSession<Client>,
+  ended: Unfinished,
+  options: UseOptions
+): Judgement => {
+  const isReplayable = (request: RequestRecord) =>
+    options.idempotent === true ||
+    readOnlyMethods.has(request.method) ||
+    (policy.trustAnnotations && isHarmless(open, request))
+  const isSafe = (request: RequestRecord) =>
+    request.fate === "unsent" || request.fate === "refused" || isReplayable(request)
+
+  const again = ended.requests.every(isSafe)
+  const isUnknown = ended.requests.some((request) => request.fate === "dispatched")
+  const unknown = (reason: FailureReason) =>
+    new OutcomeUnknown({ backend: id, generation: open.generation, reason })
+
+  if (ended._tag === "Abandoned") {
+    const wasTouched = ended.requests.some((request) => request.fate === "dispatched" || request.fate === "answered")
+    const truth = wasTouched
+      ? unknown(ended.reason)
+      : new SessionUnavailable({
+          backend: id,
+          state: supervisor.state()._tag,
+          reason: ended.reason,
+          retryAfter: supervisor.untilAttempt()
+        })
+    return { truth, again, doubt: undefined, reason: ended.reason }
+  }
+
+  const failure = ended.requests.findLast((request) => request.fate !== "answered")
+  const evidence = failure?.evidence
+  if (failure === undefined || evidence === undefined) {
+    // the server's answer, the callback's own error, or its own deadline
+    const answer = ended.requests.findLast((request) => request.evidence !== undefined)?.evidence
+    const doubt = answer === undefined ? undefined : Evidence.ofCall(answer)
+    const isOwnDeadline = failure?.fate === "dispatched" && !isReplayable(failure)
+    const truth = isOwnDeadline
+      ? unknown("timeout")
+      : new CallFailed({ backend: id, reason: undefined, retryAfter: undefined, cause: ended.cause })
+    return { truth, again: false, doubt, reason: doubt === undefined ? "unknown" : "upstream" }
+  }
+
+  const reason = Evidence.reasonOf(evidence)
+  const doubt = Evidence.ofCall(evidence)
+  const retryAfter = evidence._tag === "Refused" ? evidence.retryAfter : undefined
+  const truth = isUnknown
+    ? unknown(reason)
+    : new CallFailed({ backend: id, reason, retryAfter, cause: ended.cause })
+  return { truth, again: again && doubt !== undefined, doubt, reason }
+}
+
+const isHarmless = (open: OpenSession<unknown>, request: RequestRecord) => {
+  const tool = request.tool === undefined ? undefined : open.tools.get(request.tool)
+  return tool !== undefined && (tool.readOnly || tool.idempotent)
+}
+
+const outcomeOf = (error: CallError): CallOutcome => {
+  switch (error._tag) {
+    case "CallFailed":
+      return "failed"
+    case "OutcomeUnknown":
+      return "outcome_unknown"
+    case "SessionUnavailable":
+    case "CallRejected":
+      return "rejected"
+  }
+}
+
+/** What the requests had come to when the session ended: the closing of the session changes the records. */
+const snapshot = (requests: ReadonlyArray<RequestRecord>): ReadonlyArray<RequestRecord> =>
+  requests.map((request) => ({ ...request }))
+
+const start = async <Client, A>(callback: Callback<Client, A>, client: Client, signal: AbortSignal): Promise<A> =>
+  callback(client, signal)
+
+const never = new AbortController().signal

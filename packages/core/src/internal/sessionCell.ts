@@ -1,0 +1,63 @@
+/**
+ * The sessions of one backend: the current one, and those that drain. What a session has seen is kept here and not in
+ * the transition table, so that a received byte costs one assignment.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type { Session, Tool } from "../Connector.ts"
+import type { FailureReason } from "../FailureReason.ts"
+import type { Ladder } from "../Probe.ts"
+
+/** A session with what was seen of it. Times are monotonic milliseconds. */
+export interface OpenSession<Client> {
+  readonly generation: number
+  readonly session: Session<Client>
+  readonly scope: Scope.Closeable
+  readonly ladder: Ladder
+  readonly seen: Seen
+  readonly calls: Set<CallInFlight>
+  tools: ReadonlyMap<string, Tool>
+  /** no new call may begin; closes when the last one has ended */
+  draining: boolean
+  /** why the session ended, once it has */
+  ended: FailureReason | undefined
+}
+
+/** What the transport reports of a session, also while it is being opened. */
+export interface Seen {
+  /** the last byte */
+  alive: number
+  /** the last answer to a request of ours */
+  answer: number
+  /** the end of the last call */
+  call: number
+  /** the first of the probes that failed in a row */
+  missedSince: number | undefined
+  /** whether the session is over, so that nothing it still reports counts */
+  muted: boolean
+}
+
+/** A call that is running on a session. */
+export interface CallInFlight {
+  readonly startedAt: number
+  /** the session is gone; settles the call */
+  readonly abandon: (reason: FailureReason) => void
+}
+
+/** Whether a call that began before `since` is still running. */
+export const hasCallSince = (open: OpenSession<unknown>, since: number): boolean => {
+  for (const call of open.calls) if (call.startedAt <= since) return true
+  return false
+}
+
+/** Settles the calls that are left, then closes the session; the closing is the connector's and bounded there. */
+export const end = (open: OpenSession<unknown>, reason: FailureReason): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    open.ended = reason
+    open.seen.muted = true
+    const calls = [...open.calls]
+    open.calls.clear()
+    for (const call of calls) call.abandon(reason)
+    return Scope.close(open.scope, Exit.void)
+  })

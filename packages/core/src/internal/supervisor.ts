@@ -1,0 +1,436 @@
+/**
+ * Performs the actions of the transition table: fibers, scopes and timers. It has no rule of its own. Signals are taken
+ * one after the other, synchronously; whatever waits runs in a fiber of the backend's scope.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberMap from "effect/FiberMap"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import { admission, type ConnectionState } from "../ConnectionState.ts"
+import type { Connector, SessionHost } from "../Connector.ts"
+import * as Evidence from "../Evidence.ts"
+import type { FailureReason } from "../FailureReason.ts"
+import type { Happening, KeepaliveEvent, Observer } from "../KeepaliveEvent.ts"
+import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
+import * as KeepaliveSchedule from "../KeepaliveSchedule.ts"
+import * as Probe from "../Probe.ts"
+import type { Signal, Timer } from "../Signal.ts"
+import * as Transition from "../Transition.ts"
+import * as ClockWatcher from "./clockWatcher.ts"
+import { end, hasCallSince, type OpenSession, type Seen } from "./sessionCell.ts"
+
+export interface Supervisor<Client> {
+  readonly send: (signal: Signal) => void
+  readonly state: () => ConnectionState
+  /** the session that calls run on; `undefined` while there is none */
+  readonly current: () => OpenSession<Client> | undefined
+  /** monotonic milliseconds */
+  readonly now: () => number
+  /** time until the next attempt, where one is armed */
+  readonly untilAttempt: () => Duration.Duration | undefined
+  /** is asked again whenever the state has something new for it, until it answers true */
+  readonly waiters: Set<() => boolean>
+  /** is told once when a doubt was decided or the session is gone */
+  readonly doubters: Set<() => void>
+  /** is told whenever no attempt and no probe runs any more */
+  readonly resting: Set<() => void>
+  readonly isRunning: () => boolean
+  /** a call has ended: a session that drains may close */
+  readonly released: (open: OpenSession<Client>) => void
+  readonly emit: (happening: Happening) => void
+  readonly listeners: Set<Observer>
+  readonly isObserved: () => boolean
+}
+
+export interface Options<Client, R, SetupR> {
+  readonly id: string
+  readonly connector: Connector<Client, R>
+  readonly policy: KeepalivePolicy
+  readonly setup: ((client: Client) => Effect.Effect<unknown, unknown, SetupR>) | undefined
+  readonly observers: ReadonlyArray<Observer>
+}
+
+export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Options<Client, R, SetupR>) {
+  const { connector, policy, observers } = options
+  const rules = Transition.rules(policy, connector)
+  const schedules = KeepaliveSchedule.ofPolicy(policy)
+  const retryAfterCap = KeepaliveSchedule.retryAfterCap(policy)
+
+  const clock = yield* Clock.Clock
+  const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const closings = yield* FiberSet.make()
+  const close = yield* FiberSet.runtime(closings)()
+  const fibers = yield* FiberMap.make<"run" | "tools" | Timer | `drain:${number}`>()
+  const fork = yield* FiberMap.runtime(fibers)<R | SetupR>()
+  const stopFiber = (key: "run" | Timer) => {
+    const fiber = FiberMap.getUnsafe(fibers, key)
+    if (Option.isSome(fiber)) fiber.value.interruptUnsafe()
+  }
+
+  // -------------------------------------------------------------------------------------------------- what is known
+
+  const begin = Transition.initial(rules)
+  let model = begin.model
+  let current: OpenSession<Client> | undefined
+  let candidate: OpenSession<Client> | undefined
+  let knownTools: ReadonlySet<string> | undefined
+  const draining = new Map<number, OpenSession<Client>>()
+  const subscriptions = new Set<string>()
+  const steppers = new Map<Transition.ScheduleName, Stepper>()
+  const dueAt = new Map<Timer, number>()
+  const waiters = new Set<() => boolean>()
+  const doubters = new Set<() => void>()
+  const resting = new Set<() => void>()
+  const listeners = new Set<Observer>()
+
+  const isObserved = () => observers.length > 0 || listeners.size > 0
+  const emit = (happening: Happening) => {
+    if (!isObserved()) return
+    const event: KeepaliveEvent = { ...happening, backend: options.id, at: clock.currentTimeMillisUnsafe() }
+    for (const observer of observers) tell(observer, event)
+    for (const listener of listeners) tell(listener, event)
+  }
+
+  // ---------------------------------------------------------------------------------------------------- the signals
+
+  const queue: Array<Signal> = []
+  let isDraining = false
+  const send = (signal: Signal) => {
+    queue.push(signal)
+    if (isDraining) return
+    isDraining = true
+    try {
+      for (let next = queue.shift(); next; next = queue.shift()) take(Transition.step(rules, model, next))
+    } finally {
+      isDraining = false
+    }
+  }
+  const take = (step: Transition.Step) => {
+    model = step.model
+    for (const action of step.actions) perform(action)
+    if (current && model.state._tag === "Connected") current.seen.missedSince = undefined
+    if (!model.running && resting.size > 0) flush(resting)
+  }
+
+  // ---------------------------------------------------------------------------------------------------- the actions
+
+  const perform = (action: Transition.Action) => {
+    switch (action._tag) {
+      case "Run":
+        fork("run", action.kind === "attempt" ? attempt(action) : probe(action))
+        return
+      case "Stop":
+        return stopFiber("run")
+      case "Arm":
+        fork(action.timer, timer(action))
+        return
+      case "Disarm":
+        dueAt.delete(action.timer)
+        return stopFiber(action.timer)
+      case "Reset":
+        steppers.delete(action.schedule)
+        return
+      case "Adopt":
+        return adopt()
+      case "Drop":
+        return drop(action)
+      case "Settle":
+        if (action.who === "doubters") return flush(doubters)
+        for (const waiter of waiters) if (waiter()) waiters.delete(waiter)
+        return
+      case "Emit":
+        return emit(action.happening)
+    }
+  }
+
+  const timer = Effect.fnUntraced(function* (action: Extract<Transition.Action, { _tag: "Arm" }>) {
+    const armedAt = now()
+    const stepper = steppers.get(action.schedule) ?? (yield* Schedule.toStep(schedules[action.schedule]))
+    steppers.set(action.schedule, stepper)
+    const planned = yield* KeepaliveSchedule.delayOf(stepper(clock.currentTimeMillisUnsafe(), undefined))
+    const delay =
+      action.notBefore === undefined ? planned : Duration.max(planned, Duration.min(action.notBefore, retryAfterCap))
+    const begin = action.from === "now" || !current ? armedAt : current.seen[action.from]
+    const due = begin + Duration.toMillis(delay)
+    dueAt.set(action.timer, due)
+    if (action.timer === "attempt") emit({ _tag: "AttemptScheduled", delay: Duration.millis(Math.max(0, due - armedAt)) })
+    if (due > armedAt) yield* Effect.sleep(Duration.millis(due - armedAt))
+    dueAt.delete(action.timer)
+    send({ _tag: "Due", timer: action.timer, used: isUsedSince(action.timer, armedAt) })
+  })
+  const isUsedSince = (timer: Timer, since: number) => {
+    if (!current) return false
+    if (timer === "probe") return current.seen.answer > since
+    return timer === "idle" && (current.calls.size > 0 || current.seen.call > since)
+  }
+
+  const adopt = () => {
+    const open = candidate
+    if (!open) return
+    candidate = undefined
+    if (current) draining.set(current.generation, current)
+    current = open
+    fork("tools", compareTools(open))
+  }
+
+  const drop = (action: Extract<Transition.Action, { _tag: "Drop" }>) => {
+    const open = current?.generation === action.generation ? current : draining.get(action.generation)
+    if (!open) return
+    if (open === current) current = undefined
+    for (const timer of sessionTimers) stopFiber(timer)
+    if (!action.drain) return finish(open, action.reason)
+    open.draining = true
+    draining.set(open.generation, open)
+    if (open.calls.size === 0) return finish(open, action.reason)
+    fork(
+      `drain:${open.generation}`,
+      Effect.andThen(
+        Effect.sleep(policy.drainTimeout),
+        Effect.sync(() => finish(open, action.reason))
+      )
+    )
+  }
+  const finish = (open: OpenSession<Client>, reason: FailureReason) => {
+    if (open.ended !== undefined) return
+    draining.delete(open.generation)
+    emit({ _tag: "SessionClosed", generation: open.generation, reason })
+    close(end(open, reason))
+  }
+  const released = (open: OpenSession<Client>) => {
+    if (open.draining && open.calls.size === 0) finish(open, "closed")
+  }
+
+  // ------------------------------------------------------------------------------------------------------- attempts
+
+  const attempt = Effect.fnUntraced(function* (action: Extract<Transition.Action, { _tag: "Run" }>) {
+    // servers that keep one session only accept no other until the old one is gone
+    yield* FiberSet.awaitEmpty(closings)
+    const startedAt = now()
+    const generation = model.generation + 1
+    const scope = yield* Scope.make()
+    const verdict = yield* Effect.flatMap(openSession(generation, scope), (open) => accept(open, action.deep)).pipe(
+      Effect.catch((evidence) => Effect.succeed(Evidence.ofAttempt(evidence))),
+      Effect.timeoutOrElse({
+        duration: policy.connectTimeout,
+        orElse: () => Effect.succeed<Evidence.Verdict>({ _tag: "Failed", reason: "timeout" })
+      }),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          if (Exit.isSuccess(exit) && exit.value._tag === "Succeeded") return
+          candidate = undefined
+          close(Scope.close(scope, Exit.void))
+        })
+      )
+    )
+    const duration = Duration.millis(now() - startedAt)
+    if (verdict._tag === "Succeeded") emit({ _tag: "AttemptSucceeded", generation, duration })
+    else emit({ _tag: "AttemptFailed", reason: reasonOfVerdict(verdict), duration })
+    conclude(action.run, verdict, false)
+  })
+
+  /** Fails also when the session dies while it is being opened. */
+  const openSession = Effect.fnUntraced(function* (generation: number, scope: Scope.Closeable) {
+    const opened = now()
+    const seen: Seen = { alive: opened, answer: opened, call: opened, missedSince: undefined, muted: false }
+    const host = hostOf(generation, seen)
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.sync(() => {
+        seen.muted = true
+      })
+    )
+    const session = yield* Scope.provide(connector.open(host), scope)
+    const open: OpenSession<Client> = {
+      generation,
+      session,
+      scope,
+      ladder: { latched: undefined, silentPings: 0 },
+      seen,
+      calls: new Set(),
+      tools: new Map(),
+      draining: false,
+      ended: undefined
+    }
+    return open
+  })
+
+  const hostOf = (generation: number, seen: Seen): SessionHost => ({
+    alive: () => {
+      if (!seen.muted) seen.alive = now()
+    },
+    observe: (evidence) => {
+      const doubt = Evidence.ofCall(evidence)
+      if (seen.muted || doubt === undefined) return
+      send({ _tag: "Doubt", generation, doubt, reason: Evidence.reasonOf(evidence) })
+    },
+    lost: (reason) => {
+      if (!seen.muted) send({ _tag: "Lost", generation, reason })
+    },
+    notice: (notice) => {
+      if (!seen.muted) emit({ _tag: "Noticed", notice })
+    },
+    subscriptions
+  })
+
+  /** What a session must pass before callers get it. */
+  const accept = Effect.fnUntraced(function* (open: OpenSession<Client>, deep: boolean) {
+    const { session } = open
+    if (options.setup) {
+      const setup = yield* Effect.exit(options.setup(session.client))
+      if (Exit.isFailure(setup)) return yield* Effect.fail(Evidence.transportFailure("setup"))
+    }
+    const method = policy.probe
+    if (typeof method === "object" && method.method === "tool") {
+      const tools = yield* session.tools
+      if (!tools.some((tool) => tool.name === method.tool.name)) {
+        return yield* Effect.fail(Evidence.transportFailure("tool_missing"))
+      }
+    }
+    const isProbed = Probe.isProbed(method, session)
+    if (isProbed || deep) {
+      const { verdict } = yield* Probe.ask(session, open.ladder, policy, deep)
+      if (verdict._tag !== "Succeeded") return verdict
+    }
+    candidate = open
+    return succeeded
+  })
+
+  const compareTools = (open: OpenSession<Client>) =>
+    open.session.tools.pipe(
+      Effect.timeout(policy.connectTimeout),
+      Effect.map((tools) => {
+        open.tools = new Map(tools.map((tool) => [tool.name, tool]))
+        const names = new Set(open.tools.keys())
+        const before = knownTools ?? names
+        knownTools = names
+        const added = [...names].filter((name) => !before.has(name))
+        const removed = [...before].filter((name) => !names.has(name))
+        if (added.length > 0 || removed.length > 0) emit({ _tag: "ToolsChanged", added, removed })
+      }),
+      Effect.ignore
+    )
+
+  // --------------------------------------------------------------------------------------------------------- probes
+
+  const probe = Effect.fnUntraced(function* (action: Extract<Transition.Action, { _tag: "Run" }>) {
+    const open = current
+    if (!open) return
+    if (action.refresh) yield* open.session.refresh
+    const startedAt = now()
+    const deep = action.kind === "deepProbe"
+    const rung = deep ? "list-tools" : (open.ladder.latched ?? Probe.rungOf(policy.probe, open.session))._tag
+    if (action.counted) emit({ _tag: "ProbeSent", method: rung })
+    const { asked, method, verdict } = yield* Probe.ask(open.session, open.ladder, policy, deep)
+    const endedAt = now()
+    // a timer that fires late by more than its own length tells of this process and not of the server
+    const late = endedAt - startedAt > (asked + 1) * Duration.toMillis(policy.timeout)
+    if (verdict._tag === "Succeeded") open.seen.answer = endedAt
+    else open.seen.missedSince ??= startedAt
+    if (action.counted && verdict._tag === "Succeeded") {
+      emit({ _tag: "ProbeSucceeded", method, latency: Duration.millis(endedAt - startedAt) })
+    } else if (action.counted && verdict._tag !== "Busy" && !late) {
+      emit({ _tag: "ProbeFailed", method, reason: reasonOfVerdict(verdict) })
+    }
+    conclude(action.run, verdict, late)
+  })
+
+  const conclude = (run: number, verdict: Evidence.Verdict, late: boolean) => {
+    switch (verdict._tag) {
+      case "Succeeded":
+        return send({
+          _tag: "Succeeded",
+          run,
+          probed: candidate === undefined || Probe.isProbed(policy.probe, candidate.session)
+        })
+      case "Failed": {
+        const at = now()
+        const seen = current?.seen
+        return send({
+          _tag: "Failed",
+          run,
+          reason: verdict.reason,
+          callInFlight: current !== undefined && hasCallSince(current, seen?.missedSince ?? at),
+          silentFor: Duration.millis(at - (seen?.alive ?? at)),
+          late
+        })
+      }
+      case "Busy":
+        return send({ _tag: "Busy", run, retryAfter: verdict.retryAfter })
+      case "AuthRejected":
+        return send({ _tag: "AuthRejected", run })
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------------- begin and end
+
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      send({ _tag: "Closed" })
+      return Effect.andThen(FiberMap.clear(fibers), FiberSet.awaitEmpty(closings))
+    })
+  )
+  yield* ClockWatcher.watch(() => send({ _tag: "Jumped" }))
+  take(begin)
+
+  const supervisor: Supervisor<Client> = {
+    send,
+    state: () => model.state,
+    current: () => (current && admission(model.state) === "run" ? current : undefined),
+    now,
+    untilAttempt: () => {
+      const due = dueAt.get("attempt")
+      return due === undefined ? undefined : Duration.millis(Math.max(0, due - now()))
+    },
+    waiters,
+    doubters,
+    resting,
+    isRunning: () => model.running !== undefined,
+    released,
+    emit,
+    listeners,
+    isObserved
+  }
+  return supervisor
+})
+
+type Stepper = ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>> extends Effect.Effect<infer Step>
+  ? Step
+  : never
+
+/** Timers that belong to a session and end with it. */
+const sessionTimers: ReadonlyArray<Timer> = ["probe", "stable", "idle", "deep"]
+
+const succeeded: Evidence.Verdict = { _tag: "Succeeded" }
+
+const reasonOfVerdict = (verdict: Evidence.Verdict): FailureReason => {
+  switch (verdict._tag) {
+    case "Succeeded":
+      return "unknown"
+    case "Failed":
+      return verdict.reason
+    case "Busy":
+      return "busy"
+    case "AuthRejected":
+      return "auth"
+  }
+}
+
+/** An observer that throws is its owner's defect: it must not end the keeping alive. */
+const tell = (observer: Observer, event: KeepaliveEvent) => {
+  try {
+    observer(event)
+  } catch {
+    return
+  }
+}
+
+const flush = (listeners: Set<() => void>) => {
+  const told = [...listeners]
+  listeners.clear()
+  for (const listener of told) listener()
+}

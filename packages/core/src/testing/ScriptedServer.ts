@@ -1,0 +1,285 @@
+/**
+ * A server without a network, for tests of apps that hold backends: it answers, keeps silent, refuses, forgets its
+ * sessions and dies as the script says, and counts what it executed. Latencies come from the `Clock` of the context, so
+ * that `TestClock` drives it.
+ *
+ * ```ts
+ * const server = ScriptedServer.make()
+ * const backend = yield* Backend.make({ id: "scripted", connector: server.connector })
+ * yield* backend.use((client) => client.callTool("echo"))
+ * server.forgetSessions()
+ * ```
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Scope from "effect/Scope"
+import type { Call, Connector, ProbeRung, RequestRecord, Session, SessionHost, Tool } from "../Connector.ts"
+import * as Evidence from "../Evidence.ts"
+import type { FailureReason } from "../FailureReason.ts"
+
+/** How the server replies to one request. */
+export type Reply =
+  /** executes and answers, after the latency */
+  | { readonly _tag: "Answer" }
+  /** executes nothing and answers with a JSON-RPC error */
+  | { readonly _tag: "Error"; readonly code: number }
+  /** refuses with an HTTP status before anything is executed */
+  | { readonly _tag: "Refuse"; readonly status: number; readonly retryAfter?: Duration.Input }
+  /** cannot be reached: nothing is sent */
+  | { readonly _tag: "Unreachable"; readonly reason: FailureReason }
+  /** executes, and the answer is cut off */
+  | { readonly _tag: "Cut" }
+  /** executes, and never answers */
+  | { readonly _tag: "Silence" }
+
+/** What the server does. Each can be set at any time and holds for the requests that begin afterwards. */
+export interface Script {
+  /** to `initialize`; default: answers */
+  connect: Reply
+  /** to every probe; default: answers */
+  probe: Reply
+  /** to a tool call; default: answers */
+  call: (tool: string) => Reply
+  /** of every answer; default: none */
+  latency: Duration.Input
+  tools: ReadonlyArray<Tool>
+  /** whether a second session is refused (409) until the first is closed; default false */
+  singleSession: boolean
+}
+
+/** The client that callers get. */
+export interface ScriptedClient {
+  /** Executes a tool; resolves with its name, rejects with a `ScriptedError`. */
+  readonly callTool: (tool: string, options?: { readonly signal?: AbortSignal }) => Promise<string>
+  /** A read-only protocol method. */
+  readonly listTools: (options?: { readonly signal?: AbortSignal }) => Promise<ReadonlyArray<Tool>>
+}
+
+/** What the client of the scripted server throws. */
+export class ScriptedError extends Error {
+  override readonly name = "ScriptedError"
+}
+
+/** A scripted server, and what it has counted. */
+export interface ScriptedServer {
+  readonly connector: Connector<ScriptedClient>
+  readonly script: Script
+  /** the tools that were executed, in order */
+  readonly executed: ReadonlyArray<string>
+  readonly counts: {
+    readonly attempts: number
+    readonly probes: number
+    /** sessions that the client has open, drained ones included */
+    readonly open: number
+    /** attempts and probes under way at once, at most */
+    readonly concurrent: number
+  }
+  /** the server restarts: it knows none of its sessions any more */
+  readonly forgetSessions: () => void
+  /** every open session is known to be dead, as when a child process exits */
+  readonly kill: (reason: FailureReason) => void
+  /** a byte arrives on every open session */
+  readonly chunk: () => void
+}
+
+/** Makes a server that does everything right until the script is changed. */
+export const make = (options: { readonly exclusive?: boolean; readonly stateful?: boolean } = {}): ScriptedServer => {
+  const script: Script = {
+    connect: answer,
+    probe: answer,
+    call: () => answer,
+    latency: Duration.zero,
+    tools: [],
+    singleSession: false
+  }
+  const executed: Array<string> = []
+  const counts = { attempts: 0, probes: 0, open: 0, concurrent: 0 }
+  const hosts = new Set<SessionHost>()
+  const known = new Set<SessionHost>()
+  let underWay = 0
+
+  const counted = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        counts.concurrent = Math.max(counts.concurrent, ++underWay)
+      }),
+      () => effect,
+      () =>
+        Effect.sync(() => {
+          underWay--
+        })
+    )
+
+  const open = Effect.fnUntraced(function* (host: SessionHost) {
+    counts.attempts++
+    const refusal = script.singleSession && known.size > 0 ? refuse(409) : undefined
+    const evidence = yield* counted(meet(refusal ?? script.connect, script.latency, false))
+    if (evidence._tag !== "Answered") return yield* Effect.fail(evidence)
+
+    const scope = yield* Effect.scope
+    hosts.add(host)
+    known.add(host)
+    counts.open++
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.sync(() => {
+        hosts.delete(host)
+        known.delete(host)
+        counts.open--
+      })
+    )
+    const run = yield* FiberSet.makeRuntime<never>()
+    const isKnown = () => known.has(host)
+
+    const request = <A>(
+      records: Array<Mutable<RequestRecord>>,
+      method: string,
+      tool: string | undefined,
+      reply: () => Reply,
+      value: () => A,
+      signal: AbortSignal | undefined
+    ): Promise<A> =>
+      new Promise((resolve, reject) => {
+        const record: Mutable<RequestRecord> = { method, fate: "unsent", evidence: undefined, ...(tool && { tool }) }
+        records.push(record)
+        const given = isKnown() ? reply() : refuse(404)
+        if (isExecuted(given)) {
+          record.fate = "dispatched"
+          if (tool !== undefined) executed.push(tool)
+        }
+        const fiber = run(
+          Effect.map(meet(given, script.latency, true), (evidence) => {
+            record.evidence = evidence
+            record.fate = fateOf(evidence)
+            if (evidence._tag !== "TransportFailure") host.alive()
+            if (evidence._tag === "Answered") resolve(value())
+            else reject(new ScriptedError(evidence._tag))
+          })
+        )
+        signal?.addEventListener("abort", () => {
+          fiber.interruptUnsafe()
+          reject(new ScriptedError("aborted"))
+        })
+      })
+
+    const session: Session<ScriptedClient> = {
+      client: clientOf([], request),
+      era: "legacy",
+      stateful: options.stateful ?? true,
+      call: (): Call<ScriptedClient> => {
+        const requests: Array<Mutable<RequestRecord>> = []
+        return { client: clientOf(requests, request), requests }
+      },
+      probe: (_rung: ProbeRung) =>
+        Effect.suspend(() => {
+          counts.probes++
+          return counted(meet(isKnown() ? script.probe : refuse(404), script.latency, true))
+        }).pipe(
+          Effect.tap((evidence) => Effect.sync(() => (evidence._tag === "TransportFailure" ? undefined : host.alive())))
+        ),
+      refresh: Effect.void,
+      tools: Effect.sync(() => script.tools)
+    }
+    return session
+  })
+
+  const clientOf = (records: Array<Mutable<RequestRecord>>, request: Request): ScriptedClient => ({
+    callTool: (tool, callOptions) =>
+      request(records, "tools/call", tool, () => script.call(tool), () => tool, callOptions?.signal),
+    listTools: (callOptions) =>
+      request(records, "tools/list", undefined, () => answer, () => script.tools, callOptions?.signal)
+  })
+
+  return {
+    connector: {
+      kind: "scripted",
+      exclusive: options.exclusive ?? false,
+      connectTimeout: "30 seconds",
+      issues: [],
+      supportsOptions: true,
+      open
+    },
+    script,
+    executed,
+    counts,
+    forgetSessions: () => known.clear(),
+    kill: (reason) => {
+      for (const host of [...hosts]) host.lost(reason)
+    },
+    chunk: () => {
+      for (const host of [...hosts]) host.alive()
+    }
+  }
+}
+
+/** The reply that answers. */
+export const answer: Reply = { _tag: "Answer" }
+
+/** The reply that executes and never answers. */
+export const silence: Reply = { _tag: "Silence" }
+
+/** The reply that executes and is cut off. */
+export const cut: Reply = { _tag: "Cut" }
+
+/** The reply that refuses with a status. */
+export const refuse = (status: number, retryAfter?: Duration.Input): Reply => ({
+  _tag: "Refuse",
+  status,
+  ...(retryAfter === undefined ? {} : { retryAfter })
+})
+
+/** The reply of an address where nobody listens, or that fails otherwise before anything is sent. */
+export const unreachable = (reason: FailureReason = "refused"): Reply => ({ _tag: "Unreachable", reason })
+
+/** The reply with a JSON-RPC error. */
+export const error = (code: number): Reply => ({ _tag: "Error", code })
+
+type Mutable<A> = { -readonly [Key in keyof A]: A[Key] }
+
+type Request = <A>(
+  records: Array<Mutable<RequestRecord>>,
+  method: string,
+  tool: string | undefined,
+  reply: () => Reply,
+  value: () => A,
+  signal: AbortSignal | undefined
+) => Promise<A>
+
+const isExecuted = (reply: Reply) => reply._tag === "Answer" || reply._tag === "Cut" || reply._tag === "Silence"
+
+const meet = (reply: Reply, latency: Duration.Input, withSession: boolean): Effect.Effect<Evidence.Evidence> => {
+  const after = (evidence: Evidence.Evidence) => Effect.as(Effect.sleep(latency), evidence)
+  switch (reply._tag) {
+    case "Answer":
+      return after(Evidence.answered)
+    case "Error":
+      return after(Evidence.errorAnswer(reply.code))
+    case "Refuse":
+      return after(
+        Evidence.refused({
+          status: reply.status,
+          withSession,
+          ...(reply.retryAfter === undefined ? {} : { retryAfter: Duration.fromInputUnsafe(reply.retryAfter) })
+        })
+      )
+    case "Unreachable":
+      return after(Evidence.transportFailure(reply.reason))
+    case "Cut":
+      return after(Evidence.transportFailure("stream_cut"))
+    case "Silence":
+      return Effect.never
+  }
+}
+
+const fateOf = (evidence: Evidence.Evidence): RequestRecord["fate"] => {
+  switch (evidence._tag) {
+    case "Answered":
+    case "ErrorAnswer":
+      return "answered"
+    case "Refused":
+      return evidence.status < 500 ? "refused" : "dispatched"
+    case "TransportFailure":
+      return evidence.reason === "stream_cut" ? "dispatched" : "unsent"
+  }
+}

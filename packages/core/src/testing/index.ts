@@ -1,0 +1,1 @@
+export * as ScriptedServer from "./ScriptedServer.ts"

@@ -1,0 +1,249 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Queue, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Backend, KeepalivePolicy } from "../src/index.ts"
+import { ScriptedServer } from "../src/testing/index.ts"
+
+const make = (server: ScriptedServer.ScriptedServer, policy: KeepalivePolicy.Options = {}) =>
+  Backend.make({ id: "scripted", connector: server.connector, policy: { interval: "30 seconds", ...policy } })
+
+const echo = (client: ScriptedServer.ScriptedClient, signal: AbortSignal) => client.callTool("echo", { signal })
+
+const failure = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.flip(effect)
+
+describe("a healthy backend", () => {
+  it.effect("connects when made, runs calls and closes its session with its scope", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const backend = yield* make(server)
+          yield* backend.awaitConnected
+          assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 1 })
+          assert.strictEqual(yield* backend.use(echo), "echo")
+          assert.strictEqual(server.counts.open, 1)
+        })
+      )
+      assert.deepStrictEqual(server.executed, ["echo"])
+      assert.strictEqual(server.counts.open, 0)
+    })
+  )
+
+  it.effect("connects for the first call only, where the policy says lazy, and sleeps when nobody calls", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server, { connect: "lazy", idleAfter: "10 minutes" })
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(server.counts.attempts, 0)
+      yield* backend.use(echo)
+      assert.strictEqual((yield* backend.state)._tag, "Connected")
+      yield* TestClock.adjust("11 minutes")
+      assert.deepStrictEqual(yield* backend.state, { _tag: "Idle" })
+      assert.strictEqual(server.counts.open, 0)
+      yield* backend.use(echo)
+      assert.strictEqual(server.counts.attempts, 2)
+    })
+  )
+
+  it.effect("is probed at the interval, and an answered call makes the next probe needless", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      yield* TestClock.adjust("10 minutes")
+      const probes = server.counts.probes
+      assert.isAtLeast(probes, 18)
+      assert.isAtMost(probes, 24)
+      yield* Effect.repeat(Effect.andThen(backend.use(echo), TestClock.adjust("10 seconds")), { times: 30 })
+      assert.isAtMost(server.counts.probes - probes, 1)
+    })
+  )
+})
+
+describe("a backend that dies", () => {
+  it.effect("goes CONNECTED, UNHEALTHY, DISCONNECTED and comes back with backoff", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server, { circuit: "none" })
+      yield* backend.awaitConnected
+      const states = yield* Queue.unbounded<string>()
+      yield* Effect.forkScoped(Stream.runForEach(backend.changes, (state) => Queue.offer(states, state._tag)))
+      yield* TestClock.adjust("2 minutes")
+      server.script.probe = ScriptedServer.silence
+      server.script.connect = ScriptedServer.unreachable("refused")
+      yield* TestClock.adjust("90 seconds")
+      assert.strictEqual((yield* backend.state)._tag, "Disconnected")
+      server.script.probe = ScriptedServer.answer
+      server.script.connect = ScriptedServer.answer
+      yield* TestClock.adjust("60 seconds")
+      assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 2 })
+      const seen = yield* Queue.takeAll(states)
+      assert.deepStrictEqual(
+        seen.filter((tag, index) => tag !== seen[index - 1]).slice(0, 4),
+        ["Connected", "Unhealthy", "Connecting", "Disconnected"]
+      )
+    })
+  )
+
+  it.effect("opens the circuit, rejects calls with the time to wait, tries again, and heals", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      server.script.connect = ScriptedServer.unreachable("refused")
+      const backend = yield* make(server, { circuit: { failures: 2 } })
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* backend.state, { _tag: "CircuitOpen", openings: 1, reason: "refused" })
+      const rejected = yield* failure(backend.use(echo))
+      assert.strictEqual(rejected._tag, "CallRejected")
+      assert(rejected._tag === "CallRejected")
+      assert.strictEqual(rejected.reason, "refused")
+      assert.isDefined(rejected.retryAfter)
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(yield* backend.state, { _tag: "CircuitOpen", openings: 2, reason: "refused" })
+      server.script.connect = ScriptedServer.answer
+      yield* TestClock.adjust("60 seconds")
+      assert.strictEqual((yield* backend.state)._tag, "Connected")
+      assert.strictEqual(yield* backend.use(echo), "echo")
+    })
+  )
+
+  it.effect("sends a call again that the server refused because it had forgotten the session", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server, { stableAfter: 0 })
+      yield* backend.awaitConnected
+      yield* backend.use(echo)
+      server.forgetSessions()
+      assert.strictEqual(yield* backend.use(echo), "echo")
+      assert.deepStrictEqual(server.executed, ["echo", "echo"])
+      assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 2 })
+    })
+  )
+
+  it.effect("keeps the session when a call meets an ordinary 400", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      server.script.call = () => ScriptedServer.refuse(400)
+      const error = yield* failure(backend.use(echo))
+      assert.strictEqual(error._tag, "CallFailed")
+      assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 1 })
+    })
+  )
+
+  it.effect("fails a call in flight with OutcomeUnknown at once, or runs it again if it is idempotent", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server, { stableAfter: 0 })
+      yield* backend.awaitConnected
+      yield* backend.use(echo)
+      server.script.call = () => ScriptedServer.silence
+      const unsafe = yield* Effect.forkChild(failure(backend.use(echo)))
+      const safe = yield* Effect.forkChild(backend.use(echo, { idempotent: true }))
+      yield* Effect.yieldNow
+      server.script.call = () => ScriptedServer.answer
+      server.kill("reset")
+      const error = yield* Fiber.join(unsafe)
+      assert.strictEqual(error._tag, "OutcomeUnknown")
+      assert.strictEqual(yield* Fiber.join(safe), "echo")
+      assert.strictEqual(server.executed.length, 4)
+    })
+  )
+
+  it.effect("fails pinned calls with SessionReplaced once their session is gone", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      const exit = yield* Effect.exit(
+        backend.pinned((session) =>
+          Effect.gen(function* () {
+            yield* session.use(echo)
+            server.kill("reset")
+            yield* session.use(echo)
+          })
+        )
+      )
+      assert.isTrue(Exit.isFailure(exit))
+      assert.deepStrictEqual(server.executed, ["echo"])
+    })
+  )
+})
+
+describe("an operator", () => {
+  it.effect("replaces a session without a gap, while the old one drains", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      server.script.latency = "5 seconds"
+      const call = yield* Effect.forkChild(backend.use(echo))
+      yield* Effect.yieldNow
+      server.script.latency = 0
+      const state = yield* backend.reconnect
+      assert.deepStrictEqual(state, { _tag: "Connected", generation: 2 })
+      assert.strictEqual(server.counts.open, 2)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* Fiber.join(call), "echo")
+      yield* Effect.yieldNow
+      assert.strictEqual(server.counts.open, 1)
+    })
+  )
+
+  it.effect("reconnects also to a server that allows one session only", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      server.script.singleSession = true
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      assert.deepStrictEqual(yield* backend.reconnect, { _tag: "Connected", generation: 2 })
+      assert.strictEqual(server.counts.open, 1)
+    })
+  )
+
+  it.effect("isolates a backend until it is reset", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      server.script.call = () => ScriptedServer.silence
+      const call = yield* Effect.forkChild(failure(backend.use(echo)))
+      yield* Effect.yieldNow
+      yield* backend.isolate
+      assert.strictEqual((yield* Fiber.join(call))._tag, "OutcomeUnknown")
+      assert.strictEqual((yield* failure(backend.use(echo)))._tag, "CallRejected")
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual((yield* backend.state)._tag, "Isolated")
+      server.script.call = () => ScriptedServer.answer
+      yield* backend.reset
+      yield* backend.awaitConnected
+      assert.strictEqual(yield* backend.use(echo), "echo")
+    })
+  )
+})
+
+describe("bad input", () => {
+  it.effect("is reported all at once, with path and bound, before anything connects", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const error = yield* failure(
+        Backend.make({
+          id: "",
+          connector: server.connector,
+          policy: {
+            interval: "500 millis",
+            timeout: "2 hours",
+            failureThreshold: 0,
+            stableAfter: -1,
+            probe: { method: "tool", tool: { name: "" } }
+          }
+        })
+      )
+      assert.deepStrictEqual(
+        error.issues.map((issue) => issue.path.join(".")),
+        ["id", "policy.interval", "policy.probe.tool.name", "policy.timeout", "policy.failureThreshold", "policy.stableAfter"]
+      )
+      assert.strictEqual(server.counts.attempts, 0)
+    })
+  )
+})

@@ -1,0 +1,6 @@
+export * as Fault from "./Fault.ts"
+export * as FaultProxy from "./FaultProxy.ts"
+export * as Leftovers from "./Leftovers.ts"
+export * as McpServer from "./McpServer.ts"
+export * as McpServers from "./McpServers.ts"
+export * as ScriptedServer from "./ScriptedServer.ts"

@@ -1,0 +1,37 @@
+/** Effect's own MCP server over HTTP: `node effectMcp port log`. */
+import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+import { Effect, Layer, Schema } from "effect"
+import { McpProtocol, McpServer, Tool, Toolkit } from "effect/ai"
+import { HttpRouter } from "effect/http"
+import { appendFileSync } from "node:fs"
+import { createServer } from "node:http"
+
+const [port = "0", log = "/dev/null"] = process.argv.slice(2)
+const executed = (tool: string, args: unknown) =>
+  Effect.sync(() => appendFileSync(log, `${JSON.stringify({ tool, arguments: args })}\n`))
+
+const tools = Toolkit.make(
+  Tool.make("echo", { parameters: Schema.Struct({ message: Schema.String }), success: Schema.String }),
+  Tool.make("slow", { parameters: Schema.Struct({ ms: Schema.Number }), success: Schema.String }),
+  Tool.make("fail", { parameters: Tool.EmptyParams, success: Schema.String, failure: Schema.String })
+)
+
+const handlers = tools.toLayer({
+  echo: (args) => Effect.as(executed("echo", args), `Echo: ${args.message}`),
+  slow: (args) => executed("slow", args).pipe(Effect.andThen(Effect.sleep(args.ms)), Effect.as("done")),
+  fail: (args) => Effect.andThen(executed("fail", args), Effect.fail("it failed"))
+})
+
+McpServer.layerHttp({
+  name: "effect-mcp",
+  version: "1.0.0",
+  path: "/mcp",
+  protocols: [McpProtocol.v2025_11_25, McpProtocol.v2025_06_18],
+  allowSessionTermination: true,
+  registrations: McpServer.toolkit(tools).pipe(Layer.provide(handlers))
+}).pipe(
+  HttpRouter.serve,
+  Layer.provide(NodeHttpServer.layer(createServer, { port: Number(port), host: "127.0.0.1" })),
+  Layer.launch,
+  NodeRuntime.runMain
+)

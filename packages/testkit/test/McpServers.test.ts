@@ -1,0 +1,46 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { McpServers } from "../src/index.ts"
+import { call, get, open, request, rpc } from "./client.ts"
+
+const kinds = {
+  everything: McpServers.everything,
+  mcpProxy: McpServers.mcpProxy({ backend: "small" }),
+  supergateway: McpServers.supergateway({ backend: "small" }),
+  supergatewayStateless: McpServers.supergateway({ backend: "small", stateful: false }),
+  effectMcp: McpServers.effectMcp
+}
+
+describe.each(Object.entries(kinds))("%s", (_name, make) => {
+  it.live("does what its traits say, before and after it is killed and started again", () =>
+    Effect.gen(function* () {
+      const server = yield* make
+      const { traits, url } = server
+      const { session } = yield* open(url)
+      assert.strictEqual(session !== undefined, traits.stateful)
+      const echo = yield* call(url, session, server.echo("hello"))
+      assert.include(JSON.stringify(echo.message.result), "Echo: hello")
+      assert.strictEqual(echo.headers.get("content-type")?.includes("event-stream"), traits.answers === "sse")
+      assert.strictEqual(/^id: /m.test(echo.text), traits.resumable)
+      assert.strictEqual(yield* get(url, session), traits.getStream ? 200 : 405)
+      const start = performance.now()
+      const slow = yield* call(url, session, server.slow(0.3))
+      assert.isDefined(slow.message.result)
+      assert.isAtLeast(performance.now() - start, 290)
+
+      const before = yield* server.pid
+      yield* server.restart
+      assert.notStrictEqual(yield* server.pid, before)
+      const stale = yield* rpc(url, session, "ping")
+      assert.strictEqual(stale.status, traits.staleSession === "none" ? 200 : traits.staleSession)
+      const again = yield* open(url)
+      yield* call(url, again.session, server.echo("again"))
+      assert.deepStrictEqual(yield* server.executions, [
+        { tool: "echo", arguments: { message: "hello" } },
+        { tool: server.slow(0.3).name, arguments: server.slow(0.3).arguments },
+        { tool: "echo", arguments: { message: "again" } }
+      ])
+      if (again.session !== undefined) yield* request(url, "DELETE", { session: again.session })
+    })
+  )
+})

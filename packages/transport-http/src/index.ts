@@ -1,0 +1,1 @@
+export * as HttpConnector from "./HttpConnector.ts"

@@ -1,0 +1,246 @@
+/**
+ * The state of one session on the wire: which requests are under way, which sockets they hold, and what their ends
+ * were. Everything else in this package writes to it or reads it.
+ */
+import type { OAuthClientProvider } from "@modelcontextprotocol/sdk/client/auth.js"
+import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js"
+import { ErrorCode } from "@modelcontextprotocol/sdk/types.js"
+import { Evidence } from "@vmcp-keepalive/core"
+import type { Connector, FailureReason } from "@vmcp-keepalive/core"
+import type * as Effect from "effect/Effect"
+import * as Failure from "./failure.ts"
+import type { Http, HttpRequest, HttpResponse } from "./http.ts"
+import type { Id } from "./message.ts"
+import { Record } from "./record.ts"
+import type { SseEvent } from "./sse.ts"
+
+/** Request headers that belong to the protocol, so that no setting can replace them. */
+export const reservedHeaders: ReadonlySet<string> = new Set([
+  "accept",
+  "content-type",
+  "last-event-id",
+  "mcp-protocol-version",
+  "mcp-session-id"
+])
+
+/** A request that waits for its answer. */
+export interface Pending {
+  readonly id: Id
+  readonly record: Record
+  /** the URI, where the request subscribes to a resource or ends a subscription */
+  readonly uri: string | undefined
+  /** whether the server is not told that nobody waits any more */
+  readonly silent: boolean
+  /** holds its socket */
+  exchange: AbortController | undefined
+}
+
+/** What a wire is made of. */
+export interface Options {
+  readonly endpoint: URL
+  readonly http: Http
+  readonly host: Connector.SessionHost
+  readonly requestInit: RequestInit | undefined
+  readonly authProvider: OAuthClientProvider | undefined
+  /** wall-clock time in milliseconds, for `Retry-After` */
+  readonly now: () => number
+  /** runs what belongs to the session beside its calls, until the session ends */
+  readonly fork: (effect: Effect.Effect<void>) => void
+}
+
+/** What the wire must know of the SDK's transport. */
+export interface Line {
+  readonly sessionId: string | undefined
+  readonly protocolVersion: string | undefined
+  readonly deliver: (message: JSONRPCMessage) => void
+}
+
+/** How many ids of events are remembered, to recognize those that a server sends again. */
+const rememberedEvents = 128
+
+/** See the module. */
+export class Wire {
+  readonly endpoint: URL
+  readonly host: Connector.SessionHost
+  readonly now: () => number
+  readonly fork: (effect: Effect.Effect<void>) => void
+  readonly pending = new Map<Id, Pending>()
+  /** the headers of the user, as they were read last */
+  credentials: Readonly<globalThis.Record<string, string>> = {}
+  /** whether the session has been told to end: nothing is reported from then on */
+  ended = false
+  /** whether the server said that it does not know the session */
+  forgotten = false
+  /** what a message that is no request of ours met last: the handshake's notification, above all */
+  stray: Evidence.Evidence | undefined = undefined
+  /** two events in a row of one stream: a server that can replay sends the second when asked for what follows the first */
+  replayable: { readonly after: string; readonly id: string } | undefined = undefined
+
+  readonly #http: Http
+  readonly #requestInit: RequestInit | undefined
+  readonly #authProvider: OAuthClientProvider | undefined
+  readonly #exchanges = new Set<AbortController>()
+  readonly #seen = new Map<string, number>()
+  #line: Line | undefined = undefined
+  #next: { readonly record: Record; readonly silent: boolean } | undefined = undefined
+  #local = false
+
+  constructor(options: Options) {
+    this.endpoint = options.endpoint
+    this.host = options.host
+    this.now = options.now
+    this.fork = options.fork
+    this.#http = options.http
+    this.#requestInit = options.requestInit
+    this.#authProvider = options.authProvider
+  }
+
+  /** Connects it with the transport whose messages it sees. */
+  attach(line: Line): void {
+    this.#line = line
+  }
+
+  get sessionId(): string | undefined {
+    return this.#line?.sessionId
+  }
+
+  // --- requests -----------------------------------------------------------------------------------------------------
+
+  /** Makes a request: the one that `send` hands to the transport before it returns writes into the record. */
+  track<A>(record: Record, silent: boolean, send: () => Promise<A>): Promise<A> {
+    this.#next = { record, silent }
+    try {
+      return send()
+    } finally {
+      this.#next = undefined
+    }
+  }
+
+  /** The transport is handed a request. One that it hands on to itself again, with new credentials, keeps its record. */
+  sending(message: { readonly id: Id; readonly method: string; readonly params?: object | undefined }): Pending {
+    const known = this.pending.get(message.id)
+    if (known !== undefined) return known
+    const { record, silent } = this.#next ?? { record: new Record(message.method), silent: false }
+    this.#next = undefined
+    const uri =
+      message.params !== undefined && "uri" in message.params && typeof message.params.uri === "string"
+        ? message.params.uri
+        : undefined
+    const pending: Pending = { id: message.id, record, uri, silent, exchange: undefined }
+    this.pending.set(message.id, pending)
+    return pending
+  }
+
+  /** A message came from the server. */
+  received(message: JSONRPCMessage): void {
+    if (this.#local || "method" in message || message.id === undefined) return
+    const pending = this.pending.get(Number(message.id))
+    if (pending === undefined) return
+    this.pending.delete(pending.id)
+    if ("error" in message) return pending.record.met("answered", Evidence.errorAnswer(message.error.code))
+    pending.record.met("answered", Evidence.answered)
+    if (pending.uri === undefined) return
+    if (pending.record.method === "resources/subscribe") this.host.subscriptions.add(pending.uri)
+    if (pending.record.method === "resources/unsubscribe") this.host.subscriptions.delete(pending.uri)
+  }
+
+  /** No answer will come: the request fails here and now, and leaves nothing behind in the SDK. */
+  fail(pending: Pending, reason: (typeof FailureReason.all)[number], message: string): void {
+    if (this.pending.get(pending.id) !== pending) return
+    pending.record.evidence = Evidence.transportFailure(reason)
+    this.settle(pending, message)
+  }
+
+  /** Takes a request off the wire and off the SDK, which keeps the handler of one that could not be sent. */
+  settle(pending: Pending, message: string): void {
+    if (this.pending.get(pending.id) !== pending) return
+    this.pending.delete(pending.id)
+    this.#local = true
+    try {
+      this.#line?.deliver({ jsonrpc: "2.0", id: pending.id, error: { code: ErrorCode.ConnectionClosed, message } })
+    } finally {
+      this.#local = false
+    }
+  }
+
+  /** The caller waits no longer: the socket is freed. */
+  cancel(id: Id): Pending | undefined {
+    const pending = this.pending.get(id)
+    if (pending === undefined) return undefined
+    this.pending.delete(id)
+    pending.exchange?.abort()
+    return pending
+  }
+
+  // --- HTTP ---------------------------------------------------------------------------------------------------------
+
+  /** Something that holds a socket begins; it is aborted with the session, if {@link end} does not come first. */
+  begin(): AbortController {
+    const exchange = new AbortController()
+    if (this.ended) exchange.abort()
+    else this.#exchanges.add(exchange)
+    return exchange
+  }
+
+  /** It holds none any more. */
+  end(exchange: AbortController): void {
+    this.#exchanges.delete(exchange)
+  }
+
+  /** Sends a request to the endpoint. */
+  async send(request: HttpRequest): Promise<HttpResponse> {
+    const response = await this.#http(this.endpoint, request)
+    this.host.alive()
+    return response
+  }
+
+  /** The headers of a request of our own, as the SDK would make them. */
+  async headers(): Promise<Headers> {
+    const headers = new Headers(this.#requestInit?.headers)
+    const tokens = await this.#authProvider?.tokens()
+    if (tokens !== undefined && !headers.has("authorization"))
+      headers.set("authorization", `Bearer ${tokens.access_token}`)
+    if (this.#line?.sessionId !== undefined) headers.set("mcp-session-id", this.#line.sessionId)
+    if (this.#line?.protocolVersion !== undefined) headers.set("mcp-protocol-version", this.#line.protocolVersion)
+    return this.withCredentials(headers)
+  }
+
+  /** Adds the headers of the user to those of a request. */
+  withCredentials(headers: Headers): Headers {
+    for (const [name, value] of Object.entries(this.credentials)) {
+      if (!reservedHeaders.has(name.toLowerCase())) headers.set(name, value)
+    }
+    return headers
+  }
+
+  /** The status of a response as evidence. */
+  refusal(response: HttpResponse, request: Headers): Evidence.Evidence {
+    const withSession = request.has("mcp-session-id")
+    if (withSession && response.status === 404) this.forgotten = true
+    const retryAfter = Failure.retryAfter(response.headers.get("retry-after"), this.now())
+    return Evidence.refused({
+      status: response.status,
+      withSession,
+      ...(retryAfter === undefined ? {} : { retryAfter })
+    })
+  }
+
+  /** Remembers an event by its id; true when the server had sent it before. */
+  seen(event: SseEvent): boolean {
+    if (event.id === undefined) return false
+    // Some servers count the events of every stream from 1: the id alone does not tell an event.
+    if (this.#seen.get(event.id) === event.data.length) return true
+    this.#seen.set(event.id, event.data.length)
+    const oldest = this.#seen.size > rememberedEvents ? this.#seen.keys().next().value : undefined
+    if (oldest !== undefined) this.#seen.delete(oldest)
+    return false
+  }
+
+  /** Ends every exchange; from now on nothing is sent but what {@link begin}s after `reopen`. */
+  close(): void {
+    this.ended = true
+    for (const { record } of this.pending.values()) record.evidence ??= Evidence.transportFailure("closed")
+    for (const exchange of this.#exchanges) exchange.abort()
+    this.#exchanges.clear()
+  }
+}
