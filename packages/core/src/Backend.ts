@@ -74,7 +74,7 @@ export interface Backend<out Client> {
   readonly isolate: Effect.Effect<void>
   /** Forgets failures, opens the backend again if it was isolated, and attempts or probes now. */
   readonly reset: Effect.Effect<void>
-  /** Waits, without a bound, until a session is open. Fails only when the backend is isolated or its scope has ended. */
+  /** Waits, without a bound, until a session is open; wakes an idle backend. Fails only when the backend is isolated or its scope has ended. */
   readonly awaitConnected: Effect.Effect<void, CallRejected>
 }
 
@@ -146,9 +146,8 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
   const command = (command: Command): Effect.Effect<ConnectionState> =>
     Effect.callback((resume) => {
       const done = () => resume(Effect.sync(supervisor.state))
-      supervisor.send({ _tag: "Operator", command })
-      if (!supervisor.isRunning()) return done()
       supervisor.resting.add(done)
+      supervisor.send({ _tag: "Operator", command })
       return Effect.sync(() => supervisor.resting.delete(done))
     })
 
@@ -211,6 +210,7 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
         else return false
         return true
       }
+      supervisor.send({ _tag: "CallStarted" })
       if (look()) return
       supervisor.waiters.add(look)
       return Effect.sync(() => supervisor.waiters.delete(look))

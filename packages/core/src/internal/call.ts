@@ -55,14 +55,15 @@ const readOnlyMethods: ReadonlySet<string> = new Set([
 export const runOnce = <Client, A>(
   { supervisor }: Kept<Client>,
   open: OpenSession<Client>,
-  callback: Callback<Client, A>
+  callback: Callback<Client, A>,
+  startedAt: number
 ): Effect.Effect<Ended<A>> =>
   Effect.callback((resume) => {
     const call = open.session.call()
     // a controller costs as much as the rest of the guard: made only for a callback that takes the signal
     const controller = callback.length > 1 ? new AbortController() : undefined
     const entry: CallInFlight = {
-      startedAt: supervisor.now(),
+      startedAt,
       abandon: (reason) => {
         resume(Effect.succeed({ _tag: "Abandoned", reason, requests: snapshot(call.requests) }))
         controller?.abort()
@@ -75,19 +76,21 @@ export const runOnce = <Client, A>(
       return true
     }
     open.calls.add(entry)
-    start(callback, call.client, controller?.signal ?? never).then(
-      (value) => {
+    const threw = (cause: unknown) => {
+      if (leave()) resume(Effect.succeed({ _tag: "Threw", cause, requests: call.requests }))
+    }
+    try {
+      callback(call.client, controller?.signal ?? never).then((value) => {
         if (!leave()) return
         if (call.requests.length > 0) {
           open.seen.answer = open.seen.call
           supervisor.send({ _tag: "CallAnswered", generation: open.generation })
         }
         resume(Effect.succeed({ _tag: "Ok", value }))
-      },
-      (cause: unknown) => {
-        if (leave()) resume(Effect.succeed({ _tag: "Threw", cause, requests: call.requests }))
-      }
-    )
+      }, threw)
+    } catch (cause) {
+      threw(cause)
+    }
     return Effect.sync(() => {
       leave()
       controller?.abort()
@@ -175,15 +178,15 @@ const awaitDecision = <Client>(
 const ready = Effect.fnUntraced(function* <Client>(kept: Kept<Client>, deadline: number) {
   while (true) {
     const open = yield* awaitSession(kept, deadline)
-    if (!isStale(kept, open)) return open
+    if (!isStale(kept, open, kept.supervisor.now())) return open
     const isDecided = yield* awaitDecision(kept, open, deadline, "stale", "timeout")
     if (!isDecided) return yield* Effect.fail(unavailable(kept))
     if (kept.supervisor.current() === open) return open
   }
 })
 
-const isStale = <Client>({ policy, supervisor }: Kept<Client>, open: OpenSession<Client>) =>
-  supervisor.now() - open.seen.alive > Duration.toMillis(policy.staleAfter)
+const isStale = <Client>({ policy }: Kept<Client>, open: OpenSession<Client>, now: number) =>
+  now - open.seen.alive > Duration.toMillis(policy.staleAfter)
 
 /** Settles a call exactly once, on as many sessions as it takes. */
 export const use = <Client, A>(
@@ -194,10 +197,11 @@ export const use = <Client, A>(
   Effect.suspend(() => {
     const { supervisor } = kept
     const open = supervisor.current()
+    const now = supervisor.now()
     const settling: Settling = { replayed: false }
     const result =
-      open && !isStale(kept, open)
-        ? Effect.flatMap(runOnce(kept, open, callback), (ended) =>
+      open && !isStale(kept, open, now)
+        ? Effect.flatMap(runOnce(kept, open, callback, now), (ended) =>
             ended._tag === "Ok"
               ? Effect.succeed(ended.value)
               : proceed(kept, callback, options, settling, { open, ended })
@@ -217,7 +221,7 @@ export const useOn = <Client, A>(
   open: OpenSession<Client>,
   callback: Callback<Client, A>
 ): Effect.Effect<A, CallError> =>
-  Effect.flatMap(runOnce(kept, open, callback), (ended) => {
+  Effect.flatMap(runOnce(kept, open, callback, kept.supervisor.now()), (ended) => {
     if (ended._tag === "Ok") return Effect.succeed(ended.value)
     const { doubt, reason, truth } = judge(kept, open, ended, {})
     if (doubt) kept.supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
@@ -253,7 +257,7 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
   while (true) {
     if (!run) {
       const open = yield* Effect.mapError(ready(kept, deadline), orUnknown)
-      const ended: Ended<A> = yield* runOnce(kept, open, callback)
+      const ended: Ended<A> = yield* runOnce(kept, open, callback, supervisor.now())
       if (ended._tag === "Ok") return ended.value
       run = { open, ended }
     }
@@ -363,8 +367,5 @@ const outcomeOf = (error: CallError): CallOutcome => {
 /** What the requests had come to when the session ended: the closing of the session changes the records. */
 const snapshot = (requests: ReadonlyArray<RequestRecord>): ReadonlyArray<RequestRecord> =>
   requests.map((request) => ({ ...request }))
-
-const start = async <Client, A>(callback: Callback<Client, A>, client: Client, signal: AbortSignal): Promise<A> =>
-  callback(client, signal)
 
 const never = new AbortController().signal

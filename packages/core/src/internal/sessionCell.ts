@@ -2,9 +2,7 @@
  * The sessions of one backend: the current one, and those that drain. What a session has seen is kept here and not in
  * the transition table, so that a received byte costs one assignment.
  */
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type { Session, Tool } from "../Connector.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Ladder } from "../Probe.ts"
@@ -50,14 +48,3 @@ export const hasCallSince = (open: OpenSession<unknown>, since: number): boolean
   for (const call of open.calls) if (call.startedAt <= since) return true
   return false
 }
-
-/** Settles the calls that are left, then closes the session; the closing is the connector's and bounded there. */
-export const end = (open: OpenSession<unknown>, reason: FailureReason): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    open.ended = reason
-    open.seen.muted = true
-    const calls = [...open.calls]
-    open.calls.clear()
-    for (const call of calls) call.abandon(reason)
-    return Scope.close(open.scope, Exit.void)
-  })

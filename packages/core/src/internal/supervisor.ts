@@ -22,7 +22,7 @@ import * as Probe from "../Probe.ts"
 import type { Signal, Timer } from "../Signal.ts"
 import * as Transition from "../Transition.ts"
 import * as ClockWatcher from "./clockWatcher.ts"
-import { end, hasCallSince, type OpenSession, type Seen } from "./sessionCell.ts"
+import { hasCallSince, type OpenSession, type Seen } from "./sessionCell.ts"
 
 export interface Supervisor<Client> {
   readonly send: (signal: Signal) => void
@@ -37,9 +37,8 @@ export interface Supervisor<Client> {
   readonly waiters: Set<() => boolean>
   /** is told once when a doubt was decided or the session is gone */
   readonly doubters: Set<() => void>
-  /** is told whenever no attempt and no probe runs any more */
+  /** is told once when no attempt and no probe runs any more, and no signal waits */
   readonly resting: Set<() => void>
-  readonly isRunning: () => boolean
   /** a call has ended: a session that drains may close */
   readonly released: (open: OpenSession<Client>) => void
   readonly emit: (happening: Happening) => void
@@ -99,22 +98,35 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   // ---------------------------------------------------------------------------------------------------- the signals
 
   const queue: Array<Signal> = []
-  let isDraining = false
+  /** what resumes others: their code runs when the actions of a signal are done, and not in their midst */
+  const resumptions: Array<() => void> = []
+  let isTaking = false
   const send = (signal: Signal) => {
     queue.push(signal)
-    if (isDraining) return
-    isDraining = true
+    if (!isTaking) settle()
+  }
+  const settle = () => {
+    isTaking = true
     try {
-      for (let next = queue.shift(); next; next = queue.shift()) take(Transition.step(rules, model, next))
+      while (true) {
+        const signal = queue.shift()
+        if (signal) take(Transition.step(rules, model, signal))
+        else if (resumptions.length > 0) resumptions.shift()?.()
+        else if (!model.running && resting.size > 0) flush(resting)
+        else return
+      }
     } finally {
-      isDraining = false
+      isTaking = false
     }
   }
   const take = (step: Transition.Step) => {
     model = step.model
     for (const action of step.actions) perform(action)
     if (current && model.state._tag === "Connected") current.seen.missedSince = undefined
-    if (!model.running && resting.size > 0) flush(resting)
+  }
+  const flush = (listeners: Set<() => void>) => {
+    resumptions.push(...listeners)
+    listeners.clear()
   }
 
   // ---------------------------------------------------------------------------------------------------- the actions
@@ -141,7 +153,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
         return drop(action)
       case "Settle":
         if (action.who === "doubters") return flush(doubters)
-        for (const waiter of waiters) if (waiter()) waiters.delete(waiter)
+        for (const waiter of waiters) resumptions.push(() => waiters.has(waiter) && waiter() && waiters.delete(waiter))
         return
       case "Emit":
         return emit(action.happening)
@@ -199,7 +211,13 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     if (open.ended !== undefined) return
     draining.delete(open.generation)
     emit({ _tag: "SessionClosed", generation: open.generation, reason })
-    close(end(open, reason))
+    open.ended = reason
+    open.seen.muted = true
+    const calls = [...open.calls]
+    open.calls.clear()
+    for (const call of calls) resumptions.push(() => call.abandon(reason))
+    close(Scope.close(open.scope, Exit.void))
+    if (!isTaking) settle()
   }
   const released = (open: OpenSession<Client>) => {
     if (open.draining && open.calls.size === 0) finish(open, "closed")
@@ -209,7 +227,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
 
   const attempt = Effect.fnUntraced(function* (action: Extract<Transition.Action, { _tag: "Run" }>) {
     // servers that keep one session only accept no other until the old one is gone
-    yield* FiberSet.awaitEmpty(closings)
+    yield* Effect.timeoutOption(FiberSet.awaitEmpty(closings), policy.connectTimeout)
     const startedAt = now()
     const generation = model.generation + 1
     const scope = yield* Scope.make()
@@ -376,6 +394,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   )
   yield* ClockWatcher.watch(() => send({ _tag: "Jumped" }))
   take(begin)
+  settle()
 
   const supervisor: Supervisor<Client> = {
     send,
@@ -389,7 +408,6 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     waiters,
     doubters,
     resting,
-    isRunning: () => model.running !== undefined,
     released,
     emit,
     listeners,
@@ -427,10 +445,4 @@ const tell = (observer: Observer, event: KeepaliveEvent) => {
   } catch {
     return
   }
-}
-
-const flush = (listeners: Set<() => void>) => {
-  const told = [...listeners]
-  listeners.clear()
-  for (const listener of told) listener()
 }

@@ -6,7 +6,7 @@ import type { FetchLike } from "@modelcontextprotocol/sdk/shared/transport.js"
 import { Evidence } from "@vmcp-keepalive/core"
 import { answerStream } from "./answerStream.ts"
 import * as Failure from "./failure.ts"
-import { readText } from "./http.ts"
+import { readText, RedirectRefused } from "./http.ts"
 import type { HttpRequest, HttpResponse } from "./http.ts"
 import * as Message from "./message.ts"
 import { maxEventLength } from "./sse.ts"
@@ -85,9 +85,9 @@ const post = async (wire: Wire, headers: Headers, body: string): Promise<Respons
 /** Writes down an error of `fetch`, or of what was read of the answer. */
 const met = (wire: Wire, pending: Pending | undefined, error: unknown): void => {
   const { reason, unsent } = Failure.ofFetch(error)
-  const evidence = error instanceof Cut ? Evidence.transportFailure("stream_cut") : Evidence.transportFailure(reason)
+  const evidence = Evidence.transportFailure(error instanceof Cut ? "stream_cut" : reason)
   if (pending === undefined) wire.stray = evidence
-  else pending.record.met(unsent ? "unsent" : "dispatched", evidence)
+  else pending.record.met(unsent ? "unsent" : error instanceof RedirectRefused ? "refused" : "dispatched", evidence)
 }
 
 /** The connection ended within an answer. */

@@ -62,7 +62,11 @@ export const kindFor = (message: unknown, id: Id): Kind => {
       : "other"
   }
   if (!("result" in message) && !("error" in message)) return "invalid"
+  if (message["id"] === undefined || message["id"] === null) return "invalid"
   // The SDK takes an id as a number: some servers send "7" for 7.
-  if (Number(message["id"]) !== Number(id) || message["id"] === null) return message["id"] == null ? "invalid" : "alien"
+  if (Number(message["id"]) !== Number(id)) return "alien"
   return JSONRPCMessageSchema.safeParse(message).success ? "answer" : "invalid"
 }
+
+/** The id of an answer, as the SDK takes it. */
+export const idOf = (message: unknown): number => (isObject(message) ? Number(message["id"]) : Number.NaN)

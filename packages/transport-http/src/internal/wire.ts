@@ -8,6 +8,7 @@ import { ErrorCode } from "@modelcontextprotocol/sdk/types.js"
 import { Evidence } from "@vmcp-keepalive/core"
 import type { Connector, FailureReason } from "@vmcp-keepalive/core"
 import type * as Effect from "effect/Effect"
+import * as Hash from "effect/Hash"
 import * as Failure from "./failure.ts"
 import type { Http, HttpRequest, HttpResponse } from "./http.ts"
 import type { Id } from "./message.ts"
@@ -84,6 +85,7 @@ export class Wire {
   #line: Line | undefined = undefined
   #next: { readonly record: Record; readonly silent: boolean } | undefined = undefined
   #local = false
+  #closed = false
 
   constructor(options: Options) {
     this.endpoint = options.endpoint
@@ -177,7 +179,7 @@ export class Wire {
   /** Something that holds a socket begins; it is aborted with the session, if {@link end} does not come first. */
   begin(): AbortController {
     const exchange = new AbortController()
-    if (this.ended) exchange.abort()
+    if (this.#closed) exchange.abort()
     else this.#exchanges.add(exchange)
     return exchange
   }
@@ -214,33 +216,41 @@ export class Wire {
   }
 
   /** The status of a response as evidence. */
-  refusal(response: HttpResponse, request: Headers): Evidence.Evidence {
+  refusal(response: HttpResponse, request: Headers): Evidence.Refused {
     const withSession = request.has("mcp-session-id")
     if (withSession && response.status === 404) this.forgotten = true
     const retryAfter = Failure.retryAfter(response.headers.get("retry-after"), this.now())
-    return Evidence.refused({
+    return {
+      _tag: "Refused",
       status: response.status,
       withSession,
       ...(retryAfter === undefined ? {} : { retryAfter })
-    })
+    }
   }
 
   /** Remembers an event by its id; true when the server had sent it before. */
   seen(event: SseEvent): boolean {
     if (event.id === undefined) return false
     // Some servers count the events of every stream from 1: the id alone does not tell an event.
-    if (this.#seen.get(event.id) === event.data.length) return true
-    this.#seen.set(event.id, event.data.length)
+    const content = event.data.length + Hash.string(event.data.slice(0, 256) + event.data.slice(-256))
+    if (this.#seen.get(event.id) === content) return true
+    this.#seen.set(event.id, content)
     const oldest = this.#seen.size > rememberedEvents ? this.#seen.keys().next().value : undefined
     if (oldest !== undefined) this.#seen.delete(oldest)
     return false
   }
 
-  /** Ends every exchange; from now on nothing is sent but what {@link begin}s after `reopen`. */
-  close(): void {
+  /** Nobody waits any more: every exchange ends. What begins from now on is part of the farewell. */
+  quiesce(): void {
     this.ended = true
     for (const { record } of this.pending.values()) record.evidence ??= Evidence.transportFailure("closed")
     for (const exchange of this.#exchanges) exchange.abort()
     this.#exchanges.clear()
+  }
+
+  /** The farewell is over as well: nothing is sent any more. */
+  close(): void {
+    this.#closed = true
+    this.quiesce()
   }
 }

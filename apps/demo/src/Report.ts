@@ -1,0 +1,250 @@
+/** What the demo prints: a line for each thing that happens, and in the end a table, for people or as JSON. Pure. */
+import type { ConnectionState } from "@vmcp-keepalive/core"
+import * as Expectation from "./Expectation.ts"
+import type { Episode } from "./Expectation.ts"
+import type { Call, Entry, Outcome, State } from "./Journal.ts"
+
+/** One row of the table, as `--json` prints it. */
+export interface Row {
+  readonly fault: string
+  readonly backend: string
+  /** from the fault's mark */
+  readonly detectedMs: number | null
+  /** from the fault's end */
+  readonly recoveredMs: number | null
+  readonly finalState: State
+  readonly calls: Readonly<Record<Outcome, number>>
+  /** how often the server executed calls of this row, by its own count */
+  readonly executedByServer: number
+  readonly met: boolean
+  /** what is not as expected */
+  readonly unmet: ReadonlyArray<string>
+}
+
+export interface Report {
+  readonly faults: ReadonlyArray<Row>
+  /** the calls at times without a fault, which must all be ok */
+  readonly otherwise: Pick<Row, "calls" | "executedByServer" | "met" | "unmet">
+  readonly seconds: number
+  readonly met: boolean
+}
+
+/** What was measured of the whole tour. */
+export interface Measured {
+  readonly episodes: ReadonlyArray<Episode>
+  /** the calls that belong to no episode */
+  readonly otherwise: Pick<Episode, "calls" | "executions">
+  /** milliseconds from the start of the demo to the end of the tour */
+  readonly duration: number
+}
+
+// ------------------------------------------------------------------------------------------------------ constructors
+
+export const make = ({ duration, episodes, otherwise }: Measured): Report => {
+  const faults = episodes.map((episode): Row => {
+    const unmet = Expectation.judge(episode)
+    return {
+      fault: episode.fault,
+      backend: episode.backend,
+      detectedMs: milliseconds(episode.detected),
+      recoveredMs: milliseconds(episode.recovered),
+      finalState: episode.finalState,
+      calls: tally(episode.calls),
+      executedByServer: Expectation.executed(episode),
+      met: unmet.length === 0,
+      unmet
+    }
+  })
+  const calls = tally(otherwise.calls)
+  const unmet = [
+    ...(calls.ok === otherwise.calls.length ? [] : ["a call failed at a time without a fault"]),
+    ...Expectation.untruths(otherwise)
+  ]
+  const calm = { calls, executedByServer: Expectation.executed(otherwise), met: unmet.length === 0, unmet }
+  return {
+    faults,
+    otherwise: calm,
+    seconds: Math.round(duration / 100) / 10,
+    met: faults.length > 0 && faults.every(({ met }) => met) && calm.met
+  }
+}
+
+const milliseconds = (measured: number | undefined) => (measured === undefined ? null : Math.round(measured))
+
+const tally = (calls: ReadonlyArray<Call>): Record<Outcome, number> => ({
+  ok: Expectation.count(calls, "ok"),
+  failed: Expectation.count(calls, "failed"),
+  unknown: Expectation.count(calls, "unknown"),
+  rejected: Expectation.count(calls, "rejected")
+})
+
+// ------------------------------------------------------------------------------------------------------------ colors
+
+/** How to stress text: with colors, or not at all. */
+export interface Style {
+  readonly good: (text: string) => string
+  readonly bad: (text: string) => string
+  readonly warn: (text: string) => string
+  readonly bold: (text: string) => string
+  readonly dim: (text: string) => string
+}
+
+const ansi = (code: number) => (text: string) => `\u001B[${code}m${text}\u001B[0m`
+const asIs = (text: string) => text
+
+export const style = (colors: boolean): Style =>
+  colors
+    ? { good: ansi(32), bad: ansi(31), warn: ansi(33), bold: ansi(1), dim: ansi(2) }
+    : { good: asIs, bad: asIs, warn: asIs, bold: asIs, dim: asIs }
+
+// ------------------------------------------------------------------------------------------------------------- lines
+
+/** The line of an entry, if it is worth one. `startedAt` is the zero of its clock, `width` that of the backends' ids. */
+export const line = (
+  entry: Entry,
+  { startedAt, style, width }: { readonly startedAt: number; readonly style: Style; readonly width: number }
+): string | undefined => {
+  const text = describe(entry, style)
+  if (text === undefined) return undefined
+  const seconds = `${((entry.at - startedAt) / 1000).toFixed(1)}s`.padStart(6)
+  return `${style.dim(seconds)}  ${entry.backend.padEnd(width)}  ${text}`
+}
+
+const describe = (entry: Entry, style: Style): string | undefined => {
+  switch (entry._tag) {
+    case "Remark":
+      return entry.kind === "fault" ? style.bold(`▼ ${entry.text}`) : style.dim(`▲ ${entry.text}`)
+    case "Event": {
+      const { event } = entry
+      if (event._tag === "StateChanged") {
+        return `${event.from._tag} → ${colored(event.to._tag, style)}${style.dim(details(event.to))}`
+      }
+      return event._tag === "Noticed" ? style.dim(notices[event.notice]) : undefined
+    }
+    default:
+      return undefined
+  }
+}
+
+const notices = {
+  stream_lost: "standing stream lost, being opened again",
+  stream_restored: "standing stream open again",
+  answer_resumed: "answer resumed where it was cut",
+  garbage: "the server sent what is no message"
+}
+
+const colored = (state: State, style: Style) => {
+  switch (state) {
+    case "Connected":
+      return style.good(state)
+    case "Idle":
+    case "Connecting":
+    case "Closed":
+      return state
+    case "Unhealthy":
+    case "Disconnected":
+      return style.warn(state)
+    default:
+      return style.bad(state)
+  }
+}
+
+const details = (state: ConnectionState.ConnectionState): string => {
+  switch (state._tag) {
+    case "Connecting":
+      return state.trial ? " (trial)" : state.attempt > 1 ? ` (attempt ${state.attempt})` : ""
+    case "Connected":
+      return ` (session ${state.generation})`
+    case "Unhealthy":
+      return ` (${state.reason}${state.failures > 1 ? `, ${state.failures} in a row` : ""})`
+    case "Disconnected":
+    case "CircuitOpen":
+      return ` (${state.reason})`
+    default:
+      return ""
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------- table
+
+/** The closing table. */
+export const table = (report: Report, style: Style): string => {
+  const header = ["fault", "backend", "detected", "recovered", "state", ...callHeaders, "executed", "met"]
+  const rows = report.faults.map((row) => [
+    row.fault,
+    row.backend,
+    time(row.detectedMs),
+    time(row.recoveredMs),
+    row.finalState,
+    ...Expectation.outcomes.map((outcome) => String(row.calls[outcome])),
+    String(row.executedByServer),
+    row.met ? "yes" : "NO"
+  ])
+  const { calls, executedByServer, met } = report.otherwise
+  const otherwise = [
+    "(no fault)",
+    "all",
+    "",
+    "",
+    "",
+    ...Expectation.outcomes.map((outcome) => String(calls[outcome])),
+    String(executedByServer),
+    met ? "yes" : "NO"
+  ]
+  const all = [header, ...rows, otherwise]
+  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
+  const isNumber = (column: number) => column === 2 || column === 3 || (column >= 5 && column < header.length - 1)
+  const render = (row: ReadonlyArray<string>) =>
+    row.map((cell, column) => {
+      const width = widths[column] ?? 0
+      return isNumber(column) ? cell.padStart(width) : cell.padEnd(width)
+    })
+  const body = [...rows, otherwise].map((row) => {
+    const cells = render(row)
+    const last = cells.pop() ?? ""
+    return [...cells, row.at(-1) === "yes" ? style.good(last) : style.bad(last)].join("  ").trimEnd()
+  })
+  const rule = "─".repeat(widths.reduce((sum, width) => sum + width + 2, -2))
+  return [
+    style.bold(render(header).join("  ").trimEnd()),
+    style.dim(rule),
+    ...body.slice(0, -1),
+    style.dim(rule),
+    ...body.slice(-1),
+    "",
+    ...legend.map(style.dim),
+    "",
+    ...unmetLines(report, style),
+    closing(report, style)
+  ].join("\n")
+}
+
+const callHeaders = ["ok", "failed", "unknown", "rejected"]
+
+const legend = [
+  "detected: from the fault's mark; recovered: from the fault's end; calls: as their callers were told;",
+  "executed: by the servers' own count, where an idempotent call may be executed again and no other may."
+]
+
+const time = (measured: number | null) => {
+  if (measured === null) return "never"
+  return measured < 1000 ? `${measured} ms` : `${(measured / 1000).toFixed(2)} s`
+}
+
+const unmetLines = (report: Report, style: Style): ReadonlyArray<string> => {
+  const lines = [
+    ...report.faults.flatMap(({ backend, fault, unmet }) => unmet.map((what) => `${backend}: ${fault}: ${what}`)),
+    ...report.otherwise.unmet
+  ]
+  const shown = lines.slice(0, 40).map((text) => style.bad(`✗ ${text}`))
+  return lines.length === 0 ? [] : [...shown, ...(lines.length > 40 ? [`… and ${lines.length - 40} more`] : []), ""]
+}
+
+const closing = (report: Report, style: Style): string => {
+  const met = report.faults.filter((row) => row.met).length
+  const text = `${met} of ${report.faults.length} faults as expected, in ${report.seconds.toFixed(1)} s`
+  return style.bold(report.met ? style.good(text) : style.bad(text))
+}
+
+/** The same for programs. */
+export const json = (report: Report): string => JSON.stringify(report, undefined, 2)

@@ -1,0 +1,142 @@
+/**
+ * One session: opening it, and the one way in which it ends.
+ */
+import { Client } from "@modelcontextprotocol/sdk/client/index.js"
+import type { OAuthClientProvider } from "@modelcontextprotocol/sdk/client/auth.js"
+import type { FetchLike } from "@modelcontextprotocol/sdk/shared/transport.js"
+import { Evidence } from "@vmcp-keepalive/core"
+import type { Connector } from "@vmcp-keepalive/core"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import type * as Scope from "effect/Scope"
+import * as GuardedFetch from "./guardedFetch.ts"
+import * as Headers from "./headers.ts"
+import * as Http from "./http.ts"
+import * as Probe from "./probe.ts"
+import { Record } from "./record.ts"
+import * as StandingStream from "./standingStream.ts"
+import { GuardedTransport } from "./transport.ts"
+import { call, patient } from "./view.ts"
+import { Wire } from "./wire.ts"
+
+/** What a session is opened with. */
+export interface Options<E, R> {
+  readonly endpoint: URL
+  readonly headers: Headers.HeaderSource<E, R>
+  readonly client: () => Client
+  readonly authProvider: OAuthClientProvider | undefined
+  readonly requestInit: RequestInit | undefined
+  readonly fetch: FetchLike | undefined
+}
+
+/** How long telling the server that the session ends may take. */
+const farewell = "1 second"
+
+/** Opens a session; it ends with the scope. */
+export const open = <E, R>(
+  options: Options<E, R>,
+  host: Connector.SessionHost
+): Effect.Effect<Connector.Session<Client>, Evidence.Evidence, R | Scope.Scope> =>
+  Effect.gen(function* () {
+    const credentials = yield* Headers.read(options.headers)
+    const line = yield* Effect.acquireRelease(connect(options, host), end)
+    const { client, transport, wire } = line
+    wire.credentials = credentials
+    yield* shakeHands(line)
+    yield* Probe.subscribe(wire, client, host.subscriptions)
+    const environment = yield* Effect.context<R>()
+    return {
+      client,
+      era: "legacy",
+      stateful: transport.sessionId !== undefined,
+      call: () => call(wire, client),
+      probe: (rung) => Probe.probe(wire, client, rung),
+      refresh: Headers.read(options.headers).pipe(
+        Effect.provideContext(environment),
+        Effect.matchEffect({
+          onFailure: () => Effect.void,
+          onSuccess: (headers) =>
+            Effect.sync(() => {
+              wire.credentials = headers
+            })
+        })
+      ),
+      tools: Probe.tools(wire, client)
+    }
+  })
+
+interface Line {
+  readonly client: Client
+  readonly transport: GuardedTransport
+  readonly wire: Wire
+  readonly http: Http.HttpClient
+  readonly fibers: FiberSet.FiberSet<void>
+}
+
+/** Builds the parts; nothing is sent yet. */
+const connect = Effect.fnUntraced(function* <E, R>(options: Options<E, R>, host: Connector.SessionHost) {
+  const { authProvider, endpoint, requestInit } = options
+  const clock = yield* Clock.Clock
+  const fibers = yield* FiberSet.make<void>()
+  const run = yield* FiberSet.runtime(fibers)()
+  const http =
+    options.fetch === undefined && (requestInit === undefined || !("dispatcher" in requestInit))
+      ? Http.ofAgent(requestInit)
+      : Http.ofFetch(options.fetch ?? globalThis.fetch, requestInit)
+  const wire = new Wire({
+    endpoint,
+    http: Http.withinOrigin(http.send),
+    host,
+    requestInit,
+    authProvider,
+    now: () => clock.currentTimeMillisUnsafe(),
+    fork: (effect) => void run(effect)
+  })
+  const transport = new GuardedTransport(wire, {
+    fetch: GuardedFetch.make({
+      wire,
+      elsewhere: options.fetch ?? globalThis.fetch,
+      standing: () => StandingStream.body(wire)
+    }),
+    ...(authProvider === undefined ? {} : { authProvider }),
+    ...(requestInit === undefined ? {} : { requestInit })
+  })
+  const line: Line = { client: options.client(), transport, wire, http, fibers }
+  return line
+})
+
+/** `initialize`, and the notification that follows it. */
+const shakeHands = ({ client, transport, wire }: Line): Effect.Effect<void, Evidence.Evidence> =>
+  Effect.callback((resume) => {
+    const record = new Record("initialize")
+    transport.onclose = () => {
+      if (!wire.ended) wire.host.lost("closed")
+    }
+    wire.track(record, true, () => client.connect(transport, patient())).then(
+      () => resume(Effect.void),
+      () => resume(Effect.fail(evidenceOf(record, wire)))
+    )
+  })
+
+/** Why the handshake failed. An answer that the client did not take is not MCP. */
+const evidenceOf = (record: Record, wire: Wire): Evidence.Evidence => {
+  if (record.evidence === undefined) return Evidence.transportFailure("unknown")
+  if (record.evidence._tag !== "Answered") return record.evidence
+  return wire.stray ?? Evidence.transportFailure("protocol")
+}
+
+/** Frees what the session holds, tells the server, and closes. What the SDK reports after that has no reader. */
+const end = ({ client, fibers, http, transport, wire }: Line): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    wire.quiesce()
+    yield* FiberSet.clear(fibers)
+    if (transport.sessionId !== undefined && !wire.forgotten) {
+      yield* Effect.promise(() => transport.terminateSession().catch(() => {})).pipe(Effect.timeoutOption(farewell))
+    }
+    wire.close()
+    yield* Effect.promise(() => client.close().catch(() => {}))
+    yield* Effect.promise(() => transport.close().catch(() => {}))
+    transport.onerror = () => {}
+    http.close()
+  })

@@ -1,0 +1,246 @@
+/**
+ * The stream for what a server sends of its own accord, kept open for as long as the session lasts.
+ *
+ * The SDK opens it once and gives up after a few tries. Here it gets one stream that never ends, and behind it a
+ * connection that is opened again whenever it breaks: at once after an honest life, with backoff where opening fails.
+ * A broken standing stream says nothing about the session; a refused one may, and is reported once an outage.
+ */
+import { Evidence } from "@vmcp-keepalive/core"
+import type { KeepaliveEvent } from "@vmcp-keepalive/core"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Failure from "./failure.ts"
+import { readText } from "./http.ts"
+import type { HttpResponse } from "./http.ts"
+import { replayTime } from "./resume.ts"
+import * as Message from "./message.ts"
+import * as Sse from "./sse.ts"
+import type { SseEvent } from "./sse.ts"
+import type { Wire } from "./wire.ts"
+
+/** How one connection ended, or why there was none. */
+export type Outcome =
+  | { readonly _tag: "Ended"; readonly lived: number; readonly events: number; readonly retry: number | undefined }
+  | { readonly _tag: "Refused"; readonly evidence: Evidence.Refused }
+  | { readonly _tag: "Failed"; readonly evidence: Evidence.Evidence }
+
+/** What is remembered between two connections. */
+export interface Memory {
+  /** whether it has ever been open */
+  readonly opened: boolean
+  /** how many openings in a row have failed */
+  readonly failures: number
+  /** how many connections in a row have ended in haste */
+  readonly hasty: number
+  /** whether this outage has been reported */
+  readonly reported: boolean
+}
+
+/** Nothing has happened. */
+export const initial: Memory = { opened: false, failures: 0, hasty: 0, reported: false }
+
+/** What to do next: wait and open again, or leave it be for good. */
+export interface Step {
+  readonly memory: Memory
+  /** in milliseconds; `undefined`: for good */
+  readonly delay: number | undefined
+  readonly observe: Evidence.Evidence | undefined
+}
+
+/** A life that makes an end honest, in milliseconds: proxies cut what is idle for 5 s and more. */
+const honestLife = 3000
+
+/** The pause where every connection brings something and ends in haste, in milliseconds. */
+const busyPause = 250
+
+const backoff = { initial: 1000, cap: 30_000 }
+/** a server that has not noticed the end of the last stream refuses the next one: it notices soon */
+const conflictInitial = 100
+
+/** Statuses with which a server without sessions says that it has no such stream. */
+const notOffered = new Set([400, 404, 406, 415, 501])
+
+/** Decides what follows an outcome; `random` is in [0, 1). */
+export const step = (memory: Memory, outcome: Outcome, random: number): Step => {
+  switch (outcome._tag) {
+    case "Ended":
+      return afterEnd(memory, outcome, random)
+    case "Refused": {
+      const { evidence } = outcome
+      const absent = evidence.status === 405 || (!evidence.withSession && notOffered.has(evidence.status))
+      if (absent) return { memory, delay: undefined, observe: undefined }
+      const asked = evidence.retryAfter === undefined ? 0 : Duration.toMillis(evidence.retryAfter)
+      const first = evidence.status === 409 ? conflictInitial : backoff.initial
+      const observed =
+        Evidence.isSessionUnknown(evidence) ||
+        evidence.status === 401 ||
+        (memory.opened && evidence.status >= 500 && !Evidence.isBusy(evidence))
+      return failed(memory, Math.max(asked, delayAfter(memory.failures, first, random)), evidence, observed)
+    }
+    case "Failed":
+      return failed(memory, delayAfter(memory.failures, backoff.initial, random), outcome.evidence, memory.opened)
+  }
+}
+
+const afterEnd = (memory: Memory, end: Outcome & { readonly _tag: "Ended" }, random: number): Step => {
+  const hasty = end.lived >= honestLife ? 0 : end.events > 0 ? 1 : memory.hasty + 1
+  // What ends in haste for the first time costs no delay: where it opens again at once, nothing is lost.
+  const delay = memory.hasty === 0 || hasty === 0 ? 0 : hasty === 1 ? busyPause : delayAfter(hasty - 2, backoff.initial, random)
+  return {
+    memory: { opened: true, failures: 0, hasty, reported: false },
+    delay: Math.max(delay, end.retry ?? 0),
+    observe: undefined
+  }
+}
+
+const failed = (memory: Memory, delay: number, evidence: Evidence.Evidence, observed: boolean): Step => ({
+  memory: { ...memory, failures: memory.failures + 1, reported: memory.reported || observed },
+  delay,
+  observe: observed && !memory.reported ? evidence : undefined
+})
+
+/** Exponential, up to a cap, of which the upper half is drawn from: many clients must not come back together. */
+const delayAfter = (failures: number, first: number, random: number): number =>
+  Math.min(first * 2 ** failures, backoff.cap) * (0.5 + random / 2)
+
+/** Keeps the stream open and hands its events to `sink`, until it is interrupted or the server has no such stream. */
+export const keep = Effect.fnUntraced(function* (wire: Wire, sink: (event: SseEvent) => void) {
+  let memory = initial
+  let lost = false
+  const notice = (notice: KeepaliveEvent.Notice) => wire.host.notice(notice)
+  const position: Position = { lastId: undefined, retry: undefined }
+  while (true) {
+    const outcome = yield* connection(wire, position, sink, () => {
+      if (lost) notice("stream_restored")
+      lost = false
+    })
+    if (outcome._tag === "Ended") {
+      notice("stream_lost")
+      lost = true
+    }
+    const next = step(memory, outcome, yield* Random.next)
+    memory = next.memory
+    if (next.observe !== undefined) wire.host.observe(next.observe)
+    if (next.delay === undefined) return
+    yield* Effect.sleep(next.delay)
+  }
+})
+
+/** Where the stream is, for its next connection. */
+interface Position {
+  lastId: string | undefined
+  retry: number | undefined
+}
+
+const connection = Effect.fnUntraced(function* (
+  wire: Wire,
+  position: Position,
+  sink: (event: SseEvent) => void,
+  onOpen: () => void
+) {
+  const exchange = wire.begin()
+  const began = yield* Clock.monotonicTimeNanos
+  const read = yield* Effect.promise((signal) => {
+    signal.addEventListener("abort", () => exchange.abort(), { once: true })
+    return connect(wire, position, exchange.signal, sink, onOpen)
+  })
+  wire.end(exchange)
+  if (typeof read !== "number") return read
+  const lived = Number(((yield* Clock.monotonicTimeNanos) - began) / 1_000_000n)
+  const ended: Outcome = { _tag: "Ended", lived, events: read, retry: position.retry }
+  return ended
+})
+
+/** How many events there were, or why there was no stream. */
+const connect = async (
+  wire: Wire,
+  position: Position,
+  signal: AbortSignal,
+  sink: (event: SseEvent) => void,
+  onOpen: () => void
+): Promise<number | Outcome> => {
+  const tally = { events: 0 }
+  const resumed = position.lastId === undefined ? undefined : await get(wire, signal, position.lastId)
+  const missed = resumed !== undefined && isStream(resumed) ? listen(wire, position, resumed, signal, sink, tally) : undefined
+  // Servers with a careless event store replay what was missed and then send nothing more on a resumed stream. One that
+  // does go on there refuses a second stream; else the second is the stream, and the first has done its work.
+  const plain = await get(wire, signal)
+  if (!isStream(plain)) {
+    if (missed === undefined) return plain
+    onOpen()
+    await missed.end
+    return tally.events
+  }
+  onOpen()
+  if (missed !== undefined) setTimeout(missed.drop, replayTime)
+  await listen(wire, position, plain, signal, sink, tally).end
+  return tally.events
+}
+
+const isStream = (answer: HttpResponse | Outcome): answer is HttpResponse => !("_tag" in answer)
+
+/** Asks for the stream, or for what of it followed an event. */
+const get = async (wire: Wire, signal: AbortSignal, lastId?: string): Promise<HttpResponse | Outcome> => {
+  try {
+    const headers = await wire.headers()
+    headers.set("accept", "text/event-stream")
+    if (lastId !== undefined) headers.set("last-event-id", lastId)
+    const response = await wire.send({ method: "GET", headers, signal })
+    if (response.status === 200 && response.headers.get("content-type")?.startsWith("text/event-stream") === true)
+      return response
+    await response.body?.cancel().catch(() => {})
+    return response.status === 200
+      ? { _tag: "Failed", evidence: Evidence.transportFailure("protocol") }
+      : { _tag: "Refused", evidence: wire.refusal(response, headers) }
+  } catch (error) {
+    return { _tag: "Failed", evidence: Evidence.transportFailure(Failure.ofFetch(error).reason) }
+  }
+}
+
+/** Reads a connection, until it ends or is dropped. */
+const listen = (
+  wire: Wire,
+  position: Position,
+  response: HttpResponse,
+  signal: AbortSignal,
+  sink: (event: SseEvent) => void,
+  tally: { events: number }
+) => {
+  const own = new AbortController()
+  const feed = Sse.parser({
+    onEvent: (event) => {
+      if (event.id !== undefined && event.id !== "") position.lastId = event.id
+      if (wire.seen(event) || !Sse.isMessage(event)) return
+      tally.events++
+      if (Message.parse(event.data) === undefined) wire.host.notice("garbage")
+      else sink(event)
+    },
+    onRetry: (retry) => {
+      position.retry = retry
+    }
+  })
+  const end = readText(response.body, AbortSignal.any([signal, own.signal]), (text) => {
+    wire.host.alive()
+    return feed(text)
+  })
+  return { end, drop: () => own.abort() }
+}
+
+/** The stream as the SDK gets it: it never ends by itself. */
+export const body = (wire: Wire): ReadableStream<Uint8Array> => {
+  const encoder = new TextEncoder()
+  return new ReadableStream({
+    start: (controller) => {
+      wire.fork(
+        Effect.ensuring(
+          keep(wire, (event) => controller.enqueue(encoder.encode(Sse.encode(event)))),
+          Effect.sync(() => {
+            if (wire.ended) controller.close()
+          })
+        )
+      )
+    }
+  })
+}

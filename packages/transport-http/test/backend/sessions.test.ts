@@ -1,0 +1,59 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Fault, ScriptedServer } from "@vmcp-keepalive/testkit"
+import { Effect, Fiber } from "effect"
+import { isRenewed, keep, text } from "./support.ts"
+
+describe("a planned replacement", () => {
+  it.live("lets the calls of the old session end while new ones use the new session", () =>
+    Effect.gen(function* () {
+      const server = yield* ScriptedServer.make()
+      const kept = yield* keep(server)
+      const slow = yield* Effect.forkChild(kept.call(server.slow(2)))
+      yield* kept.proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "tools/call")
+      assert.deepStrictEqual(yield* kept.backend.reconnect, { _tag: "Connected", generation: 2 })
+      assert.include(text(yield* kept.call(server.echo("new"))), "new")
+      assert.include(text(yield* Fiber.join(slow)), "content")
+      yield* kept.proxy.awaitRequest(({ method }) => method === "DELETE")
+    })
+  )
+
+  it.live("works on a server that allows one session only: the old one goes first", () =>
+    Effect.gen(function* () {
+      const server = yield* ScriptedServer.make({ singleSession: true })
+      const kept = yield* keep(server)
+      yield* kept.call(server.echo("before"))
+      assert.isTrue(isRenewed()(yield* kept.backend.reconnect))
+      assert.include(text(yield* kept.call(server.echo("after"))), "after")
+      assert.strictEqual((yield* server.stats).sessions, 1)
+    })
+  )
+
+  it.live("works on such a server also after the session was lost to a network that swallowed everything", () =>
+    Effect.gen(function* () {
+      const server = yield* ScriptedServer.make({ singleSession: true })
+      const kept = yield* keep(server)
+      yield* kept.call(server.echo("before"))
+      const drop = yield* kept.proxy.inject(Fault.SilentDrop({ on: { rpc: "ping" } }))
+      yield* kept.until((state) => state._tag !== "Connected" && state._tag !== "Unhealthy")
+      yield* drop.heal
+      yield* kept.until(isRenewed())
+      assert.strictEqual((yield* server.stats).sessions, 1)
+    })
+  )
+})
+
+describe("the end of the scope", () => {
+  it.live("ends the session on the server too", () =>
+    Effect.gen(function* () {
+      const server = yield* ScriptedServer.make()
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const kept = yield* keep(server)
+          yield* kept.call(server.echo("once"))
+        })
+      )
+      const { deletes, sessions } = yield* server.stats
+      assert.deepStrictEqual({ deletes, sessions }, { deletes: 1, sessions: 0 })
+    })
+  )
+})

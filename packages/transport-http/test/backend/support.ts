@@ -1,0 +1,88 @@
+/** A backend on a real server behind a fault proxy, with everything it said. */
+import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
+import { FaultProxy, type McpServer } from "@vmcp-keepalive/testkit"
+import { Backend, type ConnectionState, KeepaliveEvent, type KeepalivePolicy } from "@vmcp-keepalive/core"
+import { Effect, Stream } from "effect"
+import { HttpConnector } from "../../src/index.ts"
+
+/** Short enough that a death is confirmed within 2 s, long enough for a loaded machine. */
+export const quick: KeepalivePolicy.Options = {
+  interval: "1 second",
+  timeout: "500 millis",
+  confirmInterval: "250 millis",
+  failureThreshold: 2,
+  stableAfter: 0,
+  backoff: { initial: "100 millis", factor: 2, cap: "2 seconds" },
+  circuit: { failures: 3, openFor: "500 millis" }
+}
+
+export interface Kept {
+  readonly backend: Backend.Backend<Client>
+  readonly proxy: FaultProxy.FaultProxy
+  readonly events: ReadonlyArray<KeepaliveEvent.KeepaliveEvent>
+  /** waits for a state, from now on or the current one; fails after 15 s */
+  readonly until: (
+    predicate: (state: ConnectionState.ConnectionState) => boolean
+  ) => Effect.Effect<ConnectionState.ConnectionState>
+  readonly call: (call: McpServer.Call, options?: Backend.UseOptions) => ReturnType<typeof callOf>
+}
+
+const callOf = (backend: Backend.Backend<Client>, call: McpServer.Call, options?: Backend.UseOptions) =>
+  backend.use((client, signal) => client.callTool(call, undefined, { signal }), options)
+
+/** Keeps a server alive through a proxy; connected when it returns, unless told otherwise. */
+export const keep = Effect.fnUntraced(function* (
+  server: Pick<McpServer.McpServer, "port" | "name">,
+  options: {
+    readonly policy?: KeepalivePolicy.Options
+    readonly headers?: HttpConnector.Options["headers"]
+    readonly await?: boolean
+    readonly before?: (proxy: FaultProxy.FaultProxy) => Effect.Effect<unknown>
+  } = {}
+) {
+  const proxy = yield* FaultProxy.make({ target: { port: server.port } })
+  if (options.before) yield* options.before(proxy)
+  const events: Array<KeepaliveEvent.KeepaliveEvent> = []
+  const backend = yield* Backend.make({
+    id: server.name,
+    connector: HttpConnector.make({
+      url: `${proxy.url}/mcp`,
+      ...(options.headers === undefined ? {} : { headers: options.headers })
+    }),
+    policy: { ...quick, ...options.policy }
+  }).pipe(Effect.provide(KeepaliveEvent.layerObserver((event) => events.push(event))))
+  if (options.await !== false) yield* Effect.orDie(backend.awaitConnected)
+  const kept: Kept = {
+    backend,
+    proxy,
+    events,
+    until: (predicate) =>
+      backend.changes.pipe(
+        Stream.filter(predicate),
+        Stream.runHead,
+        Effect.flatMap((state) => Effect.orDie(Effect.fromOption(state))),
+        Effect.timeout("15 seconds"),
+        Effect.orDie
+      ),
+    call: (call, useOptions) => callOf(backend, call, useOptions)
+  }
+  return kept
+})
+
+export const is =
+  (...tags: ReadonlyArray<ConnectionState.ConnectionState["_tag"]>) =>
+  (state: ConnectionState.ConnectionState) =>
+    tags.includes(state._tag)
+
+/** Connected on a session that is younger than the given one. */
+export const isRenewed = (generation = 1) => (state: ConnectionState.ConnectionState) =>
+  state._tag === "Connected" && state.generation > generation
+
+/** The state changes among the events, as words. */
+export const path = (events: ReadonlyArray<KeepaliveEvent.KeepaliveEvent>) =>
+  events.flatMap((event) => (event._tag === "StateChanged" ? [event.to._tag] : []))
+
+export const tags = (events: ReadonlyArray<KeepaliveEvent.KeepaliveEvent>) => events.map((event) => event._tag)
+
+/** The text of a tool's answer. */
+export const text = (result: unknown) => JSON.stringify(result)

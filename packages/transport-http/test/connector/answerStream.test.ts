@@ -1,0 +1,187 @@
+/** What becomes of a call whose answer stream is cut. */
+import { it } from "@effect/vitest"
+import { Fault, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
+import { Effect, Exit, Fiber } from "effect"
+import { describe, expect } from "vitest"
+import { HttpConnector } from "../../src/index.ts"
+import { eventuallyEffect, initializeResult, measured, open, openThroughProxy, run, serve } from "./support.ts"
+
+const cutCall = { on: { method: "POST", rpc: "tools/call" }, times: 1 } as const
+
+describe("a call whose answer stream is cut", () => {
+  it.live("fails within 100 ms where the server cannot resume it", () =>
+    Effect.gen(function* () {
+      const server = yield* ScriptedServer.make()
+      const { proxy, session } = yield* openThroughProxy(server)
+      const call = yield* Effect.forkChild(run(session, (client) => client.callTool(server.slow(30))))
+      yield* proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "tools/call")
+      yield* Effect.sleep("100 millis")
+      const cut = yield* proxy.inject(Fault.CutMidChunk(cutCall))
+      const { at } = yield* cut.struck
+      const ended = yield* Fiber.join(call)
+      measured("a cut answer stream that cannot be resumed fails after", ended.at - at)
+      expect(Exit.isFailure(ended.result)).toBe(true)
+      expect(ended.at - at).toBeLessThan(100)
+      expect(ended.requests).toMatchObject([
+        { method: "tools/call", tool: "slow", fate: "dispatched", evidence: { _tag: "TransportFailure", reason: "stream_cut" } }
+      ])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("gets its result where mcp-proxy delivers it on the resumed stream", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.mcpProxy({ backend: "small" })
+      const { host, proxy, session } = yield* openThroughProxy(server)
+      const call = yield* Effect.forkChild(run(session, (client) => client.callTool(server.slow(2))))
+      yield* proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "tools/call")
+      yield* Effect.sleep("300 millis")
+      const { at } = yield* (yield* proxy.inject(Fault.CutMidChunk(cutCall))).struck
+      const ended = yield* Fiber.join(call)
+      measured("mcp-proxy: result of a 2 s tool, cut after 0.3 s, arrived after", ended.at - at)
+      expect(Exit.isSuccess(ended.result)).toBe(true)
+      expect(ended.took).toBeLessThan(2500)
+      expect(ended.requests).toMatchObject([{ fate: "answered", evidence: { _tag: "Answered" } }])
+      expect(host.notices.map(({ notice }) => notice)).toContain("answer_resumed")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("gets its result where server-everything keeps it but never sends it on the resumed stream", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.everything
+      const { proxy, session } = yield* openThroughProxy(server)
+      const call = yield* Effect.forkChild(run(session, (client) => client.callTool(server.slow(3))))
+      yield* proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "tools/call")
+      yield* Effect.sleep("300 millis")
+      const { at } = yield* (yield* proxy.inject(Fault.CutMidChunk(cutCall))).struck
+      const ended = yield* Fiber.join(call)
+      measured("server-everything: result of a 3 s tool, cut after 0.3 s, arrived after", ended.at - at)
+      expect(Exit.isSuccess(ended.result)).toBe(true)
+      expect(ended.took).toBeLessThan(5500)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("gets its result where a server resumes properly but does not refuse a second stream", () =>
+    Effect.gen(function* () {
+      const server = yield* ScriptedServer.make({ eventStore: true })
+      const { proxy, session } = yield* openThroughProxy(server)
+      const call = yield* Effect.forkChild(run(session, (client) => client.callTool(server.slow(1))))
+      yield* proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "tools/call")
+      yield* Effect.sleep("100 millis")
+      yield* (yield* proxy.inject(Fault.CutMidChunk(cutCall))).struck
+      const ended = yield* Fiber.join(call)
+      expect(Exit.isSuccess(ended.result)).toBe(true)
+      expect(ended.took).toBeLessThan(1500)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("gets every progress once and its result, however often the stream is cut", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.everything
+      const { proxy, session } = yield* openThroughProxy(server)
+      const seen: Array<number> = []
+      const call = yield* Effect.forkChild(
+        run(session, (client) =>
+          client.callTool(
+            { name: "trigger-long-running-operation", arguments: { duration: 3, steps: 6 } },
+            undefined,
+            { onprogress: ({ progress }) => seen.push(progress) }
+          )
+        )
+      )
+      yield* proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "tools/call")
+      for (const _ of [1, 2]) {
+        yield* Effect.sleep("700 millis")
+        yield* (yield* proxy.inject(Fault.Reset({ on: { method: ["POST", "GET"] }, times: 3 }))).struck
+        yield* proxy.heal
+      }
+      const ended = yield* Fiber.join(call)
+      expect(Exit.isSuccess(ended.result)).toBe(true)
+      expect(seen).toEqual([1, 2, 3, 4, 5, 6].slice(0, seen.length))
+      expect(seen.length).toBeGreaterThanOrEqual(5)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("fails at once where resuming is refused", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.mcpProxy({ backend: "small" })
+      for (const status of [404, 400, 405, 409, 500]) {
+        const { close, host, proxy, session } = yield* openThroughProxy(server)
+        const call = yield* Effect.forkChild(run(session, (client) => client.callTool(server.slow(20))))
+        yield* proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "tools/call")
+        yield* Effect.sleep("100 millis")
+        yield* proxy.inject(Fault.Answer({ on: { method: "GET", resuming: true }, status }))
+        const { at } = yield* (yield* proxy.inject(Fault.CutMidChunk(cutCall))).struck
+        const ended = yield* Fiber.join(call)
+        measured(`resuming refused with ${status}: failed after`, ended.at - at)
+        expect(ended.at - at).toBeLessThan(100)
+        expect(ended.requests).toMatchObject([{ fate: "dispatched", evidence: { reason: "stream_cut" } }])
+        expect(host.observed).toEqual([])
+        yield* close
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("fails at once where the server only pretends to resume", () =>
+    Effect.gen(function* () {
+      const id = (body: string): unknown => (body === "" ? undefined : JSON.parse(body).id)
+      let events = 0
+      let cut = () => {}
+      const server = yield* serve((request, body, response) => {
+        if (request.method === "GET") {
+          // Every GET opens a stream on which nothing is ever replayed.
+          response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders()
+          return void response.write(`id: g${++events}\ndata: \n\n`)
+        }
+        if (body.includes("tools/call")) {
+          response.writeHead(200, { "content-type": "text/event-stream" })
+          response.write(`id: e${++events}\ndata: \n\n`)
+          cut = () => response.destroy()
+          return
+        }
+        if (id(body) === undefined) return void response.writeHead(202).end()
+        response.writeHead(200, { "content-type": "text/event-stream", "mcp-session-id": "s" })
+        response.end(`id: e${++events}\ndata: \n\nid: e${++events}\ndata: ${initializeResult(id(body))}\n\n`)
+      })
+      const { session } = yield* open(HttpConnector.make({ url: server.url }))
+      const call = yield* Effect.forkChild(run(session, (client) => client.callTool({ name: "x" })))
+      yield* Effect.sleep("100 millis")
+      const at = performance.now()
+      cut()
+      const ended = yield* Fiber.join(call)
+      measured("a server that only pretends to resume: failed after", ended.at - at)
+      expect(ended.at - at).toBeLessThan(400)
+      expect(ended.requests).toMatchObject([{ fate: "dispatched", evidence: { reason: "stream_cut" } }])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is polled as the server asks where the server ends the stream itself (SEP-1699)", () =>
+    Effect.gen(function* () {
+      const server = yield* ScriptedServer.make({ eventStore: true, retry: 300 })
+      const { proxy, session } = yield* openThroughProxy(server)
+      const call = yield* Effect.forkChild(run(session, (client) => client.callTool(server.slow(1))))
+      const { at } = yield* proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "tools/call")
+      yield* Effect.sleep("100 millis")
+      yield* (yield* proxy.inject(Fault.HalfClose(cutCall))).struck
+      const ended = yield* Fiber.join(call)
+      expect(Exit.isSuccess(ended.result)).toBe(true)
+      const resumed = yield* proxy.awaitRequest(({ at: later, lastEventId }) => lastEventId !== undefined && later > at)
+      expect(resumed.at - at).toBeGreaterThan(100)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("frees everything when its caller gives up while it is resumed", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.mcpProxy({ backend: "small" })
+      const { proxy, session } = yield* openThroughProxy(server)
+      const call = yield* Effect.forkChild(run(session, (client, signal) => client.callTool(server.slow(30), undefined, { signal })))
+      yield* proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "tools/call")
+      yield* Effect.sleep("100 millis")
+      yield* (yield* proxy.inject(Fault.CutMidChunk(cutCall))).struck
+      yield* proxy.awaitRequest(({ lastEventId }) => lastEventId !== undefined)
+      yield* Effect.sleep("200 millis")
+      yield* Fiber.interrupt(call)
+      // Only the standing stream is left.
+      yield* eventuallyEffect(Effect.map(proxy.stats, ({ inFlight }) => inFlight === 1))
+    }).pipe(Effect.scoped)
+  )
+})
