@@ -101,22 +101,30 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   /** what resumes others: their code runs when the actions of a signal are done, and not in their midst */
   const resumptions: Array<() => void> = []
   let isTaking = false
+  let isResuming = false
   const send = (signal: Signal) => {
     queue.push(signal)
-    if (!isTaking) settle()
+    settle()
   }
   const settle = () => {
+    if (isTaking) return
     isTaking = true
     try {
-      while (true) {
-        const signal = queue.shift()
-        if (signal) take(Transition.step(rules, model, signal))
-        else if (resumptions.length > 0) resumptions.shift()?.()
-        else if (!model.running && resting.size > 0) flush(resting)
-        else return
-      }
+      for (let signal = queue.shift(); signal; signal = queue.shift()) take(Transition.step(rules, model, signal))
     } finally {
       isTaking = false
+    }
+    if (isResuming) return
+    isResuming = true
+    try {
+      while (true) {
+        if (resumptions.length === 0 && !model.running) flush(resting)
+        const resume = resumptions.shift()
+        if (!resume) return
+        resume()
+      }
+    } finally {
+      isResuming = false
     }
   }
   const take = (step: Transition.Step) => {
@@ -217,7 +225,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     open.calls.clear()
     for (const call of calls) resumptions.push(() => call.abandon(reason))
     close(Scope.close(open.scope, Exit.void))
-    if (!isTaking) settle()
+    settle()
   }
   const released = (open: OpenSession<Client>) => {
     if (open.draining && open.calls.size === 0) finish(open, "closed")

@@ -225,7 +225,7 @@ process.on("disconnect", () => process.exit())
 
 Http.createServer({ noDelay: true, keepAliveTimeout: 60_000 }, (request, response) => {
   // The readiness check: no part of what a test wants to see.
-  if (request.url !== "/mcp") return response.writeHead(404).end()
+  if (request.url?.split("?")[0] !== "/mcp") return response.writeHead(404).end()
   const parts: Array<Buffer> = []
   request.on("data", (part: Buffer) => parts.push(part))
   request.on("end", () => {

@@ -19,38 +19,38 @@ export interface FetchFailure {
   readonly unsent: boolean
 }
 
-const reasons: Readonly<Record<string, Reason>> = {
-  ECONNREFUSED: "refused",
-  EHOSTUNREACH: "refused",
-  ENETUNREACH: "refused",
-  EHOSTDOWN: "refused",
-  ENETDOWN: "refused",
-  EACCES: "refused",
-  ECONNRESET: "reset",
-  ECONNABORTED: "reset",
-  EPIPE: "reset",
-  UND_ERR_SOCKET: "reset",
-  UND_ERR_CLOSED: "reset",
-  UND_ERR_DESTROYED: "reset",
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "reset",
-  ENOTFOUND: "dns",
-  EAI_AGAIN: "dns",
-  EAI_FAIL: "dns",
-  EAI_NODATA: "dns",
-  EAI_NONAME: "dns",
-  ETIMEDOUT: "timeout",
-  UND_ERR_CONNECT_TIMEOUT: "timeout",
-  UND_ERR_HEADERS_TIMEOUT: "timeout",
-  UND_ERR_BODY_TIMEOUT: "timeout",
-  HPE_INVALID_CONSTANT: "protocol",
-  UND_ERR_HEADERS_OVERFLOW: "protocol"
-}
+const reasons: ReadonlyMap<string, Reason> = new Map([
+  ["ECONNREFUSED", "refused"],
+  ["EHOSTUNREACH", "refused"],
+  ["ENETUNREACH", "refused"],
+  ["EHOSTDOWN", "refused"],
+  ["ENETDOWN", "refused"],
+  ["EACCES", "refused"],
+  ["ECONNRESET", "reset"],
+  ["ECONNABORTED", "reset"],
+  ["EPIPE", "reset"],
+  ["UND_ERR_SOCKET", "reset"],
+  ["UND_ERR_CLOSED", "reset"],
+  ["UND_ERR_DESTROYED", "reset"],
+  ["UND_ERR_RES_CONTENT_LENGTH_MISMATCH", "reset"],
+  ["ENOTFOUND", "dns"],
+  ["EAI_AGAIN", "dns"],
+  ["EAI_FAIL", "dns"],
+  ["EAI_NODATA", "dns"],
+  ["EAI_NONAME", "dns"],
+  ["ETIMEDOUT", "timeout"],
+  ["UND_ERR_CONNECT_TIMEOUT", "timeout"],
+  ["UND_ERR_HEADERS_TIMEOUT", "timeout"],
+  ["UND_ERR_BODY_TIMEOUT", "timeout"],
+  ["HPE_INVALID_CONSTANT", "protocol"],
+  ["UND_ERR_HEADERS_OVERFLOW", "protocol"]
+])
 
 const tls =
   /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO_|UNABLE_TO_|SELF_SIGNED_|EPROTO$|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED)/
 
 const ofCode = (code: string): Reason | undefined =>
-  reasons[code] ?? (tls.test(code) ? "tls" : code.startsWith("HPE_") ? "protocol" : undefined)
+  reasons.get(code) ?? (tls.test(code) ? "tls" : code.startsWith("HPE_") ? "protocol" : undefined)
 
 /** What failed below `fetch`: undici wraps it in a `TypeError`, Node several in an `AggregateError`. */
 export const ofFetch = (error: unknown): FetchFailure => {

@@ -3,6 +3,7 @@
  */
 import type { FetchLike } from "@modelcontextprotocol/sdk/shared/transport.js"
 import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -17,7 +18,11 @@ export const make: Effect.Effect<FetchLike, never, HttpClient.HttpClient> = Effe
   const run = Effect.runPromiseWith(yield* Effect.context<never>())
   return (url, init) =>
     run(
-      Effect.flatMap(client.execute(requestOf(url, init)), responseOf),
+      client.execute(requestOf(url, init)).pipe(
+        Effect.flatMap(responseOf),
+        // Node's fetch would follow a redirect to another origin with the session id and headers of the user.
+        Effect.provideService(FetchHttpClient.RequestInit, { redirect: init?.redirect ?? "follow" })
+      ),
       init?.signal == null ? {} : { signal: init.signal }
     )
 })
@@ -31,7 +36,8 @@ const methods: Readonly<Record<string, HttpMethod>> = {
 
 const requestOf = (url: string | URL, init: RequestInit | undefined): HttpClientRequest.HttpClientRequest => {
   const headers = new Headers(init?.headers)
-  const body = typeof init?.body === "string" ? init.body : init?.body instanceof URLSearchParams ? String(init.body) : undefined
+  const body =
+    typeof init?.body === "string" ? init.body : init?.body instanceof URLSearchParams ? String(init.body) : undefined
   return HttpClientRequest.make(methods[init?.method ?? "GET"] ?? "GET")(url.toString(), {
     headers: Object.fromEntries(headers),
     ...(body === undefined

@@ -23,8 +23,7 @@ export const issues = (headers: HeaderRecord): ReadonlyArray<BackendError.Config
 
 const isHeader = (name: string, value: string): boolean => {
   try {
-    new Headers([[name, value]])
-    return true
+    return new Headers([[name, value]]).has(name)
   } catch {
     return false
   }

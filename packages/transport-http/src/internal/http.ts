@@ -46,7 +46,7 @@ export interface HttpClient {
  * that Node's global `fetch` has for the head of an answer and between two chunks: how long to wait is the core's matter.
  */
 export const ofAgent = (requestInit: RequestInit | undefined): HttpClient => {
-  const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 })
+  const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0, allowH2: false })
   const redirect = redirectMode(requestInit)
   return {
     send: (url, { headers, ...request }) =>

@@ -27,8 +27,9 @@ export const ask = (
 ): Effect.Effect<Asked> =>
   Effect.callback((resume, signal) => {
     const record = Record.ofRequest(request)
+    // Without evidence it was not even sent: the client is closed.
     const done = (result: Result | undefined) =>
-      resume(Effect.succeed({ evidence: record.evidence ?? Evidence.transportFailure("unknown"), result }))
+      resume(Effect.succeed({ evidence: record.evidence ?? Evidence.transportFailure("closed"), result }))
     wire
       .track(record, true, () => client.request(request, ResultSchema, patient({ signal })))
       .then(done, () => done(undefined))
@@ -94,7 +95,9 @@ export const tools = Effect.fnUntraced(function* (wire: Wire, client: Client) {
 const toolOf = (tool: unknown): ReadonlyArray<Connector.Tool> => {
   if (!isObject(tool) || typeof tool["name"] !== "string") return []
   const hints = isObject(tool["annotations"]) ? tool["annotations"] : {}
-  return [{ name: tool["name"], readOnly: hints["readOnlyHint"] === true, idempotent: hints["idempotentHint"] === true }]
+  return [
+    { name: tool["name"], readOnly: hints["readOnlyHint"] === true, idempotent: hints["idempotentHint"] === true }
+  ]
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null

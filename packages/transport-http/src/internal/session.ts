@@ -14,7 +14,6 @@ import * as GuardedFetch from "./guardedFetch.ts"
 import * as Headers from "./headers.ts"
 import * as Http from "./http.ts"
 import * as Probe from "./probe.ts"
-import { Record } from "./record.ts"
 import * as StandingStream from "./standingStream.ts"
 import { GuardedTransport } from "./transport.ts"
 import { call, patient } from "./view.ts"
@@ -109,21 +108,28 @@ const connect = Effect.fnUntraced(function* <E, R>(options: Options<E, R>, host:
 /** `initialize`, and the notification that follows it. */
 const shakeHands = ({ client, transport, wire }: Line): Effect.Effect<void, Evidence.Evidence> =>
   Effect.callback((resume) => {
-    const record = new Record("initialize")
+    let connected = false
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK's transport is no EventTarget
     transport.onclose = () => {
-      if (!wire.ended) wire.host.lost("closed")
+      const lost = connected && !wire.ended
+      wire.quiesce()
+      if (lost) wire.host.lost("closed")
     }
-    wire.track(record, true, () => client.connect(transport, patient())).then(
-      () => resume(Effect.void),
-      () => resume(Effect.fail(evidenceOf(record, wire)))
+    client.connect(transport, patient()).then(
+      () => {
+        connected = true
+        transport.muffle()
+        resume(Effect.void)
+      },
+      () => resume(Effect.fail(failureOf(wire)))
     )
   })
 
 /** Why the handshake failed. An answer that the client did not take is not MCP. */
-const evidenceOf = (record: Record, wire: Wire): Evidence.Evidence => {
-  if (record.evidence === undefined) return Evidence.transportFailure("unknown")
-  if (record.evidence._tag !== "Answered") return record.evidence
-  return wire.stray ?? Evidence.transportFailure("protocol")
+const failureOf = ({ handshake: { evidence }, stray }: Wire): Evidence.Evidence => {
+  if (evidence === undefined) return Evidence.transportFailure("unknown")
+  if (evidence._tag !== "Answered") return evidence
+  return stray ?? Evidence.transportFailure("protocol")
 }
 
 /** Frees what the session holds, tells the server, and closes. What the SDK reports after that has no reader. */
@@ -137,6 +143,5 @@ const end = ({ client, fibers, http, transport, wire }: Line): Effect.Effect<voi
     wire.close()
     yield* Effect.promise(() => client.close().catch(() => {}))
     yield* Effect.promise(() => transport.close().catch(() => {}))
-    transport.onerror = () => {}
     http.close()
   })

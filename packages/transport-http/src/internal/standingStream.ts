@@ -6,7 +6,6 @@
  * A broken standing stream says nothing about the session; a refused one may, and is reported once an outage.
  */
 import { Evidence } from "@vmcp-keepalive/core"
-import type { KeepaliveEvent } from "@vmcp-keepalive/core"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -87,7 +86,8 @@ export const step = (memory: Memory, outcome: Outcome, random: number): Step => 
 const afterEnd = (memory: Memory, end: Outcome & { readonly _tag: "Ended" }, random: number): Step => {
   const hasty = end.lived >= honestLife ? 0 : end.events > 0 ? 1 : memory.hasty + 1
   // What ends in haste for the first time costs no delay: where it opens again at once, nothing is lost.
-  const delay = memory.hasty === 0 || hasty === 0 ? 0 : hasty === 1 ? busyPause : delayAfter(hasty - 2, backoff.initial, random)
+  const delay =
+    memory.hasty === 0 || hasty === 0 ? 0 : hasty === 1 ? busyPause : delayAfter(hasty - 2, backoff.initial, random)
   return {
     memory: { opened: true, failures: 0, hasty, reported: false },
     delay: Math.max(delay, end.retry ?? 0),
@@ -109,15 +109,14 @@ const delayAfter = (failures: number, first: number, random: number): number =>
 export const keep = Effect.fnUntraced(function* (wire: Wire, sink: (event: SseEvent) => void) {
   let memory = initial
   let lost = false
-  const notice = (notice: KeepaliveEvent.Notice) => wire.host.notice(notice)
   const position: Position = { lastId: undefined, retry: undefined }
   while (true) {
     const outcome = yield* connection(wire, position, sink, () => {
-      if (lost) notice("stream_restored")
+      if (lost) wire.host.notice("stream_restored")
       lost = false
     })
     if (outcome._tag === "Ended") {
-      notice("stream_lost")
+      wire.host.notice("stream_lost")
       lost = true
     }
     const next = step(memory, outcome, yield* Random.next)
@@ -163,7 +162,8 @@ const connect = async (
 ): Promise<number | Outcome> => {
   const tally = { events: 0 }
   const resumed = position.lastId === undefined ? undefined : await get(wire, signal, position.lastId)
-  const missed = resumed !== undefined && isStream(resumed) ? listen(wire, position, resumed, signal, sink, tally) : undefined
+  const missed =
+    resumed !== undefined && isStream(resumed) ? listen(wire, position, resumed, signal, sink, tally) : undefined
   // Servers with a careless event store replay what was missed and then send nothing more on a resumed stream. One that
   // does go on there refuses a second stream; else the second is the stream, and the first has done its work.
   const plain = await get(wire, signal)

@@ -27,6 +27,7 @@ export class GuardedTransport extends StreamableHTTPClientTransport implements L
     })
     this.#wire = wire
     // The client calls this before its own handler.
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK's transport is no EventTarget
     this.onmessage = (message) => wire.received(message)
     wire.attach(this)
   }
@@ -48,6 +49,15 @@ export class GuardedTransport extends StreamableHTTPClientTransport implements L
       })
     })
     return sent
+  }
+
+  /** Keeps from the client's `onerror` that the SDK does not reconnect, which is our doing, and what comes after the end. */
+  muffle(): void {
+    const report = this.onerror
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK's transport is no EventTarget
+    this.onerror = (error) => {
+      if (!this.#wire.ended && !error.message.startsWith("Maximum reconnection attempts")) report?.(error)
+    }
   }
 
   /** Hands a message to the client as if it had come from the server. */

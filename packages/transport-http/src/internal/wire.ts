@@ -66,6 +66,8 @@ export class Wire {
   readonly now: () => number
   readonly fork: (effect: Effect.Effect<void>) => void
   readonly pending = new Map<Id, Pending>()
+  /** what becomes of `initialize`, which the client sends on its own */
+  readonly handshake = new Record("initialize")
   /** the headers of the user, as they were read last */
   credentials: Readonly<globalThis.Record<string, string>> = {}
   /** whether the session has been told to end: nothing is reported from then on */
@@ -122,7 +124,10 @@ export class Wire {
   sending(message: { readonly id: Id; readonly method: string; readonly params?: object | undefined }): Pending {
     const known = this.pending.get(message.id)
     if (known !== undefined) return known
-    const { record, silent } = this.#next ?? { record: new Record(message.method), silent: false }
+    const { record, silent } =
+      message.method === "initialize"
+        ? { record: this.handshake, silent: true }
+        : (this.#next ?? { record: new Record(message.method), silent: false })
     this.#next = undefined
     const uri =
       message.params !== undefined && "uri" in message.params && typeof message.params.uri === "string"
@@ -242,15 +247,21 @@ export class Wire {
 
   /** Nobody waits any more: every exchange ends. What begins from now on is part of the farewell. */
   quiesce(): void {
+    if (this.ended) return
     this.ended = true
     for (const { record } of this.pending.values()) record.evidence ??= Evidence.transportFailure("closed")
-    for (const exchange of this.#exchanges) exchange.abort()
-    this.#exchanges.clear()
+    this.#abort()
   }
 
   /** The farewell is over as well: nothing is sent any more. */
   close(): void {
-    this.#closed = true
     this.quiesce()
+    this.#closed = true
+    this.#abort()
+  }
+
+  #abort(): void {
+    for (const exchange of this.#exchanges) exchange.abort()
+    this.#exchanges.clear()
   }
 }

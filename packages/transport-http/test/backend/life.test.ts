@@ -106,7 +106,8 @@ describe("what is a failure of the transport", () => {
       yield* kept.call(server.echo("before"))
       yield* kept.proxy.inject(Fault.Refuse())
       const error = yield* Effect.flip(kept.call(server.echo("lost")))
-      assert.strictEqual(error._tag, "SessionUnavailable")
+      // the request may already have been on its way on a connection that was open a moment ago
+      assert.include(["SessionUnavailable", "OutcomeUnknown"], error._tag)
       const open = yield* kept.until(is("CircuitOpen"))
       assert(open._tag === "CircuitOpen" && open.reason === "refused")
       const rejected = yield* Effect.flip(kept.call(server.echo("rejected")))
@@ -151,26 +152,19 @@ describe("what is a failure of the transport", () => {
     })
   )
 
-  const unreachable = [
-    ["dns", "http://does-not-exist.invalid/mcp"],
-    ["refused", "http://127.0.0.1:1/mcp"]
+  const attempts = [
+    ["dns", () => "http://does-not-exist.invalid/mcp"],
+    ["tls", (port: number) => `https://127.0.0.1:${port}/mcp`],
+    ["http_4xx", (port: number) => `http://127.0.0.1:${port}/nothing-here`]
   ] as const
-  it.live.each(unreachable)("an attempt that fails with %s", ([reason, url]) =>
+  it.live.each(attempts)("an attempt that fails with %s", ([reason, urlOf]) =>
     Effect.gen(function* () {
-      const backend = yield* Backend.make({ id: reason, connector: HttpConnector.make({ url }), policy: quick })
+      const server = yield* ScriptedServer.make()
+      const connector = HttpConnector.make({ url: urlOf(server.port) })
+      const backend = yield* Backend.make({ id: reason, connector, policy: quick })
       const error = yield* Effect.flip(backend.use((client) => client.ping()))
       assert.include(["SessionUnavailable", "CallRejected"], error._tag)
       assert.strictEqual(error.reason, reason)
-    })
-  )
-
-  it.live("TLS that is none", () =>
-    Effect.gen(function* () {
-      const server = yield* ScriptedServer.make()
-      const url = `https://127.0.0.1:${server.port}/mcp`
-      const backend = yield* Backend.make({ id: "tls", connector: HttpConnector.make({ url }), policy: quick })
-      const error = yield* Effect.flip(backend.use((client) => client.ping()))
-      assert.strictEqual(error.reason, "tls")
     })
   )
 })

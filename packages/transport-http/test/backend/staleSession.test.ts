@@ -19,7 +19,7 @@ describe.each(servers)("a session that the server forgot: %s", (_, start) => {
   it.live("is replaced, and the call that it refused runs once, on the new one", () =>
     Effect.gen(function* () {
       const server = yield* start
-      const kept = yield* keep(server, { policy: { interval: "1 hour" } })
+      const kept = yield* keep(server, { policy: { interval: "1 hour", circuit: "none" } })
       yield* kept.call(server.echo("before"))
       yield* server.restart
       const result = yield* kept.call(server.echo("after"))

@@ -8,8 +8,10 @@ import { ClientCredentialsProvider, PrivateKeyJwtProvider } from "@modelcontextp
 import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js"
 import { Backend, type BackendError } from "@vmcp-keepalive/core"
-import { Effect, Stream } from "effect"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import { HttpConnector } from "../../src/index.ts"
+import { Employee } from "./employee.ts"
 import { Person } from "./person.ts"
 
 const url = process.argv.at(-1) ?? ""
@@ -35,6 +37,7 @@ const credentials = (): { readonly provider?: OAuthClientProvider; readonly pers
     return { provider: new PrivateKeyJwtProvider({ clientId, privateKey, algorithm }) }
   if (scenario === "auth/client-credentials-basic")
     return { provider: new ClientCredentialsProvider({ clientId, clientSecret: clientSecret ?? "" }) }
+  if (scenario === "auth/cross-app-access-complete-flow") return { provider: new Employee(url, context) }
   if (!scenario.startsWith("auth/")) return {}
   const person = new Person(
     clientId === ""

@@ -1,12 +1,15 @@
 /** What becomes of a call whose answer stream is cut. */
-import { it } from "@effect/vitest"
+/* oxlint-disable vitest/no-standalone-expect -- it does not know `it.live` */
+import { describe, expect, it } from "@effect/vitest"
 import { Fault, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Effect, Exit, Fiber } from "effect"
-import { describe, expect } from "vitest"
+import type { ServerResponse } from "node:http"
 import { HttpConnector } from "../../src/index.ts"
 import { eventuallyEffect, initializeResult, measured, open, openThroughProxy, run, serve } from "./support.ts"
 
 const cutCall = { on: { method: "POST", rpc: "tools/call" }, times: 1 } as const
+
+const idOf = (body: string): unknown => (body === "" ? undefined : JSON.parse(body).id)
 
 describe("a call whose answer stream is cut", () => {
   it.live("fails within 100 ms where the server cannot resume it", () =>
@@ -23,7 +26,12 @@ describe("a call whose answer stream is cut", () => {
       expect(Exit.isFailure(ended.result)).toBe(true)
       expect(ended.at - at).toBeLessThan(100)
       expect(ended.requests).toMatchObject([
-        { method: "tools/call", tool: "slow", fate: "dispatched", evidence: { _tag: "TransportFailure", reason: "stream_cut" } }
+        {
+          method: "tools/call",
+          tool: "slow",
+          fate: "dispatched",
+          evidence: { _tag: "TransportFailure", reason: "stream_cut" }
+        }
       ])
     }).pipe(Effect.scoped)
   )
@@ -81,11 +89,9 @@ describe("a call whose answer stream is cut", () => {
       const seen: Array<number> = []
       const call = yield* Effect.forkChild(
         run(session, (client) =>
-          client.callTool(
-            { name: "trigger-long-running-operation", arguments: { duration: 3, steps: 6 } },
-            undefined,
-            { onprogress: ({ progress }) => seen.push(progress) }
-          )
+          client.callTool({ name: "trigger-long-running-operation", arguments: { duration: 3, steps: 6 } }, undefined, {
+            onprogress: ({ progress }) => seen.push(progress)
+          })
         )
       )
       yield* proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "tools/call")
@@ -123,9 +129,8 @@ describe("a call whose answer stream is cut", () => {
 
   it.live("fails at once where the server only pretends to resume", () =>
     Effect.gen(function* () {
-      const id = (body: string): unknown => (body === "" ? undefined : JSON.parse(body).id)
       let events = 0
-      let cut = () => {}
+      let cut: ServerResponse | undefined
       const server = yield* serve((request, body, response) => {
         if (request.method === "GET") {
           // Every GET opens a stream on which nothing is ever replayed.
@@ -135,18 +140,18 @@ describe("a call whose answer stream is cut", () => {
         if (body.includes("tools/call")) {
           response.writeHead(200, { "content-type": "text/event-stream" })
           response.write(`id: e${++events}\ndata: \n\n`)
-          cut = () => response.destroy()
+          cut = response
           return
         }
-        if (id(body) === undefined) return void response.writeHead(202).end()
+        if (idOf(body) === undefined) return void response.writeHead(202).end()
         response.writeHead(200, { "content-type": "text/event-stream", "mcp-session-id": "s" })
-        response.end(`id: e${++events}\ndata: \n\nid: e${++events}\ndata: ${initializeResult(id(body))}\n\n`)
+        response.end(`id: e${++events}\ndata: \n\nid: e${++events}\ndata: ${initializeResult(idOf(body))}\n\n`)
       })
       const { session } = yield* open(HttpConnector.make({ url: server.url }))
       const call = yield* Effect.forkChild(run(session, (client) => client.callTool({ name: "x" })))
       yield* Effect.sleep("100 millis")
       const at = performance.now()
-      cut()
+      cut?.destroy()
       const ended = yield* Fiber.join(call)
       measured("a server that only pretends to resume: failed after", ended.at - at)
       expect(ended.at - at).toBeLessThan(400)
@@ -173,7 +178,9 @@ describe("a call whose answer stream is cut", () => {
     Effect.gen(function* () {
       const server = yield* McpServers.mcpProxy({ backend: "small" })
       const { proxy, session } = yield* openThroughProxy(server)
-      const call = yield* Effect.forkChild(run(session, (client, signal) => client.callTool(server.slow(30), undefined, { signal })))
+      const call = yield* Effect.forkChild(
+        run(session, (client, signal) => client.callTool(server.slow(30), undefined, { signal }))
+      )
       yield* proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "tools/call")
       yield* Effect.sleep("100 millis")
       yield* (yield* proxy.inject(Fault.CutMidChunk(cutCall))).struck

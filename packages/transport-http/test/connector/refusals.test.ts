@@ -1,10 +1,11 @@
 /** What a server may answer instead of an answer, and what the port says of it. */
-import { it } from "@effect/vitest"
+/* oxlint-disable vitest/no-standalone-expect -- it does not know `it.live` */
+import { describe, expect, it } from "@effect/vitest"
 import { Fault, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Duration, Effect, Exit } from "effect"
-import { describe, expect } from "vitest"
+import { FetchHttpClient } from "effect/http"
 import { HttpConnector } from "../../src/index.ts"
-import { initializeResult, makeHost, open, openThroughProxy, run, serve } from "./support.ts"
+import { initializeResult, makeHost, openThroughProxy, run, serve } from "./support.ts"
 
 const { Reaction } = ScriptedServer
 
@@ -13,9 +14,19 @@ const handlersOf = (client: object): number => {
   return handlers instanceof Map ? handlers.size : Number.NaN
 }
 
+/** How opening a session with a URL fails. */
+const failure = (url: string) =>
+  Effect.flip(
+    Effect.scoped(Effect.flatMap(Effect.succeed(HttpConnector.make({ url })), (made) => made.open(makeHost())))
+  )
+
 describe("a call", () => {
   const cases = [
-    ["a page of HTML", Reaction.Status({ status: 200, headers: { "content-type": "text/html" }, body: "<html>" }), "protocol"],
+    [
+      "a page of HTML",
+      Reaction.Status({ status: 200, headers: { "content-type": "text/html" }, body: "<html>" }),
+      "protocol"
+    ],
     ["a 202 without answer", Reaction.Status({ status: 202 }), "protocol"],
     ["invalid JSON", Reaction.InvalidJson(), "any"],
     ["an answer to another id", Reaction.WrongId(), "protocol"]
@@ -86,7 +97,9 @@ describe("a call", () => {
       expect(wire.requests).toMatchObject([{ fate: "answered", evidence: { _tag: "ErrorAnswer", code: -32000 } }])
       yield* proxy.inject(Fault.Reset({ on: { rpc: "tools/call" }, times: 1 }))
       const local = yield* run(session, (client) => client.callTool(server.echo("x")))
-      expect(local.requests).toMatchObject([{ fate: "dispatched", evidence: { _tag: "TransportFailure", reason: "reset" } }])
+      expect(local.requests).toMatchObject([
+        { fate: "dispatched", evidence: { _tag: "TransportFailure", reason: "reset" } }
+      ])
     }).pipe(Effect.scoped)
   )
 
@@ -113,20 +126,27 @@ describe("a call", () => {
 })
 
 describe("opening a session", () => {
-  const failure = (url: string) =>
-    Effect.flip(Effect.scoped(Effect.flatMap(Effect.succeed(HttpConnector.make({ url })), (made) => made.open(makeHost()))))
-
   it.live("fails with what was seen", () =>
     Effect.gen(function* () {
-      expect(yield* failure("http://127.0.0.1:1/mcp")).toEqual({ _tag: "TransportFailure", reason: "refused" })
+      const gone = yield* Effect.scoped(serve(() => {}))
+      expect(yield* failure(gone.url)).toEqual({ _tag: "TransportFailure", reason: "refused" })
       expect(yield* failure("http://host.invalid/mcp")).toEqual({ _tag: "TransportFailure", reason: "dns" })
       const server = yield* ScriptedServer.make()
-      expect(yield* failure(`https://127.0.0.1:${server.port}/mcp`)).toEqual({ _tag: "TransportFailure", reason: "tls" })
+      expect(yield* failure(`https://127.0.0.1:${server.port}/mcp`)).toEqual({
+        _tag: "TransportFailure",
+        reason: "tls"
+      })
       for (const [reaction, seen] of [
         [Reaction.Status({ status: 500 }), { _tag: "Refused", status: 500, withSession: false }],
         [Reaction.Status({ status: 401 }), { _tag: "Refused", status: 401 }],
-        [Reaction.Status({ status: 503, headers: { "retry-after": "3" } }), { status: 503, retryAfter: Duration.seconds(3) }],
-        [Reaction.Status({ status: 200, headers: { "content-type": "text/html" }, body: "hi" }), { reason: "protocol" }],
+        [
+          Reaction.Status({ status: 503, headers: { "retry-after": "3" } }),
+          { status: 503, retryAfter: Duration.seconds(3) }
+        ],
+        [
+          Reaction.Status({ status: 200, headers: { "content-type": "text/html" }, body: "hi" }),
+          { reason: "protocol" }
+        ],
         [Reaction.RpcError({ code: -32602 }), { _tag: "ErrorAnswer", code: -32602 }],
         [Reaction.WrongId(), { reason: "protocol" }]
       ] as const) {
@@ -173,21 +193,48 @@ describe("a redirect", () => {
       const server = yield* ScriptedServer.make()
       const { proxy, session } = yield* openThroughProxy(server, { headers: { authorization: "Bearer secret" } })
       for (const status of [301, 302, 303, 307, 308]) {
-        yield* proxy.inject(Fault.Answer({ on: { rpc: "tools/call" }, times: 1, status, headers: { location: other.url } }))
+        yield* proxy.inject(
+          Fault.Answer({ on: { rpc: "tools/call" }, times: 1, status, headers: { location: other.url } })
+        )
         const { requests } = yield* run(session, (client) => client.callTool(server.echo("x")))
-        expect(requests).toMatchObject([{ fate: "refused", evidence: { _tag: "TransportFailure", reason: "protocol" } }])
+        expect(requests).toMatchObject([
+          { fate: "refused", evidence: { _tag: "TransportFailure", reason: "protocol" } }
+        ])
       }
-      yield* proxy.inject(Fault.Answer({ on: { method: "OPTIONS" }, times: 1, status: 307, headers: { location: other.url } }))
+      yield* proxy.inject(
+        Fault.Answer({ on: { method: "OPTIONS" }, times: 1, status: 307, headers: { location: other.url } })
+      )
       expect(yield* session.probe({ _tag: "options" })).toMatchObject({ reason: "protocol" })
       expect(seen).toEqual([])
     }).pipe(Effect.scoped)
+  )
+
+  it.live("to another origin is not followed by Effect's HttpClient on Node's fetch either", () =>
+    Effect.gen(function* () {
+      let reached = 0
+      const other = yield* serve((_request, _body, response) => {
+        reached++
+        response.writeHead(200).end()
+      })
+      const server = yield* ScriptedServer.make()
+      const fetch = yield* HttpConnector.fetchFromHttpClient
+      const { proxy, session } = yield* openThroughProxy(server, { fetch, headers: { authorization: "Bearer secret" } })
+      yield* proxy.inject(
+        Fault.Answer({ on: { rpc: "tools/call" }, times: 1, status: 307, headers: { location: other.url } })
+      )
+      const { requests } = yield* run(session, (client) => client.callTool(server.echo("x")))
+      expect(requests).toMatchObject([{ fate: "refused", evidence: { reason: "protocol" } }])
+      expect(reached).toBe(0)
+    }).pipe(Effect.scoped, Effect.provide(FetchHttpClient.layer))
   )
 
   it.live("within the origin is followed with everything", () =>
     Effect.gen(function* () {
       const server = yield* ScriptedServer.make({ authorization: "Bearer secret" })
       const { proxy, session } = yield* openThroughProxy(server, { headers: { authorization: "Bearer secret" } })
-      yield* proxy.inject(Fault.Answer({ on: { rpc: "tools/call" }, times: 1, status: 307, headers: { location: "/mcp" } }))
+      yield* proxy.inject(
+        Fault.Answer({ on: { rpc: "tools/call" }, times: 1, status: 307, headers: { location: "/mcp" } })
+      )
       const { requests } = yield* run(session, (client) => client.callTool(server.echo("x")))
       expect(requests).toMatchObject([{ fate: "answered" }])
     }).pipe(Effect.scoped)
@@ -203,7 +250,7 @@ describe("the settings", () => {
     }
     const { issues } = HttpConnector.make({
       url: "http://host/mcp",
-      headers: { "Mcp-Session-Id": "secret", "bad name": "secret", good: "fine", bad: "secret\n" }
+      headers: { "Mcp-Session-Id": "secret", "bad name": "secret", good: "fine", bad: "se\ncret" }
     })
     expect(issues.map(({ path }) => path[2])).toEqual(["Mcp-Session-Id", "bad name", "bad"])
     expect(JSON.stringify(issues)).not.toContain("secret")

@@ -1,10 +1,10 @@
 /** The stream for what a server sends of its own accord. */
-import { it } from "@effect/vitest"
+/* oxlint-disable vitest/no-standalone-expect -- it does not know `it.live` */
+import { describe, expect, it } from "@effect/vitest"
 import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { LoggingMessageNotificationSchema } from "@modelcontextprotocol/sdk/types.js"
 import { Fault, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
-import { describe, expect } from "vitest"
 import { eventually, eventuallyEffect, makeHost, measured, openThroughProxy } from "./support.ts"
 
 const standing = { method: "GET" } as const

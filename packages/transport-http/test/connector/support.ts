@@ -84,24 +84,27 @@ export const openThroughProxy = Effect.fnUntraced(function* (
 /** A plain HTTP server for what no MCP server does. */
 export const serve = (handler: (request: Http.IncomingMessage, body: string, response: Http.ServerResponse) => void) =>
   Effect.acquireRelease(
-    Effect.callback<{ readonly url: string; readonly port: number; readonly sockets: () => number; readonly server: Http.Server }>(
-      (resume) => {
-        let sockets = 0
-        const server = Http.createServer((request, response) => {
-          const parts: Array<Buffer> = []
-          request.on("data", (part: Buffer) => parts.push(part))
-          request.on("end", () => handler(request, Buffer.concat(parts).toString(), response))
-        })
-        server.on("connection", (socket) => {
-          sockets++
-          socket.on("close", () => sockets--)
-        })
-        server.listen(0, "127.0.0.1", () => {
-          const { port } = server.address() as AddressInfo
-          resume(Effect.succeed({ url: `http://127.0.0.1:${port}/mcp`, port, sockets: () => sockets, server }))
-        })
-      }
-    ),
+    Effect.callback<{
+      readonly url: string
+      readonly port: number
+      readonly sockets: () => number
+      readonly server: Http.Server
+    }>((resume) => {
+      let sockets = 0
+      const server = Http.createServer((request, response) => {
+        const parts: Array<Buffer> = []
+        request.on("data", (part: Buffer) => parts.push(part))
+        request.on("end", () => handler(request, Buffer.concat(parts).toString(), response))
+      })
+      server.on("connection", (socket) => {
+        sockets++
+        socket.on("close", () => sockets--)
+      })
+      server.listen(0, "127.0.0.1", () => {
+        const { port } = server.address() as AddressInfo
+        resume(Effect.succeed({ url: `http://127.0.0.1:${port}/mcp`, port, sockets: () => sockets, server }))
+      })
+    }),
     ({ server }) =>
       Effect.sync(() => {
         server.close()

@@ -1,0 +1,122 @@
+/** A process that holds one backend and nothing else, so that what is left in it is the backend's. */
+import { Client } from "@modelcontextprotocol/sdk/client/index.js"
+import { Backend, ConnectionState } from "@vmcp-keepalive/core"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import { once } from "node:events"
+import { setImmediate } from "node:timers/promises"
+import { HttpConnector } from "../../src/index.ts"
+import type { Command, Measure, Reply } from "./messages.ts"
+
+const [url = "", measureFrom = "0"] = process.argv.slice(2)
+
+const clients = new Set<WeakRef<Client>>()
+const makeClient = () => {
+  const client = new Client({ name: "leak", version: "0.0.0" })
+  clients.add(new WeakRef(client))
+  return client
+}
+
+const reply = (message: Reply) => Effect.sync(() => void process.send?.(message))
+const command = Effect.promise(async (): Promise<Command> => (await once(process, "message"))[0])
+
+const collect = async () => {
+  for (let round = 0; round < 3; round++) {
+    globalThis.gc?.()
+    await setImmediate()
+  }
+  for (const client of clients) if (client.deref() === undefined) clients.delete(client)
+}
+
+const sizeOf = (client: Client, field: string): number => {
+  const handlers: unknown = Reflect.get(client, field)
+  if (!(handlers instanceof Map)) throw new Error(`the SDK's client has no map ${field} any more`)
+  return handlers.size
+}
+
+const measure = Effect.fnUntraced(function* (backend: Backend.Backend<Client>) {
+  yield* Effect.promise(collect)
+  const state = yield* backend.state
+  const resources: Record<string, number> = {}
+  for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1
+  const sizes = yield* backend.use((client) =>
+    Promise.resolve([sizeOf(client, "_responseHandlers"), sizeOf(client, "_progressHandlers")] as const)
+  )
+  const result: Measure = {
+    generation: state._tag === "Connected" ? state.generation : 0,
+    heapUsed: process.memoryUsage().heapUsed,
+    resources,
+    handlers: sizes[0],
+    progressHandlers: sizes[1],
+    clients: clients.size
+  }
+  return result
+})
+
+const main = Effect.gen(function* () {
+  const backend = yield* Backend.make({
+    id: "leak",
+    connector: HttpConnector.make({ url, client: makeClient }),
+    policy: {
+      interval: "1 second",
+      timeout: "500 millis",
+      confirmInterval: "10 millis",
+      failureThreshold: 1,
+      stableAfter: 0,
+      backoff: { initial: "10 millis", factor: 2, cap: "20 millis" },
+      circuit: "none"
+    }
+  })
+  const until = (predicate: (state: ConnectionState.ConnectionState) => boolean) =>
+    backend.changes.pipe(Stream.filter(predicate), Stream.runHead)
+  let inFlight: Fiber.Fiber<string> | undefined
+  let generation = 0
+
+  yield* until((state) => state._tag === "Connected")
+  yield* reply({ _tag: "Ready" })
+  while (true) {
+    const { _tag, cycle } = yield* command
+    switch (_tag) {
+      case "Prepare": {
+        const state = yield* backend.state
+        generation = state._tag === "Connected" ? state.generation : generation
+        // every other session dies idle, the others while they work
+        if (cycle % 2 === 1) {
+          const begun = Promise.withResolvers<void>()
+          inFlight = yield* backend
+            .use((client, signal) =>
+              client.callTool({ name: "progress", arguments: { ms: 60_000, everyMs: 5 } }, undefined, {
+                signal,
+                onprogress: () => begun.resolve()
+              })
+            )
+            .pipe(
+              Effect.match({ onFailure: (error) => error._tag, onSuccess: () => "answered" }),
+              Effect.forkChild({ startImmediately: true })
+            )
+          yield* Effect.promise(() => begun.promise)
+        }
+        yield* reply({ _tag: "Prepared" })
+        break
+      }
+      case "Notice": {
+        yield* until((state) => ConnectionState.admission(state) !== "run")
+        const outcome = inFlight === undefined ? "idle" : yield* Fiber.join(inFlight)
+        inFlight = undefined
+        yield* reply({ _tag: "Noticed", outcome })
+        break
+      }
+      case "Recover": {
+        yield* until((state) => state._tag === "Connected" && state.generation > generation)
+        yield* backend.use((client, signal) =>
+          client.callTool({ name: "echo", arguments: { message: `${cycle}` } }, undefined, { signal })
+        )
+        yield* reply({ _tag: "Recovered", measure: cycle < Number(measureFrom) ? undefined : yield* measure(backend) })
+      }
+    }
+  }
+})
+
+process.on("disconnect", () => process.exit())
+await Effect.runPromise(Effect.scoped(main))
