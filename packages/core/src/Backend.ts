@@ -230,9 +230,8 @@ const pinned = <Client, A, E, R>(
     const session: PinnedSession<Client> = {
       generation: open.generation,
       use: <A>(callback: Call.Callback<Client, A>) =>
-        Effect.suspend(
-          (): Effect.Effect<A, CallError | SessionReplaced> =>
-            open.ended === undefined ? Call.useOn(kept, open, callback) : Effect.fail(replaced())
+        Effect.suspend((): Effect.Effect<A, CallError | SessionReplaced> =>
+          open.ended === undefined ? Call.useOn(kept, open, callback) : Effect.fail(replaced())
         )
     }
     const pin: CallInFlight = { startedAt: supervisor.now(), abandon: () => {} }

@@ -57,9 +57,12 @@ export type Notice =
 export type Observer = (event: KeepaliveEvent) => void
 
 /** The observers of every backend made in this context; an empty list costs nothing. */
-export const Observers: Context.Reference<ReadonlyArray<Observer>> = Context.Reference("@vmcp-keepalive/core/Observers", {
-  defaultValue: (): ReadonlyArray<Observer> => []
-})
+export const Observers: Context.Reference<ReadonlyArray<Observer>> = Context.Reference(
+  "@vmcp-keepalive/core/Observers",
+  {
+    defaultValue: (): ReadonlyArray<Observer> => []
+  }
+)
 
 /** Appends an observer to those of the context, so that metrics, traces and own code do not overwrite each other. */
 export const layerObserver = (observer: Observer): Layer.Layer<never> =>

@@ -228,7 +228,8 @@ export const resolve = (
   }
   const unknownKeys = (path: string, value: Readonly<Record<string, unknown>>, known: ReadonlyArray<string>) => {
     for (const key of Object.keys(value)) {
-      if (!known.includes(key)) issue(path === "" ? key : `${path}.${key}`, `no such setting; known are ${known.join(", ")}`)
+      if (!known.includes(key))
+        issue(path === "" ? key : `${path}.${key}`, `no such setting; known are ${known.join(", ")}`)
     }
   }
 

@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import type { ScheduleName } from "./Action.ts"
 import type { ConfigurationIssue } from "./BackendError.ts"
 import { ConfigurationError } from "./BackendError.ts"
 import type { ConnectionState } from "./ConnectionState.ts"
@@ -35,7 +36,9 @@ export const confirm = (confirmInterval: Duration.Input): Schedule.Schedule<numb
 export const backoff = (options: KeepalivePolicy.Exponential<Duration.Input>): Schedule.Schedule<unknown> =>
   exponential(options).pipe(
     Schedule.jittered,
-    Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, Duration.fromInputUnsafe(options.cap))))
+    Schedule.modifyDelay(({ duration }) =>
+      Effect.succeed(Duration.min(duration, Duration.fromInputUnsafe(options.cap)))
+    )
   )
 
 /** How long the circuit stays open: a failed trial takes the next, longer delay. Exact, as an operator wrote it. */
@@ -45,7 +48,7 @@ export const openFor = (options: KeepalivePolicy.Exponential<Duration.Input>): S
 /** The schedule behind each name that the table uses. */
 export const ofPolicy = (
   policy: KeepalivePolicy.KeepalivePolicy
-): { readonly [Name in Transition.ScheduleName]: KeepalivePolicy.OwnSchedule } => ({
+): { readonly [Name in ScheduleName]: KeepalivePolicy.OwnSchedule } => ({
   cadence: unending(policy.cadence ?? cadence(policy.interval)),
   confirm: confirm(policy.confirmInterval),
   backoff: unending(Schedule.isSchedule(policy.backoff) ? policy.backoff : backoff(policy.backoff)),
@@ -85,16 +88,21 @@ export const make = (
 
 const wrong = (issues: ReadonlyArray<ConfigurationIssue>) => new ConfigurationError({ backend: "(schedule)", issues })
 
-const ofTable = (policy: KeepalivePolicy.KeepalivePolicy): Schedule.Schedule<ConnectionState, Exit.Exit<unknown, unknown>> => {
+const ofTable = (
+  policy: KeepalivePolicy.KeepalivePolicy
+): Schedule.Schedule<ConnectionState, Exit.Exit<unknown, unknown>> => {
   const rules = Transition.rules({ ...policy, connect: "eager", idleAfter: "never" }, { exclusive: false })
   const schedules = ofPolicy(policy)
   return Schedule.fromStep(
     Effect.gen(function* () {
       let model = Transition.initial(rules).model
       let openedAt = 0
-      const steppers = new Map<Transition.ScheduleName, Stepper>()
+      const steppers = new Map<ScheduleName, Stepper>()
 
-      return (now: number, exit: Exit.Exit<unknown, unknown>): Pull.Pull<[ConnectionState, Duration.Duration], never, ConnectionState> =>
+      return (
+        now: number,
+        exit: Exit.Exit<unknown, unknown>
+      ): Pull.Pull<[ConnectionState, Duration.Duration], never, ConnectionState> =>
         Effect.gen(function* () {
           let delay = Duration.zero
           const feed = function* (signal: Signal) {
@@ -111,7 +119,8 @@ const ofTable = (policy: KeepalivePolicy.KeepalivePolicy): Schedule.Schedule<Con
             }
           }
           if (now - openedAt >= Duration.toMillis(policy.stableAfter)) yield* feed(due("stable"))
-          if (!model.running) yield* feed(due(model.state._tag === "Connected" || model.state._tag === "Unhealthy" ? "probe" : "attempt"))
+          if (!model.running)
+            yield* feed(due(model.state._tag === "Connected" || model.state._tag === "Unhealthy" ? "probe" : "attempt"))
           const run = model.running?.run ?? 0
           yield* feed(
             Exit.isSuccess(exit)
@@ -136,7 +145,9 @@ type Stepper = (now: number, input: unknown) => Pull.Pull<[unknown, Duration.Dur
 const due = (timer: "stable" | "probe" | "attempt"): Signal => ({ _tag: "Due", timer, used: false })
 
 /** The delay of a step of an unending schedule. */
-export const delayOf = (pull: Pull.Pull<[unknown, Duration.Duration], never, unknown>): Effect.Effect<Duration.Duration> =>
+export const delayOf = (
+  pull: Pull.Pull<[unknown, Duration.Duration], never, unknown>
+): Effect.Effect<Duration.Duration> =>
   Pull.matchEffect(pull, {
     onSuccess: ([, delay]) => Effect.succeed(delay),
     onDone: () => Effect.succeed(Duration.infinity),

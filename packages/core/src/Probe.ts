@@ -70,7 +70,11 @@ export const ask = Effect.fnUntraced(function* (
   if (evidence._tag === "ErrorAnswer" && evidence.code === methodNotFound) {
     ladder.latched = nextRung(policy.probe, rung)
   }
-  if (ladder.silentPings >= policy.fallbackAfter && typeof policy.probe === "object" && policy.probe.method === "ping") {
+  if (
+    ladder.silentPings >= policy.fallbackAfter &&
+    typeof policy.probe === "object" &&
+    policy.probe.method === "ping"
+  ) {
     ladder.latched = toolRung(policy.probe.tool)
     return result(ladder.latched, yield* within(ladder.latched), false, 2)
   }

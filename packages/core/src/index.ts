@@ -1,3 +1,4 @@
+export * as Action from "./Action.ts"
 export * as Backend from "./Backend.ts"
 export * as BackendError from "./BackendError.ts"
 export * as ConnectionState from "./ConnectionState.ts"

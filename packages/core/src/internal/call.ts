@@ -30,9 +30,7 @@ export interface UseOptions {
 }
 
 /** How one run of a callback ended. */
-type Ended<A> =
-  | { readonly _tag: "Ok"; readonly value: A }
-  | Unfinished
+type Ended<A> = { readonly _tag: "Ok"; readonly value: A } | Unfinished
 
 type Unfinished =
   | { readonly _tag: "Threw"; readonly cause: unknown; readonly requests: ReadonlyArray<RequestRecord> }
@@ -309,8 +307,7 @@ const judge = <Client>(
 
   const again = ended.requests.every(isSafe)
   const isUnknown = ended.requests.some((request) => request.fate === "dispatched")
-  const unknown = (reason: FailureReason) =>
-    new OutcomeUnknown({ backend: id, generation: open.generation, reason })
+  const unknown = (reason: FailureReason) => new OutcomeUnknown({ backend: id, generation: open.generation, reason })
 
   if (ended._tag === "Abandoned") {
     const wasTouched = ended.requests.some((request) => request.fate === "dispatched" || request.fate === "answered")
@@ -341,9 +338,7 @@ const judge = <Client>(
   const reason = Evidence.reasonOf(evidence)
   const doubt = Evidence.ofCall(evidence)
   const retryAfter = evidence._tag === "Refused" ? evidence.retryAfter : undefined
-  const truth = isUnknown
-    ? unknown(reason)
-    : new CallFailed({ backend: id, reason, retryAfter, cause: ended.cause })
+  const truth = isUnknown ? unknown(reason) : new CallFailed({ backend: id, reason, retryAfter, cause: ended.cause })
   return { truth, again: again && doubt !== undefined, doubt, reason }
 }
 

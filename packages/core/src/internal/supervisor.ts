@@ -11,8 +11,9 @@ import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import type { Action, ScheduleName } from "../Action.ts"
 import { admission, type ConnectionState } from "../ConnectionState.ts"
-import type { Connector, SessionHost } from "../Connector.ts"
+import type { Connector } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Happening, KeepaliveEvent, Observer } from "../KeepaliveEvent.ts"
@@ -21,8 +22,9 @@ import * as KeepaliveSchedule from "../KeepaliveSchedule.ts"
 import * as Probe from "../Probe.ts"
 import type { Signal, Timer } from "../Signal.ts"
 import * as Transition from "../Transition.ts"
+import * as Attempt from "./attempt.ts"
 import * as ClockWatcher from "./clockWatcher.ts"
-import { hasCallSince, type OpenSession, type Seen } from "./sessionCell.ts"
+import { hasCallSince, type OpenSession } from "./sessionCell.ts"
 
 export interface Supervisor<Client> {
   readonly send: (signal: Signal) => void
@@ -80,7 +82,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   let knownTools: ReadonlySet<string> | undefined
   const draining = new Map<number, OpenSession<Client>>()
   const subscriptions = new Set<string>()
-  const steppers = new Map<Transition.ScheduleName, Stepper>()
+  const steppers = new Map<ScheduleName, Stepper>()
   const dueAt = new Map<Timer, number>()
   const waiters = new Set<() => boolean>()
   const doubters = new Set<() => void>()
@@ -139,7 +141,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
 
   // ---------------------------------------------------------------------------------------------------- the actions
 
-  const perform = (action: Transition.Action) => {
+  const perform = (action: Action) => {
     switch (action._tag) {
       case "Run":
         fork("run", action.kind === "attempt" ? attempt(action) : probe(action))
@@ -168,7 +170,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     }
   }
 
-  const timer = Effect.fnUntraced(function* (action: Extract<Transition.Action, { _tag: "Arm" }>) {
+  const timer = Effect.fnUntraced(function* (action: Extract<Action, { _tag: "Arm" }>) {
     const armedAt = now()
     const stepper = steppers.get(action.schedule) ?? (yield* Schedule.toStep(schedules[action.schedule]))
     steppers.set(action.schedule, stepper)
@@ -178,7 +180,8 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     const begin = action.from === "now" || !current ? armedAt : current.seen[action.from]
     const due = begin + Duration.toMillis(delay)
     dueAt.set(action.timer, due)
-    if (action.timer === "attempt") emit({ _tag: "AttemptScheduled", delay: Duration.millis(Math.max(0, due - armedAt)) })
+    if (action.timer === "attempt")
+      emit({ _tag: "AttemptScheduled", delay: Duration.millis(Math.max(0, due - armedAt)) })
     if (due > armedAt) yield* Effect.sleep(Duration.millis(due - armedAt))
     dueAt.delete(action.timer)
     send({ _tag: "Due", timer: action.timer, used: isUsedSince(action.timer, armedAt) })
@@ -198,7 +201,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     fork("tools", compareTools(open))
   }
 
-  const drop = (action: Extract<Transition.Action, { _tag: "Drop" }>) => {
+  const drop = (action: Extract<Action, { _tag: "Drop" }>) => {
     const open = current?.generation === action.generation ? current : draining.get(action.generation)
     if (!open) return
     if (open === current) current = undefined
@@ -233,18 +236,32 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
 
   // ------------------------------------------------------------------------------------------------------- attempts
 
-  const attempt = Effect.fnUntraced(function* (action: Extract<Transition.Action, { _tag: "Run" }>) {
+  const attempt = Effect.fnUntraced(function* (action: Extract<Action, { _tag: "Run" }>) {
     // servers that keep one session only accept no other until the old one is gone
     yield* Effect.timeoutOption(FiberSet.awaitEmpty(closings), policy.connectTimeout)
     const startedAt = now()
     const generation = model.generation + 1
     const scope = yield* Scope.make()
-    const verdict = yield* Effect.flatMap(openSession(generation, scope), (open) => accept(open, action.deep)).pipe(
-      Effect.catch((evidence) => Effect.succeed(Evidence.ofAttempt(evidence))),
-      Effect.timeoutOrElse({
-        duration: policy.connectTimeout,
-        orElse: () => Effect.succeed<Evidence.Verdict>({ _tag: "Failed", reason: "timeout" })
+    const verdict = yield* Attempt.open({
+      connector,
+      policy,
+      setup: options.setup,
+      generation,
+      deep: action.deep,
+      scope,
+      now,
+      subscriptions,
+      report: reportOf(generation)
+    }).pipe(
+      Effect.matchEffect({
+        onFailure: Effect.succeed,
+        onSuccess: (open) =>
+          Effect.sync(() => {
+            candidate = open
+            return succeeded
+          })
       }),
+      Effect.timeoutOrElse({ duration: policy.connectTimeout, orElse: () => Effect.succeed(timedOut) }),
       Effect.onExit((exit) =>
         Effect.sync(() => {
           if (Exit.isSuccess(exit) && exit.value._tag === "Succeeded") return
@@ -259,71 +276,13 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     conclude(action.run, verdict, false)
   })
 
-  /** Fails also when the session dies while it is being opened. */
-  const openSession = Effect.fnUntraced(function* (generation: number, scope: Scope.Closeable) {
-    const opened = now()
-    const seen: Seen = { alive: opened, answer: opened, call: opened, missedSince: undefined, muted: false }
-    const host = hostOf(generation, seen)
-    yield* Scope.addFinalizer(
-      scope,
-      Effect.sync(() => {
-        seen.muted = true
-      })
-    )
-    const session = yield* Scope.provide(connector.open(host), scope)
-    const open: OpenSession<Client> = {
-      generation,
-      session,
-      scope,
-      ladder: { latched: undefined, silentPings: 0 },
-      seen,
-      calls: new Set(),
-      tools: new Map(),
-      draining: false,
-      ended: undefined
-    }
-    return open
-  })
-
-  const hostOf = (generation: number, seen: Seen): SessionHost => ({
-    alive: () => {
-      if (!seen.muted) seen.alive = now()
-    },
+  const reportOf = (generation: number): Attempt.Report => ({
     observe: (evidence) => {
       const doubt = Evidence.ofCall(evidence)
-      if (seen.muted || doubt === undefined) return
-      send({ _tag: "Doubt", generation, doubt, reason: Evidence.reasonOf(evidence) })
+      if (doubt) send({ _tag: "Doubt", generation, doubt, reason: Evidence.reasonOf(evidence) })
     },
-    lost: (reason) => {
-      if (!seen.muted) send({ _tag: "Lost", generation, reason })
-    },
-    notice: (notice) => {
-      if (!seen.muted) emit({ _tag: "Noticed", notice })
-    },
-    subscriptions
-  })
-
-  /** What a session must pass before callers get it. */
-  const accept = Effect.fnUntraced(function* (open: OpenSession<Client>, deep: boolean) {
-    const { session } = open
-    if (options.setup) {
-      const setup = yield* Effect.exit(options.setup(session.client))
-      if (Exit.isFailure(setup)) return yield* Effect.fail(Evidence.transportFailure("setup"))
-    }
-    const method = policy.probe
-    if (typeof method === "object" && method.method === "tool") {
-      const tools = yield* session.tools
-      if (!tools.some((tool) => tool.name === method.tool.name)) {
-        return yield* Effect.fail(Evidence.transportFailure("tool_missing"))
-      }
-    }
-    const isProbed = Probe.isProbed(method, session)
-    if (isProbed || deep) {
-      const { verdict } = yield* Probe.ask(session, open.ladder, policy, deep)
-      if (verdict._tag !== "Succeeded") return verdict
-    }
-    candidate = open
-    return succeeded
+    lost: (reason) => send({ _tag: "Lost", generation, reason }),
+    notice: (notice) => emit({ _tag: "Noticed", notice })
   })
 
   const compareTools = (open: OpenSession<Client>) =>
@@ -343,7 +302,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
 
   // --------------------------------------------------------------------------------------------------------- probes
 
-  const probe = Effect.fnUntraced(function* (action: Extract<Transition.Action, { _tag: "Run" }>) {
+  const probe = Effect.fnUntraced(function* (action: Extract<Action, { _tag: "Run" }>) {
     const open = current
     if (!open) return
     if (action.refresh) yield* open.session.refresh
@@ -424,14 +383,14 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   return supervisor
 })
 
-type Stepper = ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>> extends Effect.Effect<infer Step>
-  ? Step
-  : never
+type Stepper =
+  ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>> extends Effect.Effect<infer Step> ? Step : never
 
 /** Timers that belong to a session and end with it. */
 const sessionTimers: ReadonlyArray<Timer> = ["probe", "stable", "idle", "deep"]
 
 const succeeded: Evidence.Verdict = { _tag: "Succeeded" }
+const timedOut: Evidence.Verdict = { _tag: "Failed", reason: "timeout" }
 
 const reasonOfVerdict = (verdict: Evidence.Verdict): FailureReason => {
   switch (verdict._tag) {

@@ -186,9 +186,23 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
 
   const clientOf = (records: Array<Mutable<RequestRecord>>, request: Request): ScriptedClient => ({
     callTool: (tool, callOptions) =>
-      request(records, "tools/call", tool, () => script.call(tool), () => tool, callOptions?.signal),
+      request(
+        records,
+        "tools/call",
+        tool,
+        () => script.call(tool),
+        () => tool,
+        callOptions?.signal
+      ),
     listTools: (callOptions) =>
-      request(records, "tools/list", undefined, () => answer, () => script.tools, callOptions?.signal)
+      request(
+        records,
+        "tools/list",
+        undefined,
+        () => answer,
+        () => script.tools,
+        callOptions?.signal
+      )
   })
 
   return {

@@ -1,0 +1,54 @@
+/**
+ * What the transition table asks for: the only thing that the supervisor does. No delay is in an action, only the name
+ * of the schedule that knows it.
+ */
+import type * as Duration from "effect/Duration"
+import type { FailureReason } from "./FailureReason.ts"
+import type { Happening } from "./KeepaliveEvent.ts"
+import type { Timer } from "./Signal.ts"
+
+/** What a timer can be armed with: the four schedules, and single delays that the policy or the server names. */
+export type ScheduleName =
+  | "cadence"
+  | "confirm"
+  | "backoff"
+  | "openFor"
+  | "stableAfter"
+  | "idleAfter"
+  | "confirmInterval"
+  | "retryAfter"
+
+/** What is to be done. In the order of the list. */
+export type Action =
+  /** start an attempt or a probe, in place of the one that runs */
+  | {
+      readonly _tag: "Run"
+      readonly run: number
+      readonly kind: "attempt" | "probe" | "deepProbe"
+      /** an attempt that must pass the deep probe */
+      readonly deep: boolean
+      /** read the credentials again first */
+      readonly refresh: boolean
+      /** whether it is keepalive: with `none`, the probe that decides a doubt is not counted as one */
+      readonly counted: boolean
+    }
+  /** interrupt the attempt or probe that runs */
+  | { readonly _tag: "Stop" }
+  | {
+      readonly _tag: "Arm"
+      readonly timer: Timer
+      readonly schedule: ScheduleName
+      /** where the delay begins: now, or when a request of ours was last answered, or when a call last ended */
+      readonly from: "now" | "answer" | "call"
+      /** what the server asked for with Retry-After: the delay is at least that, up to the cap of the backoff */
+      readonly notBefore: Duration.Duration | undefined
+    }
+  | { readonly _tag: "Disarm"; readonly timer: Timer }
+  | { readonly _tag: "Reset"; readonly schedule: ScheduleName }
+  /** make the session of the attempt that succeeded the current one */
+  | { readonly _tag: "Adopt"; readonly generation: number }
+  /** let go of a session: at once, or when its calls have ended; its timers, but for a successor's, end with it */
+  | { readonly _tag: "Drop"; readonly generation: number; readonly drain: boolean; readonly reason: FailureReason }
+  /** calls that wait for a session, or for a doubt to be decided, look at the state again */
+  | { readonly _tag: "Settle"; readonly who: "waiters" | "doubters" }
+  | { readonly _tag: "Emit"; readonly happening: Happening }

@@ -1,0 +1,122 @@
+/**
+ * Opening a session: connect, handshake, `setup`, and one probe that it must pass before callers get it.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type { Connector, Session, SessionHost } from "../Connector.ts"
+import * as Evidence from "../Evidence.ts"
+import type { FailureReason } from "../FailureReason.ts"
+import type { Notice } from "../KeepaliveEvent.ts"
+import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
+import * as Probe from "../Probe.ts"
+import type { OpenSession, Seen } from "./sessionCell.ts"
+
+export interface Options<Client, R, SetupR> {
+  readonly connector: Connector<Client, R>
+  readonly policy: KeepalivePolicy
+  readonly setup: ((client: Client) => Effect.Effect<unknown, unknown, SetupR>) | undefined
+  readonly generation: number
+  /** whether only the deep probe is evidence */
+  readonly deep: boolean
+  /** closing it closes the session */
+  readonly scope: Scope.Closeable
+  readonly now: () => number
+  readonly subscriptions: Set<string>
+  readonly report: Report
+}
+
+/** Who is told what the session sees once it is open. */
+export interface Report {
+  readonly observe: (evidence: Evidence.Evidence) => void
+  readonly lost: (reason: FailureReason) => void
+  readonly notice: (notice: Notice) => void
+}
+
+/** Fails with the verdict on an attempt that failed; without a timeout of its own. */
+export const open = Effect.fnUntraced(function* <Client, R, SetupR>(
+  options: Options<Client, R, SetupR>
+): Effect.fn.Return<OpenSession<Client>, Evidence.Verdict, R | SetupR> {
+  const { connector, generation, now, scope } = options
+  const began = now()
+  const seen: Seen = { alive: began, answer: began, call: began, missedSince: undefined, muted: false }
+  const died = yield* Deferred.make<never, Evidence.Evidence>()
+  const host = hostOf(options, seen, died)
+  const opening = Effect.gen(function* () {
+    const session = yield* Scope.provide(connector.open(host), scope)
+    const ladder: Probe.Ladder = { latched: undefined, silentPings: 0 }
+    const opened: OpenSession<Client> = {
+      generation,
+      session,
+      scope,
+      ladder,
+      seen,
+      calls: new Set(),
+      tools: new Map(),
+      draining: false,
+      ended: undefined
+    }
+    yield* prepare(session, options)
+    return opened
+  })
+  const accepted = Effect.mapError(opening, Evidence.ofAttempt).pipe(
+    Effect.tap(({ ladder, session }) => accept(session, ladder, options))
+  )
+  const dead = Effect.mapError(Deferred.await(died), Evidence.ofAttempt)
+  return yield* Effect.raceFirst(accepted, dead).pipe(
+    Effect.onError(() =>
+      Effect.sync(() => {
+        seen.muted = true
+      })
+    )
+  )
+})
+
+const hostOf = (
+  { now, report, subscriptions }: Pick<Options<unknown, unknown, unknown>, "now" | "report" | "subscriptions">,
+  seen: Seen,
+  died: Deferred.Deferred<never, Evidence.Evidence>
+): SessionHost => ({
+  alive: () => {
+    seen.alive = now()
+  },
+  observe: (evidence) => {
+    if (!seen.muted) report.observe(evidence)
+  },
+  lost: (reason) => {
+    if (seen.muted) return
+    Deferred.doneUnsafe(died, Exit.fail(Evidence.transportFailure(reason)))
+    report.lost(reason)
+  },
+  notice: (notice) => {
+    if (!seen.muted) report.notice(notice)
+  },
+  subscriptions
+})
+
+/** What has to be done on every new session. */
+const prepare = Effect.fnUntraced(function* <Client, SetupR>(
+  session: Session<Client>,
+  { policy, setup }: Pick<Options<Client, never, SetupR>, "policy" | "setup">
+) {
+  if (setup) {
+    yield* Effect.catchCause(setup(session.client), () => Effect.fail(Evidence.transportFailure("setup")))
+  }
+  const method = policy.probe
+  if (typeof method !== "object" || method.method !== "tool") return
+  const tools = yield* session.tools
+  if (tools.every((tool) => tool.name !== method.tool.name)) {
+    yield* Effect.fail(Evidence.transportFailure("tool_missing"))
+  }
+})
+
+const accept = Effect.fnUntraced(function* (
+  session: Session<unknown>,
+  ladder: Probe.Ladder,
+  { deep, policy }: Pick<Options<unknown, unknown, unknown>, "deep" | "policy">
+) {
+  if (!deep && !Probe.isProbed(policy.probe, session)) return
+  const { verdict } = yield* Probe.ask(session, ladder, policy, deep)
+  if (verdict._tag !== "Succeeded") yield* Effect.fail(verdict)
+})

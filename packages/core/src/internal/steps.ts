@@ -1,0 +1,95 @@
+/**
+ * The vocabulary of the transition table: small steps and actions by name, without a rule of their own.
+ */
+import type * as Duration from "effect/Duration"
+import type { Action, ScheduleName } from "../Action.ts"
+import type { ConnectionState } from "../ConnectionState.ts"
+import type { FailureReason } from "../FailureReason.ts"
+import type { Doubt, Timer } from "../Signal.ts"
+import type { Model, Step } from "../Transition.ts"
+
+export const none: ReadonlyArray<never> = []
+
+export const stay = (model: Model): Step => ({ model, actions: none })
+
+export const also = (step: Step, ...actions: ReadonlyArray<Action>): Step => ({
+  model: step.model,
+  actions: [...step.actions, ...actions]
+})
+
+export const onto = (first: Step, second: Step): Step => ({
+  model: second.model,
+  actions: [...first.actions, ...second.actions]
+})
+
+/** Nothing speaks against the session, unless only the deep probe may say so. */
+export const alive = (model: Model): Model =>
+  model.state._tag === "Unhealthy" && !model.deep
+    ? { ...model, state: { _tag: "Connected", generation: model.state.generation } }
+    : model
+
+export const stabilized = (model: Model): Step => ({
+  model: { ...model, stable: "yes", failures: 0, openings: 0 },
+  actions: [
+    { _tag: "Reset", schedule: "backoff" },
+    { _tag: "Reset", schedule: "openFor" },
+    { _tag: "Emit", happening: { _tag: "Stabilized" } }
+  ]
+})
+
+export const forgiven = (model: Model): Model => ({
+  ...model,
+  failures: 0,
+  openings: 0,
+  deep: false,
+  upstream: false,
+  refreshed: false
+})
+
+export const resetSchedules: ReadonlyArray<Action> = [
+  { _tag: "Reset", schedule: "backoff" },
+  { _tag: "Reset", schedule: "openFor" }
+]
+
+export const isReplacing = (model: Model): boolean =>
+  model.running?.kind === "attempt" && generationOf(model.state) !== undefined
+
+export const generationOf = (state: ConnectionState): number | undefined =>
+  state._tag === "Connected" || state._tag === "Unhealthy" ? state.generation : undefined
+
+const weights = ["transport", "auth", "stale", "session"] as const
+
+export const weightier = (a: Model["doubt"], b: Exclude<Doubt, "upstream">): Exclude<Doubt, "upstream"> =>
+  a !== undefined && weights.indexOf(a) > weights.indexOf(b) ? a : b
+
+export const stop: Action = { _tag: "Stop" }
+
+export const settle = (who: "waiters" | "doubters"): Action => ({ _tag: "Settle", who })
+
+export const drop = (model: Model, reason: FailureReason): Action => ({
+  _tag: "Drop",
+  generation: generationOf(model.state) ?? model.generation,
+  drain: false,
+  reason
+})
+
+export const dropOpen = (model: Model, reason: FailureReason): ReadonlyArray<Action> =>
+  generationOf(model.state) === undefined ? none : [drop(model, reason)]
+
+export const arm = (
+  timer: Timer,
+  schedule: ScheduleName,
+  options: {
+    readonly from?: "now" | "answer" | "call"
+    readonly notBefore?: Duration.Duration | undefined
+  } = {}
+): Action => ({
+  _tag: "Arm",
+  timer,
+  schedule,
+  from: options.from ?? "now",
+  notBefore: options.notBefore
+})
+
+export const nextProbe = (model: Model, options: Parameters<typeof arm>[2] = {}): ReadonlyArray<Action> =>
+  model.probed ? [arm("probe", "cadence", options)] : none
