@@ -151,43 +151,40 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
       return Effect.sync(() => supervisor.resting.delete(done))
     })
 
-  const events: Stream.Stream<KeepaliveEvent.KeepaliveEvent> = Stream.callback(
-    (queue) =>
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const listener: KeepaliveEvent.Observer = (event) => {
-            Queue.offerUnsafe(queue, event)
-          }
-          supervisor.listeners.add(listener)
-          return listener
-        }),
-        (listener) => Effect.sync(() => supervisor.listeners.delete(listener))
-      ),
-    { bufferSize: 4096, strategy: "sliding" }
-  )
-  const changes: Stream.Stream<ConnectionState> = Stream.callback(
-    (queue) =>
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const listener: KeepaliveEvent.Observer = (event) => {
-            if (event._tag === "StateChanged") Queue.offerUnsafe(queue, event.to)
-          }
-          Queue.offerUnsafe(queue, supervisor.state())
-          supervisor.listeners.add(listener)
-          return listener
-        }),
-        (listener) => Effect.sync(() => supervisor.listeners.delete(listener))
-      ),
-    { bufferSize: 4096, strategy: "sliding" }
-  )
+  const reading = <A>(
+    first: () => ReadonlyArray<A>,
+    select: (event: KeepaliveEvent.KeepaliveEvent) => A | undefined
+  ): Stream.Stream<A> =>
+    Stream.callback(
+      (queue) =>
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const listener: KeepaliveEvent.Observer = (event) => {
+              const selected = select(event)
+              if (selected !== undefined) Queue.offerUnsafe(queue, selected)
+            }
+            for (const item of first()) Queue.offerUnsafe(queue, item)
+            supervisor.announcer.listeners.add(listener)
+            return listener
+          }),
+          (listener) => Effect.sync(() => supervisor.announcer.listeners.delete(listener))
+        ),
+      { bufferSize: readerBuffer, strategy: "sliding" }
+    )
 
   const backend: Backend<Client> = {
     id,
     use: (callback, useOptions) => Call.use(kept, callback, useOptions),
     pinned: (body) => pinned(kept, body),
     state: Effect.sync(supervisor.state),
-    changes,
-    events,
+    changes: reading(
+      () => [supervisor.state()],
+      (event) => (event._tag === "StateChanged" ? event.to : undefined)
+    ),
+    events: reading(
+      () => [],
+      (event) => event
+    ),
     probe: Effect.suspend(() =>
       admission(supervisor.state()) === "run"
         ? command("probe")
@@ -218,6 +215,9 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
   }
   return backend
 })
+
+/** How many events a reader may be behind. */
+const readerBuffer = 4096
 
 const pinned = <Client, A, E, R>(
   kept: Call.Kept<Client>,

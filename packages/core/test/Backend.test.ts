@@ -247,3 +247,69 @@ describe("bad input", () => {
     })
   )
 })
+
+describe("code that a signal resumes", () => {
+  it.effect("sees what its own commands did, before its next line", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      yield* backend.isolate
+      assert.strictEqual((yield* backend.state)._tag, "Isolated")
+      yield* backend.reset
+      yield* backend.awaitConnected
+      assert.strictEqual((yield* backend.reconnect)._tag, "Connected")
+      assert.strictEqual(server.counts.attempts, 3)
+    })
+  )
+})
+
+describe("an attempt", () => {
+  it.effect("fails at once when its session dies before callers get it", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* Backend.make({
+        id: "scripted",
+        connector: server.connector,
+        setup: () =>
+          Effect.andThen(
+            Effect.sync(() => server.kill("process_exit")),
+            Effect.never
+          )
+      })
+      assert.deepStrictEqual(yield* backend.state, { _tag: "Disconnected", attempt: 1, reason: "process_exit" })
+      assert.strictEqual(server.counts.open, 0)
+    })
+  )
+
+  it.effect("that hangs is ended by connectTimeout, also as the trial of a half-open circuit", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      server.script.connect = ScriptedServer.silence
+      const backend = yield* make(server, { connectTimeout: "5 seconds", circuit: { failures: 1, openFor: "10 seconds" } })
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(yield* backend.state, { _tag: "CircuitOpen", openings: 1, reason: "timeout" })
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* backend.state, { _tag: "Connecting", attempt: 2, trial: true })
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(yield* backend.state, { _tag: "CircuitOpen", openings: 2, reason: "timeout" })
+    })
+  )
+
+  it.effect("whose setup fails is a failed attempt, and callers never get its session", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* Backend.make({
+        id: "scripted",
+        connector: server.connector,
+        setup: () => Effect.die("no such log level")
+      })
+      assert.deepStrictEqual(yield* backend.state, { _tag: "Disconnected", attempt: 1, reason: "setup" })
+      const call = yield* Effect.forkChild(failure(backend.use(echo)))
+      yield* TestClock.adjust("10 seconds")
+      const error = yield* Fiber.join(call)
+      assert.strictEqual(error.reason, "setup")
+      assert.deepStrictEqual(server.executed, [])
+    })
+  )
+})

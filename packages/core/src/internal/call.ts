@@ -205,8 +205,9 @@ export const use = <Client, A>(
               : proceed(kept, callback, options, settling, { open, ended })
           )
         : proceed(kept, callback, options, settling, undefined)
-    if (!supervisor.isObserved()) return result
-    const settled = (outcome: CallOutcome) => Effect.sync(() => supervisor.emit({ _tag: "CallSettled", outcome }))
+    if (!supervisor.announcer.isHeard()) return result
+    const settled = (outcome: CallOutcome) =>
+      Effect.sync(() => supervisor.announcer.emit({ _tag: "CallSettled", outcome }))
     return result.pipe(
       Effect.tap(() => settled(settling.replayed ? "replayed" : "ok")),
       Effect.tapError((error) => settled(outcomeOf(error)))

@@ -16,12 +16,13 @@ import { admission, type ConnectionState } from "../ConnectionState.ts"
 import type { Connector } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
 import type { FailureReason } from "../FailureReason.ts"
-import type { Happening, KeepaliveEvent, Observer } from "../KeepaliveEvent.ts"
+import type { Observer } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import * as KeepaliveSchedule from "../KeepaliveSchedule.ts"
 import * as Probe from "../Probe.ts"
 import type { Signal, Timer } from "../Signal.ts"
 import * as Transition from "../Transition.ts"
+import * as Announcer from "./announcer.ts"
 import * as Attempt from "./attempt.ts"
 import * as ClockWatcher from "./clockWatcher.ts"
 import { hasCallSince, type OpenSession } from "./sessionCell.ts"
@@ -43,9 +44,7 @@ export interface Supervisor<Client> {
   readonly resting: Set<() => void>
   /** a call has ended: a session that drains may close */
   readonly released: (open: OpenSession<Client>) => void
-  readonly emit: (happening: Happening) => void
-  readonly listeners: Set<Observer>
-  readonly isObserved: () => boolean
+  readonly announcer: Announcer.Announcer
 }
 
 export interface Options<Client, R, SetupR> {
@@ -64,6 +63,8 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
 
   const clock = yield* Clock.Clock
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const announcer = Announcer.make(options.id, clock, observers)
+  const emit = announcer.emit
   const closings = yield* FiberSet.make()
   const close = yield* FiberSet.runtime(closings)()
   const fibers = yield* FiberMap.make<"run" | "tools" | Timer | `drain:${number}`>()
@@ -87,15 +88,6 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const waiters = new Set<() => boolean>()
   const doubters = new Set<() => void>()
   const resting = new Set<() => void>()
-  const listeners = new Set<Observer>()
-
-  const isObserved = () => observers.length > 0 || listeners.size > 0
-  const emit = (happening: Happening) => {
-    if (!isObserved()) return
-    const event: KeepaliveEvent = { ...happening, backend: options.id, at: clock.currentTimeMillisUnsafe() }
-    for (const observer of observers) tell(observer, event)
-    for (const listener of listeners) tell(listener, event)
-  }
 
   // ---------------------------------------------------------------------------------------------------- the signals
 
@@ -376,9 +368,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     doubters,
     resting,
     released,
-    emit,
-    listeners,
-    isObserved
+    announcer
   }
   return supervisor
 })
@@ -402,14 +392,5 @@ const reasonOfVerdict = (verdict: Evidence.Verdict): FailureReason => {
       return "busy"
     case "AuthRejected":
       return "auth"
-  }
-}
-
-/** An observer that throws is its owner's defect: it must not end the keeping alive. */
-const tell = (observer: Observer, event: KeepaliveEvent) => {
-  try {
-    observer(event)
-  } catch {
-    return
   }
 }

@@ -1,0 +1,431 @@
+/**
+ * The transition table under examination: every signal that a model can meet, a supervisor reduced to its bookkeeping,
+ * and the promises that hold at every step.
+ */
+import { Duration } from "effect"
+import type { ConnectionState, FailureReason, Signal } from "../../src/index.ts"
+import { ConnectionState as States, Transition } from "../../src/index.ts"
+
+export type Rules = Transition.Rules
+
+export const rules = (over: Partial<Rules> = {}): Rules => ({
+  failureThreshold: 3,
+  circuitFailures: 5,
+  inFlightGrace: Duration.minutes(5),
+  connect: "eager",
+  sleepsWhenIdle: false,
+  exclusive: false,
+  ...over
+})
+
+/** Every combination of the rules that the table distinguishes. */
+export const everyRules: ReadonlyArray<Rules> = [1, 3].flatMap((failureThreshold) =>
+  [1, 2, Number.POSITIVE_INFINITY].flatMap((circuitFailures) =>
+    (["eager", "lazy"] as const).flatMap((connect) =>
+      [false, true].flatMap((sleepsWhenIdle) =>
+        [false, true].map((exclusive) => rules({ failureThreshold, circuitFailures, connect, sleepsWhenIdle, exclusive }))
+      )
+    )
+  )
+)
+
+const timers: ReadonlyArray<Signal.Timer> = ["probe", "attempt", "stable", "idle", "deep"]
+const sessionTimers: ReadonlyArray<Signal.Timer> = ["probe", "stable", "idle", "deep"]
+const commands: ReadonlyArray<Signal.Command> = ["probe", "reconnect", "isolate", "reset"]
+const doubts: ReadonlyArray<Signal.Doubt> = ["session", "upstream", "auth", "transport", "stale"]
+const reasons: ReadonlyArray<FailureReason.FailureReason> = ["timeout", "session_lost", "http_4xx", "upstream"]
+
+/** Where the supervisor stands, as far as the table can know it. */
+export interface World {
+  readonly model: Transition.Model
+  readonly armed: ReadonlySet<Signal.Timer>
+  readonly running: { readonly run: number; readonly kind: string; readonly deep: boolean } | undefined
+  /** the session that is open and not draining */
+  readonly session: number | undefined
+}
+
+export const generationOf = (state: ConnectionState.ConnectionState): number | undefined =>
+  state._tag === "Connected" || state._tag === "Unhealthy" ? state.generation : undefined
+
+/** Every variant of every signal, those of older runs and generations included. */
+export const signals = (model: Transition.Model, grace: Duration.Duration): ReadonlyArray<Signal.Signal> => {
+  const runs = [model.running?.run ?? model.runs + 1, model.runs - 1]
+  const generations = [generationOf(model.state) ?? model.generation + 1, model.generation - 1]
+  return [
+    ...runs.flatMap((run): ReadonlyArray<Signal.Signal> => [
+      { _tag: "Succeeded", run, probed: true },
+      { _tag: "Succeeded", run, probed: false },
+      ...reasons.flatMap((reason) =>
+        [false, true].flatMap((callInFlight) =>
+          [Duration.zero, grace].flatMap((silentFor) =>
+            [false, true].map((late) => ({ _tag: "Failed", run, reason, callInFlight, silentFor, late }) as const)
+          )
+        )
+      ),
+      { _tag: "Busy", run, retryAfter: undefined },
+      { _tag: "Busy", run, retryAfter: Duration.seconds(7) },
+      { _tag: "AuthRejected", run }
+    ]),
+    ...timers.flatMap((timer) => [false, true].map((used) => ({ _tag: "Due", timer, used }) as const)),
+    ...generations.flatMap((generation): ReadonlyArray<Signal.Signal> => [
+      ...doubts.map((doubt) => ({ _tag: "Doubt", generation, doubt, reason: "reset" }) as const),
+      { _tag: "Lost", generation, reason: "process_exit" },
+      { _tag: "CallAnswered", generation }
+    ]),
+    { _tag: "CallStarted" },
+    ...commands.map((command) => ({ _tag: "Operator", command }) as const),
+    { _tag: "Jumped" },
+    { _tag: "Closed" }
+  ]
+}
+
+/** Whether the supervisor can send it now: a timer that is not armed does not come due. */
+export const isPossible = (world: World, signal: Signal.Signal): boolean =>
+  signal._tag !== "Due" || world.armed.has(signal.timer)
+
+const isStale = (model: Transition.Model, signal: Signal.Signal): boolean =>
+  ("run" in signal && signal.run !== model.running?.run) ||
+  ("generation" in signal && signal.generation !== generationOf(model.state))
+
+export class Broken extends Error {
+  override readonly name = "Broken"
+}
+
+const promise = (holds: boolean, text: string): void => {
+  if (!holds) throw new Broken(text)
+}
+
+export const begin = (given: Rules): World => {
+  const step = Transition.initial(given)
+  return perform({ model: step.model, armed: new Set(), running: undefined, session: undefined }, undefined, step)
+}
+
+/** Takes a signal, performs the actions and holds the table to its promises. */
+export const take = (given: Rules, world: World, signal: Signal.Signal): World => {
+  const step = Transition.step(given, world.model, signal)
+  if (isStale(world.model, signal)) {
+    promise(step.model === world.model && step.actions.length === 0, "a signal of an older run or generation changes nothing")
+    return world
+  }
+  const next = perform(world, signal, step)
+  examineStep(given, world, signal, step)
+  examineState(given, next)
+  return next
+}
+
+// ------------------------------------------------------------------------------------------------- the bookkeeping
+
+const concludes = (signal: Signal.Signal | undefined): boolean => signal !== undefined && "run" in signal
+
+const perform = (world: World, signal: Signal.Signal | undefined, step: Transition.Step): World => {
+  const armed = new Set(world.armed)
+  let { running, session } = world
+  if (signal?._tag === "Due") armed.delete(signal.timer)
+  const began = running
+  if (concludes(signal)) running = undefined
+  let runs = 0
+  for (const action of step.actions) {
+    switch (action._tag) {
+      case "Run":
+        promise(++runs === 1, "a step starts one thing at most")
+        promise(action.run > (signal === undefined ? 0 : world.model.runs), "every run has a number of its own")
+        promise(action.kind === "attempt" || session !== undefined, "a probe runs on a session that is open")
+        running = { run: action.run, kind: action.kind, deep: action.deep }
+        break
+      case "Stop":
+        promise(began !== undefined, "what is stopped was running")
+        running = undefined
+        break
+      case "Arm":
+        promise(action.timer === "attempt" || session !== undefined, "the timers of a session are armed while it is open")
+        armed.add(action.timer)
+        break
+      case "Disarm":
+        armed.delete(action.timer)
+        break
+      case "Adopt":
+        promise(
+          signal?._tag === "Succeeded" && began?.kind === "attempt" && began.run === signal.run,
+          "a session is adopted from the attempt that succeeded, and only from it"
+        )
+        promise(action.generation === world.model.generation + 1, "generations count up by one")
+        promise(!world.model.deep || began?.deep === true, "a latched deep probe is passed before a session is adopted")
+        session = action.generation
+        break
+      case "Drop":
+        promise(
+          action.generation === session || (action.drain && action.generation === world.session),
+          "what is dropped is open"
+        )
+        promise(action.drain === (action.generation !== session), "a session drains when another was adopted, and only then")
+        for (const timer of sessionTimers) armed.delete(timer)
+        if (action.generation === session) session = undefined
+        break
+      default:
+        break
+    }
+  }
+  promise(running?.run === step.model.running?.run, "the model names exactly what runs")
+  promise(running?.kind === step.model.running?.kind, "the model names the kind of what runs")
+  promise(session === generationOf(step.model.state), "the state names exactly the session that is open")
+  return { model: step.model, armed, running, session }
+}
+
+// ---------------------------------------------------------------------------------------------------- the promises
+
+const settles = (step: Transition.Step, who: "waiters" | "doubters") =>
+  step.actions.some((action) => action._tag === "Settle" && action.who === who)
+const emits = (step: Transition.Step, tag: string) =>
+  step.actions.some((action) => action._tag === "Emit" && action.happening._tag === tag)
+const resets = (step: Transition.Step, schedule: Transition.ScheduleName) =>
+  step.actions.some((action) => action._tag === "Reset" && action.schedule === schedule)
+const runOf = (step: Transition.Step) => step.actions.find((action) => action._tag === "Run")
+
+const wantsProbe = (model: Transition.Model) => model.doubt !== undefined || (model.upstream && !model.resting)
+
+const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: Transition.Step): void => {
+  const from = before.model
+  const to = step.model
+  const isReset = signal._tag === "Operator" && signal.command === "reset"
+  const dropped = step.actions.find((action) => action._tag === "Drop" && !action.drain)
+
+  const first = step.actions[0]
+  const changes = step.actions.filter((action) => action._tag === "Emit" && action.happening._tag === "StateChanged")
+  promise(changes.length === (from.state === to.state ? 0 : 1), "a change of state is told once")
+  promise(
+    from.state === to.state ||
+      (first?._tag === "Emit" &&
+        first.happening._tag === "StateChanged" &&
+        first.happening.from === from.state &&
+        first.happening.to === to.state),
+    "a change of state is told first, with both states"
+  )
+
+  // final and shut states
+  if (from.state._tag === "Closed") promise(to === from && step.actions.length === 0, "Closed is final")
+  if (from.state._tag === "Isolated" && signal._tag !== "Closed") {
+    promise(isReset || to === from, "Isolated is left by reset only")
+  }
+
+  // counters and schedules
+  const proven = emits(step, "Stabilized")
+  promise(!resets(step, "backoff") || proven || isReset, "backoff begins afresh only when stable, or by reset")
+  promise(!resets(step, "openFor") || proven || isReset, "openFor begins afresh only when stable, or by reset")
+  promise(to.failures >= from.failures || proven || isReset, "failures are forgotten only when stable, or by reset")
+  promise(to.openings >= from.openings || proven || isReset, "openings are forgotten only when stable, or by reset")
+  promise(to.failures <= from.failures + 1 && to.openings <= from.openings + 1, "one thing counts once")
+  promise((to.openings > from.openings) === emits(step, "CircuitOpened"), "every opening of the circuit is told")
+  if (proven) {
+    const isAnswer = signal._tag === "CallAnswered" || signal._tag === "Succeeded"
+    promise(
+      isAnswer ? from.stable === "due" : signal._tag === "Due" && signal.timer === "stable" && !from.probed,
+      "a session is stable when an answer came after stableAfter; where nothing is probed, by the time alone"
+    )
+  }
+  if (from.stable === "yes" && generationOf(from.state) === generationOf(to.state)) {
+    promise(to.stable === "yes", "a stable session stays stable")
+  }
+
+  // a session that dies
+  if (dropped?._tag === "Drop" && dropped.reason !== "closed" && to.state._tag !== "NeedsAuth") {
+    const isReplacing = from.running?.kind === "attempt"
+    if (isReplacing) promise(to.state._tag === "Connecting", "a replacement under way goes on when the session dies")
+    else if (from.stable === "yes") {
+      promise(to.state._tag === "Connecting" && to.failures === from.failures, "a stable session is replaced at once")
+    } else {
+      promise(to.failures === from.failures + 1, "a session lost before it was stable counts as a failed attempt")
+      promise(to.state._tag === "Disconnected" || to.state._tag === "CircuitOpen", "and the next attempt waits")
+    }
+  }
+  if (dropped && !(signal._tag === "Due" && signal.timer === "idle")) {
+    promise(
+      ["Lost", "Failed", "AuthRejected", "Doubt", "Operator", "Closed"].includes(signal._tag),
+      "a session ends for a reason"
+    )
+  }
+  if (before.session !== undefined && generationOf(to.state) !== before.session) {
+    promise(settles(step, "doubters"), "who waits for a doubt learns that its session is gone")
+  }
+  if (concludes(signal) && from.running?.decides !== undefined && signal._tag === "Succeeded" && to.doubt === undefined && to.running?.decides === undefined) {
+    promise(settles(step, "doubters"), "who waits for a doubt learns that it was decided")
+  }
+
+  // waiting
+  const waited = States.admission(from.state) === "wait" && from.state._tag !== "Idle"
+  if (waited && States.admission(to.state) !== "wait") {
+    promise(settles(step, "waiters"), "waiters learn that waiting is over or pointless")
+  }
+  if (waited && step.actions.some((action) => action._tag === "Arm" && action.timer === "attempt")) {
+    promise(settles(step, "waiters"), "waiters learn when the next attempt is due")
+    const actions = step.actions.map((action) => action._tag)
+    promise(actions.lastIndexOf("Settle") > actions.lastIndexOf("Arm"), "and learn it after it was armed")
+  }
+  if (signal._tag === "CallStarted" && from.state._tag === "Idle") {
+    promise(runOf(step)?.kind === "attempt", "a call wakes an idle backend")
+  }
+
+  // what failures prove
+  if (signal._tag === "Failed" && from.running && from.running.kind !== "attempt") {
+    if (signal.late || from.running.jumped) {
+      promise(to.state === from.state && runOf(step)?.kind === from.running.kind, "a failure that proves nothing is asked again")
+    } else if (
+      signal.reason === "timeout" &&
+      signal.callInFlight &&
+      Duration.isLessThan(signal.silentFor, given.inFlightGrace)
+    ) {
+      promise(dropped === undefined, "a call in flight excuses the timeout of a probe until the grace has passed")
+    }
+    if (signal.reason === "session_lost" && from.running.decides !== "session" && dropped) {
+      promise(false, "a session refused once is asked about once more")
+    }
+  }
+  if (signal._tag === "Busy") promise(to.failures === from.failures && to.openings === from.openings, "busy is no failure")
+  if (signal._tag === "Busy" && from.state._tag === "Unhealthy" && to.state._tag === "Unhealthy") {
+    promise(to.state.failures === from.state.failures, "busy is no failure")
+  }
+
+  // credentials
+  if (runOf(step)?.refresh === true) promise(signal._tag === "AuthRejected" && !from.refreshed, "credentials are read again once")
+  if (to.state._tag === "NeedsAuth" && from.state._tag !== "NeedsAuth") {
+    promise(signal._tag === "AuthRejected" && from.refreshed, "credentials are needed after they were rejected twice")
+  }
+
+  // the deep probe
+  if (from.deep && !to.deep) {
+    promise(
+      isReset || (signal._tag === "Succeeded" && (from.running?.kind === "deepProbe" || before.running?.deep === true)),
+      "the deep probe stays latched until it passes"
+    )
+  }
+  if (from.deep && signal._tag === "CallAnswered") promise(to === from, "while the deep probe is latched, an answered call proves nothing")
+  const run = runOf(step)
+  if (run?.kind === "probe") promise(!to.deep, "while the deep probe is latched, nothing else is asked")
+  if (run?.kind === "deepProbe" && !from.deep && from.running?.kind !== "deepProbe") {
+    promise(!from.resting || (signal._tag === "Due" && signal.timer === "deep"), "the deep probe is asked once per confirmInterval")
+  }
+  if (run) promise(run.counted === (run.kind === "attempt" || from.probed), "what serves keepalive is counted, and nothing else")
+  if (run?.kind === "attempt") promise(run.deep === to.deep, "an attempt must pass the deep probe where it is latched")
+
+  // what is wanted is asked
+  if (signal._tag === "Due" && signal.timer === "probe" && before.session !== undefined && !from.running) {
+    promise(!wantsProbe(from) || run !== undefined, "traffic makes no probe needless that has a doubt to decide")
+  }
+  if (signal._tag === "CallAnswered" && !from.deep && from.state._tag === "Unhealthy") {
+    promise(to.state._tag === "Connected", "an answered call makes an Unhealthy backend Connected")
+    promise(!wantsProbe(from) || to.running !== undefined, "and a doubt that is open is decided now")
+  }
+  if (given.exclusive && run?.kind === "attempt") {
+    promise(generationOf(to.state) === undefined, "an exclusive session is closed before another is opened")
+  }
+}
+
+const examineState = (given: Rules, world: World): void => {
+  const { armed, model } = world
+  const { running, state } = model
+  const isOpen = world.session !== undefined
+
+  promise((state._tag === "CircuitOpen") <= (model.openings > 0), "an open circuit was opened")
+  if (state._tag === "Connecting") promise(state.trial === model.openings > 0, "every attempt after the circuit opened is a trial")
+  if (state._tag === "Disconnected") promise(model.openings === 0, "Disconnected means that the circuit is closed")
+  if (state._tag === "CircuitOpen") promise(state.openings === model.openings, "the state tells the openings")
+  if (state._tag === "Unhealthy") {
+    promise(
+      state.failures >= 1 && state.failures < given.failureThreshold,
+      "Unhealthy means 1 to failureThreshold - 1 failed probes"
+    )
+  }
+
+  switch (state._tag) {
+    case "Disconnected":
+    case "CircuitOpen":
+    case "NeedsAuth":
+      promise(armed.has("attempt") && running === undefined, `${state._tag} leads on: its attempt is armed`)
+      break
+    case "Connecting":
+      promise(running?.kind === "attempt", "Connecting means that an attempt runs")
+      break
+    case "Connected":
+    case "Unhealthy":
+      if (model.probed || state._tag === "Unhealthy") {
+        promise(running !== undefined || armed.has("probe"), "an open session that is probed has a probe running or armed")
+      }
+      if (model.stable === "no") promise(armed.has("stable"), "a young session is on its way to be stable")
+      if (given.sleepsWhenIdle) promise(armed.has("idle"), "a backend that sleeps has its idle timer armed")
+      if (model.resting) promise(armed.has("deep"), "the rest of the deep probe ends")
+      if (model.doubt !== undefined) promise(running !== undefined || armed.has("probe"), "a doubt is decided some day")
+      if (model.upstream) {
+        promise(running !== undefined || armed.has("probe") || armed.has("deep"), "a deep probe that is wanted is asked some day")
+      }
+      break
+    case "Idle":
+    case "Isolated":
+    case "Closed":
+      promise(running === undefined && armed.size === 0, `${state._tag} rests: nothing runs and nothing is armed`)
+      break
+  }
+  if (state._tag !== "Disconnected" && state._tag !== "CircuitOpen" && state._tag !== "NeedsAuth") {
+    promise(!armed.has("attempt"), "an attempt is armed only where one is waited for")
+  }
+  if (!isOpen) promise(sessionTimers.every((timer) => !armed.has(timer)), "the timers of a session end with it")
+}
+
+// ------------------------------------------------------------------------------------------------- the exploration
+
+/** What the table can tell apart: everything but counters that only grow, and reasons that are only told. */
+const keyOf = (world: World): string => {
+  const { model } = world
+  const { generation: _generation, running, runs: _runs, state, ...rest } = model
+  return JSON.stringify({
+    ...rest,
+    failures: Math.min(model.failures, 3),
+    openings: Math.min(model.openings, 2),
+    state: state._tag === "Unhealthy" ? `${state._tag} ${state.failures}` : state._tag,
+    running: running && [running.kind, running.decides, running.jumped, world.running?.deep],
+    armed: [...world.armed].toSorted()
+  })
+}
+
+export interface Explored {
+  readonly worlds: number
+  readonly steps: number
+  /** each promise that is broken, with the shortest way there */
+  readonly broken: ReadonlyArray<string>
+}
+
+/** Meets every world that can be reached with every signal. */
+export const explore = (
+  given: Rules,
+  onStep: (before: World, signal: Signal.Signal, after: World) => void = () => {}
+): Explored => {
+  const first = begin(given)
+  const known = new Set([keyOf(first)])
+  const open: Array<{ readonly world: World; readonly path: ReadonlyArray<Signal.Signal> }> = [{ world: first, path: [] }]
+  const broken = new Map<string, string>()
+  let steps = 0
+  for (let here = open.shift(); here; here = open.shift()) {
+    for (const signal of signals(here.world.model, given.inFlightGrace)) {
+      steps++
+      if (!isPossible(here.world, signal)) {
+        // total all the same
+        const step = Transition.step(given, here.world.model, signal)
+        promise(step.model !== undefined && Array.isArray(step.actions), "the table answers every signal")
+        continue
+      }
+      let next: World
+      try {
+        next = take(given, here.world, signal)
+      } catch (cause) {
+        const text = cause instanceof Error ? cause.message : String(cause)
+        const way = [...here.path, signal].map((each) => JSON.stringify(each)).join("\n  ")
+        if (!broken.has(text)) broken.set(text, `${text}\nrules ${JSON.stringify(given)}\nafter\n  ${way}`)
+        continue
+      }
+      onStep(here.world, signal, next)
+      const key = keyOf(next)
+      if (known.has(key)) continue
+      known.add(key)
+      open.push({ world: next, path: [...here.path, signal] })
+    }
+  }
+  return { worlds: known.size, steps, broken: [...broken.values()] }
+}
