@@ -22,14 +22,15 @@ import {
   passed,
   probe,
   replace,
-  replacementFailed
+  replacementFailed,
+  supersede
 } from "./internal/rules.ts"
 import {
   alive,
   arm,
-  drop,
   forgiven,
   generationOf,
+  isOpenQuestion,
   isReplacing,
   nextProbe,
   none,
@@ -217,7 +218,9 @@ const open: Row = {
     switch (timer) {
       case "probe":
         if (model.running) return stay(model)
-        return used && !model.deep && model.doubt === undefined
+        if (isOpenQuestion(model)) return probe(model)
+        if (!model.probed) return stay(model)
+        return used
           ? {
               model,
               actions: [
@@ -227,6 +230,7 @@ const open: Row = {
             }
           : probe(model)
       case "stable":
+        if (model.stable === "yes") return stay(model)
         return model.probed ? { model: { ...model, stable: "due" }, actions: none } : stabilized(model)
       case "idle":
         if (used || model.running?.kind === "attempt")
@@ -254,7 +258,9 @@ const open: Row = {
     if (model.deep) return stay(model)
     const proven = model.stable === "due" ? stabilized(model) : stay(model)
     const well = alive(proven.model)
-    return well === proven.model ? proven : also({ model: well, actions: proven.actions }, ...nextProbe(well))
+    if (well === proven.model) return proven
+    const next = isOpenQuestion(well) && !well.running ? probe(well) : also(stay(well), ...nextProbe(well))
+    return onto(proven, next)
   },
   Operator: ({ rules, model }, { command }) => {
     switch (command) {
@@ -262,7 +268,7 @@ const open: Row = {
         return model.running ? stay(model) : probe(model)
       case "reconnect":
         if (isReplacing(model)) return stay(model)
-        return rules.exclusive ? onto({ model, actions: [drop(model, "closed")] }, attempt(model)) : replace(model)
+        return rules.exclusive ? supersede(model) : replace(model)
       case "reset": {
         const cleared = alive(forgiven(model))
         return cleared.running ? { model: cleared, actions: resetSchedules } : also(probe(cleared), ...resetSchedules)

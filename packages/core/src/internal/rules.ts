@@ -14,6 +14,7 @@ import {
   drop,
   dropOpen,
   generationOf,
+  isOpenQuestion,
   isReplacing,
   nextProbe,
   none,
@@ -40,6 +41,10 @@ export const connecting = (model: Model): ConnectionState => ({
 })
 
 export const replace = (model: Model): Step => run(model, "attempt")
+
+/** A replacement that cannot stand beside the session it replaces. */
+export const supersede = (model: Model): Step =>
+  onto({ model, actions: [drop(model, "closed"), settle("doubters")] }, attempt(model))
 
 export const adopt = (rules: Rules, model: Model, probed: boolean): Step => {
   const generation = model.generation + 1
@@ -78,7 +83,7 @@ export const adopt = (rules: Rules, model: Model, probed: boolean): Step => {
 /** A replacement that the server refused may be refused because of the session it should replace: that one goes first. */
 export const replacementFailed = (model: Model, reason: FailureReason): Step =>
   reason === "http_4xx" || reason === "protocol"
-    ? onto({ model, actions: [drop(model, "closed")] }, attempt({ ...model, running: undefined }))
+    ? supersede({ ...model, running: undefined })
     : probe({ ...model, running: undefined })
 
 export const attemptFailed = (rules: Rules, model: Model, reason: FailureReason): Step => {
@@ -169,8 +174,7 @@ export const passed = (model: Model): Step => {
   })
   const proven = well.stable === "due" ? stabilized(well) : stay(well)
   const decided = running?.decides === undefined ? none : [settle("doubters")]
-  const wanted = well.doubt !== undefined || (well.upstream && !well.resting)
-  const next = wanted ? onto(proven, probe(proven.model)) : also(proven, ...nextProbe(proven.model))
+  const next = isOpenQuestion(well) ? onto(proven, probe(proven.model)) : also(proven, ...nextProbe(proven.model))
   return also(next, ...decided)
 }
 
@@ -178,10 +182,11 @@ export const missed = (rules: Rules, model: Model, signal: Extract<Signal, { _ta
   const { kind, decides, jumped } = model.running ?? { kind: "probe", decides: undefined, jumped: false }
   if (signal.late || jumped) return again(model, {})
   if (signal.reason === "session_lost" && decides !== "session") return again({ ...model, doubt: "session" }, {})
-  if (signal.reason === "session_lost" || decides === "stale") return lose(rules, model, signal.reason)
 
   const held =
     signal.reason === "timeout" && signal.callInFlight && Duration.isLessThan(signal.silentFor, rules.inFlightGrace)
+  if (signal.reason === "session_lost" || (decides === "stale" && !held)) return lose(rules, model, signal.reason)
+
   const missedBefore = model.state._tag === "Unhealthy" ? model.state.failures : 0
   const failures = held ? Math.min(missedBefore + 1, rules.failureThreshold - 1) : missedBefore + 1
   const doubted = {

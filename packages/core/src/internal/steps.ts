@@ -28,6 +28,10 @@ export const alive = (model: Model): Model =>
     ? { ...model, state: { _tag: "Connected", generation: model.state.generation } }
     : model
 
+/** Whether something speaks against the session that only a probe can decide. */
+export const isOpenQuestion = (model: Model): boolean =>
+  model.state._tag === "Unhealthy" || model.deep || model.doubt !== undefined || (model.upstream && !model.resting)
+
 export const stabilized = (model: Model): Step => ({
   model: { ...model, stable: "yes", failures: 0, openings: 0 },
   actions: [
@@ -92,4 +96,4 @@ export const arm = (
 })
 
 export const nextProbe = (model: Model, options: Parameters<typeof arm>[2] = {}): ReadonlyArray<Action> =>
-  model.probed ? [arm("probe", "cadence", options)] : none
+  model.probed || isOpenQuestion(model) ? [arm("probe", "cadence", options)] : none

@@ -3,7 +3,7 @@
  * and the promises that hold at every step.
  */
 import { Duration } from "effect"
-import type { ConnectionState, FailureReason, Signal } from "../../src/index.ts"
+import type { Action, ConnectionState, FailureReason, Signal } from "../../src/index.ts"
 import { ConnectionState as States, Transition } from "../../src/index.ts"
 
 export type Rules = Transition.Rules
@@ -18,22 +18,23 @@ export const rules = (over: Partial<Rules> = {}): Rules => ({
   ...over
 })
 
-/** Every combination of the rules that the table distinguishes. */
-export const everyRules: ReadonlyArray<Rules> = [1, 3].flatMap((failureThreshold) =>
-  [1, 2, Number.POSITIVE_INFINITY].flatMap((circuitFailures) =>
-    (["eager", "lazy"] as const).flatMap((connect) =>
-      [false, true].flatMap((sleepsWhenIdle) =>
-        [false, true].map((exclusive) => rules({ failureThreshold, circuitFailures, connect, sleepsWhenIdle, exclusive }))
-      )
-    )
-  )
-)
+const lazy = { connect: "lazy", sleepsWhenIdle: true, exclusive: true } as const
+
+/** Every threshold with every circuit, and every kind of life. */
+export const everyRules: ReadonlyArray<Rules> = [
+  rules({ failureThreshold: 1, circuitFailures: 1 }),
+  rules({ failureThreshold: 1, circuitFailures: 2, ...lazy }),
+  rules({ failureThreshold: 1, circuitFailures: Number.POSITIVE_INFINITY, exclusive: true }),
+  rules({ failureThreshold: 3, circuitFailures: 1, ...lazy }),
+  rules({ failureThreshold: 3, circuitFailures: 2 }),
+  rules({ failureThreshold: 3, circuitFailures: Number.POSITIVE_INFINITY, sleepsWhenIdle: true })
+]
 
 const timers: ReadonlyArray<Signal.Timer> = ["probe", "attempt", "stable", "idle", "deep"]
 const sessionTimers: ReadonlyArray<Signal.Timer> = ["probe", "stable", "idle", "deep"]
 const commands: ReadonlyArray<Signal.Command> = ["probe", "reconnect", "isolate", "reset"]
 const doubts: ReadonlyArray<Signal.Doubt> = ["session", "upstream", "auth", "transport", "stale"]
-const reasons: ReadonlyArray<FailureReason.FailureReason> = ["timeout", "session_lost", "http_4xx", "upstream"]
+const reasons: ReadonlyArray<FailureReason.FailureReason> = ["timeout", "session_lost", "http_4xx"]
 
 /** Where the supervisor stands, as far as the table can know it. */
 export interface World {
@@ -49,29 +50,34 @@ export const generationOf = (state: ConnectionState.ConnectionState): number | u
 
 /** Every variant of every signal, those of older runs and generations included. */
 export const signals = (model: Transition.Model, grace: Duration.Duration): ReadonlyArray<Signal.Signal> => {
-  const runs = [model.running?.run ?? model.runs + 1, model.runs - 1]
-  const generations = [generationOf(model.state) ?? model.generation + 1, model.generation - 1]
+  const run = model.running?.run ?? model.runs + 1
+  const generation = generationOf(model.state) ?? model.generation + 1
+  const failed = { _tag: "Failed", run, callInFlight: false, silentFor: Duration.zero, late: false } as const
+  const older: ReadonlyArray<Signal.Signal> = [
+    { _tag: "Succeeded", run: run - 1, probed: true },
+    { ...failed, run: run - 1, reason: "timeout" },
+    { _tag: "Busy", run: run - 1, retryAfter: undefined },
+    { _tag: "AuthRejected", run: run - 1 },
+    ...doubts.map((doubt) => ({ _tag: "Doubt", generation: generation - 1, doubt, reason: "reset" }) as const),
+    { _tag: "Lost", generation: generation - 1, reason: "process_exit" },
+    { _tag: "CallAnswered", generation: generation - 1 }
+  ]
   return [
-    ...runs.flatMap((run): ReadonlyArray<Signal.Signal> => [
-      { _tag: "Succeeded", run, probed: true },
-      { _tag: "Succeeded", run, probed: false },
-      ...reasons.flatMap((reason) =>
-        [false, true].flatMap((callInFlight) =>
-          [Duration.zero, grace].flatMap((silentFor) =>
-            [false, true].map((late) => ({ _tag: "Failed", run, reason, callInFlight, silentFor, late }) as const)
-          )
-        )
-      ),
-      { _tag: "Busy", run, retryAfter: undefined },
-      { _tag: "Busy", run, retryAfter: Duration.seconds(7) },
-      { _tag: "AuthRejected", run }
-    ]),
+    ...older,
+    { _tag: "Succeeded", run, probed: true },
+    { _tag: "Succeeded", run, probed: false },
+    ...reasons.flatMap((reason) => [false, true].map((late) => ({ ...failed, reason, late }))),
+    { ...failed, reason: "timeout", callInFlight: true },
+    { ...failed, reason: "timeout", callInFlight: true, late: true },
+    { ...failed, reason: "timeout", callInFlight: true, silentFor: grace },
+    { ...failed, reason: "reset", callInFlight: true },
+    { _tag: "Busy", run, retryAfter: undefined },
+    { _tag: "Busy", run, retryAfter: Duration.seconds(7) },
+    { _tag: "AuthRejected", run },
     ...timers.flatMap((timer) => [false, true].map((used) => ({ _tag: "Due", timer, used }) as const)),
-    ...generations.flatMap((generation): ReadonlyArray<Signal.Signal> => [
-      ...doubts.map((doubt) => ({ _tag: "Doubt", generation, doubt, reason: "reset" }) as const),
-      { _tag: "Lost", generation, reason: "process_exit" },
-      { _tag: "CallAnswered", generation }
-    ]),
+    ...doubts.map((doubt) => ({ _tag: "Doubt", generation, doubt, reason: "reset" }) as const),
+    { _tag: "Lost", generation, reason: "process_exit" },
+    { _tag: "CallAnswered", generation },
     { _tag: "CallStarted" },
     ...commands.map((command) => ({ _tag: "Operator", command }) as const),
     { _tag: "Jumped" },
@@ -107,6 +113,7 @@ export const take = (given: Rules, world: World, signal: Signal.Signal): World =
     promise(step.model === world.model && step.actions.length === 0, "a signal of an older run or generation changes nothing")
     return world
   }
+  if (step.model === world.model && step.actions.length === 0 && signal._tag !== "Due") return world
   const next = perform(world, signal, step)
   examineStep(given, world, signal, step)
   examineState(given, next)
@@ -177,7 +184,7 @@ const settles = (step: Transition.Step, who: "waiters" | "doubters") =>
   step.actions.some((action) => action._tag === "Settle" && action.who === who)
 const emits = (step: Transition.Step, tag: string) =>
   step.actions.some((action) => action._tag === "Emit" && action.happening._tag === tag)
-const resets = (step: Transition.Step, schedule: Transition.ScheduleName) =>
+const resets = (step: Transition.Step, schedule: Action.ScheduleName) =>
   step.actions.some((action) => action._tag === "Reset" && action.schedule === schedule)
 const runOf = (step: Transition.Step) => step.actions.find((action) => action._tag === "Run")
 
@@ -371,18 +378,24 @@ const examineState = (given: Rules, world: World): void => {
 
 // ------------------------------------------------------------------------------------------------- the exploration
 
+/** Doubts of the credentials and of the transport are decided alike. */
+const weight = (doubt: Transition.Model["doubt"]) => (doubt === "auth" ? "transport" : doubt)
+
 /** What the table can tell apart: everything but counters that only grow, and reasons that are only told. */
-const keyOf = (world: World): string => {
-  const { model } = world
-  const { generation: _generation, running, runs: _runs, state, ...rest } = model
-  return JSON.stringify({
-    ...rest,
-    failures: Math.min(model.failures, 3),
-    openings: Math.min(model.openings, 2),
-    state: state._tag === "Unhealthy" ? `${state._tag} ${state.failures}` : state._tag,
-    running: running && [running.kind, running.decides, running.jumped, world.running?.deep],
-    armed: [...world.armed].toSorted()
-  })
+const keyOf = (given: Rules, { armed, model, running, session }: World): string => {
+  const isOpen = session !== undefined
+  const begun = model.running
+  return JSON.stringify([
+    model.state._tag === "Unhealthy" ? `Unhealthy${model.state.failures}` : model.state._tag,
+    model.openings > 0
+      ? "opened"
+      : Math.min(model.failures, Number.isFinite(given.circuitFailures) ? given.circuitFailures : 1),
+    model.deep,
+    model.refreshed,
+    begun && [begun.kind, weight(begun.decides), begun.jumped, running?.deep],
+    isOpen && [model.stable, model.probed, model.resting, model.upstream, weight(model.doubt)],
+    [...armed].toSorted()
+  ])
 }
 
 export interface Explored {
@@ -398,7 +411,7 @@ export const explore = (
   onStep: (before: World, signal: Signal.Signal, after: World) => void = () => {}
 ): Explored => {
   const first = begin(given)
-  const known = new Set([keyOf(first)])
+  const known = new Set([keyOf(given, first)])
   const open: Array<{ readonly world: World; readonly path: ReadonlyArray<Signal.Signal> }> = [{ world: first, path: [] }]
   const broken = new Map<string, string>()
   let steps = 0
@@ -420,8 +433,9 @@ export const explore = (
         if (!broken.has(text)) broken.set(text, `${text}\nrules ${JSON.stringify(given)}\nafter\n  ${way}`)
         continue
       }
+      if (next === here.world) continue
       onStep(here.world, signal, next)
-      const key = keyOf(next)
+      const key = keyOf(given, next)
       if (known.has(key)) continue
       known.add(key)
       open.push({ world: next, path: [...here.path, signal] })

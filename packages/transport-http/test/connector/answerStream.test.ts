@@ -82,6 +82,35 @@ describe("a call whose answer stream is cut", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("gets its result through a proxy that cuts silent streams again and again (mcp-proxy)", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.mcpProxy({ backend: "small" })
+      const { proxy, session } = yield* openThroughProxy(server)
+      yield* proxy.inject(Fault.IdleCut({ on: { method: ["POST", "GET"] }, after: "1500 millis" }))
+      const ended = yield* run(session, (client) => client.callTool(server.slow(6)))
+      measured("mcp-proxy: a silent tool of 6 s behind a proxy that cuts after 1.5 s took", ended.took)
+      expect(Exit.isSuccess(ended.result)).toBe(true)
+      expect(ended.took).toBeLessThan(6500)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("fails at once when the server is killed", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.everything
+      const { session } = yield* open(HttpConnector.make({ url: server.url }))
+      const call = yield* Effect.forkChild(run(session, (client) => client.callTool(server.slow(30))))
+      yield* eventuallyEffect(Effect.map(server.output, (output) => output.split("POST").length >= 4))
+      yield* server.kill
+      const at = performance.now()
+      const ended = yield* Fiber.join(call)
+      measured("server-everything killed: the call had failed within", ended.at - at)
+      expect(ended.at - at).toBeLessThan(100)
+      // Whether the answer had begun is the server's haste.
+      const reason = expect.stringMatching(/^(stream_cut|reset)$/)
+      expect(ended.requests).toMatchObject([{ fate: "dispatched", evidence: { reason } }])
+    }).pipe(Effect.scoped)
+  )
+
   it.live("gets every progress once and its result, however often the stream is cut", () =>
     Effect.gen(function* () {
       const server = yield* McpServers.everything

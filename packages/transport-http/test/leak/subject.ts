@@ -1,6 +1,7 @@
 /** A process that holds one backend and nothing else, so that what is left in it is the backend's. */
 import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { Backend, ConnectionState } from "@vmcp-keepalive/core"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
@@ -22,7 +23,8 @@ const reply = (message: Reply) => Effect.sync(() => void process.send?.(message)
 const command = Effect.promise(async (): Promise<Command> => (await once(process, "message"))[0])
 
 const collect = async () => {
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 2; round++) {
+    // what a WeakRef has been asked for lives until the end of the turn
     globalThis.gc?.()
     await setImmediate()
   }
@@ -59,8 +61,9 @@ const main = Effect.gen(function* () {
     id: "leak",
     connector: HttpConnector.make({ url, client: makeClient }),
     policy: {
-      interval: "1 second",
-      timeout: "500 millis",
+      // no probe in the middle of a measurement; those of an attempt and of a doubt are sent all the same
+      interval: "1 hour",
+      timeout: "2 seconds",
       confirmInterval: "10 millis",
       failureThreshold: 1,
       stableAfter: 0,
@@ -83,19 +86,19 @@ const main = Effect.gen(function* () {
         generation = state._tag === "Connected" ? state.generation : generation
         // every other session dies idle, the others while they work
         if (cycle % 2 === 1) {
-          const begun = Promise.withResolvers<void>()
+          const begun = yield* Deferred.make<void>()
           inFlight = yield* backend
             .use((client, signal) =>
               client.callTool({ name: "progress", arguments: { ms: 60_000, everyMs: 5 } }, undefined, {
                 signal,
-                onprogress: () => begun.resolve()
+                onprogress: () => Deferred.doneUnsafe(begun, Effect.void)
               })
             )
             .pipe(
               Effect.match({ onFailure: (error) => error._tag, onSuccess: () => "answered" }),
               Effect.forkChild({ startImmediately: true })
             )
-          yield* Effect.promise(() => begun.promise)
+          yield* Deferred.await(begun)
         }
         yield* reply({ _tag: "Prepared" })
         break
