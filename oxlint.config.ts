@@ -58,6 +58,9 @@ export default defineConfig({
     "no-underscore-dangle": "off",
     // A copy of a Set or Map that the loop changes is not useless.
     "unicorn/no-useless-spread": "off",
+    // Functions stand where they are read, and a parameter may be called what it is.
+    "unicorn/consistent-function-scoping": "off",
+    "no-shadow": "off",
     // It does not know what asserts in Effect tests and properties.
     "vitest/expect-expect": "off"
   },

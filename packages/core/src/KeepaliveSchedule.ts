@@ -94,7 +94,7 @@ const ofTable = (
   const rules = Transition.rules({ ...policy, connect: "eager", idleAfter: "never" }, { exclusive: false })
   const schedules = ofPolicy(policy)
   return Schedule.fromStep(
-    Effect.gen(function* () {
+    Effect.sync(() => {
       let model = Transition.initial(rules).model
       let openedAt = 0
       const steppers = new Map<ScheduleName, Stepper>()
@@ -118,7 +118,8 @@ const ofTable = (
               delay = yield* delayOf(stepper(now, undefined))
             }
           }
-          if (now - openedAt >= Duration.toMillis(policy.stableAfter)) yield* feed(due("stable"))
+          const isOld = now - openedAt >= Duration.toMillis(policy.stableAfter)
+          if (model.stable === "no" && isOld) yield* feed(due("stable"))
           if (!model.running)
             yield* feed(due(model.state._tag === "Connected" || model.state._tag === "Unhealthy" ? "probe" : "attempt"))
           const run = model.running?.run ?? 0

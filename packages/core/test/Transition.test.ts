@@ -1,18 +1,416 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Duration } from "effect"
 import * as fc from "fast-check"
+import type { Action } from "../src/index.ts"
 import * as Table from "./support/table.ts"
+import {
+  authRejected,
+  busy,
+  callAnswered,
+  callStarted,
+  closed,
+  doubt,
+  due,
+  failed,
+  jumped,
+  lost,
+  operator,
+  rules,
+  stable,
+  succeeded,
+  succeededUnprobed,
+  walk,
+  type Walk
+} from "./support/table.ts"
 
-describe("the table, exhaustively", () => {
+const state = ({ world }: Walk) => world.model.state
+const tag = (walked: Walk) => state(walked)._tag
+const ofKind = <Tag extends Action.Action["_tag"]>({ actions }: Walk, kind: Tag) =>
+  actions.filter((action): action is Extract<Action.Action, { _tag: Tag }> => action._tag === kind)
+const started = (walked: Walk) => ofKind(walked, "Run").map((action) => action.kind)
+const armed = (walked: Walk) => ofKind(walked, "Arm").map(({ schedule, timer }) => `${timer}: ${schedule}`)
+const told = (walked: Walk) => ofKind(walked, "Emit").map((action) => action.happening._tag)
+const dropped = (walked: Walk) => ofKind(walked, "Drop").map(({ drain, reason }) => `${reason}${drain ? ", drained" : ""}`)
+
+describe("the table, exhaustively and at random", () => {
   it("answers every signal in every state that can be reached, and keeps every promise", () => {
-    let worlds = 0
-    let steps = 0
-    for (const rules of Table.everyRules) {
-      const explored = Table.explore(rules)
-      worlds += explored.worlds
-      steps += explored.steps
-      assert.strictEqual(explored.broken.join("\n\n"), "")
+    for (const given of Table.everyRules) {
+      const { broken, steps, worlds } = Table.explore(given)
+      assert.strictEqual(broken.join("\n\n"), "")
+      assert.isAbove(worlds, 10_000)
+      assert.isAbove(steps, 500_000)
     }
-    console.log(`${worlds} worlds, ${steps} steps`)
-    assert.isAbove(worlds, 1000)
-  }, 120_000)
+  }, 180_000)
+
+  it("keeps every promise over 100,000 steps at random", () => {
+    let steps = 0
+    const anyRules = fc.record({
+      failureThreshold: fc.integer({ min: 1, max: 5 }),
+      circuitFailures: fc.oneof(fc.integer({ min: 1, max: 6 }), fc.constant(Number.POSITIVE_INFINITY)),
+      connect: fc.constantFrom("eager" as const, "lazy" as const),
+      sleepsWhenIdle: fc.boolean(),
+      exclusive: fc.boolean()
+    })
+    // Isolated and Closed are rare, so that a walk is long
+    const anyMoves = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 19 })), { minLength: 1, maxLength: 400, size: "max" })
+    fc.assert(
+      fc.property(anyRules, anyMoves, (over, moves) => {
+        const given = rules(over)
+        let world = Table.begin(given)
+        for (const [choice, chance] of moves) {
+          const possible = Table.signals(world.model, given.inFlightGrace).filter(
+            (signal) =>
+              Table.isPossible(world, signal) &&
+              (chance === 0 ||
+                (signal._tag !== "Closed" && !(signal._tag === "Operator" && signal.command === "isolate")))
+          )
+          const signal = possible[choice % possible.length]
+          if (signal) world = Table.take(given, world, signal)
+          steps++
+        }
+      }),
+      { numRuns: 1000 }
+    )
+    assert.isAbove(steps, 100_000)
+  }, 60_000)
+})
+
+describe("attempts and the circuit", () => {
+  it("Connecting, Disconnected with backoff, Connecting, CircuitOpen, trial, Connected", () => {
+    const given = rules({ circuitFailures: 2 })
+    const once = walk(given, failed("refused"))
+    assert.deepStrictEqual(state(once), { _tag: "Disconnected", attempt: 1, reason: "refused" })
+    assert.deepStrictEqual(armed(once), ["attempt: backoff"])
+    const second = walk(given, failed("refused"), due("attempt"))
+    assert.deepStrictEqual(state(second), { _tag: "Connecting", attempt: 2, trial: false })
+    const open = walk(given, failed("refused"), due("attempt"), failed("dns"))
+    assert.deepStrictEqual(state(open), { _tag: "CircuitOpen", openings: 1, reason: "dns" })
+    assert.deepStrictEqual(armed(open), ["attempt: openFor"])
+    const trial = walk(given, failed("refused"), due("attempt"), failed("dns"), due("attempt"))
+    assert.deepStrictEqual(state(trial), { _tag: "Connecting", attempt: 3, trial: true })
+    const healed = walk(given, failed("refused"), due("attempt"), failed("dns"), due("attempt"), succeeded)
+    assert.deepStrictEqual(state(healed), { _tag: "Connected", generation: 1 })
+  })
+
+  it("the circuit always gets another trial, each after the next, longer delay", () => {
+    const again = walk(rules({ circuitFailures: 1 }), failed("refused"), due("attempt"), failed("timeout"))
+    assert.deepStrictEqual(state(again), { _tag: "CircuitOpen", openings: 2, reason: "timeout" })
+    assert.deepStrictEqual(armed(again), ["attempt: openFor"])
+  })
+
+  it("without a circuit, attempts go on with backoff for ever", () => {
+    const moves = Array.from({ length: 100 }, () => [failed("refused"), due("attempt")]).flat()
+    const walked = walk(rules({ circuitFailures: Number.POSITIVE_INFINITY }), ...moves, failed("refused"))
+    assert.deepStrictEqual(state(walked), { _tag: "Disconnected", attempt: 101, reason: "refused" })
+  })
+
+  it("a busy attempt is no failure and waits for Retry-After", () => {
+    const walked = walk(rules(), busy(Duration.seconds(7)))
+    assert.deepStrictEqual(state(walked), { _tag: "Disconnected", attempt: 0, reason: "busy" })
+    assert.deepStrictEqual(armed(walked), ["attempt: retryAfter"])
+    assert.deepStrictEqual(ofKind(walked, "Arm")[0]?.notBefore, Duration.seconds(7))
+  })
+
+  it("a busy trial keeps its openings", () => {
+    const walked = walk(rules({ circuitFailures: 1 }), failed("refused"), due("attempt"), busy(Duration.seconds(7)))
+    assert.deepStrictEqual(state(walked), { _tag: "CircuitOpen", openings: 1, reason: "busy" })
+    assert.notInclude(told(walked), "CircuitOpened")
+  })
+
+  it("rejected once: credentials are read again; rejected twice: needs auth, and is retried on openFor", () => {
+    const once = walk(rules(), authRejected)
+    assert.deepStrictEqual(ofKind(once, "Run").map((run) => run.refresh), [true])
+    const twice = walk(rules(), authRejected, authRejected)
+    assert.deepStrictEqual(state(twice), { _tag: "NeedsAuth" })
+    assert.deepStrictEqual(armed(twice), ["attempt: openFor"])
+    assert.strictEqual(twice.world.model.failures, 0)
+    assert.strictEqual(tag(walk(rules(), authRejected, authRejected, due("attempt"))), "Connecting")
+  })
+
+  it("a jump of the clock leads to the next attempt at once", () => {
+    assert.strictEqual(tag(walk(rules(), failed("refused"), jumped)), "Connecting")
+    assert.strictEqual(tag(walk(rules({ circuitFailures: 1 }), failed("refused"), jumped)), "Connecting")
+  })
+})
+
+describe("a session that ends", () => {
+  it("a stable one is replaced at once", () => {
+    const walked = walk(rules(), ...stable, lost())
+    assert.deepStrictEqual(state(walked), { _tag: "Connecting", attempt: 1, trial: false })
+    assert.deepStrictEqual(dropped(walked), ["process_exit"])
+  })
+
+  it("one lost before it was stable counts as a failed attempt, so that a flapping backend slows down", () => {
+    const walked = walk(rules(), succeeded, lost())
+    assert.deepStrictEqual(state(walked), { _tag: "Disconnected", attempt: 1, reason: "process_exit" })
+    const flapping = walk(rules({ circuitFailures: 2 }), succeeded, lost(), due("attempt"), succeeded, lost())
+    assert.deepStrictEqual(state(flapping), { _tag: "CircuitOpen", openings: 1, reason: "process_exit" })
+  })
+
+  it("one that a trial opened and that is lost before it was stable opens the circuit again", () => {
+    const walked = walk(rules({ circuitFailures: 1 }), failed("refused"), due("attempt"), succeeded, lost())
+    assert.deepStrictEqual(state(walked), { _tag: "CircuitOpen", openings: 2, reason: "process_exit" })
+  })
+
+  it("is stable when stableAfter has passed and an answer came after it, and only then counters are forgotten", () => {
+    const before = [failed("refused"), due("attempt"), succeeded] as const
+    assert.strictEqual(walk(rules(), ...before, callAnswered).world.model.failures, 1)
+    assert.strictEqual(walk(rules(), ...before, due("stable")).world.model.failures, 1)
+    const proven = walk(rules(), ...before, due("stable"), callAnswered)
+    assert.strictEqual(proven.world.model.failures, 0)
+    assert.deepStrictEqual(ofKind(proven, "Reset").map((reset) => reset.schedule), ["backoff", "openFor"])
+    assert.strictEqual(walk(rules(), ...before, due("stable"), due("probe"), succeeded).world.model.failures, 0)
+  })
+
+  it("where nothing is probed, the time alone makes it stable", () => {
+    const walked = walk(rules(), failed("refused"), due("attempt"), succeededUnprobed, due("stable"))
+    assert.strictEqual(walked.world.model.failures, 0)
+  })
+
+  it("goes to sleep when nobody calls, and the next call wakes it", () => {
+    const given = rules({ sleepsWhenIdle: true })
+    const asleep = walk(given, succeeded, due("idle"))
+    assert.deepStrictEqual(state(asleep), { _tag: "Idle" })
+    assert.deepStrictEqual(dropped(asleep), ["closed"])
+    assert.strictEqual(tag(walk(given, succeeded, due("idle", true))), "Connected")
+    assert.strictEqual(tag(walk(given, succeeded, due("idle"), jumped)), "Idle")
+    assert.strictEqual(tag(walk(given, succeeded, due("idle"), callStarted)), "Connecting")
+  })
+
+  it("with its scope: everything stops and nothing follows", () => {
+    const walked = walk(rules(), succeeded, due("probe"), closed)
+    assert.deepStrictEqual(state(walked), { _tag: "Closed" })
+    assert.strictEqual(ofKind(walked, "Stop").length, 1)
+    assert.deepStrictEqual(dropped(walked), ["closed"])
+    assert.strictEqual(tag(walk(rules(), closed, operator("reset"), callStarted, jumped)), "Closed")
+  })
+})
+
+describe("probes", () => {
+  const missed = [due("probe"), failed("timeout")] as const
+
+  it("1 to failureThreshold - 1 failed probes in a row make it Unhealthy, the next one drops the session", () => {
+    const one = walk(rules(), ...stable, ...missed)
+    assert.deepStrictEqual(state(one), { _tag: "Unhealthy", generation: 1, failures: 1, reason: "timeout" })
+    assert.deepStrictEqual(armed(one), ["probe: confirm"])
+    assert.strictEqual(tag(walk(rules(), ...stable, ...missed, ...missed)), "Unhealthy")
+    const three = walk(rules(), ...stable, ...missed, ...missed, ...missed)
+    assert.strictEqual(tag(three), "Connecting")
+    assert.deepStrictEqual(dropped(three), ["timeout"])
+  })
+
+  it("one that is answered makes it Connected, and the count begins anew", () => {
+    const walked = walk(rules(), ...stable, ...missed, ...missed, due("probe"), succeeded)
+    assert.deepStrictEqual(state(walked), { _tag: "Connected", generation: 1 })
+    assert.deepStrictEqual(armed(walked), ["probe: cadence"])
+    assert.strictEqual(tag(walk(rules(), ...stable, ...missed, ...missed, due("probe"), succeeded, ...missed)), "Unhealthy")
+  })
+
+  it("an answered call makes the next one needless, and an Unhealthy backend Connected", () => {
+    const suppressed = walk(rules(), ...stable, due("probe", true))
+    assert.deepStrictEqual(told(suppressed), ["ProbeSuppressed"])
+    assert.deepStrictEqual(started(suppressed), [])
+    assert.strictEqual(tag(walk(rules(), ...stable, ...missed, callAnswered)), "Connected")
+  })
+
+  it("a late probe proves nothing, and neither does one during which the clock jumped", () => {
+    const late = walk(rules({ failureThreshold: 1 }), ...stable, due("probe"), failed("timeout", { late: true }))
+    assert.strictEqual(tag(late), "Connected")
+    assert.deepStrictEqual(started(late), ["probe"])
+    const jump = walk(rules({ failureThreshold: 1 }), ...stable, due("probe"), jumped, failed("timeout"))
+    assert.strictEqual(tag(jump), "Connected")
+    assert.deepStrictEqual(started(jump), ["probe"])
+  })
+
+  it("a jump of the clock is followed by one probe", () => {
+    assert.deepStrictEqual(started(walk(rules(), ...stable, jumped)), ["probe"])
+  })
+
+  it("a busy answer is life: the next one comes not before Retry-After", () => {
+    const walked = walk(rules(), ...stable, ...missed, due("probe"), busy(Duration.seconds(40)))
+    assert.strictEqual(tag(walked), "Connected")
+    assert.deepStrictEqual(ofKind(walked, "Arm")[0]?.notBefore, Duration.seconds(40))
+  })
+
+  it("rejected credentials are read again once; rejected again, the session is dropped: needs auth", () => {
+    const once = walk(rules(), ...stable, due("probe"), authRejected)
+    assert.deepStrictEqual(ofKind(once, "Run").map((run) => run.refresh), [true])
+    const twice = walk(rules(), ...stable, due("probe"), authRejected, authRejected)
+    assert.deepStrictEqual(state(twice), { _tag: "NeedsAuth" })
+    assert.deepStrictEqual(dropped(twice), ["auth"])
+    assert.strictEqual(twice.world.model.failures, 0)
+  })
+
+  it("with none, nothing is counted, and a call's transport failure drops the session", () => {
+    const asked = walk(rules(), succeededUnprobed, doubt("session"))
+    assert.deepStrictEqual(ofKind(asked, "Run").map((run) => run.counted), [false])
+    assert.deepStrictEqual(dropped(walk(rules(), succeededUnprobed, doubt("transport"))), ["reset"])
+  })
+
+  it("with none, an Unhealthy session is asked until it is decided", () => {
+    const unhealthy = walk(rules(), succeededUnprobed, operator("probe"), failed("timeout"))
+    assert.strictEqual(tag(unhealthy), "Unhealthy")
+    const again = walk(rules(), succeededUnprobed, operator("probe"), failed("timeout"), due("probe", true))
+    assert.deepStrictEqual(started(again), ["probe"])
+  })
+})
+
+describe("a long call in flight", () => {
+  const held = failed("timeout", { callInFlight: true, silentFor: Duration.minutes(4) })
+
+  it("holds the backend at Unhealthy while probes time out, until inFlightGrace passes without a byte", () => {
+    const rounds = Array.from({ length: 20 }, () => [due("probe"), held]).flat()
+    const walked = walk(rules(), ...stable, ...rounds)
+    assert.deepStrictEqual(state(walked), { _tag: "Unhealthy", generation: 1, failures: 2, reason: "timeout" })
+    const graceless = failed("timeout", { callInFlight: true, silentFor: Duration.minutes(5) })
+    assert.deepStrictEqual(dropped(walk(rules(), ...stable, ...rounds, due("probe"), graceless)), ["timeout"])
+  })
+
+  it("excuses nothing but timeouts", () => {
+    const rounds = Array.from({ length: 3 }, () => [due("probe"), failed("refused", { callInFlight: true })]).flat()
+    assert.deepStrictEqual(dropped(walk(rules(), ...stable, ...rounds)), ["refused"])
+  })
+
+  it("is not killed because another call finds the session silent", () => {
+    const walked = walk(rules(), ...stable, doubt("stale"), held)
+    assert.strictEqual(tag(walked), "Unhealthy")
+    assert.strictEqual(tag(walk(rules(), ...stable, doubt("stale"), held, due("probe"), failed("timeout"))), "Connecting")
+  })
+})
+
+describe("doubts", () => {
+  it("an ordinary probe failure within a stale doubt drops the session", () => {
+    const walked = walk(rules(), ...stable, doubt("stale"), failed("timeout"))
+    assert.strictEqual(tag(walked), "Connecting")
+    assert.deepStrictEqual(dropped(walked), ["timeout"])
+  })
+
+  it("a 404 to a probe is asked once more on the same session before it is Lost", () => {
+    const asked = walk(rules(), ...stable, due("probe"), failed("session_lost"))
+    assert.strictEqual(tag(asked), "Connected")
+    assert.deepStrictEqual(started(asked), ["probe"])
+    const gone = walk(rules(), ...stable, due("probe"), failed("session_lost"), failed("session_lost"))
+    assert.deepStrictEqual(dropped(gone), ["session_lost"])
+    assert.strictEqual(tag(walk(rules(), ...stable, due("probe"), failed("session_lost"), succeeded)), "Connected")
+  })
+
+  it("a session that a call doubted is lost with the first probe that is refused too", () => {
+    const walked = walk(rules(), ...stable, doubt("session"), failed("session_lost"))
+    assert.deepStrictEqual(dropped(walked), ["session_lost"])
+  })
+
+  it("one raised while a probe runs is decided by the next probe, not by that one", () => {
+    const walked = walk(rules(), ...stable, due("probe"), doubt("session"), succeeded)
+    assert.deepStrictEqual(started(walked), ["probe"])
+    assert.strictEqual(walked.world.model.running?.decides, "session")
+    assert.notInclude(ofKind(walked, "Settle").map((action) => action.who), "doubters")
+  })
+
+  it("one that a failed probe left open is decided at once when a call is answered", () => {
+    const walked = walk(rules(), ...stable, doubt("transport"), failed("timeout"), callAnswered)
+    assert.deepStrictEqual(started(walked), ["probe"])
+  })
+
+  it("who waits for a decision learns that the session was closed for a replacement", () => {
+    const exclusive = walk(rules({ exclusive: true }), ...stable, doubt("session"), operator("reconnect"))
+    const refused = walk(rules(), ...stable, operator("reconnect"), doubt("session"), failed("http_4xx"))
+    for (const walked of [exclusive, refused]) {
+      assert.deepStrictEqual(ofKind(walked, "Settle").map((action) => action.who), ["doubters"])
+    }
+  })
+})
+
+describe("a gateway that answers for a dead server", () => {
+  it("is asked with the deep probe, once per confirmInterval", () => {
+    const asked = walk(rules(), ...stable, doubt("upstream"))
+    assert.deepStrictEqual(started(asked), ["deepProbe"])
+    assert.deepStrictEqual(armed(asked), ["deep: confirmInterval"])
+    assert.deepStrictEqual(started(walk(rules(), ...stable, doubt("upstream"), succeeded, doubt("upstream"))), [])
+    const rested = walk(rules(), ...stable, doubt("upstream"), succeeded, doubt("upstream"), due("deep"))
+    assert.deepStrictEqual(started(rested), ["deepProbe"])
+  })
+
+  it("a deep probe that failed is latched across generations, and an attempt must pass it", () => {
+    const failing = Array.from({ length: 2 }, () => [failed("upstream"), due("probe")]).flat()
+    const zombie = walk(rules(), ...stable, doubt("upstream"), ...failing, failed("upstream"))
+    assert.strictEqual(tag(zombie), "Connecting")
+    assert.deepStrictEqual(ofKind(zombie, "Run").map((run) => run.deep), [true])
+    const rounds = Array.from({ length: 4 }, () => [failed("upstream"), due("attempt")]).flat()
+    const open = walk(rules(), ...stable, doubt("upstream"), ...failing, failed("upstream"), ...rounds, failed("upstream"))
+    assert.deepStrictEqual(state(open), { _tag: "CircuitOpen", openings: 1, reason: "upstream" })
+  })
+
+  it("while it is latched, an answered call proves nothing, and only the deep probe is asked", () => {
+    const latched = [...stable, doubt("upstream"), failed("upstream")]
+    assert.strictEqual(tag(walk(rules(), ...latched, callAnswered)), "Unhealthy")
+    assert.deepStrictEqual(started(walk(rules(), ...latched, due("probe", true))), ["deepProbe"])
+    assert.strictEqual(tag(walk(rules(), ...latched, due("probe"), succeeded)), "Connected")
+  })
+
+  it("traffic does not make the deep probe needless that is wanted", () => {
+    const walked = walk(
+      rules(),
+      ...stable,
+      due("probe"),
+      doubt("upstream"),
+      failed("timeout"),
+      due("probe", true)
+    )
+    assert.deepStrictEqual(started(walked), ["deepProbe"])
+  })
+})
+
+describe("an operator", () => {
+  it("reconnect: the new session first, then the old one drains", () => {
+    const running = walk(rules(), ...stable, operator("reconnect"))
+    assert.deepStrictEqual(state(running), { _tag: "Connected", generation: 1 })
+    const replaced = walk(rules(), ...stable, operator("reconnect"), succeeded)
+    assert.deepStrictEqual(state(replaced), { _tag: "Connected", generation: 2 })
+    assert.deepStrictEqual(dropped(replaced), ["closed, drained"])
+  })
+
+  it("reconnect of an exclusive connector closes the old session first", () => {
+    const walked = walk(rules({ exclusive: true }), ...stable, operator("reconnect"))
+    assert.strictEqual(tag(walked), "Connecting")
+    assert.deepStrictEqual(walked.actions.map((action) => action._tag).filter((each) => each === "Drop" || each === "Run"), ["Drop", "Run"])
+  })
+
+  it("a refused replacement closes the old session first and is tried again", () => {
+    const walked = walk(rules(), ...stable, operator("reconnect"), failed("http_4xx"))
+    assert.strictEqual(tag(walked), "Connecting")
+    assert.deepStrictEqual(dropped(walked), ["closed"])
+    assert.deepStrictEqual(started(walked), ["attempt"])
+  })
+
+  it("a replacement that fails otherwise leaves the old session, which is probed", () => {
+    const walked = walk(rules(), ...stable, operator("reconnect"), failed("timeout"))
+    assert.deepStrictEqual(state(walked), { _tag: "Connected", generation: 1 })
+    assert.deepStrictEqual(started(walked), ["probe"])
+  })
+
+  it("reconnect in an open circuit is the trial now, counters kept", () => {
+    const walked = walk(rules({ circuitFailures: 1 }), failed("refused"), operator("reconnect"))
+    assert.deepStrictEqual(state(walked), { _tag: "Connecting", attempt: 2, trial: true })
+  })
+
+  it("reset clears counters and attempts now", () => {
+    const walked = walk(rules({ circuitFailures: 1 }), failed("refused"), operator("reset"))
+    assert.deepStrictEqual(state(walked), { _tag: "Connecting", attempt: 1, trial: false })
+    assert.deepStrictEqual(ofKind(walked, "Reset").map((reset) => reset.schedule), ["backoff", "openFor"])
+  })
+
+  it("isolate closes now, whatever runs, and only reset leads back", () => {
+    for (const moves of [[], stable, [...stable, operator("reconnect")], [failed("refused")]]) {
+      const isolated = walk(rules(), ...moves, operator("isolate"))
+      assert.strictEqual(tag(isolated), "Isolated")
+      const left = walk(rules(), ...moves, operator("isolate"), operator("reconnect"), operator("probe"), callStarted, jumped)
+      assert.strictEqual(tag(left), "Isolated")
+      assert.strictEqual(tag(walk(rules(), ...moves, operator("isolate"), operator("reset"))), "Connecting")
+    }
+  })
+
+  it("probe asks now, or joins the probe that runs", () => {
+    assert.deepStrictEqual(started(walk(rules(), ...stable, operator("probe"))), ["probe"])
+    assert.deepStrictEqual(started(walk(rules(), ...stable, operator("probe"), operator("probe"))), [])
+  })
 })

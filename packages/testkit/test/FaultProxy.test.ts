@@ -69,7 +69,7 @@ describe("without a fault", () => {
           yield* stream(proxy, backend.emit)
         })
       )
-      assert.deepStrictEqual([yield* backend.aborted, yield* backend.aborted].sort(), ["/hang", "/sse"])
+      assert.deepStrictEqual([yield* backend.aborted, yield* backend.aborted].toSorted(), ["/hang", "/sse"])
     })
   )
 

@@ -173,7 +173,7 @@ export const passed = (model: Model): Step => {
     deep: running?.kind === "deepProbe" ? false : model.deep
   })
   const proven = well.stable === "due" ? stabilized(well) : stay(well)
-  const decided = running?.decides === undefined ? none : [settle("doubters")]
+  const decided = running?.decides === undefined || well.doubt !== undefined ? none : [settle("doubters")]
   const next = isOpenQuestion(well) ? onto(proven, probe(proven.model)) : also(proven, ...nextProbe(proven.model))
   return also(next, ...decided)
 }

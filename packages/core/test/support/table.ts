@@ -257,6 +257,10 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
     promise(settles(step, "doubters"), "who waits for a doubt learns that it was decided")
   }
 
+  if (signal._tag === "Succeeded" && from.running?.kind !== "attempt" && to.running?.decides !== undefined) {
+    promise(!settles(step, "doubters"), "who waits for a doubt learns nothing before it was decided")
+  }
+
   // waiting
   const waited = States.admission(from.state) === "wait" && from.state._tag !== "Idle"
   if (waited && States.admission(to.state) !== "wait") {
@@ -442,4 +446,70 @@ export const explore = (
     }
   }
   return { worlds: known.size, steps, broken: [...broken.values()] }
+}
+
+// ------------------------------------------------------------------------------------------------ walks of examples
+
+/** A walk through the table: signals by what they say, whatever runs or generation they concern. */
+export interface Walk {
+  readonly world: World
+  readonly actions: ReadonlyArray<Action.Action>
+}
+
+export type Move = (model: Transition.Model) => Signal.Signal
+
+const runNow = (model: Transition.Model) => model.running?.run ?? -1
+const generationNow = (model: Transition.Model) => generationOf(model.state) ?? -1
+
+export const succeeded: Move = (model) => ({ _tag: "Succeeded", run: runNow(model), probed: true })
+/** an attempt whose session is left alone while it is healthy */
+export const succeededUnprobed: Move = (model) => ({ _tag: "Succeeded", run: runNow(model), probed: false })
+export const failed =
+  (
+    reason: FailureReason.FailureReason,
+    also: Partial<Omit<Extract<Signal.Signal, { _tag: "Failed" }>, "_tag" | "run" | "reason">> = {}
+  ): Move =>
+  (model) => ({
+    _tag: "Failed",
+    run: runNow(model),
+    reason,
+    callInFlight: false,
+    silentFor: Duration.zero,
+    late: false,
+    ...also
+  })
+export const busy =
+  (retryAfter?: Duration.Duration): Move =>
+  (model) => ({ _tag: "Busy", run: runNow(model), retryAfter })
+export const authRejected: Move = (model) => ({ _tag: "AuthRejected", run: runNow(model) })
+export const due =
+  (timer: Signal.Timer, used = false): Move =>
+  () => ({ _tag: "Due", timer, used })
+export const doubt =
+  (kind: Signal.Doubt): Move =>
+  (model) => ({ _tag: "Doubt", generation: generationNow(model), doubt: kind, reason: "reset" })
+export const lost =
+  (reason: FailureReason.FailureReason = "process_exit"): Move =>
+  (model) => ({ _tag: "Lost", generation: generationNow(model), reason })
+export const callStarted: Move = () => ({ _tag: "CallStarted" })
+export const callAnswered: Move = (model) => ({ _tag: "CallAnswered", generation: generationNow(model) })
+export const operator =
+  (command: Signal.Command): Move =>
+  () => ({ _tag: "Operator", command })
+export const jumped: Move = () => ({ _tag: "Jumped" })
+export const closed: Move = () => ({ _tag: "Closed" })
+/** a session opened and proven stable */
+export const stable: ReadonlyArray<Move> = [succeeded, due("stable"), callAnswered]
+
+/** Walks from the beginning, held to every promise on the way; returns where it ends, and the actions of the last step. */
+export const walk = (given: Rules, ...moves: ReadonlyArray<Move>): Walk => {
+  let world = begin(given)
+  let actions: ReadonlyArray<Action.Action> = Transition.initial(given).actions
+  for (const move of moves) {
+    const signal = move(world.model)
+    if (!isPossible(world, signal)) throw new Broken(`${JSON.stringify(signal)} is not possible here`)
+    actions = Transition.step(given, world.model, signal).actions
+    world = take(given, world, signal)
+  }
+  return { world, actions }
 }
