@@ -12,6 +12,8 @@ export type Count = number | "some" | "any"
 export interface Expectation {
   /** from the fault's mark to the first sign that the backend has noticed it */
   readonly detectedWithin: Duration.Duration
+  /** from the fault's mark to the end of the session; default: no matter */
+  readonly givenUpWithin?: Duration.Duration
   /** from the fault's end to the first sign that all is well */
   readonly recoveredWithin: Duration.Duration
   /** states that follow each other; others may stand between them. `["Connected"]`: it is never left */
@@ -35,6 +37,7 @@ export interface Episode {
   readonly sign: string
   /** milliseconds; undefined: never */
   readonly detected: number | undefined
+  readonly givenUp: number | undefined
   readonly recovered: number | undefined
   readonly finalState: State
   /** every state since just before the fault */
@@ -66,6 +69,9 @@ export const judge = (episode: Episode): ReadonlyArray<string> => {
   const { calls, closed, expectation, sign } = episode
   return [
     ...within(`not noticed (${sign})`, "noticed", episode.detected, expectation.detectedWithin),
+    ...(expectation.givenUpWithin === undefined
+      ? []
+      : within("the session was not given up", "given up", episode.givenUp, expectation.givenUpWithin)),
     ...within("not recovered", "recovered", episode.recovered, expectation.recoveredWithin),
     ...(episode.finalState === "Connected" ? [] : [`in the end the state is ${episode.finalState}`]),
     ...wrongStates(episode.states, expectation.states),
@@ -128,7 +134,7 @@ const wrongClosings = (
 
 const wrongCount = (what: string, found: number, expected: Count): ReadonlyArray<string> => {
   const isMet = expected === "any" || (expected === "some" ? found > 0 : found === expected)
-  return isMet ? [] : [`${found} ${what}, expected ${expected}`]
+  return isMet ? [] : [`${what}: ${found}, expected ${expected}`]
 }
 
 const wrongReasons = (
@@ -136,7 +142,7 @@ const wrongReasons = (
   because: FailureReason.FailureReason | undefined
 ): ReadonlyArray<string> => {
   if (because === undefined) return []
-  const isLost = ({ outcome }: Call) => outcome === "failed" || outcome === "unknown"
-  const foreign = new Set(calls.filter((call) => isLost(call) && call.reason !== because).map(({ reason }) => reason))
+  const lost = calls.filter(({ outcome }) => outcome === "failed" || outcome === "unknown")
+  const foreign = new Set(lost.map(({ reason }) => reason).filter((reason) => reason !== because))
   return [...foreign].map((reason) => `a call ended for the reason ${reason ?? "that the server gave"}, not ${because}`)
 }

@@ -55,7 +55,7 @@ export interface Journal {
 /** Begins one; the reader gets every entry when it is added. */
 export const make = (reader: (entry: Entry) => void): Journal => {
   const entries: Array<Entry> = []
-  const waiting = new Set<(entry: Entry) => void>()
+  const waiting = new Set<(entry: Entry) => boolean>()
   return {
     entries,
     calls: [],
@@ -67,14 +67,13 @@ export const make = (reader: (entry: Entry) => void): Journal => {
     },
     first: (backend, since, sign) =>
       Effect.callback((resume) => {
-        const matches = (entry: Entry) => entry.backend === backend && entry.at >= since && sign.is(entry)
-        const past = entries.find(matches)
-        if (past !== undefined) return resume(Effect.succeed(past))
         const look = (entry: Entry) => {
-          if (!matches(entry)) return
+          if (entry.backend !== backend || entry.at < since || !sign.is(entry)) return false
           waiting.delete(look)
           resume(Effect.succeed(entry))
+          return true
         }
+        if (entries.some(look)) return
         waiting.add(look)
         return Effect.sync(() => waiting.delete(look))
       })
@@ -92,8 +91,7 @@ export const reaches = (state: State): Sign => ({
 })
 export const closes = (...reasons: ReadonlyArray<FailureReason.FailureReason>): Sign => ({
   what: `the session is given up (${reasons.join(" or ")})`,
-  is: (entry) =>
-    entry._tag === "Event" && entry.event._tag === "SessionClosed" && reasons.includes(entry.event.reason)
+  is: (entry) => entry._tag === "Event" && entry.event._tag === "SessionClosed" && reasons.includes(entry.event.reason)
 })
 export const notices = (notice: KeepaliveEvent.Notice): Sign => ({
   what: `the notice ${notice}`,

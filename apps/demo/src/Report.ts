@@ -3,6 +3,7 @@ import type { ConnectionState } from "@vmcp-keepalive/core"
 import * as Expectation from "./Expectation.ts"
 import type { Episode } from "./Expectation.ts"
 import type { Call, Entry, Outcome, State } from "./Journal.ts"
+import type { Style } from "./Style.ts"
 
 /** One row of the table, as `--json` prints it. */
 export interface Row {
@@ -78,25 +79,6 @@ const tally = (calls: ReadonlyArray<Call>): Record<Outcome, number> => ({
   rejected: Expectation.count(calls, "rejected")
 })
 
-// ------------------------------------------------------------------------------------------------------------ colors
-
-/** How to stress text: with colors, or not at all. */
-export interface Style {
-  readonly good: (text: string) => string
-  readonly bad: (text: string) => string
-  readonly warn: (text: string) => string
-  readonly bold: (text: string) => string
-  readonly dim: (text: string) => string
-}
-
-const ansi = (code: number) => (text: string) => `\u001B[${code}m${text}\u001B[0m`
-const asIs = (text: string) => text
-
-export const style = (colors: boolean): Style =>
-  colors
-    ? { good: ansi(32), bad: ansi(31), warn: ansi(33), bold: ansi(1), dim: ansi(2) }
-    : { good: asIs, bad: asIs, warn: asIs, bold: asIs, dim: asIs }
-
 // ------------------------------------------------------------------------------------------------------------- lines
 
 /** The line of an entry, if it is worth one. `startedAt` is the zero of its clock, `width` that of the backends' ids. */
@@ -117,6 +99,8 @@ const describe = (entry: Entry, style: Style): string | undefined => {
     case "Event": {
       const { event } = entry
       if (event._tag === "StateChanged") {
+        // The program's own end.
+        if (event.to._tag === "Closed") return undefined
         return `${event.from._tag} → ${colored(event.to._tag, style)}${style.dim(details(event.to))}`
       }
       return event._tag === "Noticed" ? style.dim(notices[event.notice]) : undefined
@@ -139,7 +123,6 @@ const colored = (state: State, style: Style) => {
       return style.good(state)
     case "Idle":
     case "Connecting":
-    case "Closed":
       return state
     case "Unhealthy":
     case "Disconnected":
@@ -232,12 +215,13 @@ const time = (measured: number | null) => {
 }
 
 const unmetLines = (report: Report, style: Style): ReadonlyArray<string> => {
-  const lines = [
-    ...report.faults.flatMap(({ backend, fault, unmet }) => unmet.map((what) => `${backend}: ${fault}: ${what}`)),
-    ...report.otherwise.unmet
-  ]
-  const shown = lines.slice(0, 40).map((text) => style.bad(`✗ ${text}`))
-  return lines.length === 0 ? [] : [...shown, ...(lines.length > 40 ? [`… and ${lines.length - 40} more`] : []), ""]
+  const rows = [...report.faults, { ...report.otherwise, backend: "all", fault: "no fault" }].filter(({ met }) => !met)
+  return rows.flatMap(({ backend, fault, unmet }) => [
+    style.bad(`✗ ${backend}: ${fault}`),
+    ...unmet.slice(0, 10).map((what) => `    ${what}`),
+    ...(unmet.length > 10 ? [`    … and ${unmet.length - 10} more`] : []),
+    ""
+  ])
 }
 
 const closing = (report: Report, style: Style): string => {

@@ -1,2 +1,85 @@
-// A stub until the gateway is written: it shows that the command works.
-console.log(JSON.stringify({ arguments: process.argv.slice(2), node: process.version }))
+/** `pnpm demo`: what an agent host goes through with its MCP servers, played on real ones. */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Console, Data, Effect, Runtime } from "effect"
+import { CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
+import * as Faults from "./Faults.ts"
+import { hangup } from "./Hangup.ts"
+import * as Journal from "./Journal.ts"
+import * as Report from "./Report.ts"
+import * as Style from "./Style.ts"
+import * as Tour from "./Tour.ts"
+import * as World from "./World.ts"
+
+/** An expectation was not met, as the report already said. */
+class NotMet extends Data.TaggedError("NotMet") {
+  override readonly [Runtime.errorExitCode] = 1
+  override readonly [Runtime.errorReported] = false
+}
+
+const flags = {
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("Print the closing table as JSON on stdout, and the lines on stderr"),
+    Flag.withDefault(false)
+  ),
+  watch: Flag.Boolean("watch").pipe(
+    Flag.withDescription("Keep running after the tour, until Ctrl-C"),
+    Flag.withDefault(false)
+  ),
+  withoutFaults: Flag.Boolean("without-faults").pipe(
+    Flag.withDescription("Inject nothing, which shows that every expectation can fail"),
+    Flag.withDefault(false),
+    Flag.withHidden
+  )
+}
+
+const demo = Command.make(
+  "demo",
+  flags,
+  Effect.fn(function* ({ json, watch, withoutFaults }) {
+    const startedAt = performance.now()
+    const output = json ? process.stderr : process.stdout
+    const style = Style.make(Style.isWanted(output))
+    const say = (text: string) => output.write(`${text}\n`)
+
+    yield* Effect.sync(() =>
+      say(style.dim("five MCP servers, each behind a proxy that will do it harm, are called four times a second …\n"))
+    )
+    const journal = Journal.make((entry) => {
+      const line = Report.line(entry, { startedAt, style, width: 12 })
+      if (line !== undefined) say(line)
+    })
+    const world = yield* World.make(journal)
+    const measured = yield* Tour.play(world, Faults.make(world), journal, { withFaults: !withoutFaults })
+    const report = Report.make({ ...measured, duration: performance.now() - startedAt })
+
+    if (json) yield* Console.log(Report.json(report))
+    else say(`\n${Report.table(report, style)}`)
+    if (watch) {
+      say("\nstill running; Ctrl-C ends it")
+      return yield* Effect.never
+    }
+    if (!report.met) return yield* new NotMet()
+  }, Effect.scoped)
+).pipe(
+  Command.withDescription(
+    "Keeps five real MCP servers alive, calls their tools all the time, and plays a tour of faults on them. The exit code is 0 only if each led to what it must."
+  )
+)
+
+/** A wrong invocation is told on stderr: stdout is for what was asked for. */
+const presenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Console.error(`${event.errors.map(({ message }) => message).join("\n")}\n--help shows what there is`)
+      : CliOutput.defaultPresenter.present(event)
+}
+
+Command.run(demo, { version: "0.0.0" }).pipe(
+  Effect.raceFirst(Effect.andThen(hangup, Effect.interrupt)),
+  Effect.provide([
+    CliConfig.layer({ builtIns: [GlobalFlag.Help] }),
+    CliOutput.layerPresenter(presenter),
+    NodeServices.layer
+  ]),
+  NodeRuntime.runMain
+)

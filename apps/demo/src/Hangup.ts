@@ -1,0 +1,40 @@
+/** The ends of a terminal program that are no Ctrl-C: who started it has gone, or nobody reads what it prints. */
+import { Effect, Schedule } from "effect"
+import { readFileSync } from "node:fs"
+
+/** Succeeds when the terminal has hung up, the output is closed, or one of those who started this process has ended. */
+export const hangup: Effect.Effect<void> = Effect.suspend(() => {
+  const before = ancestors()
+  const orphaned = Effect.sync(() => ancestors() !== before).pipe(
+    Effect.repeat({ schedule: Schedule.spaced("500 millis"), until: (gone) => gone }),
+    Effect.asVoid
+  )
+  return Effect.raceFirst(orphaned, closed)
+})
+
+/** Its listeners stay: either event would otherwise end the process while it cleans up. */
+const closed = Effect.callback<void>((resume) => {
+  const done = () => resume(Effect.void)
+  process.on("SIGHUP", done)
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", done)
+})
+
+/**
+ * The pids from the parent up. Between npx and this program there are pnpm and two shells, and the end of one of them
+ * does not end the others. Where there is no /proc, it is the parent alone.
+ */
+const ancestors = (): string => {
+  const pids: Array<number> = []
+  for (let pid = process.ppid; pid > 1; pid = parentOf(pid)) pids.push(pid)
+  return pids.join(" ")
+}
+
+const parentOf = (pid: number): number => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+    // The command is in parentheses and may itself contain some.
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1])
+  } catch {
+    return 0
+  }
+}

@@ -1,0 +1,111 @@
+import { describe, expect, test } from "vitest"
+import type { Entry } from "../src/Journal.ts"
+import * as Report from "../src/Report.ts"
+import * as Style from "../src/Style.ts"
+import { ended, episode } from "./episode.ts"
+
+const plain = Style.make(false)
+const calm = (...calls: ReadonlyArray<ReturnType<typeof ended>>) => ({
+  calls,
+  executions: new Map(calls.map(({ key, times }) => [key, times]))
+})
+const made = (change: Parameters<typeof episode>[0], otherwise = calm(ended("ok", 1))) =>
+  Report.make({ episodes: [episode(change)], otherwise, duration: 12_345 })
+
+describe("the report", () => {
+  test("counts calls, and what the server executed of them", () => {
+    const report = made({})
+    expect(report).toMatchObject({
+      faults: [
+        {
+          fault: "server killed",
+          backend: "everything",
+          detectedMs: 25,
+          recoveredMs: 1235,
+          finalState: "Connected",
+          calls: { ok: 2, failed: 0, unknown: 1, rejected: 1 },
+          executedByServer: 3,
+          met: true
+        }
+      ],
+      met: true
+    })
+  })
+
+  test("is met only if every row is", () => {
+    expect(made({ detected: undefined })).toMatchObject({ faults: [{ detectedMs: null, met: false }], met: false })
+  })
+
+  test("is not met if a call failed without a fault, or nothing was played", () => {
+    expect(made({}, calm(ended("ok", 1), ended("unknown", 0))).met).toBe(false)
+    expect(Report.make({ episodes: [], otherwise: calm(), duration: 0 }).met).toBe(false)
+  })
+
+  test("as JSON is what it is", () => {
+    const report = made({})
+    expect(JSON.parse(Report.json(report))).toEqual(report)
+  })
+})
+
+describe("the table", () => {
+  test("aligns its columns and says how it ended", () => {
+    expect(Report.table(made({}), plain)).toMatchInlineSnapshot(`
+      "fault          backend     detected  recovered  state      ok  failed  unknown  rejected  executed  met
+      ───────────────────────────────────────────────────────────────────────────────────────────────────────
+      server killed  everything     25 ms     1.24 s  Connected   2       0        1         1         3  yes
+      ───────────────────────────────────────────────────────────────────────────────────────────────────────
+      (no fault)     all                                          1       0        0         0         1  yes
+
+      detected: from the fault's mark; recovered: from the fault's end; calls: as their callers were told;
+      executed: by the servers' own count, where an idempotent call may be executed again and no other may.
+
+      1 of 1 faults as expected, in 12.3 s"
+    `)
+  })
+
+  test("says what is not as expected", () => {
+    const table = Report.table(made({ detected: undefined, finalState: "CircuitOpen" }), plain)
+    expect(table).toContain("never")
+    expect(table).toContain(
+      "✗ everything: server killed\n    not noticed (the state is Connected no more)\n    in the end the state is CircuitOpen"
+    )
+    expect(table).toContain("0 of 1 faults as expected")
+  })
+
+  test("has colors only where they are wanted", () => {
+    expect(Report.table(made({}), Style.make(true))).toContain("\u001B[32m")
+    expect(Report.table(made({}), plain)).not.toContain("\u001B")
+  })
+})
+
+const of = (entry: Entry) => Report.line(entry, { startedAt: 1000, style: plain, width: 12 })
+const event = (happening: Extract<Entry, { _tag: "Event" }>["event"]): Entry => ({
+  _tag: "Event",
+  at: 13_345,
+  backend: "everything",
+  event: happening
+})
+
+describe("a line", () => {
+  const stamp = { backend: "everything", at: 0 }
+
+  test("tells a change of state with its reason", () => {
+    const from = { _tag: "Connected", generation: 1 } as const
+    const to = { _tag: "Unhealthy", generation: 1, failures: 2, reason: "timeout" } as const
+    expect(of(event({ _tag: "StateChanged", from, to, ...stamp }))).toBe(
+      " 12.3s  everything    Connected → Unhealthy (timeout, 2 in a row)"
+    )
+  })
+
+  test("tells what the tour does", () => {
+    expect(of({ _tag: "Remark", at: 1000, backend: "mcp-proxy", kind: "fault", text: "server frozen" })).toBe(
+      "  0.0s  mcp-proxy     ▼ server frozen"
+    )
+  })
+
+  test("is not spent on steady success, nor on the end of the program", () => {
+    const connected = { _tag: "Connected", generation: 1 } as const
+    expect(of(event({ _tag: "CallSettled", outcome: "ok", ...stamp }))).toBeUndefined()
+    expect(of(event({ _tag: "StateChanged", from: connected, to: { _tag: "Closed" }, ...stamp }))).toBeUndefined()
+  })
+})

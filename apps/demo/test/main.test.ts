@@ -1,0 +1,107 @@
+/** The program itself, as a process, on its real servers. */
+import { Leftovers } from "@vmcp-keepalive/testkit"
+import { Effect } from "effect"
+import { spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
+import { once } from "node:events"
+import { fileURLToPath } from "node:url"
+import { expect, test } from "vitest"
+import type { Report } from "../src/Report.ts"
+
+const main = fileURLToPath(new URL("../dist/main.js", import.meta.url))
+
+interface Run {
+  readonly child: ChildProcess
+  readonly output: { stdout: string; stderr: string }
+  /** exit code and signal */
+  readonly ended: Promise<ReadonlyArray<unknown>>
+  /** what it started and did not end; nothing, after a moment, unless something is wrong */
+  readonly left: () => Promise<ReadonlyArray<string>>
+}
+
+const start = async (...args: ReadonlyArray<string>): Promise<Run> => {
+  // Marks this process and whatever comes of it, so that also what no longer has a parent is found.
+  const leftovers = await Effect.runPromise(Leftovers.make())
+  const child = spawn(process.execPath, [main, ...args], { stdio: ["ignore", "pipe", "pipe"] })
+  const output = { stdout: "", stderr: "" }
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text))
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text))
+  const processes = Effect.map(leftovers.list, (found) => found.filter((one) => one.startsWith("process")))
+  return { child, output, ended: once(child, "close"), left: () => Effect.runPromise(processes) }
+}
+
+const until = async (holds: () => boolean) => {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
+test("plays the tour in less than 90 seconds, and every expectation is met", async () => {
+  const startedAt = performance.now()
+  const { ended, left, output } = await start("--json")
+  expect({ ended: await ended, stderr: output.stderr }).toMatchObject({ ended: [0, null] })
+  expect(performance.now() - startedAt).toBeLessThan(90_000)
+  expect(await left()).toEqual([])
+
+  const report: Report = JSON.parse(output.stdout)
+  expect(report.met).toBe(true)
+  expect(report.faults.map(({ fault }) => fault)).toHaveLength(12)
+  for (const row of report.faults) {
+    expect(row).toEqual({
+      fault: expect.any(String),
+      backend: expect.stringMatching(/^(everything|supergateway|mcp-proxy|effect-mcp|scripted)$/),
+      detectedMs: expect.any(Number),
+      recoveredMs: expect.any(Number),
+      finalState: "Connected",
+      calls: {
+        ok: expect.any(Number),
+        failed: expect.any(Number),
+        unknown: expect.any(Number),
+        rejected: expect.any(Number)
+      },
+      executedByServer: expect.any(Number),
+      met: true,
+      unmet: []
+    })
+    expect(row.executedByServer).toBeGreaterThanOrEqual(row.calls.ok)
+  }
+  expect(output.stderr).toMatch(/Connected → Unhealthy \(timeout\)/)
+  expect(output.stderr).not.toMatch(/https?:|127\.0\.0\.1|Bearer/)
+})
+
+test("without the faults no expectation is met, and the exit code says so", async () => {
+  const { ended, left, output } = await start("--json", "--without-faults")
+  expect(await ended).toEqual([1, null])
+  expect(await left()).toEqual([])
+  const report: Report = JSON.parse(output.stdout)
+  expect(report.met).toBe(false)
+  expect(report.faults).toHaveLength(12)
+  expect(report.faults.filter(({ detectedMs, met }) => met || detectedMs !== null)).toEqual([])
+  // What is wrong is that nothing happened: the calls themselves all went well.
+  expect(report.otherwise.met).toBe(true)
+})
+
+test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
+  "ends in the middle on %s, with all its servers",
+  async (signal) => {
+    const { child, ended, left, output } = await start()
+    await until(() => output.stdout.includes("▼"))
+    expect((await left()).length).toBeGreaterThan(5)
+    child.kill(signal)
+    expect(await ended).toEqual([130, null])
+    expect(await left()).toEqual([])
+  }
+)
+
+test("ends with all its servers when nobody reads what it prints", async () => {
+  const { child, ended, left, output } = await start()
+  await until(() => output.stdout.includes("▼"))
+  child.stdout?.destroy()
+  expect(await ended).toEqual([130, null])
+  expect(await left()).toEqual([])
+})
+
+test("refuses a flag that it does not know", async () => {
+  const { ended, output } = await start("--jsno")
+  expect(await ended).toEqual([1, null])
+  expect(output.stdout).toBe("")
+  expect(output.stderr).toContain("Unrecognized flag: --jsno")
+})
