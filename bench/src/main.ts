@@ -1,2 +1,48 @@
-// A stub until there is something to measure.
-console.log("nothing is measured yet")
+/**
+ * Measures this library beside what it is built on, in one run: `pnpm bench [row…]`. With `--json` it prints one object
+ * and nothing else; turbo adds lines of its own, so: `pnpm --silent --filter @vmcp-keepalive/bench bench --json`.
+ */
+import { Effect } from "effect"
+import { availableParallelism, cpus, loadavg } from "node:os"
+import { parseArgs } from "node:util"
+import type { Row } from "./Row.ts"
+import { detection } from "./rows/detection.ts"
+import { guard } from "./rows/guard.ts"
+import { heap } from "./rows/heap.ts"
+import { httpCallJson, httpCallSse } from "./rows/httpCall.ts"
+import { rejection } from "./rows/rejection.ts"
+import { step } from "./rows/step.ts"
+import * as Summary from "./Summary.ts"
+
+const rows: ReadonlyArray<Row> = [guard, rejection, step, httpCallSse, httpCallJson, detection, heap]
+
+const { positionals, values } = parseArgs({
+  options: { json: { type: "boolean" } },
+  allowPositionals: true,
+  strict: true
+})
+
+const unknown = positionals.filter((name) => !rows.some((row) => row.name === name))
+if (unknown.length > 0) {
+  console.error(`No such row: ${unknown.join(", ")}. Rows are ${rows.map(({ name }) => name).join(", ")}.`)
+  process.exit(2)
+}
+const asked = rows.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
+
+const machine = {
+  node: process.version,
+  cpu: cpus()[0]?.model ?? "unknown",
+  cores: availableParallelism(),
+  load: loadavg()[0] ?? 0
+}
+const say = (text: string) => values.json !== true && console.log(text)
+
+say(`Node ${machine.node}, ${machine.cores} × ${machine.cpu}, load ${machine.load.toFixed(1)}`)
+say("The last columns are ratios to the first line of each table, round by round.\n")
+const summaries: Array<Summary.Summary> = []
+for (const row of asked) {
+  const summary = Summary.make(row, await Effect.runPromise(Effect.scoped(row.run)))
+  summaries.push(summary)
+  say(`${Summary.text(summary)}\n`)
+}
+if (values.json === true) console.log(JSON.stringify({ machine, rows: summaries }, null, 2))

@@ -38,7 +38,7 @@ export type Action =
       readonly _tag: "Arm"
       readonly timer: Timer
       readonly schedule: ScheduleName
-      /** where the delay begins: now, or when a request of ours was last answered, or when a call last ended */
+      /** where the delay begins: now, or when a request of ours was last answered, or when a call was last in flight */
       readonly from: "now" | "answer" | "call"
       /** what the server asked for with Retry-After: the delay is at least that, up to the cap of the backoff */
       readonly notBefore: Duration.Duration | undefined
@@ -49,6 +49,8 @@ export type Action =
   | { readonly _tag: "Adopt"; readonly generation: number }
   /** let go of a session: at once, or when its calls have ended; its timers, but for a successor's, end with it */
   | { readonly _tag: "Drop"; readonly generation: number; readonly drain: boolean; readonly reason: FailureReason }
+  /** let go at once of every session that still drains */
+  | { readonly _tag: "DropDraining" }
   /** calls that wait for a session, or for a doubt to be decided, look at the state again */
   | { readonly _tag: "Settle"; readonly who: "waiters" | "doubters" }
   | { readonly _tag: "Emit"; readonly happening: Happening }

@@ -162,23 +162,24 @@ export const cli: Options = {
 
 /** One policy laid over another: nested objects merge, Schedules replace. */
 export const overlay = (under: Options, over: Options): Options => {
-  const merged: Record<string, unknown> = { ...under }
+  const merged = new Map<string, unknown>(Object.entries(under))
   for (const [key, value] of Object.entries(over)) {
     if (value === undefined) continue
-    merged[key] = key === "probe" ? value : merge(merged[key], value)
+    const below = merged.get(key)
+    const merges = key !== "probe" && isNested(below) && isNested(value)
+    merged.set(key, merges ? overlay(below, value) : value)
   }
-  return merged
+  return Object.fromEntries(merged)
 }
 
 const isPlain = (value: unknown): value is Record<string, unknown> =>
-  Predicate.isObject(value) && !Array.isArray(value) && !Schedule.isSchedule(value) && !Duration.isDuration(value)
+  Object.prototype.toString.call(value) === "[object Object]" &&
+  !Schedule.isSchedule(value) &&
+  !Duration.isDuration(value)
 
-const merge = (under: unknown, over: unknown): unknown => {
-  if (!isPlain(under) || !isPlain(over)) return over
-  const merged: Record<string, unknown> = { ...under }
-  for (const [key, value] of Object.entries(over)) if (value !== undefined) merged[key] = merge(merged[key], value)
-  return merged
-}
+/** `{ seconds: 30 }` is one value: two of them do not merge into their sum. */
+const isNested = (value: unknown): value is Record<string, unknown> =>
+  isPlain(value) && !Object.keys(value).some((key) => units.has(key))
 
 /**
  * Decides every number, or says everything that is wrong. The values are checked as if they were untyped: policies
@@ -190,8 +191,8 @@ export const resolve = (
 ): { readonly policy: KeepalivePolicy; readonly issues: ReadonlyArray<ConfigurationIssue> } => {
   const given: Readonly<Record<string, unknown>> = { ...options }
   const issues: Array<ConfigurationIssue> = []
-  const issue = (path: string, expected: string) => {
-    issues.push({ path: ["policy", ...path.split(".")], expected })
+  const issue = (path: string, expected: string, ...key: ReadonlyArray<string>) => {
+    issues.push({ path: ["policy", ...path.split(".").filter((part) => part !== ""), ...key], expected })
   }
 
   const time = (path: string, value: unknown, fallback: Duration.Duration, bound: Bound = notNegative) => {
@@ -216,7 +217,7 @@ export const resolve = (
   const exponential = (path: string, value: Record<string, unknown>, fallback: Exponential): Exponential => {
     unknownKeys(path, value, ["initial", "factor", "cap"])
     const initial = time(`${path}.initial`, value["initial"], fallback.initial, positive)
-    const factor = value["factor"] ?? fallback.factor
+    const factor = value["factor"] === undefined ? fallback.factor : value["factor"]
     if (!Predicate.isNumber(factor) || !(factor >= 1) || !Number.isFinite(factor)) {
       issue(`${path}.factor`, "a number of at least 1")
     }
@@ -228,8 +229,7 @@ export const resolve = (
   }
   const unknownKeys = (path: string, value: Readonly<Record<string, unknown>>, known: ReadonlyArray<string>) => {
     for (const key of Object.keys(value)) {
-      if (!known.includes(key))
-        issue(path === "" ? key : `${path}.${key}`, `no such setting; known are ${known.join(", ")}`)
+      if (!known.includes(key)) issue(path, `no such setting; known are ${known.join(", ")}`, key)
     }
   }
 
@@ -253,14 +253,17 @@ export const resolve = (
   const openFor = (value: unknown): Exponential | OwnSchedule => {
     if (value === undefined) return defaultOpenFor
     if (isOwnSchedule(value)) return value
-    if (isPlain(value) && ["initial", "factor", "cap"].some((key) => key in value)) {
+    if (isPlain(value) && (isEmpty(value) || ["initial", "factor", "cap"].some((key) => key in value))) {
       return exponential("circuit.openFor", value, defaultOpenFor)
     }
-    const fixed = time("circuit.openFor", value, defaultOpenFor.initial, positive)
+    const fixed = time("circuit.openFor", value, defaultOpenFor.initial, {
+      ...positive,
+      expected: "above zero, { initial, factor, cap } or a Schedule"
+    })
     return { initial: fixed, factor: 1, cap: fixed }
   }
   const circuit = (): KeepalivePolicy["circuit"] => {
-    const value = given["circuit"] ?? {}
+    const value = given["circuit"] === undefined ? {} : given["circuit"]
     if (value === "none") return "none"
     if (!isPlain(value)) {
       issue("circuit", '{ failures, openFor } or "none"')
@@ -276,11 +279,12 @@ export const resolve = (
     return undefined
   }
   const probe = (): ProbeMethod => {
-    const value = given["probe"] ?? "auto"
+    const value = given["probe"] === undefined ? "auto" : given["probe"]
     const method = isPlain(value) ? value["method"] : value
     if (isPlain(value) && (method === "ping" || method === "tool")) {
       unknownKeys("probe", value, ["method", "tool"])
       const tool = value["tool"]
+      if (isPlain(tool)) unknownKeys("probe.tool", tool, ["name", "arguments"])
       const name = isPlain(tool) ? tool["name"] : undefined
       if (Predicate.isString(name) && name !== "") {
         const parameters = isPlain(tool) ? tool["arguments"] : undefined
@@ -327,7 +331,10 @@ export const resolve = (
     cadence: cadence(),
     backoff: backoff(),
     circuit: circuit(),
-    stableAfter: time("stableAfter", given["stableAfter"], Duration.seconds(30)),
+    stableAfter: time("stableAfter", given["stableAfter"], Duration.seconds(30), {
+      expected: "of zero or more that ends",
+      holds: (value) => notNegative.holds(value) && Duration.isFinite(value)
+    }),
     waitForSession: time("waitForSession", given["waitForSession"], Duration.seconds(10)),
     staleAfter: time("staleAfter", given["staleAfter"], Duration.seconds(60)),
     inFlightGrace: time("inFlightGrace", given["inFlightGrace"], Duration.minutes(5)),
@@ -336,7 +343,7 @@ export const resolve = (
     idleAfter:
       given["idleAfter"] === undefined || given["idleAfter"] === "never"
         ? "never"
-        : time("idleAfter", given["idleAfter"], Duration.hours(1), positive),
+        : time("idleAfter", given["idleAfter"], Duration.hours(1), { ...positive, expected: 'above zero, or "never"' }),
     trustAnnotations: oneOf("trustAnnotations", given["trustAnnotations"], false, [true, false])
   }
   return { policy, issues }
@@ -394,7 +401,30 @@ const positive: Bound = {
 
 const isOwnSchedule = (value: unknown): value is OwnSchedule => Schedule.isSchedule(value)
 
+const isEmpty = (value: object) => Object.keys(value).length === 0
+
+const units: ReadonlySet<string> = new Set<keyof Duration.DurationObject>([
+  "weeks",
+  "days",
+  "hours",
+  "minutes",
+  "seconds",
+  "milliseconds",
+  "microseconds",
+  "nanoseconds"
+])
+
+/** Stricter than Effect, which reads NaN, an empty object and an unknown unit as zero. */
+const isDurationInput = (value: unknown): value is Duration.Input => {
+  if (Array.isArray(value)) return value.length === 2 && Number.isFinite(value[0]) && Number.isFinite(value[1])
+  if (isPlain(value)) {
+    const parts = Object.entries(value).filter(([, part]) => part !== undefined)
+    return parts.length > 0 && parts.every(([unit, part]) => units.has(unit) && Number.isFinite(part))
+  }
+  return Duration.isDuration(value) || (typeof value !== "object" && !Number.isNaN(value))
+}
+
 const decodeDuration = Option.liftThrowable((value: unknown) => {
-  if (Predicate.isNumber(value) && Number.isNaN(value)) throw new Error("not a number")
-  return Duration.fromInputUnsafe(value as Duration.Input)
+  if (!isDurationInput(value)) throw new Error("not a duration")
+  return Duration.fromInputUnsafe(value)
 })

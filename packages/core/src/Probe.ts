@@ -62,21 +62,27 @@ export const ask = Effect.fnUntraced(function* (
 
   if (deep) return result({ _tag: "list-tools" }, yield* within({ _tag: "list-tools" }), true)
 
+  const climbing = (rung: ProbeRung) =>
+    Effect.tap(within(rung), (evidence) =>
+      Effect.sync(() => {
+        const isUnknown = evidence._tag === "ErrorAnswer" && evidence.code === methodNotFound
+        if (isUnknown) ladder.latched = nextRung(policy.probe, rung)
+      })
+    )
+
   const rung = ladder.latched ?? rungOf(policy.probe, session)
-  const evidence = yield* within(rung)
+  const evidence = yield* climbing(rung)
   const isSilent = evidence._tag === "TransportFailure" && evidence.reason === "timeout"
   ladder.silentPings = rung._tag === "ping" && isSilent ? ladder.silentPings + 1 : 0
 
-  if (evidence._tag === "ErrorAnswer" && evidence.code === methodNotFound) {
-    ladder.latched = nextRung(policy.probe, rung)
-  }
   if (
     ladder.silentPings >= policy.fallbackAfter &&
     typeof policy.probe === "object" &&
     policy.probe.method === "ping"
   ) {
-    ladder.latched = toolRung(policy.probe.tool)
-    return result(ladder.latched, yield* within(ladder.latched), false, 2)
+    const fallback = toolRung(policy.probe.tool)
+    ladder.latched = fallback
+    return result(fallback, yield* climbing(fallback), false, 2)
   }
   return result(rung, evidence, rung._tag === "list-tools")
 })

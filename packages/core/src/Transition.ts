@@ -234,7 +234,7 @@ const open: Row = {
         return model.probed ? { model: { ...model, stable: "due" }, actions: none } : stabilized(model)
       case "idle":
         if (used || model.running?.kind === "attempt")
-          return { model, actions: [arm("idle", "idleAfter", { from: "call" })] }
+          return { model, actions: [arm("idle", "idleAfter", { from: used ? "call" : "now" })] }
         return leave(model, { _tag: "Idle" })
       case "deep": {
         const rested = { ...model, resting: false }

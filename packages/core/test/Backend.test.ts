@@ -190,6 +190,24 @@ describe("an operator", () => {
     })
   )
 
+  it.effect("has a call of the old session run at once on the new one, when it was refused before it was executed", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      server.script.latency = "5 seconds"
+      server.script.call = () => ScriptedServer.refuse(404)
+      const call = yield* Effect.forkChild(backend.use(echo))
+      yield* Effect.yieldNow
+      server.script.latency = 0
+      server.script.call = () => ScriptedServer.answer
+      yield* backend.reconnect
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* Fiber.join(call), "echo")
+      assert.deepStrictEqual(server.executed, ["echo"])
+    })
+  )
+
   it.effect("reconnects also to a server that allows one session only", () =>
     Effect.gen(function* () {
       const server = ScriptedServer.make()

@@ -59,7 +59,10 @@ describe("cadence", () => {
   })
 
   it("spreads the first probes of many backends over the whole quarter", () => {
-    const firsts = Array.from({ length: 400 }, (_, seed) => stepped(KeepaliveSchedule.cadence("300 seconds"), 1, seed)[0] ?? -1)
+    const firsts = Array.from(
+      { length: 400 },
+      (_, seed) => stepped(KeepaliveSchedule.cadence("300 seconds"), 1, seed)[0] ?? -1
+    )
     for (const quarter of [0, 1, 2, 3]) {
       const inQuarter = firsts.filter((first) => Math.floor(first / 18.75) === quarter)
       assert.isAtLeast(inQuarter.length, 60, `${quarter}`)
@@ -192,9 +195,7 @@ describe("the schedules of a policy", () => {
 
   it("go on with the last delay of one's own schedule that ends", () => {
     const ends = Schedule.exponential("2 seconds").pipe(Schedule.upTo({ times: 3 }))
-    const schedules = KeepaliveSchedule.ofPolicy(
-      policyOf({ cadence: ends, backoff: ends, circuit: { openFor: ends } })
-    )
+    const schedules = KeepaliveSchedule.ofPolicy(policyOf({ cadence: ends, backoff: ends, circuit: { openFor: ends } }))
     for (const schedule of [schedules.cadence, schedules.backoff, schedules.openFor]) {
       assert.deepStrictEqual(stepped(schedule, 6), [2, 4, 8, 8, 8, 8])
     }
@@ -256,6 +257,12 @@ describe("each schedule, alone", () => {
   it.effect("repeats an effect at the pace of confirm and of openFor", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* repeated(KeepaliveSchedule.confirm("5 seconds"), 3), [0, 5, 10, 15])
+      const begun = (yield* Clock.currentTimeMillis) / 1000
+      const openFor = KeepaliveSchedule.openFor({ initial: "30 seconds", factor: 2, cap: "1 minute" })
+      assert.deepStrictEqual(
+        (yield* repeated(openFor, 3)).map((at) => at - begun),
+        [0, 30, 90, 150]
+      )
     })
   )
 
@@ -360,6 +367,39 @@ describe("the table as one schedule", () => {
         [756, { _tag: "CircuitOpen", openings: 2, reason }]
       ])
     })
+  )
+
+  it.effect(
+    "is stable only when an answer came after stableAfter: earlier answers do not close the circuit's account",
+    () =>
+      Effect.gen(function* () {
+        const seen = yield* driven(
+          { ...exact, failureThreshold: 1, circuit: { failures: 1 }, stableAfter: "80 seconds" },
+          [
+            [0, 1],
+            [150, 151],
+            [390, 391]
+          ],
+          391
+        )
+        assert.deepStrictEqual(
+          seen.map(([at, state]) => [at, state._tag, state._tag === "CircuitOpen" ? state.openings : 0]),
+          [
+            [0, "CircuitOpen", 1],
+            [30, "Connected", 0],
+            // 60 seconds old
+            [90, "Connected", 0],
+            // 120 seconds old, but this is no answer
+            [150, "CircuitOpen", 2],
+            [210, "Connected", 0],
+            [270, "Connected", 0],
+            // stable
+            [330, "Connected", 0],
+            [390, "Connecting", 0],
+            [390, "CircuitOpen", 1]
+          ]
+        )
+      })
   )
 
   it.effect("slows a flapping effect down: a session lost before it was stable takes the next backoff", () =>

@@ -162,6 +162,8 @@ const awaitDecision = <Client>(
 ): Effect.Effect<boolean> =>
   Effect.callback<boolean>((resume) => {
     const decided = () => resume(Effect.succeed(true))
+    // a session that has been replaced is in doubt no more
+    if (supervisor.current() !== open) return decided()
     supervisor.doubters.add(decided)
     supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
     return Effect.sync(() => supervisor.doubters.delete(decided))
@@ -227,6 +229,9 @@ export const useOn = <Client, A>(
     return Effect.fail(truth)
   })
 
+/** A call that ends every session on which it runs must not go on to do so (the bound of the AWS SDKs' standard mode). */
+const maxRuns = 3
+
 interface Settling {
   replayed: boolean
 }
@@ -247,11 +252,15 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
   const { policy, supervisor } = kept
   const deadline = supervisor.now() + Duration.toMillis(policy.waitForSession)
   let run = first
+  let runs = 0
   let unknown: CallError | undefined
   let repeatedOn: OpenSession<Client> | undefined
   let refreshedOn: OpenSession<Client> | undefined
   // a call of which a request may have been executed is never reported as one that was not
   const orUnknown = (error: CallError) => unknown ?? error
+  /** an answer is the truth, whatever came before it */
+  const isAnswer = (error: CallError) => error._tag === "CallFailed" && error.reason === undefined
+  const settle = (truth: CallError) => Effect.fail(isAnswer(truth) ? truth : orUnknown(truth))
 
   while (true) {
     if (!run) {
@@ -264,19 +273,24 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
     const { again, doubt, reason, truth } = judge(kept, open, ended, options)
     if (truth._tag === "OutcomeUnknown") unknown = truth
     run = undefined
+    runs++
 
+    if (runs === maxRuns) {
+      if (doubt) supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
+      return yield* settle(truth)
+    }
     if (again && doubt === "auth" && refreshedOn !== open) {
       refreshedOn = open
       yield* open.session.refresh
     } else if (!again) {
       if (doubt) supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
-      return yield* Effect.fail(truth)
+      return yield* settle(truth)
     } else if (doubt) {
       const isDecided = yield* awaitDecision(kept, open, deadline, doubt, reason)
       if (!isDecided) return yield* Effect.fail(orUnknown(unavailable(kept)))
       // the session is well: the failure was the call's own, unless the transport failed, which is tried once more
       if (supervisor.current() === open) {
-        if (doubt !== "transport" || repeatedOn === open) return yield* Effect.fail(truth)
+        if (doubt !== "transport" || repeatedOn === open) return yield* settle(truth)
         repeatedOn = open
       }
     }

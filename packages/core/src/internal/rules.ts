@@ -146,6 +146,7 @@ export const leave = (model: Model, state: ConnectionState): Step => ({
     ...(model.running ? [stop] : none),
     { _tag: "Disarm", timer: "attempt" },
     ...dropOpen(model, "closed"),
+    ...(state._tag === "Idle" ? none : [{ _tag: "DropDraining" } as const]),
     settle("doubters"),
     settle("waiters")
   ]

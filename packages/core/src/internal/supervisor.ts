@@ -136,6 +136,8 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const perform = (action: Action) => {
     switch (action._tag) {
       case "Run":
+        // what it replaces ends before it begins
+        stopFiber("run")
         fork("run", action.kind === "attempt" ? attempt(action) : probe(action))
         return
       case "Stop":
@@ -153,6 +155,9 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
         return adopt()
       case "Drop":
         return drop(action)
+      case "DropDraining":
+        for (const open of [...draining.values()]) finish(open, "closed")
+        return
       case "Settle":
         if (action.who === "doubters") return flush(doubters)
         for (const waiter of waiters) resumptions.push(() => waiters.has(waiter) && waiter() && waiters.delete(waiter))
@@ -169,7 +174,8 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     const planned = yield* KeepaliveSchedule.delayOf(stepper(clock.currentTimeMillisUnsafe(), undefined))
     const delay =
       action.notBefore === undefined ? planned : Duration.max(planned, Duration.min(action.notBefore, retryAfterCap))
-    const begin = action.from === "now" || !current ? armedAt : current.seen[action.from]
+    const isInUse = action.from === "call" && current !== undefined && current.calls.size > 0
+    const begin = action.from === "now" || !current || isInUse ? armedAt : current.seen[action.from]
     const due = begin + Duration.toMillis(delay)
     dueAt.set(action.timer, due)
     if (action.timer === "attempt")

@@ -214,6 +214,13 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
     promise(isReset || to === from, "Isolated is left by reset only")
   }
 
+  if (from.state !== to.state && (to.state._tag === "Isolated" || to.state._tag === "Closed")) {
+    promise(
+      step.actions.some((action) => action._tag === "DropDraining"),
+      "nothing of a backend that is shut goes on draining"
+    )
+  }
+
   // counters and schedules
   const proven = emits(step, "Stabilized")
   promise(!resets(step, "backoff") || proven || isReset, "backoff begins afresh only when stable, or by reset")
@@ -231,6 +238,18 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   }
   if (from.stable === "yes" && generationOf(from.state) === generationOf(to.state)) {
     promise(to.stable === "yes", "a stable session stays stable")
+  }
+
+  if (step.actions.some((action) => action._tag === "Adopt")) {
+    const isFresh = to.stable === "no" && !to.deep && !to.upstream && !to.resting && to.doubt === undefined
+    promise(isFresh, "a new session inherits nothing: it is neither stable nor in doubt")
+  }
+  if (from.running && runOf(step) && !concludes(signal)) {
+    promise(
+      step.actions.some((action) => action._tag === "Stop") ||
+        (signal._tag === "Operator" && signal.command === "reconnect" && from.running.kind !== "attempt"),
+      "what runs comes to its end, unless its session is gone or is to be replaced"
+    )
   }
 
   // a session that dies
@@ -273,6 +292,12 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   }
   if (signal._tag === "CallStarted" && from.state._tag === "Idle") {
     promise(runOf(step)?.kind === "attempt", "a call wakes an idle backend")
+  }
+
+  if (signal._tag === "Due") {
+    const rearmed = step.actions.find((action) => action._tag === "Arm" && action.timer === signal.timer)
+    const isAtOnce = rearmed?._tag === "Arm" && rearmed.from !== "now"
+    promise(!isAtOnce || signal.used, "a timer that came due without use begins anew from now, so that it rests")
   }
 
   // what failures prove

@@ -75,7 +75,7 @@ const main = Effect.gen(function* () {
       client: makeClient,
       ...(provider === undefined ? {} : { authProvider: provider })
     }),
-    policy: { backoff: { initial: "100 millis" } }
+    policy: { backoff: { initial: "100 millis" }, waitForSession: "2 seconds" }
   })
   if (person === undefined) return yield* work(backend)
 

@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { once } from "node:events"
-import { setImmediate } from "node:timers/promises"
+import { setImmediate, setTimeout as sleep } from "node:timers/promises"
+import { isDeepStrictEqual } from "node:util"
 import { HttpConnector } from "../../src/index.ts"
 import type { Command, Measure, Reply } from "./messages.ts"
 
@@ -31,6 +32,24 @@ const collect = async () => {
   for (const client of clients) if (client.deref() === undefined) clients.delete(client)
 }
 
+const resourcesNow = () => {
+  const counts: Record<string, number> = {}
+  for (const name of process.getActiveResourcesInfo().toSorted()) counts[name] = (counts[name] ?? 0) + 1
+  return counts
+}
+
+/** What is there once nothing has changed for a while: a timer between two runs of its fiber is not gone. */
+const resourcesAtRest = async () => {
+  let resources = resourcesNow()
+  for (let same = 0; same < 3;) {
+    await sleep(5)
+    const now = resourcesNow()
+    same = isDeepStrictEqual(now, resources) ? same + 1 : 0
+    resources = now
+  }
+  return resources
+}
+
 const sizeOf = (client: Client, field: string): number => {
   const handlers: unknown = Reflect.get(client, field)
   if (!(handlers instanceof Map)) throw new Error(`the SDK's client has no map ${field} any more`)
@@ -40,8 +59,7 @@ const sizeOf = (client: Client, field: string): number => {
 const measure = Effect.fnUntraced(function* (backend: Backend.Backend<Client>) {
   yield* Effect.promise(collect)
   const state = yield* backend.state
-  const resources: Record<string, number> = {}
-  for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1
+  const resources = yield* Effect.promise(resourcesAtRest)
   const sizes = yield* backend.use((client) =>
     Promise.resolve([sizeOf(client, "_responseHandlers"), sizeOf(client, "_progressHandlers")] as const)
   )

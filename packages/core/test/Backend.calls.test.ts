@@ -1,0 +1,104 @@
+/** What the model test found: one small test a promise. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { Backend, type KeepalivePolicy } from "../src/index.ts"
+import { ScriptedServer } from "../src/testing/index.ts"
+
+const make = (server: ScriptedServer.ScriptedServer, policy: KeepalivePolicy.Options = {}) =>
+  Backend.make({ id: "scripted", connector: server.connector, policy: { interval: "30 seconds", ...policy } })
+
+const echo = (client: ScriptedServer.ScriptedClient, signal: AbortSignal) => client.callTool("echo", { signal })
+
+describe("a backend that sleeps when nobody calls", () => {
+  it.effect("stays awake, and rests, while a call is in flight for longer than idleAfter", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server, { idleAfter: "1 minute" })
+      yield* backend.awaitConnected
+      server.script.latency = "10 minutes"
+      const call = yield* Effect.forkChild(backend.use(echo), { startImmediately: true })
+      server.script.latency = 0
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(yield* Fiber.join(call), "echo")
+      yield* TestClock.adjust("61 seconds")
+      assert.strictEqual((yield* backend.state)._tag, "Idle")
+    })
+  )
+
+  it.effect("does not fall asleep, and rests, while its session is being replaced", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server, { idleAfter: "1 minute" })
+      yield* backend.awaitConnected
+      yield* TestClock.adjust("55 seconds")
+      server.script.latency = "8 seconds"
+      const reconnected = yield* Effect.forkChild(backend.reconnect, { startImmediately: true })
+      yield* TestClock.adjust("40 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(reconnected), { _tag: "Connected", generation: 2 })
+    })
+  )
+})
+
+describe("a call", () => {
+  it.effect("that ends every session on which it runs is not run for ever, idempotent or not", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make({ stateful: false })
+      const backend = yield* make(server, { stableAfter: 0 })
+      yield* backend.awaitConnected
+      server.script.call = () => ScriptedServer.cut
+      const error = yield* Effect.flip(backend.use(echo, { idempotent: true }))
+      assert.strictEqual(error._tag, "OutcomeUnknown")
+      assert.isAtMost(server.executed.length, 3)
+    })
+  )
+
+  it.effect("that may have been executed is never reported as refused", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      const replies = [ScriptedServer.cut, ScriptedServer.refuse(400)]
+      server.script.call = () => replies.shift() ?? ScriptedServer.answer
+      const error = yield* Effect.flip(backend.use(echo, { idempotent: true }))
+      assert.deepStrictEqual(server.executed, ["echo"])
+      assert.strictEqual(error._tag, "OutcomeUnknown")
+    })
+  )
+
+  it.effect("refused on a session that drains is run on its successor at once", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      server.script.latency = "1 second"
+      server.script.call = () => ScriptedServer.refuse(404)
+      const call = yield* Effect.forkChild(backend.use(echo), { startImmediately: true })
+      server.script.call = () => ScriptedServer.answer
+      server.script.latency = 0
+      assert.deepStrictEqual(yield* backend.reconnect, { _tag: "Connected", generation: 2 })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(call), "echo")
+    })
+  )
+
+  for (const command of ["isolate", "close"] as const) {
+    it.effect(`on a session that drains ends as OutcomeUnknown with ${command}, and the session is closed`, () =>
+      Effect.gen(function* () {
+        const server = ScriptedServer.make()
+        const scope = yield* Scope.make()
+        const backend = yield* Scope.provide(make(server), scope)
+        yield* backend.awaitConnected
+        server.script.call = () => ScriptedServer.silence
+        const call = yield* Effect.forkChild(Effect.flip(backend.use(echo)), { startImmediately: true })
+        yield* backend.reconnect
+        assert.strictEqual(server.counts.open, 2)
+        yield* command === "isolate" ? backend.isolate : Scope.close(scope, Exit.void)
+        yield* Effect.yieldNow
+        assert.strictEqual(server.counts.open, 0)
+        assert.strictEqual((yield* Fiber.join(call))._tag, "OutcomeUnknown")
+        yield* Scope.close(scope, Exit.void)
+      })
+    )
+  }
+})

@@ -1,0 +1,602 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Duration, Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import type { ProbeRung, Session } from "../src/Connector.ts"
+import { Evidence, type FailureReason, type KeepalivePolicy, Probe } from "../src/index.ts"
+
+const policy = {
+  probe: "ping" as KeepalivePolicy.ProbeMethod,
+  timeout: Duration.seconds(10),
+  fallbackAfter: 2
+}
+
+const tabs: ProbeRung = { _tag: "tool", name: "browser_tabs", arguments: { action: "list" } }
+const tool: KeepalivePolicy.ToolProbe = { name: "browser_tabs", arguments: { action: "list" } }
+const pingOrTabs: KeepalivePolicy.ProbeMethod = { method: "ping", tool }
+
+const silence = Effect.never
+const answer = Effect.succeed(Evidence.answered)
+const error = (code: number) => Effect.succeed(Evidence.errorAnswer(code))
+
+/** A session that can be probed and nothing else, and what it was asked. */
+const sessionOf = (
+  reply: (rung: ProbeRung) => Effect.Effect<Evidence.Evidence>,
+  kind: { readonly era?: "legacy" | "modern"; readonly stateful?: boolean } = {}
+) => {
+  const asked: Array<ProbeRung> = []
+  const ladder: Probe.Ladder = { latched: undefined, silentPings: 0 }
+  const session: Session<undefined> = {
+    client: undefined,
+    era: kind.era ?? "legacy",
+    stateful: kind.stateful ?? true,
+    call: () => ({ client: undefined, requests: [] }),
+    probe: (rung) =>
+      Effect.suspend(() => {
+        asked.push(rung)
+        return reply(rung)
+      }),
+    refresh: Effect.void,
+    tools: Effect.succeed([])
+  }
+  return { asked, ladder, session }
+}
+
+type Probed = ReturnType<typeof sessionOf>
+
+/** One round, and how long it took in seconds. */
+const round = ({ ladder, session }: Probed, given: Partial<typeof policy> = {}, deep = false) =>
+  Effect.gen(function* () {
+    const begun = yield* Clock.currentTimeMillis
+    const asking = Probe.ask(session, ladder, { ...policy, ...given }, deep)
+    const fiber = yield* Effect.forkChild(
+      Effect.flatMap(asking, (result) =>
+        Effect.map(Clock.currentTimeMillis, (now) => ({ ...result, took: (now - begun) / 1000 }))
+      )
+    )
+    yield* TestClock.adjust("1 hour")
+    return yield* Fiber.join(fiber)
+  })
+
+const tags = ({ asked }: Probed) => asked.map((rung) => rung._tag)
+
+const succeeded: Evidence.Verdict = { _tag: "Succeeded" }
+const failed = (reason: FailureReason.FailureReason): Evidence.Verdict => ({ _tag: "Failed", reason })
+const rejected: Evidence.Verdict = { _tag: "AuthRejected" }
+const busy = (retryAfter?: Duration.Duration): Evidence.Verdict => ({ _tag: "Busy", retryAfter })
+
+describe("a server that does not know the question (-32601)", () => {
+  it.effect("is alive, and is asked for its tools from then on", () =>
+    Effect.gen(function* () {
+      const probed = sessionOf((rung) => (rung._tag === "ping" ? error(-32601) : answer))
+      for (let index = 0; index < 3; index++) assert.deepStrictEqual((yield* round(probed)).verdict, succeeded)
+      assert.deepStrictEqual(tags(probed), ["ping", "list-tools", "list-tools"])
+    })
+  )
+
+  it.effect("is alive, and is asked the configured tool from then on, with its arguments", () =>
+    Effect.gen(function* () {
+      const probed = sessionOf((rung) => (rung._tag === "ping" ? error(-32601) : answer))
+      for (let index = 0; index < 3; index++) {
+        assert.deepStrictEqual((yield* round(probed, { probe: pingOrTabs })).verdict, succeeded)
+      }
+      assert.deepStrictEqual(probed.asked, [{ _tag: "ping" }, tabs, tabs])
+    })
+  )
+
+  it.effect("is alive all the way up the ladder: ping, tool, tools/list", () =>
+    Effect.gen(function* () {
+      const probed = sessionOf(() => error(-32601))
+      for (let index = 0; index < 5; index++) {
+        assert.deepStrictEqual((yield* round(probed, { probe: pingOrTabs })).verdict, succeeded)
+      }
+      assert.deepStrictEqual(tags(probed), ["ping", "tool", "list-tools", "list-tools", "list-tools"])
+    })
+  )
+
+  it.effect("is alive where the tool alone is the probe, and is asked for its tools from then on", () =>
+    Effect.gen(function* () {
+      const probed = sessionOf((rung) => (rung._tag === "tool" ? error(-32601) : answer))
+      const probe = { method: "tool", tool } as const
+      for (let index = 0; index < 2; index++)
+        assert.deepStrictEqual((yield* round(probed, { probe })).verdict, succeeded)
+      assert.deepStrictEqual(tags(probed), ["tool", "list-tools"])
+    })
+  )
+
+  it.effect("is alive where discover is asked, and is asked for its tools from then on", () =>
+    Effect.gen(function* () {
+      const probed = sessionOf((rung) => (rung._tag === "discover" ? error(-32601) : answer), { era: "modern" })
+      for (let index = 0; index < 2; index++) {
+        assert.deepStrictEqual((yield* round(probed, { probe: "discover" })).verdict, succeeded)
+      }
+      assert.deepStrictEqual(tags(probed), ["discover", "list-tools"])
+    })
+  )
+
+  it.effect("is asked the policy's question again on its next session: what was learned ends with the session", () =>
+    Effect.gen(function* () {
+      const first = sessionOf(() => error(-32601))
+      yield* round(first)
+      const second = sessionOf(() => answer)
+      yield* round(second)
+      assert.deepStrictEqual(tags(second), ["ping"])
+    })
+  )
+
+  it.effect("keeps its new question also when it fails to answer it", () =>
+    Effect.gen(function* () {
+      const probed = sessionOf((rung) => (rung._tag === "ping" ? error(-32601) : silence))
+      yield* round(probed)
+      for (let index = 0; index < 3; index++) assert.deepStrictEqual((yield* round(probed)).verdict, failed("timeout"))
+      assert.deepStrictEqual(tags(probed), ["ping", "list-tools", "list-tools", "list-tools"])
+    })
+  )
+})
+
+describe("a server that keeps silent towards ping (the first seed had no fallback)", () => {
+  const silentPing = () => sessionOf((rung) => (rung._tag === "ping" ? silence : answer))
+
+  it.effect("is asked the tool after fallbackAfter pings, in the same round, and no failure is counted", () =>
+    Effect.gen(function* () {
+      const probed = silentPing()
+      const first = yield* round(probed, { probe: pingOrTabs })
+      assert.deepStrictEqual(first, { method: "ping", verdict: failed("timeout"), asked: 1, took: 10 })
+      const second = yield* round(probed, { probe: pingOrTabs })
+      assert.deepStrictEqual(second, { method: "tool", verdict: succeeded, asked: 2, took: 10 })
+      assert.deepStrictEqual(probed.asked, [{ _tag: "ping" }, { _tag: "ping" }, tabs])
+    })
+  )
+
+  it.effect("is asked the tool first from then on, until the session ends", () =>
+    Effect.gen(function* () {
+      const probed = silentPing()
+      for (let index = 0; index < 5; index++) yield* round(probed, { probe: pingOrTabs })
+      assert.deepStrictEqual(tags(probed), ["ping", "ping", "tool", "tool", "tool", "tool"])
+      const next = silentPing()
+      yield* round(next, { probe: pingOrTabs })
+      assert.deepStrictEqual(tags(next), ["ping"])
+    })
+  )
+
+  it.effect(
+    "is asked the tool in the first round where fallbackAfter is 1, and not before the fifth where it is 5",
+    () =>
+      Effect.gen(function* () {
+        const hasty = silentPing()
+        yield* round(hasty, { probe: pingOrTabs, fallbackAfter: 1 })
+        assert.deepStrictEqual(tags(hasty), ["ping", "tool"])
+        const patient = silentPing()
+        for (let index = 0; index < 5; index++) yield* round(patient, { probe: pingOrTabs, fallbackAfter: 5 })
+        assert.deepStrictEqual(tags(patient), ["ping", "ping", "ping", "ping", "ping", "tool"])
+      })
+  )
+
+  it.effect("has failed when the tool is silent too; the round took two timeouts, and the tool stays in use", () =>
+    Effect.gen(function* () {
+      const probed = sessionOf(() => silence)
+      yield* round(probed, { probe: pingOrTabs })
+      const second = yield* round(probed, { probe: pingOrTabs })
+      assert.deepStrictEqual(second, { method: "tool", verdict: failed("timeout"), asked: 2, took: 20 })
+      const third = yield* round(probed, { probe: pingOrTabs })
+      assert.deepStrictEqual(third, { method: "tool", verdict: failed("timeout"), asked: 1, took: 10 })
+    })
+  )
+
+  it.effect("begins anew after a ping that it answered, and after one that failed otherwise", () =>
+    Effect.gen(function* () {
+      const between: ReadonlyArray<Effect.Effect<Evidence.Evidence>> = [
+        answer,
+        error(-32603),
+        Effect.succeed(Evidence.transportFailure("reset")),
+        Effect.succeed(Evidence.refused({ status: 503, withSession: true }))
+      ]
+      for (const interlude of between) {
+        const script = [silence, interlude, silence, silence]
+        const probed = sessionOf((rung) => (rung._tag === "ping" ? (script.shift() ?? answer) : answer))
+        for (let index = 0; index < 3; index++) yield* round(probed, { probe: pingOrTabs })
+        assert.deepStrictEqual(tags(probed), ["ping", "ping", "ping"])
+        yield* round(probed, { probe: pingOrTabs })
+        assert.deepStrictEqual(tags(probed), ["ping", "ping", "ping", "ping", "tool"])
+      }
+    })
+  )
+
+  it.effect("and that does not know the tool either is alive, and is asked for its tools from then on", () =>
+    Effect.gen(function* () {
+      const probed = sessionOf((rung) =>
+        rung._tag === "ping" ? silence : rung._tag === "tool" ? error(-32601) : answer
+      )
+      yield* round(probed, { probe: pingOrTabs })
+      assert.deepStrictEqual((yield* round(probed, { probe: pingOrTabs })).verdict, succeeded)
+      assert.deepStrictEqual((yield* round(probed, { probe: pingOrTabs })).verdict, succeeded)
+      assert.deepStrictEqual(tags(probed), ["ping", "ping", "tool", "list-tools"])
+    })
+  )
+
+  it.effect("is asked nothing else where the policy names no tool", () =>
+    Effect.gen(function* () {
+      const probed = sessionOf(() => silence)
+      for (let index = 0; index < 4; index++) assert.deepStrictEqual((yield* round(probed)).verdict, failed("timeout"))
+      assert.deepStrictEqual(tags(probed), ["ping", "ping", "ping", "ping"])
+    })
+  )
+})
+
+describe("a probe", () => {
+  it.effect("has the policy's timeout, and what is asked in vain is interrupted", () =>
+    Effect.gen(function* () {
+      let interrupted = 0
+      const probed = sessionOf(() => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++)))
+      for (const timeout of [1, 7, 60]) {
+        const { took, verdict } = yield* round(probed, { timeout: Duration.seconds(timeout) })
+        assert.strictEqual(took, timeout)
+        assert.deepStrictEqual(verdict, failed("timeout"))
+      }
+      assert.strictEqual(interrupted, 3)
+    })
+  )
+
+  it.effect("that is answered just in time is answered", () =>
+    Effect.gen(function* () {
+      const probed = sessionOf(() => Effect.delay(answer, "9999 millis"))
+      assert.deepStrictEqual(yield* round(probed), { method: "ping", verdict: succeeded, asked: 1, took: 9.999 })
+    })
+  )
+
+  it.effect("asks what the policy says", () =>
+    Effect.gen(function* () {
+      for (const [probe, rung] of [
+        ["ping", { _tag: "ping" }],
+        ["list-tools", { _tag: "list-tools" }],
+        ["discover", { _tag: "discover" }],
+        ["options", { _tag: "options" }],
+        [pingOrTabs, { _tag: "ping" }],
+        [{ method: "tool", tool }, tabs],
+        [
+          { method: "tool", tool: { name: "bare" } },
+          { _tag: "tool", name: "bare", arguments: {} }
+        ]
+      ] as const) {
+        const probed = sessionOf(() => answer)
+        const { asked, method } = yield* round(probed, { probe })
+        assert.deepStrictEqual(probed.asked, [rung])
+        assert.strictEqual(method, rung._tag)
+        assert.strictEqual(asked, 1)
+      }
+    })
+  )
+
+  it.effect(
+    "takes every JSON-RPC answer to a ping or a tool for life, also one that a gateway may give for a dead server",
+    () =>
+      Effect.gen(function* () {
+        for (const code of [-32700, -32600, -32601, -32602, -32603, -32000, -32001, -32019, -32020, 1, 0]) {
+          for (const probe of ["ping", { method: "tool", tool }] as const) {
+            assert.deepStrictEqual(
+              (yield* round(
+                sessionOf(() => error(code)),
+                { probe }
+              )).verdict,
+              succeeded
+            )
+          }
+        }
+      })
+  )
+})
+
+describe("the deep probe", () => {
+  const codes = [
+    [-32603, failed("upstream")],
+    [-32000, failed("upstream")],
+    [-32001, failed("upstream")],
+    [-32010, failed("upstream")],
+    [-32019, failed("upstream")],
+    [-32020, succeeded],
+    [-31999, succeeded],
+    [-32601, succeeded],
+    [-32602, succeeded],
+    [-32600, succeeded],
+    [-32700, succeeded],
+    [-32042, succeeded]
+  ] as const
+
+  it.effect("asks for the tools and sees through a gateway that answers for a dead server", () =>
+    Effect.gen(function* () {
+      for (const [code, verdict] of codes) {
+        const probed = sessionOf((rung) => (rung._tag === "ping" ? answer : error(code)))
+        assert.deepStrictEqual((yield* round(probed)).verdict, succeeded)
+        const deep = yield* round(probed, {}, true)
+        assert.deepStrictEqual({ code, verdict: deep.verdict }, { code, verdict })
+        assert.strictEqual(deep.method, "list-tools")
+        assert.deepStrictEqual(tags(probed), ["ping", "list-tools"])
+      }
+    })
+  )
+
+  it.effect("is what list-tools as the policy's probe is, and what the last rung of the ladder is", () =>
+    Effect.gen(function* () {
+      for (const [code, verdict] of codes) {
+        const chosen = sessionOf(() => error(code))
+        assert.deepStrictEqual((yield* round(chosen, { probe: "list-tools" })).verdict, verdict)
+        const climbed = sessionOf((rung) => error(rung._tag === "ping" ? -32601 : code))
+        yield* round(climbed)
+        assert.deepStrictEqual((yield* round(climbed)).verdict, verdict)
+      }
+    })
+  )
+
+  it.effect("leaves the ladder alone: the next probe asks what it would have asked", () =>
+    Effect.gen(function* () {
+      const probed = sessionOf((rung) => (rung._tag === "list-tools" ? error(-32601) : silence))
+      yield* round(probed, { probe: pingOrTabs })
+      yield* round(probed, { probe: pingOrTabs }, true)
+      yield* round(probed, { probe: pingOrTabs })
+      assert.deepStrictEqual(tags(probed), ["ping", "list-tools", "ping", "tool"])
+    })
+  )
+
+  it.effect("has the policy's timeout", () =>
+    Effect.gen(function* () {
+      const deep = yield* round(
+        sessionOf(() => silence),
+        { timeout: Duration.seconds(3) },
+        true
+      )
+      assert.deepStrictEqual(deep, { method: "list-tools", verdict: failed("timeout"), asked: 1, took: 3 })
+    })
+  )
+})
+
+describe("an OPTIONS request", () => {
+  const statuses: ReadonlyArray<readonly [status: number, verdict: Evidence.Verdict]> = [
+    // what real servers answer, and what the second seed took for death unless it was 200
+    [200, succeeded],
+    [204, succeeded],
+    [400, succeeded],
+    [404, succeeded],
+    [405, succeeded],
+    [301, succeeded],
+    [409, succeeded],
+    [401, rejected],
+    [403, rejected],
+    [429, busy()],
+    [500, failed("http_5xx")],
+    [502, failed("http_5xx")],
+    [503, failed("http_5xx")],
+    [504, failed("http_5xx")]
+  ]
+
+  it.effect.each(statuses)("answered with %s is judged at the level of HTTP", ([status, verdict]) =>
+    Effect.gen(function* () {
+      for (const withSession of [true, false]) {
+        const probed = sessionOf(() => Effect.succeed(Evidence.refused({ status, withSession })))
+        const { method, verdict: found } = yield* round(probed, { probe: "options" })
+        assert.deepStrictEqual({ method, verdict: found }, { method: "options", verdict })
+      }
+    })
+  )
+})
+
+describe("an MCP probe that is refused", () => {
+  const retryAfter = Duration.seconds(20)
+  const refusals: ReadonlyArray<readonly [refusal: Parameters<typeof Evidence.refused>[0], verdict: Evidence.Verdict]> =
+    [
+      [{ status: 404, withSession: true }, failed("session_lost")],
+      [{ status: 400, withSession: true }, failed("session_lost")],
+      [{ status: 404, withSession: false }, failed("http_4xx")],
+      [{ status: 400, withSession: false }, failed("http_4xx")],
+      [{ status: 405, withSession: true }, failed("http_4xx")],
+      [{ status: 401, withSession: true }, rejected],
+      [{ status: 403, withSession: true }, rejected],
+      [{ status: 401, withSession: false }, rejected],
+      [{ status: 429, withSession: true }, busy()],
+      [{ status: 429, withSession: true, retryAfter }, busy(retryAfter)],
+      [{ status: 503, withSession: true, retryAfter }, busy(retryAfter)],
+      [{ status: 503, withSession: true }, failed("http_5xx")],
+      [{ status: 500, withSession: true, retryAfter }, failed("http_5xx")],
+      [{ status: 502, withSession: false }, failed("http_5xx")],
+      [{ status: 504, withSession: true }, failed("http_5xx")]
+    ]
+
+  it.effect.each(refusals.map(([refusal, verdict]) => ({ ...refusal, verdict })))(
+    "with $status (session id: $withSession, Retry-After: $retryAfter) means $verdict._tag",
+    ({ verdict, ...refusal }) =>
+      Effect.gen(function* () {
+        for (const probe of ["ping", "list-tools", "discover", { method: "tool", tool }] as const) {
+          const probed = sessionOf(() => Effect.succeed(Evidence.refused(refusal)))
+          assert.deepStrictEqual((yield* round(probed, { probe })).verdict, verdict)
+          assert.deepStrictEqual((yield* round(probed, { probe }, true)).verdict, verdict)
+        }
+      })
+  )
+})
+
+describe("whether a healthy session is probed", () => {
+  const kinds = [
+    { era: "legacy", stateful: true },
+    { era: "legacy", stateful: false },
+    { era: "modern", stateful: true },
+    { era: "modern", stateful: false }
+  ] as const
+
+  it("with auto: only where there is a legacy session to keep", () => {
+    assert.deepStrictEqual(
+      kinds.map((kind) => Probe.isProbed("auto", kind)),
+      [true, false, false, false]
+    )
+  })
+
+  it("with none: never; with a method that was asked for: always", () => {
+    for (const kind of kinds) {
+      assert.isFalse(Probe.isProbed("none", kind))
+      for (const probe of [
+        "ping",
+        "list-tools",
+        "discover",
+        "options",
+        pingOrTabs,
+        { method: "tool", tool }
+      ] as const) {
+        assert.isTrue(Probe.isProbed(probe, kind))
+      }
+    }
+  })
+
+  it.effect("a doubt is decided by a question all the same: ping in the legacy era, discover in the modern one", () =>
+    Effect.gen(function* () {
+      for (const probe of ["auto", "none"] as const) {
+        for (const kind of kinds) {
+          const probed = sessionOf(() => answer, kind)
+          assert.deepStrictEqual((yield* round(probed, { probe })).verdict, succeeded)
+          assert.deepStrictEqual(tags(probed), [kind.era === "legacy" ? "ping" : "discover"])
+        }
+      }
+    })
+  )
+})
+
+describe("what counts as life, and as what", () => {
+  const seconds = Duration.seconds(5)
+  const refused = (status: number, withSession: boolean, retryAfter?: Duration.Duration) =>
+    Evidence.refused({ status, withSession, ...(retryAfter === undefined ? {} : { retryAfter }) })
+
+  interface TableRow {
+    readonly learned: string
+    readonly evidence: Evidence.Evidence
+    /** to a probe, to the deep probe where that differs, and to OPTIONS where that differs */
+    readonly probe: Evidence.Verdict
+    readonly deep?: Evidence.Verdict
+    readonly options?: Evidence.Verdict
+    readonly attempt: Evidence.Verdict
+    readonly call: ReturnType<typeof Evidence.ofCall>
+    readonly reason: FailureReason.FailureReason
+  }
+
+  const answers: ReadonlyArray<TableRow> = [
+    {
+      learned: "an answer, isError included",
+      evidence: Evidence.answered,
+      probe: succeeded,
+      attempt: succeeded,
+      call: undefined,
+      reason: "unknown"
+    },
+    ...[-32601, -32602, -32600, -32700, -32020, -31999, -1, 404].map((code) => ({
+      learned: `the JSON-RPC error ${code}`,
+      evidence: Evidence.errorAnswer(code),
+      probe: succeeded,
+      attempt: failed("protocol"),
+      call: undefined,
+      reason: "protocol" as const
+    })),
+    ...[-32603, -32000, -32001, -32019].map((code) => ({
+      learned: `the JSON-RPC error ${code}, which a gateway may give for a dead server`,
+      evidence: Evidence.errorAnswer(code),
+      probe: succeeded,
+      deep: failed("upstream"),
+      attempt: failed("protocol"),
+      call: "upstream" as const,
+      reason: "upstream" as const
+    }))
+  ]
+
+  const refusals: ReadonlyArray<TableRow> = [
+    ...[404, 400].map((status) => ({
+      learned: `${status} to a request with a session id`,
+      evidence: refused(status, true),
+      probe: failed("session_lost"),
+      options: succeeded,
+      attempt: failed("http_4xx"),
+      call: "session" as const,
+      reason: "session_lost" as const
+    })),
+    ...[404, 400].map((status) => ({
+      learned: `${status} to a request without a session id`,
+      evidence: refused(status, false),
+      probe: failed("http_4xx"),
+      options: succeeded,
+      attempt: failed("http_4xx"),
+      call: undefined,
+      reason: "http_4xx" as const
+    })),
+    ...[402, 405, 406, 409, 410, 413, 415, 422].map((status) => ({
+      learned: `${status}, one of the other 4xx`,
+      evidence: refused(status, true),
+      probe: failed("http_4xx"),
+      options: succeeded,
+      attempt: failed("http_4xx"),
+      call: undefined,
+      reason: "http_4xx" as const
+    })),
+    ...[401, 403].flatMap((status) =>
+      [true, false].map((withSession) => ({
+        learned: `${status} ${withSession ? "with" : "without"} a session id`,
+        evidence: refused(status, withSession),
+        probe: rejected,
+        attempt: rejected,
+        call: "auth" as const,
+        reason: "auth" as const
+      }))
+    ),
+    {
+      learned: "429",
+      evidence: refused(429, true),
+      probe: busy(),
+      attempt: busy(),
+      call: undefined,
+      reason: "busy"
+    },
+    ...[429, 503].map((status) => ({
+      learned: `${status} with Retry-After`,
+      evidence: refused(status, true, seconds),
+      probe: busy(seconds),
+      attempt: busy(seconds),
+      call: undefined,
+      reason: "busy" as const
+    })),
+    ...[500, 501, 502, 503, 504, 599].map((status) => ({
+      learned: `${status} without Retry-After`,
+      evidence: refused(status, true),
+      probe: failed("http_5xx"),
+      attempt: failed("http_5xx"),
+      call: "transport" as const,
+      reason: "http_5xx" as const
+    })),
+    {
+      learned: "502 with Retry-After",
+      evidence: refused(502, true, seconds),
+      probe: failed("http_5xx"),
+      attempt: failed("http_5xx"),
+      call: "transport",
+      reason: "http_5xx"
+    }
+  ]
+
+  const failures: ReadonlyArray<TableRow> = (
+    ["timeout", "refused", "reset", "dns", "tls", "stream_cut", "process_exit", "protocol", "unknown"] as const
+  ).map((reason) => ({
+    learned: `a failure of the transport: ${reason}`,
+    evidence: Evidence.transportFailure(reason),
+    probe: failed(reason),
+    attempt: failed(reason),
+    call: "transport",
+    reason
+  }))
+
+  it.each([...answers, ...refusals, ...failures])("$learned", (row) => {
+    const { attempt, call, evidence, probe, reason } = row
+    assert.deepStrictEqual(Evidence.ofProbe(evidence, { deep: false, httpOnly: false }), probe)
+    assert.deepStrictEqual(Evidence.ofProbe(evidence, { deep: true, httpOnly: false }), row.deep ?? probe)
+    assert.deepStrictEqual(Evidence.ofProbe(evidence, { deep: false, httpOnly: true }), row.options ?? probe)
+    assert.deepStrictEqual(Evidence.ofAttempt(evidence), attempt)
+    assert.deepStrictEqual(Evidence.ofCall(evidence), call)
+    assert.deepStrictEqual(Evidence.reasonOf(evidence), reason)
+  })
+
+  it("an implementation-defined code is one of -32000 to -32019, both ends included, or -32603", () => {
+    const upstream: Array<number> = []
+    for (let code = -33_000; code <= -31_000; code++) if (Evidence.isUpstreamCode(code)) upstream.push(code)
+    assert.deepStrictEqual(upstream, [-32603, ...Array.from({ length: 20 }, (_, index) => -32019 + index)])
+  })
+})
