@@ -18,7 +18,7 @@ import {
   SessionReplaced,
   SessionUnavailable
 } from "./BackendError.ts"
-import { admission, type ConnectionState, reasonOf } from "./ConnectionState.ts"
+import { admission, type ConnectionState } from "./ConnectionState.ts"
 import type { Connector } from "./Connector.ts"
 import * as Call from "./internal/call.ts"
 import type { CallInFlight } from "./internal/sessionCell.ts"
@@ -134,13 +134,6 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
   const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers })
   const kept: Call.Kept<Client> = { id, policy, supervisor }
 
-  const rejected = () =>
-    new CallRejected({
-      backend: id,
-      state: supervisor.state()._tag as CallRejected["state"],
-      reason: reasonOf(supervisor.state()),
-      retryAfter: supervisor.untilAttempt()
-    })
   const isShut = () => supervisor.state()._tag === "Isolated" || supervisor.state()._tag === "Closed"
   /** Gives the command and waits until what it started has ended. */
   const command = (command: Command): Effect.Effect<ConnectionState> =>
@@ -186,23 +179,14 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
       (event) => event
     ),
     probe: Effect.suspend(() =>
-      admission(supervisor.state()) === "run"
-        ? command("probe")
-        : Effect.fail(
-            new SessionUnavailable({
-              backend: id,
-              state: supervisor.state()._tag,
-              reason: reasonOf(supervisor.state()),
-              retryAfter: supervisor.untilAttempt()
-            })
-          )
+      admission(supervisor.state()) === "run" ? command("probe") : Effect.fail(Call.unavailable(kept))
     ),
-    reconnect: Effect.suspend(() => (isShut() ? Effect.fail(rejected()) : command("reconnect"))),
+    reconnect: Effect.suspend(() => (isShut() ? Effect.fail(Call.rejected(kept)) : command("reconnect"))),
     isolate: Effect.sync(() => supervisor.send({ _tag: "Operator", command: "isolate" })),
     reset: Effect.sync(() => supervisor.send({ _tag: "Operator", command: "reset" })),
     awaitConnected: Effect.callback<void, CallRejected>((resume) => {
       const look = () => {
-        if (isShut()) resume(Effect.fail(rejected()))
+        if (isShut()) resume(Effect.fail(Call.rejected(kept)))
         else if (supervisor.current()) resume(Effect.void)
         else return false
         return true

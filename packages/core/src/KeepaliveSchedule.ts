@@ -45,25 +45,37 @@ export const backoff = (options: KeepalivePolicy.Exponential<Duration.Input>): S
 export const openFor = (options: KeepalivePolicy.Exponential<Duration.Input>): Schedule.Schedule<unknown> =>
   exponential(options)
 
-/** The schedule behind each name that the table uses. */
+/** The schedule behind each name that the table uses; made when it is asked for, since most backends never need most. */
 export const ofPolicy = (
   policy: KeepalivePolicy.KeepalivePolicy
 ): { readonly [Name in ScheduleName]: KeepalivePolicy.OwnSchedule } => ({
-  cadence: unending(policy.cadence ?? cadence(policy.interval)),
-  confirm: confirm(policy.confirmInterval),
-  backoff: unending(Schedule.isSchedule(policy.backoff) ? policy.backoff : backoff(policy.backoff)),
-  openFor: unending(
-    policy.circuit === "none"
-      ? openFor(KeepalivePolicy.defaultOpenFor)
-      : Schedule.isSchedule(policy.circuit.openFor)
-        ? policy.circuit.openFor
-        : openFor(policy.circuit.openFor)
-  ),
-  stableAfter: Schedule.spaced(policy.stableAfter),
-  idleAfter: Schedule.spaced(policy.idleAfter === "never" ? Duration.infinity : policy.idleAfter),
-  confirmInterval: Schedule.spaced(policy.confirmInterval),
+  get cadence() {
+    return unending(policy.cadence ?? cadence(policy.interval))
+  },
+  get confirm() {
+    return confirm(policy.confirmInterval)
+  },
+  get backoff() {
+    return unending(Schedule.isSchedule(policy.backoff) ? policy.backoff : backoff(policy.backoff))
+  },
+  get openFor() {
+    if (policy.circuit === "none") return openFor(KeepalivePolicy.defaultOpenFor)
+    const given = policy.circuit.openFor
+    return unending(Schedule.isSchedule(given) ? given : openFor(given))
+  },
+  get stableAfter() {
+    return Schedule.spaced(policy.stableAfter)
+  },
+  get idleAfter() {
+    return Schedule.spaced(policy.idleAfter === "never" ? Duration.infinity : policy.idleAfter)
+  },
+  get confirmInterval() {
+    return Schedule.spaced(policy.confirmInterval)
+  },
   // 1 second at least: `Retry-After: 0` is no invitation to hammer
-  retryAfter: Schedule.spaced("1 second")
+  get retryAfter() {
+    return Schedule.spaced("1 second")
+  }
 })
 
 /** The longest Retry-After that is honoured: the cap of the backoff, 5 minutes where the backoff is one's own. */
@@ -165,15 +177,16 @@ const scaled =
       Effect.map(Random.next, (chance) => Duration.times(duration, factor(chance)))
     )
 
-/** A backend outlives a schedule that ends: its last delay is repeated. */
+/** A backend outlives a schedule that ends: its last delay is repeated, of a second at least, so that it is no hot loop. */
 const unending = (self: KeepalivePolicy.OwnSchedule): KeepalivePolicy.OwnSchedule =>
   Schedule.fromStep(
     Effect.map(Schedule.toStep(self), (step) => {
-      let last: [unknown, Duration.Duration] = [undefined, Duration.seconds(1)]
+      let last: [unknown, Duration.Duration] = [undefined, Duration.zero]
       return (now: number, input: unknown) =>
         Pull.matchEffect(step(now, input), {
           onSuccess: (next) => Effect.sync(() => (last = next)),
-          onDone: () => Effect.succeed(last),
+          onDone: () =>
+            Effect.succeed<[unknown, Duration.Duration]>([last[0], Duration.max(last[1], Duration.seconds(1))]),
           onFailure: Effect.failCause
         })
     })

@@ -251,7 +251,9 @@ const open: Row = {
     }
     if (doubt === "transport" && !model.probed) return lose(rules, model, reason)
     const doubted = { ...model, doubt: weightier(model.doubt, doubt) }
-    return doubted.running ? stay(doubted) : probe(doubted)
+    // a death is confirmed at the pace of `confirm`, however many calls meet it meanwhile
+    const isConfirming = doubt === "transport" && model.state._tag === "Unhealthy"
+    return doubted.running || isConfirming ? stay(doubted) : probe(doubted)
   },
   Lost: ({ rules, model }, { reason }) => lose(rules, model, reason),
   CallAnswered: ({ model }) => {

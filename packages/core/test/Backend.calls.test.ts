@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { Backend, type KeepalivePolicy } from "../src/index.ts"
+import { Backend, type Connector, type KeepalivePolicy } from "../src/index.ts"
 import { ScriptedServer } from "../src/testing/index.ts"
 
 const make = (server: ScriptedServer.ScriptedServer, policy: KeepalivePolicy.Options = {}) =>
@@ -101,4 +101,37 @@ describe("a call", () => {
       })
     )
   }
+})
+
+describe("credentials that cannot be read again", () => {
+  const hanging = (server: ScriptedServer.ScriptedServer) => ({
+    ...server.connector,
+    open: (host: Connector.SessionHost) =>
+      Effect.map(server.connector.open(host), (session) => ({ ...session, refresh: Effect.never }))
+  })
+
+  it.effect("do not hold up a probe for longer than its timeout", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* Backend.make({ id: "scripted", connector: hanging(server) })
+      yield* backend.awaitConnected
+      server.script.probe = ScriptedServer.refuse(401)
+      const probe = yield* Effect.forkChild(backend.probe, { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(probe), { _tag: "NeedsAuth" })
+    })
+  )
+
+  it.effect("do not hold up a call for longer than waitForSession", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* Backend.make({ id: "scripted", connector: hanging(server) })
+      yield* backend.awaitConnected
+      server.script.call = () => ScriptedServer.refuse(401)
+      const call = yield* Effect.forkChild(Effect.flip(backend.use(echo)), { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* Fiber.join(call))._tag, "CallFailed")
+      assert.deepStrictEqual(server.executed, [])
+    })
+  )
 })

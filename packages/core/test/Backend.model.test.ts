@@ -49,7 +49,10 @@ const anyOperation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Interrupt" as const), nth: fc.nat(5) }) },
   {
     weight: 8,
-    arbitrary: fc.record({ _tag: fc.constant("Wait" as const), time: fc.constantFrom(0, 1, 50, 1000, 1000, 3000, 3000, 11_000, 61_000) })
+    arbitrary: fc.record({
+      _tag: fc.constant("Wait" as const),
+      time: fc.constantFrom(0, 1, 50, 1000, 1000, 3000, 3000, 11_000, 61_000)
+    })
   },
   {
     weight: 6,
@@ -72,7 +75,16 @@ const anyOperation: fc.Arbitrary<Operation> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       _tag: fc.constant("Operator" as const),
-      command: fc.constantFrom("reconnect" as const, "reconnect", "reconnect", "isolate", "reset", "reset", "reset", "probe")
+      command: fc.constantFrom(
+        "reconnect" as const,
+        "reconnect",
+        "reconnect",
+        "isolate",
+        "reset",
+        "reset",
+        "reset",
+        "probe"
+      )
     })
   }
 )
@@ -179,7 +191,9 @@ const live = Effect.fnUntraced(function* (life: Life) {
         else script.singleSession = operation.does === "one session"
         return yield* Effect.yieldNow
       case "Operator":
-        return yield* Effect.forkDetach(Effect.exit<unknown, BackendError.BackendError, never>(backend[operation.command]))
+        return yield* Effect.forkDetach(
+          Effect.exit<unknown, BackendError.BackendError, never>(backend[operation.command])
+        )
     }
   })
 
@@ -204,7 +218,10 @@ const check = ({ calls, events, server }: Effect.Success<ReturnType<typeof live>
       continue
     }
     const failure = outcome.cause.reasons.find((reason) => reason._tag === "Fail")
-    assert.isUndefined(outcome.cause.reasons.find((reason) => reason._tag === "Die"), `${text}: no defect`)
+    assert.isUndefined(
+      outcome.cause.reasons.find((reason) => reason._tag === "Die"),
+      `${text}: no defect`
+    )
     const error = failure?.error
     if (error === undefined) continue
     if (error._tag === "SessionUnavailable" || error._tag === "CallRejected" || error._tag === "SessionReplaced") {
@@ -241,7 +258,9 @@ describe("a backend, whatever happens", () => {
         figures.calls += lived.calls.length
         figures.ok += lived.calls.filter(({ outcome }) => outcome && Exit.isSuccess(outcome)).length
         figures.executed += lived.server.executed.length
-        figures.replayed += lived.events.filter((event) => event._tag === "CallSettled" && event.outcome === "replayed").length
+        figures.replayed += lived.events.filter(
+          (event) => event._tag === "CallSettled" && event.outcome === "replayed"
+        ).length
         check(lived)
       }),
       { numRuns: Number(process.env["MODEL_RUNS"] ?? 2000) }

@@ -78,10 +78,12 @@ describe("a backend that dies", () => {
       yield* TestClock.adjust("60 seconds")
       assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 2 })
       const seen = yield* Queue.takeAll(states)
-      assert.deepStrictEqual(
-        seen.filter((tag, index) => tag !== seen[index - 1]).slice(0, 4),
-        ["Connected", "Unhealthy", "Connecting", "Disconnected"]
-      )
+      assert.deepStrictEqual(seen.filter((tag, index) => tag !== seen[index - 1]).slice(0, 4), [
+        "Connected",
+        "Unhealthy",
+        "Connecting",
+        "Disconnected"
+      ])
     })
   )
 
@@ -190,22 +192,24 @@ describe("an operator", () => {
     })
   )
 
-  it.effect("has a call of the old session run at once on the new one, when it was refused before it was executed", () =>
-    Effect.gen(function* () {
-      const server = ScriptedServer.make()
-      const backend = yield* make(server)
-      yield* backend.awaitConnected
-      server.script.latency = "5 seconds"
-      server.script.call = () => ScriptedServer.refuse(404)
-      const call = yield* Effect.forkChild(backend.use(echo))
-      yield* Effect.yieldNow
-      server.script.latency = 0
-      server.script.call = () => ScriptedServer.answer
-      yield* backend.reconnect
-      yield* TestClock.adjust("5 seconds")
-      assert.strictEqual(yield* Fiber.join(call), "echo")
-      assert.deepStrictEqual(server.executed, ["echo"])
-    })
+  it.effect(
+    "has a call of the old session run at once on the new one, when it was refused before it was executed",
+    () =>
+      Effect.gen(function* () {
+        const server = ScriptedServer.make()
+        const backend = yield* make(server)
+        yield* backend.awaitConnected
+        server.script.latency = "5 seconds"
+        server.script.call = () => ScriptedServer.refuse(404)
+        const call = yield* Effect.forkChild(backend.use(echo))
+        yield* Effect.yieldNow
+        server.script.latency = 0
+        server.script.call = () => ScriptedServer.answer
+        yield* backend.reconnect
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(yield* Fiber.join(call), "echo")
+        assert.deepStrictEqual(server.executed, ["echo"])
+      })
   )
 
   it.effect("reconnects also to a server that allows one session only", () =>
@@ -259,9 +263,54 @@ describe("bad input", () => {
       )
       assert.deepStrictEqual(
         error.issues.map((issue) => issue.path.join(".")),
-        ["id", "policy.interval", "policy.probe.tool.name", "policy.timeout", "policy.failureThreshold", "policy.stableAfter"]
+        [
+          "id",
+          "policy.interval",
+          "policy.probe.tool.name",
+          "policy.timeout",
+          "policy.failureThreshold",
+          "policy.stableAfter"
+        ]
       )
       assert.strictEqual(server.counts.attempts, 0)
+    })
+  )
+})
+
+describe("a doubt", () => {
+  it.effect("about credentials is decided by one probe: a call that was forbidden does not wait for more", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      server.script.call = () => ScriptedServer.refuse(403)
+      server.script.probe = ScriptedServer.refuse(410)
+      const error = yield* failure(backend.use(echo))
+      assert(error._tag === "CallFailed")
+      assert.strictEqual(error.reason, "auth")
+      assert.strictEqual((yield* backend.state)._tag, "Unhealthy")
+    })
+  )
+
+  it.effect("that calls raise while a death is being confirmed does not hurry the confirmation", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      server.script.call = () => ScriptedServer.unreachable("refused")
+      server.script.probe = ScriptedServer.unreachable("refused")
+      const calls = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 20 }), () => Effect.exit(backend.use(echo)), { concurrency: "unbounded" })
+      )
+      yield* Stream.runHead(Stream.filter(backend.changes, ({ _tag }) => _tag === "Unhealthy"))
+      assert.deepStrictEqual(yield* backend.state, { _tag: "Unhealthy", generation: 1, failures: 1, reason: "refused" })
+      server.script.call = () => ScriptedServer.answer
+      server.script.probe = ScriptedServer.answer
+      yield* TestClock.adjust("5 seconds")
+      const exits = yield* Fiber.join(calls)
+      assert.isTrue(exits.every(Exit.isSuccess))
+      assert.strictEqual(server.executed.length, 20)
+      assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 1 })
     })
   )
 })
@@ -304,7 +353,10 @@ describe("an attempt", () => {
     Effect.gen(function* () {
       const server = ScriptedServer.make()
       server.script.connect = ScriptedServer.silence
-      const backend = yield* make(server, { connectTimeout: "5 seconds", circuit: { failures: 1, openFor: "10 seconds" } })
+      const backend = yield* make(server, {
+        connectTimeout: "5 seconds",
+        circuit: { failures: 1, openFor: "10 seconds" }
+      })
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(yield* backend.state, { _tag: "CircuitOpen", openings: 1, reason: "timeout" })
       yield* TestClock.adjust("10 seconds")

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
 import * as fc from "fast-check"
-import type { Action } from "../src/index.ts"
+import { type Action, Transition } from "../src/index.ts"
 import * as Table from "./support/table.ts"
 import {
   authRejected,
@@ -30,7 +30,8 @@ const ofKind = <Tag extends Action.Action["_tag"]>({ actions }: Walk, kind: Tag)
 const started = (walked: Walk) => ofKind(walked, "Run").map((action) => action.kind)
 const armed = (walked: Walk) => ofKind(walked, "Arm").map(({ schedule, timer }) => `${timer}: ${schedule}`)
 const told = (walked: Walk) => ofKind(walked, "Emit").map((action) => action.happening._tag)
-const dropped = (walked: Walk) => ofKind(walked, "Drop").map(({ drain, reason }) => `${reason}${drain ? ", drained" : ""}`)
+const dropped = (walked: Walk) =>
+  ofKind(walked, "Drop").map(({ drain, reason }) => `${reason}${drain ? ", drained" : ""}`)
 
 describe("the table, exhaustively and at random", () => {
   it("answers every signal in every state that can be reached, and keeps every promise", () => {
@@ -52,7 +53,11 @@ describe("the table, exhaustively and at random", () => {
       exclusive: fc.boolean()
     })
     // Isolated and Closed are rare, so that a walk is long
-    const anyMoves = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 19 })), { minLength: 1, maxLength: 400, size: "max" })
+    const anyMoves = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 19 })), {
+      minLength: 1,
+      maxLength: 400,
+      size: "max"
+    })
     fc.assert(
       fc.property(anyRules, anyMoves, (over, moves) => {
         const given = rules(over)
@@ -119,7 +124,10 @@ describe("attempts and the circuit", () => {
 
   it("rejected once: credentials are read again; rejected twice: needs auth, and is retried on openFor", () => {
     const once = walk(rules(), authRejected)
-    assert.deepStrictEqual(ofKind(once, "Run").map((run) => run.refresh), [true])
+    assert.deepStrictEqual(
+      ofKind(once, "Run").map((run) => run.refresh),
+      [true]
+    )
     const twice = walk(rules(), authRejected, authRejected)
     assert.deepStrictEqual(state(twice), { _tag: "NeedsAuth" })
     assert.deepStrictEqual(armed(twice), ["attempt: openFor"])
@@ -158,8 +166,16 @@ describe("a session that ends", () => {
     assert.strictEqual(walk(rules(), ...before, due("stable")).world.model.failures, 1)
     const proven = walk(rules(), ...before, due("stable"), callAnswered)
     assert.strictEqual(proven.world.model.failures, 0)
-    assert.deepStrictEqual(ofKind(proven, "Reset").map((reset) => reset.schedule), ["backoff", "openFor"])
+    assert.deepStrictEqual(
+      ofKind(proven, "Reset").map((reset) => reset.schedule),
+      ["backoff", "openFor"]
+    )
     assert.strictEqual(walk(rules(), ...before, due("stable"), due("probe"), succeeded).world.model.failures, 0)
+  })
+
+  it("stays stable when stableAfter is told again", () => {
+    const { model } = walk(rules(), ...stable).world
+    assert.strictEqual(Transition.step(rules(), model, { _tag: "Due", timer: "stable", used: false }).model, model)
   })
 
   it("where nothing is probed, the time alone makes it stable", () => {
@@ -203,7 +219,10 @@ describe("probes", () => {
     const walked = walk(rules(), ...stable, ...missed, ...missed, due("probe"), succeeded)
     assert.deepStrictEqual(state(walked), { _tag: "Connected", generation: 1 })
     assert.deepStrictEqual(armed(walked), ["probe: cadence"])
-    assert.strictEqual(tag(walk(rules(), ...stable, ...missed, ...missed, due("probe"), succeeded, ...missed)), "Unhealthy")
+    assert.strictEqual(
+      tag(walk(rules(), ...stable, ...missed, ...missed, due("probe"), succeeded, ...missed)),
+      "Unhealthy"
+    )
   })
 
   it("an answered call makes the next one needless, and an Unhealthy backend Connected", () => {
@@ -234,7 +253,10 @@ describe("probes", () => {
 
   it("rejected credentials are read again once; rejected again, the session is dropped: needs auth", () => {
     const once = walk(rules(), ...stable, due("probe"), authRejected)
-    assert.deepStrictEqual(ofKind(once, "Run").map((run) => run.refresh), [true])
+    assert.deepStrictEqual(
+      ofKind(once, "Run").map((run) => run.refresh),
+      [true]
+    )
     const twice = walk(rules(), ...stable, due("probe"), authRejected, authRejected)
     assert.deepStrictEqual(state(twice), { _tag: "NeedsAuth" })
     assert.deepStrictEqual(dropped(twice), ["auth"])
@@ -243,7 +265,10 @@ describe("probes", () => {
 
   it("with none, nothing is counted, and a call's transport failure drops the session", () => {
     const asked = walk(rules(), succeededUnprobed, doubt("session"))
-    assert.deepStrictEqual(ofKind(asked, "Run").map((run) => run.counted), [false])
+    assert.deepStrictEqual(
+      ofKind(asked, "Run").map((run) => run.counted),
+      [false]
+    )
     assert.deepStrictEqual(dropped(walk(rules(), succeededUnprobed, doubt("transport"))), ["reset"])
   })
 
@@ -274,7 +299,10 @@ describe("a long call in flight", () => {
   it("is not killed because another call finds the session silent", () => {
     const walked = walk(rules(), ...stable, doubt("stale"), held)
     assert.strictEqual(tag(walked), "Unhealthy")
-    assert.strictEqual(tag(walk(rules(), ...stable, doubt("stale"), held, due("probe"), failed("timeout"))), "Connecting")
+    assert.strictEqual(
+      tag(walk(rules(), ...stable, doubt("stale"), held, due("probe"), failed("timeout"))),
+      "Connecting"
+    )
   })
 })
 
@@ -303,7 +331,10 @@ describe("doubts", () => {
     const walked = walk(rules(), ...stable, due("probe"), doubt("session"), succeeded)
     assert.deepStrictEqual(started(walked), ["probe"])
     assert.strictEqual(walked.world.model.running?.decides, "session")
-    assert.notInclude(ofKind(walked, "Settle").map((action) => action.who), "doubters")
+    assert.notInclude(
+      ofKind(walked, "Settle").map((action) => action.who),
+      "doubters"
+    )
   })
 
   it("one that a failed probe left open is decided at once when a call is answered", () => {
@@ -315,7 +346,10 @@ describe("doubts", () => {
     const exclusive = walk(rules({ exclusive: true }), ...stable, doubt("session"), operator("reconnect"))
     const refused = walk(rules(), ...stable, operator("reconnect"), doubt("session"), failed("http_4xx"))
     for (const walked of [exclusive, refused]) {
-      assert.deepStrictEqual(ofKind(walked, "Settle").map((action) => action.who), ["doubters"])
+      assert.deepStrictEqual(
+        ofKind(walked, "Settle").map((action) => action.who),
+        ["doubters"]
+      )
     }
   })
 })
@@ -334,9 +368,20 @@ describe("a gateway that answers for a dead server", () => {
     const failing = Array.from({ length: 2 }, () => [failed("upstream"), due("probe")]).flat()
     const zombie = walk(rules(), ...stable, doubt("upstream"), ...failing, failed("upstream"))
     assert.strictEqual(tag(zombie), "Connecting")
-    assert.deepStrictEqual(ofKind(zombie, "Run").map((run) => run.deep), [true])
+    assert.deepStrictEqual(
+      ofKind(zombie, "Run").map((run) => run.deep),
+      [true]
+    )
     const rounds = Array.from({ length: 4 }, () => [failed("upstream"), due("attempt")]).flat()
-    const open = walk(rules(), ...stable, doubt("upstream"), ...failing, failed("upstream"), ...rounds, failed("upstream"))
+    const open = walk(
+      rules(),
+      ...stable,
+      doubt("upstream"),
+      ...failing,
+      failed("upstream"),
+      ...rounds,
+      failed("upstream")
+    )
     assert.deepStrictEqual(state(open), { _tag: "CircuitOpen", openings: 1, reason: "upstream" })
   })
 
@@ -348,14 +393,7 @@ describe("a gateway that answers for a dead server", () => {
   })
 
   it("traffic does not make the deep probe needless that is wanted", () => {
-    const walked = walk(
-      rules(),
-      ...stable,
-      due("probe"),
-      doubt("upstream"),
-      failed("timeout"),
-      due("probe", true)
-    )
+    const walked = walk(rules(), ...stable, due("probe"), doubt("upstream"), failed("timeout"), due("probe", true))
     assert.deepStrictEqual(started(walked), ["deepProbe"])
   })
 })
@@ -372,7 +410,10 @@ describe("an operator", () => {
   it("reconnect of an exclusive connector closes the old session first", () => {
     const walked = walk(rules({ exclusive: true }), ...stable, operator("reconnect"))
     assert.strictEqual(tag(walked), "Connecting")
-    assert.deepStrictEqual(walked.actions.map((action) => action._tag).filter((each) => each === "Drop" || each === "Run"), ["Drop", "Run"])
+    assert.deepStrictEqual(
+      walked.actions.map((action) => action._tag).filter((each) => each === "Drop" || each === "Run"),
+      ["Drop", "Run"]
+    )
   })
 
   it("a refused replacement closes the old session first and is tried again", () => {
@@ -396,14 +437,25 @@ describe("an operator", () => {
   it("reset clears counters and attempts now", () => {
     const walked = walk(rules({ circuitFailures: 1 }), failed("refused"), operator("reset"))
     assert.deepStrictEqual(state(walked), { _tag: "Connecting", attempt: 1, trial: false })
-    assert.deepStrictEqual(ofKind(walked, "Reset").map((reset) => reset.schedule), ["backoff", "openFor"])
+    assert.deepStrictEqual(
+      ofKind(walked, "Reset").map((reset) => reset.schedule),
+      ["backoff", "openFor"]
+    )
   })
 
   it("isolate closes now, whatever runs, and only reset leads back", () => {
     for (const moves of [[], stable, [...stable, operator("reconnect")], [failed("refused")]]) {
       const isolated = walk(rules(), ...moves, operator("isolate"))
       assert.strictEqual(tag(isolated), "Isolated")
-      const left = walk(rules(), ...moves, operator("isolate"), operator("reconnect"), operator("probe"), callStarted, jumped)
+      const left = walk(
+        rules(),
+        ...moves,
+        operator("isolate"),
+        operator("reconnect"),
+        operator("probe"),
+        callStarted,
+        jumped
+      )
       assert.strictEqual(tag(left), "Isolated")
       assert.strictEqual(tag(walk(rules(), ...moves, operator("isolate"), operator("reset"))), "Connecting")
     }

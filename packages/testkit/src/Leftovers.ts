@@ -46,7 +46,7 @@ const processes = (watchMark: string): ReadonlyArray<Processes.ProcessInfo> => {
   const found = new Set(Processes.startedBy(watchMark))
   const family = new Set([process.pid])
   // A parent may have the higher pid, so until nothing is added.
-  for (let size = 0; size !== family.size; ) {
+  for (let size = 0; size !== family.size;) {
     size = family.size
     for (const { parent, pid } of everything) if (family.has(parent)) family.add(pid)
   }

@@ -78,7 +78,9 @@ export const make = (
       react: (to, reaction, times) =>
         control(Control.React({ script: { to, reaction, ...(times === undefined ? {} : { times }) } })),
       stats: Effect.flatMap(ask({ _tag: "Stats" }), ({ stats }) => Effect.orDie(Effect.fromNullishOr(stats))),
-      requests: Effect.flatMap(ask({ _tag: "Requests" }), ({ requests }) => Effect.orDie(Effect.fromNullishOr(requests)))
+      requests: Effect.flatMap(ask({ _tag: "Requests" }), ({ requests }) =>
+        Effect.orDie(Effect.fromNullishOr(requests))
+      )
     }
   })
 

@@ -233,7 +233,12 @@ describe("CutMidChunk", () => {
       const { proxy } = yield* setup()
       yield* proxy.inject(Fault.CutMidChunk())
       const outcome = yield* Effect.promise(() =>
-        fetch(`${proxy.url}/sse`).then((response) => response.text()).then(() => "whole", () => "broken")
+        fetch(`${proxy.url}/sse`)
+          .then((response) => response.text())
+          .then(
+            () => "whole",
+            () => "broken"
+          )
       )
       assert.strictEqual(outcome, "broken")
     })

@@ -11,7 +11,9 @@ export interface Answer {
 }
 
 const lastMessage = (text: string): Answer["message"] => {
-  const candidates = text.startsWith("{") ? [text] : text.split("\n").flatMap((line) => /^data: ?(\{.*)/.exec(line)?.[1] ?? [])
+  const candidates = text.startsWith("{")
+    ? [text]
+    : text.split("\n").flatMap((line) => /^data: ?(\{.*)/.exec(line)?.[1] ?? [])
   const messages = candidates.map((candidate): Answer["message"] => {
     try {
       return JSON.parse(candidate)
@@ -25,7 +27,11 @@ const lastMessage = (text: string): Answer["message"] => {
 export const request = (
   url: string,
   method: string,
-  options: { readonly session?: string | undefined; readonly body?: unknown; readonly headers?: Record<string, string> } = {}
+  options: {
+    readonly session?: string | undefined
+    readonly body?: unknown
+    readonly headers?: Record<string, string>
+  } = {}
 ): Effect.Effect<Answer> =>
   Effect.promise(async (signal) => {
     const response = await fetch(url, {
@@ -70,7 +76,11 @@ export const get = (url: string, session: string | undefined, headers: Record<st
     const controller = new AbortController()
     const response = await fetch(url, {
       signal: controller.signal,
-      headers: { accept: "text/event-stream", ...(session === undefined ? {} : { "mcp-session-id": session }), ...headers }
+      headers: {
+        accept: "text/event-stream",
+        ...(session === undefined ? {} : { "mcp-session-id": session }),
+        ...headers
+      }
     })
     controller.abort()
     return response.status

@@ -131,7 +131,9 @@ export const http = (method: string, path: string, body = "", headers: Record<st
   [
     `${method} ${path} HTTP/1.1`,
     "host: x",
-    ...Object.entries({ ...headers, "content-length": String(body.length) }).map(([name, value]) => `${name}: ${value}`),
+    ...Object.entries({ ...headers, "content-length": String(body.length) }).map(
+      ([name, value]) => `${name}: ${value}`
+    ),
     "",
     body
   ].join("\r\n")

@@ -6,6 +6,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { CallFailed, CallRejected, type CallError, OutcomeUnknown, SessionUnavailable } from "../BackendError.ts"
 import { admission, reasonOf } from "../ConnectionState.ts"
 import type { RequestRecord } from "../Connector.ts"
@@ -118,6 +119,8 @@ export const awaitSession = <Client>(
   return Effect.suspend(() => {
     const open = supervisor.current()
     if (open) return Effect.succeed(open)
+    // a backend that is known to be bad is spared every further step
+    if (admission(supervisor.state()) === "reject") return Effect.fail(rejected(kept))
     return Effect.timeoutOrElse(awaiting, {
       duration: Duration.millis(Math.max(0, deadline - supervisor.now())),
       orElse: () => Effect.fail(unavailable(kept))
@@ -127,24 +130,28 @@ export const awaitSession = <Client>(
 
 /** Why a call cannot even wait; `undefined` while it can. */
 const denied = <Client>(kept: Kept<Client>, deadline: number): SessionUnavailable | CallRejected | undefined => {
-  const { id, supervisor } = kept
-  const state = supervisor.state()
-  const verdict = admission(state)
+  const { supervisor } = kept
+  const verdict = admission(supervisor.state())
+  if (verdict === "reject") return rejected(kept)
   const retryAfter = supervisor.untilAttempt()
-  if (verdict === "reject") {
-    return new CallRejected({
-      backend: id,
-      // `admission` rejects in these states only
-      state: state._tag as CallRejected["state"],
-      reason: reasonOf(state),
-      retryAfter
-    })
-  }
   const isDueLater = retryAfter !== undefined && supervisor.now() + Duration.toMillis(retryAfter) > deadline
   return verdict === "wait" && isDueLater ? unavailable(kept) : undefined
 }
 
-const unavailable = <Client>({ id, supervisor }: Kept<Client>) =>
+/** The error of a state that rejects. */
+export const rejected = <Client>({ id, supervisor }: Kept<Client>): CallRejected => {
+  const state = supervisor.state()
+  return new CallRejected({
+    backend: id,
+    // `admission` rejects in these states only
+    state: state._tag as CallRejected["state"],
+    reason: reasonOf(state),
+    retryAfter: supervisor.untilAttempt()
+  })
+}
+
+/** The error of a state in which there is no session. */
+export const unavailable = <Client>({ id, supervisor }: Kept<Client>) =>
   new SessionUnavailable({
     backend: id,
     state: supervisor.state()._tag,
@@ -281,7 +288,9 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
     }
     if (again && doubt === "auth" && refreshedOn !== open) {
       refreshedOn = open
-      yield* open.session.refresh
+      const left = Duration.millis(Math.max(0, deadline - supervisor.now()))
+      const read = yield* Effect.timeoutOption(open.session.refresh, left)
+      if (Option.isNone(read)) return yield* settle(truth)
     } else if (!again) {
       if (doubt) supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
       return yield* settle(truth)

@@ -190,11 +190,13 @@ export const missed = (rules: Rules, model: Model, signal: Extract<Signal, { _ta
 
   const missedBefore = model.state._tag === "Unhealthy" ? model.state.failures : 0
   const failures = held ? Math.min(missedBefore + 1, rules.failureThreshold - 1) : missedBefore + 1
+  // a probe that was not rejected speaks for the credentials, however it failed
+  const isDecided = decides === "auth"
   const doubted = {
     ...model,
     running: undefined,
     deep: model.deep || kind === "deepProbe",
-    doubt: decides === undefined ? model.doubt : weightier(model.doubt, decides)
+    doubt: decides === undefined || isDecided ? model.doubt : weightier(model.doubt, decides)
   }
   if (failures >= rules.failureThreshold) return lose(rules, doubted, signal.reason)
   const generation = generationOf(model.state) ?? model.generation
@@ -203,7 +205,7 @@ export const missed = (rules: Rules, model: Model, signal: Extract<Signal, { _ta
       failures === 0
         ? doubted
         : { ...doubted, state: { _tag: "Unhealthy", generation, failures, reason: signal.reason } },
-    actions: [arm("probe", "confirm")]
+    actions: [arm("probe", "confirm"), ...(isDecided ? [settle("doubters")] : none)]
   }
 }
 

@@ -303,7 +303,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const probe = Effect.fnUntraced(function* (action: Extract<Action, { _tag: "Run" }>) {
     const open = current
     if (!open) return
-    if (action.refresh) yield* open.session.refresh
+    if (action.refresh) yield* Effect.timeoutOption(open.session.refresh, policy.timeout)
     const startedAt = now()
     const deep = action.kind === "deepProbe"
     const rung = deep ? "list-tools" : (open.ladder.latched ?? Probe.rungOf(policy.probe, open.session))._tag

@@ -48,10 +48,24 @@ const labelOf = (signal: Signal.Signal, kind: string | undefined): string => {
 const keyOf = ({ model, running }: Table.World): string => {
   const { deep, openings, probed, refreshed, stable, state } = model
   const misses = state._tag === "Unhealthy" ? state.failures : 0
-  return [state._tag, misses, running?.kind, running?.deep, deep, openings > 0, model.failures > 0, probed, refreshed, stable].join()
+  return [
+    state._tag,
+    misses,
+    running?.kind,
+    running?.deep,
+    deep,
+    openings > 0,
+    model.failures > 0,
+    probed,
+    refreshed,
+    stable
+  ].join()
 }
 
-const explore = (rules: Table.Rules, onStep: (before: Table.World, signal: Signal.Signal, after: Table.World) => void) => {
+const explore = (
+  rules: Table.Rules,
+  onStep: (before: Table.World, signal: Signal.Signal, after: Table.World) => void
+) => {
   const first = Table.begin(rules)
   const known = new Set([keyOf(first)])
   const open = [first]

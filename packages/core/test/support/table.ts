@@ -24,10 +24,9 @@ const lazy = { connect: "lazy", sleepsWhenIdle: true, exclusive: true } as const
 export const everyRules: ReadonlyArray<Rules> = [
   rules({ failureThreshold: 1, circuitFailures: 1 }),
   rules({ failureThreshold: 1, circuitFailures: 2, ...lazy }),
-  rules({ failureThreshold: 1, circuitFailures: Number.POSITIVE_INFINITY, exclusive: true }),
-  rules({ failureThreshold: 3, circuitFailures: 1, ...lazy }),
-  rules({ failureThreshold: 3, circuitFailures: 2 }),
-  rules({ failureThreshold: 3, circuitFailures: Number.POSITIVE_INFINITY, sleepsWhenIdle: true })
+  rules({ failureThreshold: 1, circuitFailures: Number.POSITIVE_INFINITY, sleepsWhenIdle: true }),
+  rules({ failureThreshold: 3, circuitFailures: Number.POSITIVE_INFINITY, ...lazy }),
+  rules({ failureThreshold: 3, circuitFailures: 2 })
 ]
 
 const timers: ReadonlyArray<Signal.Timer> = ["probe", "attempt", "stable", "idle", "deep"]
@@ -110,7 +109,10 @@ export const begin = (given: Rules): World => {
 export const take = (given: Rules, world: World, signal: Signal.Signal): World => {
   const step = Transition.step(given, world.model, signal)
   if (isStale(world.model, signal)) {
-    promise(step.model === world.model && step.actions.length === 0, "a signal of an older run or generation changes nothing")
+    promise(
+      step.model === world.model && step.actions.length === 0,
+      "a signal of an older run or generation changes nothing"
+    )
     return world
   }
   if (step.model === world.model && step.actions.length === 0 && signal._tag !== "Due") return world
@@ -144,7 +146,10 @@ const perform = (world: World, signal: Signal.Signal | undefined, step: Transiti
         running = undefined
         break
       case "Arm":
-        promise(action.timer === "attempt" || session !== undefined, "the timers of a session are armed while it is open")
+        promise(
+          action.timer === "attempt" || session !== undefined,
+          "the timers of a session are armed while it is open"
+        )
         armed.add(action.timer)
         break
       case "Disarm":
@@ -164,7 +169,10 @@ const perform = (world: World, signal: Signal.Signal | undefined, step: Transiti
           action.generation === session || (action.drain && action.generation === world.session),
           "what is dropped is open"
         )
-        promise(action.drain === (action.generation !== session), "a session drains when another was adopted, and only then")
+        promise(
+          action.drain === (action.generation !== session),
+          "a session drains when another was adopted, and only then"
+        )
         for (const timer of sessionTimers) armed.delete(timer)
         if (action.generation === session) session = undefined
         break
@@ -228,7 +236,7 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   promise(to.failures >= from.failures || proven || isReset, "failures are forgotten only when stable, or by reset")
   promise(to.openings >= from.openings || proven || isReset, "openings are forgotten only when stable, or by reset")
   promise(to.failures <= from.failures + 1 && to.openings <= from.openings + 1, "one thing counts once")
-  promise((to.openings > from.openings) === emits(step, "CircuitOpened"), "every opening of the circuit is told")
+  promise(to.openings > from.openings === emits(step, "CircuitOpened"), "every opening of the circuit is told")
   if (proven) {
     const isAnswer = signal._tag === "CallAnswered" || signal._tag === "Succeeded"
     promise(
@@ -272,7 +280,13 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   if (before.session !== undefined && generationOf(to.state) !== before.session) {
     promise(settles(step, "doubters"), "who waits for a doubt learns that its session is gone")
   }
-  if (concludes(signal) && from.running?.decides !== undefined && signal._tag === "Succeeded" && to.doubt === undefined && to.running?.decides === undefined) {
+  if (
+    concludes(signal) &&
+    from.running?.decides !== undefined &&
+    signal._tag === "Succeeded" &&
+    to.doubt === undefined &&
+    to.running?.decides === undefined
+  ) {
     promise(settles(step, "doubters"), "who waits for a doubt learns that it was decided")
   }
 
@@ -303,7 +317,10 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   // what failures prove
   if (signal._tag === "Failed" && from.running && from.running.kind !== "attempt") {
     if (signal.late || from.running.jumped) {
-      promise(to.state === from.state && runOf(step)?.kind === from.running.kind, "a failure that proves nothing is asked again")
+      promise(
+        to.state === from.state && runOf(step)?.kind === from.running.kind,
+        "a failure that proves nothing is asked again"
+      )
     } else if (
       signal.reason === "timeout" &&
       signal.callInFlight &&
@@ -315,13 +332,15 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
       promise(false, "a session refused once is asked about once more")
     }
   }
-  if (signal._tag === "Busy") promise(to.failures === from.failures && to.openings === from.openings, "busy is no failure")
+  if (signal._tag === "Busy")
+    promise(to.failures === from.failures && to.openings === from.openings, "busy is no failure")
   if (signal._tag === "Busy" && from.state._tag === "Unhealthy" && to.state._tag === "Unhealthy") {
     promise(to.state.failures === from.state.failures, "busy is no failure")
   }
 
   // credentials
-  if (runOf(step)?.refresh === true) promise(signal._tag === "AuthRejected" && !from.refreshed, "credentials are read again once")
+  if (runOf(step)?.refresh === true)
+    promise(signal._tag === "AuthRejected" && !from.refreshed, "credentials are read again once")
   if (to.state._tag === "NeedsAuth" && from.state._tag !== "NeedsAuth") {
     promise(signal._tag === "AuthRejected" && from.refreshed, "credentials are needed after they were rejected twice")
   }
@@ -333,13 +352,21 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
       "the deep probe stays latched until it passes"
     )
   }
-  if (from.deep && signal._tag === "CallAnswered") promise(to === from, "while the deep probe is latched, an answered call proves nothing")
+  if (from.deep && signal._tag === "CallAnswered")
+    promise(to === from, "while the deep probe is latched, an answered call proves nothing")
   const run = runOf(step)
   if (run?.kind === "probe") promise(!to.deep, "while the deep probe is latched, nothing else is asked")
   if (run?.kind === "deepProbe" && !from.deep && from.running?.kind !== "deepProbe") {
-    promise(!from.resting || (signal._tag === "Due" && signal.timer === "deep"), "the deep probe is asked once per confirmInterval")
+    promise(
+      !from.resting || (signal._tag === "Due" && signal.timer === "deep"),
+      "the deep probe is asked once per confirmInterval"
+    )
   }
-  if (run) promise(run.counted === (run.kind === "attempt" || from.probed), "what serves keepalive is counted, and nothing else")
+  if (run)
+    promise(
+      run.counted === (run.kind === "attempt" || from.probed),
+      "what serves keepalive is counted, and nothing else"
+    )
   if (run?.kind === "attempt") promise(run.deep === to.deep, "an attempt must pass the deep probe where it is latched")
 
   // what is wanted is asked
@@ -361,7 +388,8 @@ const examineState = (given: Rules, world: World): void => {
   const isOpen = world.session !== undefined
 
   promise((state._tag === "CircuitOpen") <= (model.openings > 0), "an open circuit was opened")
-  if (state._tag === "Connecting") promise(state.trial === model.openings > 0, "every attempt after the circuit opened is a trial")
+  if (state._tag === "Connecting")
+    promise(state.trial === model.openings > 0, "every attempt after the circuit opened is a trial")
   if (state._tag === "Disconnected") promise(model.openings === 0, "Disconnected means that the circuit is closed")
   if (state._tag === "CircuitOpen") promise(state.openings === model.openings, "the state tells the openings")
   if (state._tag === "Unhealthy") {
@@ -383,14 +411,20 @@ const examineState = (given: Rules, world: World): void => {
     case "Connected":
     case "Unhealthy":
       if (model.probed || state._tag === "Unhealthy") {
-        promise(running !== undefined || armed.has("probe"), "an open session that is probed has a probe running or armed")
+        promise(
+          running !== undefined || armed.has("probe"),
+          "an open session that is probed has a probe running or armed"
+        )
       }
       if (model.stable === "no") promise(armed.has("stable"), "a young session is on its way to be stable")
       if (given.sleepsWhenIdle) promise(armed.has("idle"), "a backend that sleeps has its idle timer armed")
       if (model.resting) promise(armed.has("deep"), "the rest of the deep probe ends")
       if (model.doubt !== undefined) promise(running !== undefined || armed.has("probe"), "a doubt is decided some day")
       if (model.upstream) {
-        promise(running !== undefined || armed.has("probe") || armed.has("deep"), "a deep probe that is wanted is asked some day")
+        promise(
+          running !== undefined || armed.has("probe") || armed.has("deep"),
+          "a deep probe that is wanted is asked some day"
+        )
       }
       break
     case "Idle":
@@ -402,13 +436,14 @@ const examineState = (given: Rules, world: World): void => {
   if (state._tag !== "Disconnected" && state._tag !== "CircuitOpen" && state._tag !== "NeedsAuth") {
     promise(!armed.has("attempt"), "an attempt is armed only where one is waited for")
   }
-  if (!isOpen) promise(sessionTimers.every((timer) => !armed.has(timer)), "the timers of a session end with it")
+  if (!isOpen)
+    promise(
+      sessionTimers.every((timer) => !armed.has(timer)),
+      "the timers of a session end with it"
+    )
 }
 
 // ------------------------------------------------------------------------------------------------- the exploration
-
-/** Doubts of the credentials and of the transport are decided alike. */
-const weight = (doubt: Transition.Model["doubt"]) => (doubt === "auth" ? "transport" : doubt)
 
 /** What the table can tell apart: everything but counters that only grow, and reasons that are only told. */
 const keyOf = (given: Rules, { armed, model, running, session }: World): string => {
@@ -421,8 +456,8 @@ const keyOf = (given: Rules, { armed, model, running, session }: World): string 
       : Math.min(model.failures, Number.isFinite(given.circuitFailures) ? given.circuitFailures : 1),
     model.deep,
     model.refreshed,
-    begun && [begun.kind, weight(begun.decides), begun.jumped, running?.deep],
-    isOpen && [model.stable, model.probed, model.resting, model.upstream, weight(model.doubt)],
+    begun && [begun.kind, begun.decides, begun.jumped, running?.deep],
+    isOpen && [model.stable, model.probed, model.resting, model.upstream, model.doubt],
     [...armed].toSorted()
   ])
 }
@@ -441,7 +476,9 @@ export const explore = (
 ): Explored => {
   const first = begin(given)
   const known = new Set([keyOf(given, first)])
-  const open: Array<{ readonly world: World; readonly path: ReadonlyArray<Signal.Signal> }> = [{ world: first, path: [] }]
+  const open: Array<{ readonly world: World; readonly path: ReadonlyArray<Signal.Signal> }> = [
+    { world: first, path: [] }
+  ]
   const broken = new Map<string, string>()
   let steps = 0
   for (let here = open.shift(); here; here = open.shift()) {

@@ -213,7 +213,11 @@ export const start = (options: Options): Exchange => {
     afflict: (injection) => {
       if (over || response.writableEnded || dropped !== undefined || !applicable().includes(injection)) return
       if (isTag("SilentDrop", "HalfClose", "Reset")(injection)) hit(injection)
-      else if (isTag("CutMidChunk")(injection) && response.headersSent && forwardedBytes >= (injection.fault.after ?? 0))
+      else if (
+        isTag("CutMidChunk")(injection) &&
+        response.headersSent &&
+        forwardedBytes >= (injection.fault.after ?? 0)
+      )
         cutMidChunk(injection, isChunked)
       else if (isTag("IdleCut")(injection)) watchIdle()
     },

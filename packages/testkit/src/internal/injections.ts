@@ -60,8 +60,7 @@ export const make = (): Injections => {
     },
     applicable: (facts, victim) =>
       inForce.filter(
-        ({ fault, remaining, victims }) =>
-          (remaining > 0 || victims.has(victim)) && selects(selectorOf(fault), facts)
+        ({ fault, remaining, victims }) => (remaining > 0 || victims.has(victim)) && selects(selectorOf(fault), facts)
       ),
     strike: (injection, victim) => {
       if (injection.victims.has(victim)) return

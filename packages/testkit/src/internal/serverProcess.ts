@@ -92,7 +92,9 @@ export const make = (options: Options): Effect.Effect<ServerProcess, ServerStart
       Effect.andThen(
         launch(port),
         answers(port).pipe(
-          Effect.mapError(() => (running() ? failure("timeout") : failure(current?.child.pid === undefined ? "spawn" : "exited"))),
+          Effect.mapError(() =>
+            running() ? failure("timeout") : failure(current?.child.pid === undefined ? "spawn" : "exited")
+          ),
           Effect.retry({
             schedule: Schedule.spaced("20 millis"),
             while: (error) => error.reason === "timeout"
@@ -104,15 +106,14 @@ export const make = (options: Options): Effect.Effect<ServerProcess, ServerStart
     // A port that was free a moment ago may be an outgoing connection's by now.
     const portTaken = () => output.includes("EADDRINUSE")
     const port = yield* Effect.acquireRelease(
-      freePort.pipe(
-        Effect.tap(startOn),
-        Effect.retry({ times: 1, while: portTaken })
-      ),
+      freePort.pipe(Effect.tap(startOn), Effect.retry({ times: 1, while: portTaken })),
       () => kill,
       { interruptible: true }
     )
     const start = Effect.suspend(() =>
-      running() ? Effect.void : Effect.retry(startOn(port), { times: 10, while: portTaken, schedule: Schedule.spaced("100 millis") })
+      running()
+        ? Effect.void
+        : Effect.retry(startOn(port), { times: 10, while: portTaken, schedule: Schedule.spaced("100 millis") })
     )
 
     return {

@@ -37,7 +37,12 @@ const sessionOf = (id: string | undefined) => (behaviour.stateful ? sessions.get
 const json = (response: Http.ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}) =>
   response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body))
 const refuse = (response: Http.ServerResponse, status: number, message: string, headers: Record<string, string> = {}) =>
-  json(response, status, { jsonrpc: "2.0", id: null, error: { code: status === 404 ? -32001 : -32000, message } }, headers)
+  json(
+    response,
+    status,
+    { jsonrpc: "2.0", id: null, error: { code: status === 404 ? -32001 : -32000, message } },
+    headers
+  )
 
 const openStream = (
   response: Http.ServerResponse,
@@ -55,7 +60,9 @@ const openStream = (
     // Without stored events nothing is left that could be resumed.
     if (!behaviour.eventStore) session.streams.delete(stream)
   })
-  response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache", ...headers }).flushHeaders()
+  response
+    .writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache", ...headers })
+    .flushHeaders()
   if (behaviour.retry !== null) response.write(`retry: ${behaviour.retry}\n\n`)
 }
 const newStream = (isStanding: boolean): Stream => ({
@@ -114,7 +121,8 @@ const handle = (request: Http.IncomingMessage, response: Http.ServerResponse, bo
     return answer(response, session, message ?? {}, reaction, behaviour.stateful ? { "mcp-session-id": id } : {})
   }
   const id = header(request, "mcp-session-id")
-  if (behaviour.stateful && id === undefined) return refuse(response, 400, "Bad Request: Mcp-Session-Id header is required")
+  if (behaviour.stateful && id === undefined)
+    return refuse(response, 400, "Bad Request: Mcp-Session-Id header is required")
   const session = sessionOf(id)
   if (session === undefined) return refuse(response, behaviour.staleSession, "Session not found")
 

@@ -42,6 +42,8 @@ createInterface({ input: process.stdin }).on("line", async (line) => {
   if (id === undefined || method === undefined) return
   const run = results[method]
   const outcome =
-    run === undefined ? { error: { code: -32601, message: `Method not found: ${method}` } } : { result: await run(params) }
+    run === undefined
+      ? { error: { code: -32601, message: `Method not found: ${method}` } }
+      : { result: await run(params) }
   process.stdout.write(`${JSON.stringify({ jsonrpc: "2.0", id, ...outcome })}\n`)
 })

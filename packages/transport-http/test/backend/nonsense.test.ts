@@ -76,44 +76,48 @@ describe("nonsense instead of the answer to a call", () => {
     })
   )
 
-  it.live.each([302, 307, 308])("a redirect (%s) to another origin is a typed failure and takes no credential there", (status) =>
-    Effect.gen(function* () {
-      const elsewhere = yield* origin
-      const server = yield* ScriptedServer.make()
-      const kept = yield* keep(server, {
-        headers: { Authorization: Redacted.make("Bearer stays-here") },
-        policy: { interval: "1 hour" }
+  it.live.each([302, 307, 308])(
+    "a redirect (%s) to another origin is a typed failure and takes no credential there",
+    (status) =>
+      Effect.gen(function* () {
+        const elsewhere = yield* origin
+        const server = yield* ScriptedServer.make()
+        const kept = yield* keep(server, {
+          headers: { Authorization: Redacted.make("Bearer stays-here") },
+          policy: { interval: "1 hour" }
+        })
+        yield* kept.proxy.inject(
+          Fault.Answer({ status, headers: { location: `${elsewhere.url}/mcp` }, on: { rpc: "tools/call" } })
+        )
+        const error = yield* Effect.flip(kept.call(server.echo("redirected")))
+        assert(error._tag === "CallFailed")
+        assert.strictEqual(error.reason, "protocol")
+        for (const headers of elsewhere.requests) {
+          assert.notProperty(headers, "authorization")
+          assert.notProperty(headers, "mcp-session-id")
+        }
+        assert.strictEqual((yield* server.executions).length, 0)
       })
-      yield* kept.proxy.inject(
-        Fault.Answer({ status, headers: { location: `${elsewhere.url}/mcp` }, on: { rpc: "tools/call" } })
-      )
-      const error = yield* Effect.flip(kept.call(server.echo("redirected")))
-      assert(error._tag === "CallFailed")
-      assert.strictEqual(error.reason, "protocol")
-      for (const headers of elsewhere.requests) {
-        assert.notProperty(headers, "authorization")
-        assert.notProperty(headers, "mcp-session-id")
-      }
-      assert.strictEqual((yield* server.executions).length, 0)
-    })
   )
 })
 
 /** Another origin, which writes down what it is sent. */
 const origin = Effect.acquireRelease(
-  Effect.callback<{ readonly url: string; readonly requests: Array<Http.IncomingHttpHeaders>; readonly server: Http.Server }>(
-    (resume) => {
-      const requests: Array<Http.IncomingHttpHeaders> = []
-      const server = Http.createServer((request, response) => {
-        requests.push(request.headers)
-        response.end()
-      }).listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        const port = typeof address === "object" && address !== null ? address.port : 0
-        resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, requests, server }))
-      })
-    }
-  ),
+  Effect.callback<{
+    readonly url: string
+    readonly requests: Array<Http.IncomingHttpHeaders>
+    readonly server: Http.Server
+  }>((resume) => {
+    const requests: Array<Http.IncomingHttpHeaders> = []
+    const server = Http.createServer((request, response) => {
+      requests.push(request.headers)
+      response.end()
+    }).listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      const port = typeof address === "object" && address !== null ? address.port : 0
+      resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, requests, server }))
+    })
+  }),
   ({ server }) =>
     Effect.sync(() => {
       server.closeAllConnections()

@@ -44,18 +44,20 @@ describe("the second seed's behaviours over HTTP", () => {
     })
   )
 
-  it.live.each([200, 204, 400, 404, 405])("OPTIONS answered with %s is life: a healthy server is not recycled", (status) =>
-    Effect.gen(function* () {
-      const server = yield* ScriptedServer.make()
-      const kept = yield* keep(server, {
-        policy: { probe: "options" },
-        before: (proxy) => proxy.inject(Fault.Answer({ status, on: { method: "OPTIONS" } }))
+  it.live.each([200, 204, 400, 404, 405])(
+    "OPTIONS answered with %s is life: a healthy server is not recycled",
+    (status) =>
+      Effect.gen(function* () {
+        const server = yield* ScriptedServer.make()
+        const kept = yield* keep(server, {
+          policy: { probe: "options" },
+          before: (proxy) => proxy.inject(Fault.Answer({ status, on: { method: "OPTIONS" } }))
+        })
+        yield* kept.backend.probe
+        yield* kept.backend.probe
+        yield* kept.backend.probe
+        assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
       })
-      yield* kept.backend.probe
-      yield* kept.backend.probe
-      yield* kept.backend.probe
-      assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
-    })
   )
 
   it.live("a backend that dies disturbs no other", () =>
@@ -120,6 +122,8 @@ describe("the second seed's behaviours over HTTP", () => {
 
 /** Everything of an error but `CallFailed.cause`, which is what the SDK threw. */
 const withoutClientCause = (entry: unknown): unknown =>
-  JSON.parse(JSON.stringify(entry, (key, value: unknown) => (key === "cause" && isThrown(value) ? undefined : value)) ?? "null")
+  JSON.parse(
+    JSON.stringify(entry, (key, value: unknown) => (key === "cause" && isThrown(value) ? undefined : value)) ?? "null"
+  )
 
 const isThrown = (value: unknown) => value instanceof Error && !("_tag" in value)

@@ -24,10 +24,7 @@ describe.each(servers)("a session that the server forgot: %s", (_, start) => {
       yield* server.restart
       const result = yield* kept.call(server.echo("after"))
       assert.include(text(result), "after")
-      assert.deepStrictEqual(
-        (yield* messages(server)).filter((message) => message.includes("after")).length,
-        1
-      )
+      assert.deepStrictEqual((yield* messages(server)).filter((message) => message.includes("after")).length, 1)
       assert.isTrue(isRenewed()(yield* kept.backend.state))
       const initializations = (yield* kept.proxy.requests).filter(({ rpcMethod }) => rpcMethod === "initialize")
       assert.isTrue(initializations.every(({ sessionId }) => sessionId === undefined))

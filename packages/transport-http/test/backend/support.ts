@@ -75,8 +75,10 @@ export const is =
     tags.includes(state._tag)
 
 /** Connected on a session that is younger than the given one. */
-export const isRenewed = (generation = 1) => (state: ConnectionState.ConnectionState) =>
-  state._tag === "Connected" && state.generation > generation
+export const isRenewed =
+  (generation = 1) =>
+  (state: ConnectionState.ConnectionState) =>
+    state._tag === "Connected" && state.generation > generation
 
 /** The state changes among the events, as words. */
 export const path = (events: ReadonlyArray<KeepaliveEvent.KeepaliveEvent>) =>
