@@ -27,19 +27,19 @@ import {
 } from "./internal/rules.ts"
 import {
   alive,
+  also,
   arm,
   forgiven,
   generationOf,
   isOpenQuestion,
   isReplacing,
+  jumped,
   nextProbe,
-  none,
   onto,
   resetSchedules,
   settle,
   stabilized,
   stay,
-  also,
   weightier
 } from "./internal/steps.ts"
 import type { KeepalivePolicy } from "./KeepalivePolicy.ts"
@@ -231,7 +231,10 @@ const open: Row = {
           : probe(model)
       case "stable":
         if (model.stable === "yes") return stay(model)
-        return model.probed ? { model: { ...model, stable: "due" }, actions: none } : stabilized(model)
+        // an unprobed session is stable by the time alone, unless something speaks against it
+        return model.probed || model.deep || model.state._tag === "Unhealthy"
+          ? stay({ ...model, stable: "due" })
+          : stabilized(model)
       case "idle":
         if (used || model.running?.kind === "attempt")
           return { model, actions: [arm("idle", "idleAfter", { from: used ? "call" : "now" })] }
@@ -279,10 +282,7 @@ const open: Row = {
         return leave(model, { _tag: "Isolated" })
     }
   },
-  Jumped: ({ model }) => {
-    if (!model.running) return probe(model)
-    return { model: { ...model, running: { ...model.running, jumped: true } }, actions: none }
-  }
+  Jumped: ({ model }) => (model.running ? jumped(model) : probe(model))
 }
 
 const table: { readonly [Tag in ConnectionState["_tag"]]: Row } = {
@@ -290,10 +290,12 @@ const table: { readonly [Tag in ConnectionState["_tag"]]: Row } = {
   Connecting: {
     ...ignored,
     Succeeded: ({ rules, model }, { probed }) => adopt(rules, model, probed),
-    Failed: ({ rules, model }, { reason }) => attemptFailed(rules, model, reason),
+    Failed: ({ rules, model }, { reason }) =>
+      model.running?.jumped ? again(model, {}) : attemptFailed(rules, model, reason),
     Busy: ({ model }, { retryAfter }) => attemptBusy(model, retryAfter),
     AuthRejected: ({ model }) =>
       model.refreshed ? needsAuth(model) : again({ ...model, refreshed: true }, { refresh: true }),
+    Jumped: ({ model }) => jumped(model),
     Operator: ({ model }, { command }) => {
       switch (command) {
         case "probe":

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Queue, Stream } from "effect"
+import { Clock, Effect, Exit, Fiber, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Backend, KeepalivePolicy } from "../src/index.ts"
 import { ScriptedServer } from "../src/testing/index.ts"
@@ -381,5 +381,66 @@ describe("an attempt", () => {
       assert.strictEqual(error.reason, "setup")
       assert.deepStrictEqual(server.executed, [])
     })
+  )
+})
+
+describe("a jump of the clock", () => {
+  /** The clock of the test, whose wall time can be set apart from its monotonic time. */
+  const jumpy = TestClock.testClockWith((clock) => {
+    let jumped = 0
+    const jumping: Clock.Clock = {
+      currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + jumped,
+      currentTimeMillis: Effect.sync(() => clock.currentTimeMillisUnsafe() + jumped),
+      currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe() + BigInt(jumped) * 1_000_000n,
+      currentTimeNanos: Effect.sync(() => clock.currentTimeNanosUnsafe() + BigInt(jumped) * 1_000_000n),
+      monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+      monotonicTimeNanos: clock.monotonicTimeNanos,
+      sleep: (duration) => clock.sleep(duration)
+    }
+    return Effect.succeed({
+      clock: jumping,
+      adjust: clock.adjust,
+      jump: (milliseconds: number) => {
+        jumped += milliseconds
+      }
+    })
+  })
+
+  it.effect("as after the sleep of a laptop: a session is probed within 5 s, a backend that is down is tried", () =>
+    Effect.flatMap(jumpy, ({ adjust, clock, jump }) =>
+      Effect.gen(function* () {
+        const well = ScriptedServer.make()
+        const down = ScriptedServer.make()
+        down.script.connect = ScriptedServer.unreachable()
+        const backend = yield* make(well, { interval: "24 hours" })
+        yield* make(down, { circuit: { failures: 1, openFor: "10 hours" } })
+        yield* backend.awaitConnected
+        yield* adjust("1 minute")
+        const counts = () => ({ probes: well.counts.probes, attempts: down.counts.attempts })
+        const { attempts, probes } = counts()
+        const once = { probes: probes + 1, attempts: attempts + 1 }
+        jump(8 * 3_600_000)
+        yield* adjust("5 seconds")
+        assert.deepStrictEqual(counts(), once)
+        yield* adjust("1 minute")
+        assert.deepStrictEqual(counts(), once)
+      }).pipe(Effect.provideService(Clock.Clock, clock))
+    )
+  )
+
+  it.effect("while an attempt runs: its failure proves nothing, and it is made again at once", () =>
+    Effect.flatMap(jumpy, ({ adjust, clock, jump }) =>
+      Effect.gen(function* () {
+        const server = ScriptedServer.make()
+        server.script.connect = ScriptedServer.silence
+        const backend = yield* make(server, { circuit: { failures: 1 } })
+        yield* adjust("1 second")
+        jump(8 * 3_600_000)
+        yield* adjust("5 seconds")
+        server.script.connect = ScriptedServer.answer
+        yield* adjust("30 seconds")
+        assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 1 })
+      }).pipe(Effect.provideService(Clock.Clock, clock))
+    )
   )
 })

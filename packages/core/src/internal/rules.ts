@@ -200,11 +200,11 @@ export const missed = (rules: Rules, model: Model, signal: Extract<Signal, { _ta
   }
   if (failures >= rules.failureThreshold) return lose(rules, doubted, signal.reason)
   const generation = generationOf(model.state) ?? model.generation
+  const isSame =
+    failures === missedBefore &&
+    (failures === 0 || (model.state._tag === "Unhealthy" && model.state.reason === signal.reason))
   return {
-    model:
-      failures === 0
-        ? doubted
-        : { ...doubted, state: { _tag: "Unhealthy", generation, failures, reason: signal.reason } },
+    model: isSame ? doubted : { ...doubted, state: { _tag: "Unhealthy", generation, failures, reason: signal.reason } },
     actions: [arm("probe", "confirm"), ...(isDecided ? [settle("doubters")] : none)]
   }
 }

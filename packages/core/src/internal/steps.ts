@@ -97,3 +97,7 @@ export const arm = (
 
 export const nextProbe = (model: Model, options: Parameters<typeof arm>[2] = {}): ReadonlyArray<Action> =>
   model.probed || isOpenQuestion(model) ? [arm("probe", "cadence", options)] : none
+
+/** What runs has lost its time: if it fails, that proves nothing. */
+export const jumped = (model: Model): Step =>
+  stay(model.running ? { ...model, running: { ...model.running, jumped: true } } : model)

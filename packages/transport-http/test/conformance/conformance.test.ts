@@ -75,18 +75,14 @@ const protocol: Readonly<Record<string, ReadonlyArray<string>>> = {
   "elicitation-sep1034-client-defaults": ["client-elicitation-sep1034-string-default"]
 }
 
-/** Authorization, as far as it takes different ways through a backend. */
 const authorization: Readonly<Record<string, ReadonlyArray<string>>> = {
   "auth/metadata-var3": ["valid-bearer-token"],
   "auth/scope-step-up": ["scope-step-up-initial", "scope-step-up-escalation"],
   "auth/scope-retry-limit": ["scope-retry-limit"],
   "auth/pre-registration": ["pre-registration-auth"],
   "auth/client-credentials-basic": ["valid-bearer-token"],
-  "auth/cross-app-access-complete-flow": ["complete-flow-jwt-bearer", "valid-bearer-token"]
-}
-
-/** Authorization, where only the SDK's half of it differs. */
-const authorizationOfTheSdk: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "auth/cross-app-access-complete-flow": ["complete-flow-jwt-bearer", "valid-bearer-token"],
+  // where only the SDK's half of it differs
   "auth/metadata-default": ["valid-bearer-token"],
   "auth/metadata-var1": ["valid-bearer-token"],
   "auth/metadata-var2": ["valid-bearer-token"],
@@ -110,7 +106,7 @@ describe("the official conformance suite", () => {
   it("has no client scenario that is not named here", async () => {
     const { output } = await run(["list", "--client"])
     const listed = [...output.matchAll(/^ {2}- (\S+)/gm)].flatMap(([, name]) => name ?? [])
-    assert.sameMembers(listed, Object.keys({ ...protocol, ...authorization, ...authorizationOfTheSdk }))
+    assert.sameMembers(listed, Object.keys({ ...protocol, ...authorization }))
   })
 
   it("fails a client that does nothing", async () => {
@@ -123,10 +119,4 @@ describe("the official conformance suite", () => {
   })
 
   it.each(Object.entries({ ...protocol, ...authorization }))("%s", (scenario, ids) => passes(scenario, ids))
-
-  // Skipped unless VMCP_CONFORMANCE=all: they test the SDK's OAuth, and cost a second of processor time each.
-  it.skipIf(process.env["VMCP_CONFORMANCE"] !== "all").each(Object.entries(authorizationOfTheSdk))(
-    "%s",
-    (scenario, ids) => passes(scenario, ids)
-  )
 })
