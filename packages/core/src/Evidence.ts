@@ -150,3 +150,17 @@ export const reasonOf = (evidence: Evidence): FailureReason => {
       return evidence.reason
   }
 }
+
+/** The verdict as one reason, for events. */
+export const reasonOfVerdict = (verdict: Verdict): FailureReason => {
+  switch (verdict._tag) {
+    case "Succeeded":
+      return "unknown"
+    case "Failed":
+      return verdict.reason
+    case "Busy":
+      return "busy"
+    case "AuthRejected":
+      return "auth"
+  }
+}

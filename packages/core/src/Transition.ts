@@ -4,8 +4,6 @@
  * It computes no delay and reads no clock: it names a schedule, and what was observed comes in with the signal. The
  * supervisor performs the actions and has no rule of its own. The diagram in ARCHITECTURE.md is drawn from this table.
  */
-import * as Duration from "effect/Duration"
-import type { Action } from "./Action.ts"
 import type { ConnectionState } from "./ConnectionState.ts"
 import {
   adopt,
@@ -42,68 +40,11 @@ import {
   stay,
   weightier
 } from "./internal/steps.ts"
+import type { Model, Rules, Step } from "./Model.ts"
 import type { KeepalivePolicy } from "./KeepalivePolicy.ts"
-import type { Doubt, Signal } from "./Signal.ts"
+import type { Signal } from "./Signal.ts"
 
-// ---------------------------------------------------------------------------------------------------------- models
-
-/** The part of a policy that decides what happens, as opposed to when. */
-export interface Rules {
-  /** failed probes in a row that end a session */
-  readonly failureThreshold: number
-  /** failed attempts in a row that open the circuit; infinite without a circuit */
-  readonly circuitFailures: number
-  readonly inFlightGrace: Duration.Duration
-  readonly connect: "eager" | "lazy"
-  readonly sleepsWhenIdle: boolean
-  /** whether a second session at once is impossible */
-  readonly exclusive: boolean
-}
-
-/** The state, and what the table must remember beside it. */
-export interface Model {
-  readonly state: ConnectionState
-  /** the one attempt or probe that is running */
-  readonly running: Running | undefined
-  /** how many were started so far */
-  readonly runs: number
-  /** how many sessions were opened so far */
-  readonly generation: number
-  /** failed attempts in a row, sessions lost before they were stable included */
-  readonly failures: number
-  /** how often the circuit has opened; above zero, every attempt is a trial */
-  readonly openings: number
-  /** whether the session is stable: `due` when it has lived long enough and only an answer is missing */
-  readonly stable: "no" | "due" | "yes"
-  /** whether probes are sent to the session while it is healthy */
-  readonly probed: boolean
-  /** whether only the deep probe is evidence: latched across generations until it passes */
-  readonly deep: boolean
-  /** whether the deep probe was asked less than a `confirmInterval` ago */
-  readonly resting: boolean
-  /** whether the deep probe is wanted */
-  readonly upstream: boolean
-  /** what the next probe has to decide */
-  readonly doubt: Exclude<Doubt, "upstream"> | undefined
-  /** whether credentials were read again since they last sufficed */
-  readonly refreshed: boolean
-}
-
-/** An attempt or a probe under way. */
-export interface Running {
-  readonly run: number
-  readonly kind: "attempt" | "probe" | "deepProbe"
-  /** the doubt that its answer decides: the probe began after the doubt arose */
-  readonly decides: Exclude<Doubt, "upstream"> | undefined
-  /** whether the clock jumped meanwhile, so that its failure proves nothing */
-  readonly jumped: boolean
-}
-
-/** What a signal leads to. */
-export interface Step {
-  readonly model: Model
-  readonly actions: ReadonlyArray<Action>
-}
+export type { Model, Rules, Running, Step } from "./Model.ts"
 
 // ------------------------------------------------------------------------------------------------------ constructors
 

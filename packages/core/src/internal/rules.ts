@@ -7,7 +7,7 @@ import type { Action } from "../Action.ts"
 import type { ConnectionState } from "../ConnectionState.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Signal } from "../Signal.ts"
-import type { Model, Rules, Running, Step } from "../Transition.ts"
+import type { Model, Rules, Running, Step } from "../Model.ts"
 import {
   alive,
   arm,

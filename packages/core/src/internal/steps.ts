@@ -6,7 +6,7 @@ import type { Action, ScheduleName } from "../Action.ts"
 import type { ConnectionState } from "../ConnectionState.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Doubt, Timer } from "../Signal.ts"
-import type { Model, Step } from "../Transition.ts"
+import type { Model, Step } from "../Model.ts"
 
 export const none: ReadonlyArray<never> = []
 

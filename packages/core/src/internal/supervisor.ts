@@ -270,7 +270,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     )
     const duration = Duration.millis(now() - startedAt)
     if (verdict._tag === "Succeeded") emit({ _tag: "AttemptSucceeded", generation, duration })
-    else emit({ _tag: "AttemptFailed", reason: reasonOfVerdict(verdict), duration })
+    else emit({ _tag: "AttemptFailed", reason: Evidence.reasonOfVerdict(verdict), duration })
     conclude(action.run, verdict, false)
   })
 
@@ -317,7 +317,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     if (action.counted && verdict._tag === "Succeeded") {
       emit({ _tag: "ProbeSucceeded", method, latency: Duration.millis(endedAt - startedAt) })
     } else if (action.counted && verdict._tag !== "Busy" && !late) {
-      emit({ _tag: "ProbeFailed", method, reason: reasonOfVerdict(verdict) })
+      emit({ _tag: "ProbeFailed", method, reason: Evidence.reasonOfVerdict(verdict) })
     }
     conclude(action.run, verdict, late)
   })
@@ -387,16 +387,3 @@ const sessionTimers: ReadonlyArray<Timer> = ["probe", "stable", "idle", "deep"]
 
 const succeeded: Evidence.Verdict = { _tag: "Succeeded" }
 const timedOut: Evidence.Verdict = { _tag: "Failed", reason: "timeout" }
-
-const reasonOfVerdict = (verdict: Evidence.Verdict): FailureReason => {
-  switch (verdict._tag) {
-    case "Succeeded":
-      return "unknown"
-    case "Failed":
-      return verdict.reason
-    case "Busy":
-      return "busy"
-    case "AuthRejected":
-      return "auth"
-  }
-}
