@@ -75,14 +75,15 @@ describe("after the scope", () => {
 
   it.live("Leftovers names what was left", () =>
     Effect.gen(function* () {
-      const leftovers = yield* Leftovers.make({ within: "50 millis" })
+      const impatient = yield* Leftovers.make({ within: "50 millis" })
+      const leftovers = yield* Leftovers.make()
       // The shell dies and leaves its child to somebody else.
       const shell = spawn("sh", ["-c", "sleep 60 & echo $!"], { detached: true, stdio: ["ignore", "pipe", "ignore"] })
       const orphan = yield* Effect.callback<number>((resume) => {
         shell.stdout.once("data", (text: Buffer) => resume(Effect.succeed(Number(text.toString()))))
       })
       const timer = setTimeout(() => {}, 60_000)
-      const error = yield* Effect.flip(leftovers.check)
+      const error = yield* Effect.flip(impatient.check)
       // until it has become `sleep`, the child still goes by the name of its shell
       assert.match(error.message, new RegExp(`process ${orphan} .*sleep 60.*Timeout`))
       clearTimeout(timer)
