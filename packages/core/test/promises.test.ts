@@ -1,0 +1,154 @@
+/** What a backend promises to its callers, one test a promise. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Duration, Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { Backend, KeepaliveEvent, KeepalivePolicy } from "../src/index.ts"
+import { ScriptedServer } from "../src/testing/index.ts"
+
+const make = (server: ScriptedServer.ScriptedServer, policy: KeepalivePolicy.Options = {}) =>
+  Backend.make({ id: "scripted", connector: server.connector, policy: { interval: "30 seconds", ...policy } })
+
+const echo = (client: ScriptedServer.ScriptedClient, signal: AbortSignal) => client.callTool("echo", { signal })
+
+describe("a call", () => {
+  it.effect("after a long silence is preceded by a probe: if that fails, it waits for the next session, unsent", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server, { interval: "1 hour", staleAfter: "1 minute", stableAfter: 0 })
+      yield* backend.use(echo)
+      yield* TestClock.adjust("20 minutes")
+      const { probes } = server.counts
+      assert.strictEqual(yield* backend.use(echo), "echo")
+      assert.strictEqual(server.counts.probes, probes + 1)
+
+      yield* TestClock.adjust("10 minutes")
+      server.script.probe = ScriptedServer.unreachable("reset")
+      const call = yield* Effect.forkChild(backend.use(echo), { startImmediately: true })
+      server.script.probe = ScriptedServer.answer
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* Fiber.join(call), "echo")
+      assert.strictEqual(server.executed.length, 3)
+      assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 2 })
+    })
+  )
+
+  it.effect("waits for a session no longer than waitForSession, and not at all if none can come by then", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      server.script.connect = ScriptedServer.silence
+      const backend = yield* make(server, {
+        waitForSession: "4 seconds",
+        connectTimeout: "1 minute",
+        backoff: { initial: "30 seconds" }
+      })
+      const waiting = yield* Effect.forkChild(Effect.flip(backend.use(echo)), { startImmediately: true })
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual((yield* Fiber.join(waiting))._tag, "SessionUnavailable")
+
+      yield* TestClock.adjust("1 minute")
+      const atOnce = yield* Effect.flip(backend.use(echo))
+      assert(atOnce._tag === "SessionUnavailable")
+      assert.strictEqual(atOnce.reason, "timeout")
+      assert.isAbove(atOnce.retryAfter ? Duration.toSeconds(atOnce.retryAfter) : 0, 4)
+      assert.deepStrictEqual(server.executed, [])
+    })
+  )
+
+  it.effect("of a read-only protocol method is run again when its session dies under it", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server, { stableAfter: 0 })
+      yield* backend.use(echo)
+      server.script.latency = "1 second"
+      const list = yield* Effect.forkChild(
+        backend.use((client) => client.listTools()),
+        { startImmediately: true }
+      )
+      server.script.latency = 0
+      server.kill("reset")
+      assert.deepStrictEqual(yield* Fiber.join(list), [])
+    })
+  )
+
+  it.effect("of a tool that says so of itself is run again only where annotations are trusted", () =>
+    Effect.gen(function* () {
+      for (const trustAnnotations of [false, true]) {
+        const server = ScriptedServer.make()
+        server.script.tools = [{ name: "echo", readOnly: true, idempotent: false }]
+        const backend = yield* make(server, { stableAfter: 0, trustAnnotations })
+        yield* backend.use(echo)
+        server.script.call = () => ScriptedServer.silence
+        const call = yield* Effect.forkChild(Effect.exit(backend.use(echo)), { startImmediately: true })
+        server.script.call = () => ScriptedServer.answer
+        server.kill("reset")
+        assert.strictEqual((yield* Fiber.join(call))._tag, trustAnnotations ? "Success" : "Failure")
+        assert.strictEqual(server.executed.length, trustAnnotations ? 3 : 2)
+      }
+    })
+  )
+
+  it.effect("that takes long excuses silent probes, until nothing was heard for inFlightGrace", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server, { inFlightGrace: "3 minutes" })
+      yield* backend.awaitConnected
+      server.script.probe = ScriptedServer.silence
+      server.script.call = () => ScriptedServer.silence
+      const call = yield* Effect.forkChild(Effect.flip(backend.use(echo)), { startImmediately: true })
+      yield* TestClock.adjust("150 seconds")
+      assert.strictEqual((yield* backend.state)._tag, "Unhealthy")
+      server.chunk()
+      yield* TestClock.adjust("150 seconds")
+      assert.strictEqual((yield* backend.state)._tag, "Unhealthy")
+      yield* TestClock.adjust("60 seconds")
+      const error = yield* Fiber.join(call)
+      assert(error._tag === "OutcomeUnknown")
+      assert.strictEqual(error.reason, "timeout")
+    })
+  )
+})
+
+describe("a new session", () => {
+  it.effect("with other tools than the one before is told", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const tool = (name: string) => ({ name, readOnly: false, idempotent: false })
+      server.script.tools = [tool("kept"), tool("removed")]
+      const changes: Array<unknown> = []
+      const backend = yield* make(server).pipe(
+        Effect.provide(
+          KeepaliveEvent.layerObserver((event) => {
+            if (event._tag === "ToolsChanged") changes.push([event.added, event.removed])
+          })
+        )
+      )
+      yield* backend.awaitConnected
+      server.script.tools = [tool("kept"), tool("added")]
+      yield* backend.reconnect
+      assert.deepStrictEqual(changes, [[["added"], ["removed"]]])
+    })
+  )
+})
+
+describe("an app", () => {
+  const github = ScriptedServer.make()
+  class GitHub extends Context.Service<GitHub, Backend.Backend<ScriptedServer.ScriptedClient>>()("app/GitHub") {
+    static readonly layer = Layer.effect(
+      this,
+      Backend.make({ id: "github", connector: github.connector, policy: { timeout: "3 seconds" } })
+    )
+  }
+
+  it.effect("has its backends as services, under one policy, and closes their sessions with the layer", () =>
+    Effect.gen(function* () {
+      yield* Effect.gen(function* () {
+        const backend = yield* GitHub
+        yield* backend.awaitConnected
+        yield* TestClock.adjust("2 minutes")
+        assert.isAtLeast(github.counts.probes, 10)
+        assert.strictEqual(yield* backend.use(echo), "echo")
+      }).pipe(Effect.provide(GitHub.layer.pipe(Layer.provide(KeepalivePolicy.layer({ interval: "10 seconds" })))))
+      assert.strictEqual(github.counts.open, 0)
+    })
+  )
+})
