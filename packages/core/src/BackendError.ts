@@ -106,5 +106,7 @@ const describe = (error: SessionUnavailable | CallRejected): string =>
   [
     error.state,
     ...(error.reason === undefined ? [] : [`last reason: ${error.reason}`]),
-    ...(error.retryAfter === undefined ? [] : [`retry after ${Duration.format(error.retryAfter)}`])
+    ...(error.retryAfter === undefined
+      ? []
+      : [`retry after ${Duration.format(Duration.millis(Math.ceil(Duration.toMillis(error.retryAfter))))}`])
   ].join(", ")

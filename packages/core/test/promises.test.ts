@@ -32,6 +32,17 @@ describe("a call", () => {
     })
   )
 
+  it.effect("on a stateless backend is never preceded by a probe, however long nothing was heard", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make({ stateful: false })
+      const backend = yield* make(server)
+      yield* backend.use(echo)
+      yield* TestClock.adjust("1 day")
+      assert.strictEqual(yield* backend.use(echo), "echo")
+      assert.strictEqual(server.counts.probes, 0)
+    })
+  )
+
   it.effect("waits for a session no longer than waitForSession, and not at all if none can come by then", () =>
     Effect.gen(function* () {
       const server = ScriptedServer.make()

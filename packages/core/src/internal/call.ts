@@ -14,6 +14,7 @@ import * as Evidence from "../Evidence.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { CallOutcome } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
+import { isProbed } from "../Probe.ts"
 import type { Doubt } from "../Signal.ts"
 import type { CallInFlight, OpenSession } from "./sessionCell.ts"
 import type { Supervisor } from "./supervisor.ts"
@@ -192,8 +193,9 @@ const ready = Effect.fnUntraced(function* <Client>(kept: Kept<Client>, deadline:
   }
 })
 
+/** A session that is not probed, for there is nothing to keep, is not asked before a call either. */
 const isStale = <Client>({ policy }: Kept<Client>, open: OpenSession<Client>, now: number) =>
-  now - open.seen.alive > Duration.toMillis(policy.staleAfter)
+  now - open.seen.alive > Duration.toMillis(policy.staleAfter) && isProbed(policy.probe, open.session)
 
 /** Settles a call exactly once, on as many sessions as it takes. */
 export const use = <Client, A>(

@@ -154,6 +154,7 @@ describe("what is a failure of the transport", () => {
 
   const attempts = [
     ["dns", () => "http://does-not-exist.invalid/mcp"],
+    ["refused", () => "http://127.0.0.1:1/mcp"],
     ["tls", (port: number) => `https://127.0.0.1:${port}/mcp`],
     ["http_4xx", (port: number) => `http://127.0.0.1:${port}/nothing-here`]
   ] as const
