@@ -103,13 +103,16 @@ export const ofProbe = (evidence: Evidence, probe: { readonly deep: boolean; rea
   }
 }
 
-/** What the end of an attempt means: a refusal of `initialize`, or an answer to it that is not MCP, is a failed attempt. */
+/**
+ * What the end of an attempt means: a refusal of `initialize`, an error answer, or an answer that is not MCP is a failed
+ * attempt. Bridges report an upstream that is down as an error answer.
+ */
 export const ofAttempt = (evidence: Evidence): Verdict => {
   switch (evidence._tag) {
     case "Answered":
       return succeeded
     case "ErrorAnswer":
-      return failed("protocol")
+      return failed(reasonOf(evidence))
     case "Refused":
       return ofRefusal(evidence)
     case "TransportFailure":

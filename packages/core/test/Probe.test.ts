@@ -495,7 +495,7 @@ describe("what counts as life, and as what", () => {
       evidence: Evidence.errorAnswer(code),
       probe: succeeded,
       deep: failed("upstream"),
-      attempt: failed("protocol"),
+      attempt: failed("upstream"),
       call: "upstream" as const,
       reason: "upstream" as const
     }))
