@@ -120,8 +120,6 @@ export const awaitSession = <Client>(
   return Effect.suspend(() => {
     const open = supervisor.current()
     if (open) return Effect.succeed(open)
-    // a backend that is known to be bad is spared every further step
-    if (admission(supervisor.state()) === "reject") return Effect.fail(rejected(kept))
     return Effect.timeoutOrElse(awaiting, {
       duration: Duration.millis(Math.max(0, deadline - supervisor.now())),
       orElse: () => Effect.fail(unavailable(kept))
@@ -208,14 +206,15 @@ export const use = <Client, A>(
     const open = supervisor.current()
     const now = supervisor.now()
     const settling: Settling = { replayed: false }
-    const result =
-      open && !isStale(kept, open, now)
-        ? Effect.flatMap(runOnce(kept, open, callback, now), (ended) =>
-            ended._tag === "Ok"
-              ? Effect.succeed(ended.value)
-              : proceed(kept, callback, options, settling, { open, ended })
-          )
-        : proceed(kept, callback, options, settling, undefined)
+    const begin = (): Effect.Effect<A, CallError> => {
+      // a backend that is known to be bad is spared every further step
+      if (!open && admission(supervisor.state()) === "reject") return Effect.fail(rejected(kept))
+      if (!open || isStale(kept, open, now)) return proceed(kept, callback, options, settling, undefined)
+      return Effect.flatMap(runOnce(kept, open, callback, now), (ended) =>
+        ended._tag === "Ok" ? Effect.succeed(ended.value) : proceed(kept, callback, options, settling, { open, ended })
+      )
+    }
+    const result = begin()
     if (!supervisor.announcer.isHeard()) return result
     const settled = (outcome: CallOutcome) =>
       Effect.sync(() => supervisor.announcer.emit({ _tag: "CallSettled", outcome }))
