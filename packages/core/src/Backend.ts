@@ -215,14 +215,17 @@ const pinned = <Client, A, E, R>(
       generation: open.generation,
       use: <A>(callback: Call.Callback<Client, A>) =>
         Effect.suspend((): Effect.Effect<A, CallError | SessionReplaced> =>
-          open.ended === undefined ? Call.useOn(kept, open, callback) : Effect.fail(replaced())
+          open.ended === undefined
+            ? Effect.catchTag(Call.useOn(kept, open, callback), "SessionUnavailable", () => Effect.fail(replaced()))
+            : Effect.fail(replaced())
         )
     }
-    const pin: CallInFlight = { startedAt: supervisor.now(), abandon: () => {} }
+    // between its calls the server has nothing to work on, so that it excuses no silent probe
+    const pin: CallInFlight = { startedAt: Number.POSITIVE_INFINITY, abandon: () => {} }
     return yield* Effect.acquireUseRelease(
       Effect.sync(() => open.calls.add(pin)),
       () => body(session),
-      // the whole body is a call in flight: a session that drains lives until it ends
+      // the whole body keeps the session in use: one that drains lives until it ends
       () =>
         Effect.sync(() => {
           open.calls.delete(pin)

@@ -82,6 +82,14 @@ export const ofPolicy = (
 export const retryAfterCap = (policy: KeepalivePolicy.KeepalivePolicy): Duration.Duration =>
   Schedule.isSchedule(policy.backoff) ? KeepalivePolicy.defaultBackoff.cap : policy.backoff.cap
 
+/** A planned delay, put off to what a server asked for with Retry-After, within {@link retryAfterCap}. */
+export const putOff = (
+  policy: KeepalivePolicy.KeepalivePolicy,
+  planned: Duration.Duration,
+  retryAfter: Duration.Duration | undefined
+): Duration.Duration =>
+  retryAfter === undefined ? planned : Duration.max(planned, Duration.min(retryAfter, retryAfterCap(policy)))
+
 /**
  * The transition table as one Schedule, for a bare effect:
  * `probe.pipe(Effect.exit, Effect.repeat(yield* KeepaliveSchedule.make({ interval: "30 seconds" })))`.

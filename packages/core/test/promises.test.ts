@@ -119,6 +119,82 @@ describe("a call", () => {
   )
 })
 
+describe("what a call tells of its server", () => {
+  it.effect("an error answer is life: an Unhealthy backend is Connected again", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      server.script.probe = ScriptedServer.unreachable("reset")
+      yield* backend.probe
+      assert.strictEqual((yield* backend.state)._tag, "Unhealthy")
+      server.script.call = () => ScriptedServer.error(-32602)
+      assert.strictEqual((yield* Effect.flip(backend.use(echo)))._tag, "CallFailed")
+      assert.strictEqual((yield* backend.state)._tag, "Connected")
+    })
+  )
+
+  it.effect("a callback that makes light of a failed request is no life", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      server.script.probe = ScriptedServer.unreachable("reset")
+      yield* backend.probe
+      server.script.call = () => ScriptedServer.unreachable("reset")
+      const result = yield* backend.use((client) => client.callTool("echo").catch(() => "made light of"))
+      assert.strictEqual(result, "made light of")
+      assert.strictEqual((yield* backend.state)._tag, "Unhealthy")
+    })
+  )
+})
+
+describe("a pinned session", () => {
+  it.effect("that nobody asks anything excuses no silent probe: a death is noticed within the bound", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      const outcomes: Array<string> = []
+      const pinned = yield* Effect.forkChild(
+        backend.pinned((session) =>
+          Effect.gen(function* () {
+            yield* session.use(echo)
+            yield* Effect.sleep("4 minutes")
+            outcomes.push((yield* Effect.flip(session.use(echo)))._tag)
+          })
+        ),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("1 second")
+      server.script.probe = ScriptedServer.silence
+      // 30 s · 1.1 + 10 s + 2 · (5 s + 10 s)
+      yield* TestClock.adjust("73 seconds")
+      assert.notInclude(["Connected", "Unhealthy"], (yield* backend.state)._tag)
+      yield* TestClock.adjust("4 minutes")
+      yield* Fiber.join(pinned)
+      assert.deepStrictEqual(outcomes, ["SessionReplaced"])
+    })
+  )
+
+  it.effect("has its calls counted like all others", () =>
+    Effect.gen(function* () {
+      const outcomes: Array<string> = []
+      const server = ScriptedServer.make()
+      const backend = yield* make(server).pipe(
+        Effect.provide(
+          KeepaliveEvent.layerObserver((event) => {
+            if (event._tag === "CallSettled") outcomes.push(event.outcome)
+          })
+        )
+      )
+      yield* backend.awaitConnected
+      yield* backend.pinned((session) => Effect.all([session.use(echo), session.use(echo)]))
+      assert.deepStrictEqual(outcomes, ["ok", "ok"])
+    })
+  )
+})
+
 describe("a new session", () => {
   it.effect("with other tools than the one before is told", () =>
     Effect.gen(function* () {

@@ -76,18 +76,17 @@ export const runOnce = <Client, A>(
       return true
     }
     open.calls.add(entry)
-    const threw = (cause: unknown) => {
-      if (leave()) resume(Effect.succeed({ _tag: "Threw", cause, requests: call.requests }))
+    const settle = (ended: Ended<A>) => {
+      if (!leave()) return
+      if (isAnswered(call.requests)) {
+        open.seen.answer = open.seen.call
+        supervisor.send({ _tag: "CallAnswered", generation: open.generation })
+      }
+      resume(Effect.succeed(ended))
     }
+    const threw = (cause: unknown) => settle({ _tag: "Threw", cause, requests: call.requests })
     try {
-      callback(call.client, controller?.signal ?? never).then((value) => {
-        if (!leave()) return
-        if (call.requests.length > 0) {
-          open.seen.answer = open.seen.call
-          supervisor.send({ _tag: "CallAnswered", generation: open.generation })
-        }
-        resume(Effect.succeed({ _tag: "Ok", value }))
-      }, threw)
+      callback(call.client, controller?.signal ?? never).then((value) => settle({ _tag: "Ok", value }), threw)
     } catch (cause) {
       threw(cause)
     }
@@ -96,6 +95,14 @@ export const runOnce = <Client, A>(
       controller?.abort()
     })
   })
+
+/** Whether the server answered a request in a way that casts no doubt: also with an error, whatever the callback made of it. */
+const isAnswered = (requests: ReadonlyArray<RequestRecord>): boolean => {
+  for (const { evidence, fate } of requests) {
+    if (fate === "answered" && evidence !== undefined && Evidence.ofCall(evidence) === undefined) return true
+  }
+  return false
+}
 
 /** Waits for a session that calls may run on, until the deadline. */
 export const awaitSession = <Client>(
@@ -214,15 +221,22 @@ export const use = <Client, A>(
         ended._tag === "Ok" ? Effect.succeed(ended.value) : proceed(kept, callback, options, settling, { open, ended })
       )
     }
-    const result = begin()
-    if (!supervisor.announcer.isHeard()) return result
-    const settled = (outcome: CallOutcome) =>
-      Effect.sync(() => supervisor.announcer.emit({ _tag: "CallSettled", outcome }))
-    return result.pipe(
-      Effect.tap(() => settled(settling.replayed ? "replayed" : "ok")),
-      Effect.tapError((error) => settled(outcomeOf(error)))
-    )
+    return announced(kept, settling, begin())
   })
+
+/** Tells how the call ends, if anybody listens. */
+const announced = <Client, A>(
+  { supervisor: { announcer } }: Kept<Client>,
+  settling: Settling,
+  call: Effect.Effect<A, CallError>
+): Effect.Effect<A, CallError> => {
+  if (!announcer.isHeard()) return call
+  const settled = (outcome: CallOutcome) => Effect.sync(() => announcer.emit({ _tag: "CallSettled", outcome }))
+  return call.pipe(
+    Effect.tap(() => settled(settling.replayed ? "replayed" : "ok")),
+    Effect.tapError((error) => settled(outcomeOf(error)))
+  )
+}
 
 /** A call on this session or not at all. */
 export const useOn = <Client, A>(
@@ -230,11 +244,14 @@ export const useOn = <Client, A>(
   open: OpenSession<Client>,
   callback: Callback<Client, A>
 ): Effect.Effect<A, CallError> =>
-  Effect.flatMap(runOnce(kept, open, callback, kept.supervisor.now()), (ended) => {
-    if (ended._tag === "Ok") return Effect.succeed(ended.value)
-    const { doubt, reason, truth } = judge(kept, open, ended, {})
-    if (doubt) kept.supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
-    return Effect.fail(truth)
+  Effect.suspend(() => {
+    const call = Effect.flatMap(runOnce(kept, open, callback, kept.supervisor.now()), (ended) => {
+      if (ended._tag === "Ok") return Effect.succeed(ended.value)
+      const { doubt, reason, truth } = judge(kept, open, ended, {})
+      if (doubt) kept.supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
+      return Effect.fail(truth)
+    })
+    return announced(kept, { replayed: false }, call)
   })
 
 /** A call that ends every session on which it runs must not go on to do so (the bound of the AWS SDKs' standard mode). */

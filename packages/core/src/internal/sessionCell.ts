@@ -38,6 +38,7 @@ export interface Seen {
 
 /** A call that is running on a session. */
 export interface CallInFlight {
+  /** infinite where the session is only held, and nothing is asked of the server */
   readonly startedAt: number
   /** the session is gone; settles the call */
   readonly abandon: (reason: FailureReason) => void

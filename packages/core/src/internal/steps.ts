@@ -34,11 +34,7 @@ export const isOpenQuestion = (model: Model): boolean =>
 
 export const stabilized = (model: Model): Step => ({
   model: { ...model, stable: "yes", failures: 0, openings: 0 },
-  actions: [
-    { _tag: "Reset", schedule: "backoff" },
-    { _tag: "Reset", schedule: "openFor" },
-    { _tag: "Emit", happening: { _tag: "Stabilized" } }
-  ]
+  actions: [...resetSchedules, { _tag: "Emit", happening: { _tag: "Stabilized" } }]
 })
 
 export const forgiven = (model: Model): Model => ({
@@ -95,8 +91,11 @@ export const arm = (
   notBefore: options.notBefore
 })
 
+/** The next probe, at the pace of the state. */
 export const nextProbe = (model: Model, options: Parameters<typeof arm>[2] = {}): ReadonlyArray<Action> =>
-  model.probed || isOpenQuestion(model) ? [arm("probe", "cadence", options)] : none
+  model.probed || isOpenQuestion(model)
+    ? [arm("probe", model.state._tag === "Unhealthy" ? "confirm" : "cadence", options)]
+    : none
 
 /** What runs has lost its time: if it fails, that proves nothing. */
 export const jumped = (model: Model): Step =>

@@ -59,7 +59,6 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const { connector, policy, observers } = options
   const rules = Transition.rules(policy, connector)
   const schedules = KeepaliveSchedule.ofPolicy(policy)
-  const retryAfterCap = KeepaliveSchedule.retryAfterCap(policy)
 
   const clock = yield* Clock.Clock
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
@@ -69,7 +68,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const close = yield* FiberSet.runtime(closings)()
   const fibers = yield* FiberMap.make<"run" | "tools" | Timer | `drain:${number}`>()
   const fork = yield* FiberMap.runtime(fibers)<R | SetupR>()
-  const stopFiber = (key: "run" | Timer) => {
+  const stopFiber = (key: "run" | Timer | `drain:${number}`) => {
     const fiber = FiberMap.getUnsafe(fibers, key)
     if (Option.isSome(fiber)) fiber.value.interruptUnsafe()
   }
@@ -84,7 +83,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const draining = new Map<number, OpenSession<Client>>()
   const subscriptions = new Set<string>()
   const steppers = new Map<ScheduleName, Stepper>()
-  const dueAt = new Map<Timer, number>()
+  let attemptDueAt: number | undefined
   const waiters = new Set<() => boolean>()
   const doubters = new Set<() => void>()
   const resting = new Set<() => void>()
@@ -146,7 +145,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
         fork(action.timer, timer(action))
         return
       case "Disarm":
-        dueAt.delete(action.timer)
+        if (action.timer === "attempt") attemptDueAt = undefined
         return stopFiber(action.timer)
       case "Reset":
         steppers.delete(action.schedule)
@@ -172,16 +171,16 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     const stepper = steppers.get(action.schedule) ?? (yield* Schedule.toStep(schedules[action.schedule]))
     steppers.set(action.schedule, stepper)
     const planned = yield* KeepaliveSchedule.delayOf(stepper(clock.currentTimeMillisUnsafe(), undefined))
-    const delay =
-      action.notBefore === undefined ? planned : Duration.max(planned, Duration.min(action.notBefore, retryAfterCap))
+    const delay = KeepaliveSchedule.putOff(policy, planned, action.notBefore)
     const isInUse = action.from === "call" && current !== undefined && current.calls.size > 0
     const begin = action.from === "now" || !current || isInUse ? armedAt : current.seen[action.from]
     const due = begin + Duration.toMillis(delay)
-    dueAt.set(action.timer, due)
-    if (action.timer === "attempt")
+    if (action.timer === "attempt") {
+      attemptDueAt = due
       emit({ _tag: "AttemptScheduled", delay: Duration.millis(Math.max(0, due - armedAt)) })
+    }
     if (due > armedAt) yield* Effect.sleep(Duration.millis(due - armedAt))
-    dueAt.delete(action.timer)
+    if (action.timer === "attempt") attemptDueAt = undefined
     send({ _tag: "Due", timer: action.timer, used: isUsedSince(action.timer, armedAt) })
   })
   const isUsedSince = (timer: Timer, since: number) => {
@@ -219,6 +218,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const finish = (open: OpenSession<Client>, reason: FailureReason) => {
     if (open.ended !== undefined) return
     draining.delete(open.generation)
+    stopFiber(`drain:${open.generation}`)
     emit({ _tag: "SessionClosed", generation: open.generation, reason })
     open.ended = reason
     open.seen.muted = true
@@ -366,10 +366,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     state: () => model.state,
     current: () => (current && admission(model.state) === "run" ? current : undefined),
     now,
-    untilAttempt: () => {
-      const due = dueAt.get("attempt")
-      return due === undefined ? undefined : Duration.millis(Math.max(0, due - now()))
-    },
+    untilAttempt: () => (attemptDueAt === undefined ? undefined : Duration.millis(Math.max(0, attemptDueAt - now()))),
     waiters,
     doubters,
     resting,
