@@ -125,7 +125,7 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
   )
   const wrong: ReadonlyArray<ConfigurationIssue> = [
     ...(id === "" ? [{ path: ["id"], expected: "a name that is not empty" }] : []),
-    ...connector.issues,
+    ...(yield* connector.issues),
     ...issues
   ]
   if (wrong.length > 0) return yield* new ConfigurationError({ backend: id, issues: wrong })

@@ -1,11 +1,13 @@
 /**
  * Every error that a user of a backend can meet: a closed set, each with what one needs to act.
  *
- * Messages and fields hold no header, token, session id, URL query or tool argument. Only `CallFailed.cause` is what
- * the client itself threw, for the caller alone: it is in no event, log or metric.
+ * Messages and fields hold no header, token, session id, URL query or tool argument. What others wrote is in two fields
+ * only, for the caller alone, and in no message, event, log or metric: `CallFailed.cause`, which is what the client itself
+ * threw, and `detail.output`, the last lines of a server that died.
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import { FailureDetail } from "./FailureDetail.ts"
 import { FailureReason } from "./FailureReason.ts"
 
 /** One wrong setting: where it is, and what is expected there, bounds included. */
@@ -35,6 +37,7 @@ export class SessionUnavailable extends Schema.TaggedError<SessionUnavailable>()
   backend: Schema.String,
   state: Schema.String,
   reason: Schema.UndefinedOr(FailureReason),
+  detail: Schema.UndefinedOr(FailureDetail),
   retryAfter: Schema.UndefinedOr(Schema.Duration)
 }) {
   override get message(): string {
@@ -50,6 +53,7 @@ export class CallRejected extends Schema.TaggedError<CallRejected>()("CallReject
   backend: Schema.String,
   state: Schema.Literals(["CircuitOpen", "Connecting", "NeedsAuth", "Isolated", "Closed"]),
   reason: Schema.UndefinedOr(FailureReason),
+  detail: Schema.UndefinedOr(FailureDetail),
   retryAfter: Schema.UndefinedOr(Schema.Duration)
 }) {
   override get message(): string {
@@ -64,10 +68,11 @@ export class CallRejected extends Schema.TaggedError<CallRejected>()("CallReject
 export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("OutcomeUnknown", {
   backend: Schema.String,
   generation: Schema.Int,
-  reason: FailureReason
+  reason: FailureReason,
+  detail: Schema.UndefinedOr(FailureDetail)
 }) {
   override get message(): string {
-    return `The outcome of a call to backend "${this.backend}" is unknown (${this.reason})`
+    return `The outcome of a call to backend "${this.backend}" is unknown (${because(this.reason, this.detail)})`
   }
 }
 
@@ -105,8 +110,11 @@ export type BackendError = ConfigurationError | CallError | SessionReplaced
 const describe = (error: SessionUnavailable | CallRejected): string =>
   [
     error.state,
-    ...(error.reason === undefined ? [] : [`last reason: ${error.reason}`]),
+    ...(error.reason === undefined ? [] : [`last reason: ${because(error.reason, error.detail)}`]),
     ...(error.retryAfter === undefined
       ? []
       : [`retry after ${Duration.format(Duration.millis(Math.ceil(Duration.toMillis(error.retryAfter))))}`])
   ].join(", ")
+
+const because = (reason: FailureReason, detail: FailureDetail | undefined): string =>
+  detail === undefined ? reason : `${reason}, ${detail.summary}`

@@ -10,6 +10,7 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { ConfigurationIssue } from "./BackendError.ts"
 import type { Evidence } from "./Evidence.ts"
+import type { FailureDetail } from "./FailureDetail.ts"
 import type { FailureReason } from "./FailureReason.ts"
 import type { Notice } from "./KeepaliveEvent.ts"
 
@@ -21,8 +22,11 @@ export interface Connector<out Client, out R = never> {
   readonly exclusive: boolean
   /** the default of the policy's `connectTimeout` for this kind of transport */
   readonly connectTimeout: Duration.Input
-  /** what is wrong with the settings; reported by `Backend.make` together with what is wrong with the policy */
-  readonly issues: ReadonlyArray<ConfigurationIssue>
+  /**
+   * Looks for what is wrong with the settings, without starting or asking anything; `Backend.make` reports it together
+   * with what is wrong with the policy.
+   */
+  readonly issues: Effect.Effect<ReadonlyArray<ConfigurationIssue>, never, R>
   /** whether `probe` understands the `options` rung */
   readonly supportsOptions: boolean
   /**
@@ -42,9 +46,9 @@ export interface SessionHost {
    */
   readonly observe: (evidence: Evidence) => void
   /** the session is known to be dead: the transport was closed for good, the child exited */
-  readonly lost: (reason: FailureReason) => void
-  /** something that users may want to see and that changes nothing */
-  readonly notice: (notice: Notice) => void
+  readonly lost: (reason: FailureReason, detail?: FailureDetail) => void
+  /** something that users may want to see and that changes nothing, and how often it was seen: default once */
+  readonly notice: (notice: Notice, count?: number) => void
   /**
    * URIs of the resources that the backend's users have subscribed to: the session adds and removes as
    * `resources/subscribe` and `resources/unsubscribe` are answered, and subscribes again to all of them when it opens.

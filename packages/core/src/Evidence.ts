@@ -7,6 +7,7 @@
  * {@link ofAttempt} and {@link ofCall}, the table "what counts as life, and as what" in code.
  */
 import type * as Duration from "effect/Duration"
+import type { FailureDetail } from "./FailureDetail.ts"
 import type { FailureReason } from "./FailureReason.ts"
 import type { Doubt } from "./Signal.ts"
 
@@ -38,6 +39,7 @@ export interface Refused {
 export interface TransportFailure {
   readonly _tag: "TransportFailure"
   readonly reason: FailureReason
+  readonly detail?: FailureDetail
 }
 
 /** The server answered a request of ours. */
@@ -50,7 +52,11 @@ export const errorAnswer = (code: number): Evidence => ({ _tag: "ErrorAnswer", c
 export const refused = (options: Omit<Refused, "_tag">): Evidence => ({ _tag: "Refused", ...options })
 
 /** The transport failed. */
-export const transportFailure = (reason: FailureReason): Evidence => ({ _tag: "TransportFailure", reason })
+export const transportFailure = (reason: FailureReason, detail?: FailureDetail): Evidence => ({
+  _tag: "TransportFailure",
+  reason,
+  ...(detail === undefined ? {} : { detail })
+})
 
 /** Whether an error answer may be a gateway speaking for a dead server: -32603 and the implementation-defined codes. */
 export const isUpstreamCode = (code: number): boolean => code === -32603 || (code <= -32000 && code >= -32019)
@@ -69,7 +75,7 @@ export const isAuth = (evidence: Refused): boolean => evidence.status === 401 ||
 /** What a piece of evidence says when it answers a probe or an attempt. */
 export type Verdict =
   | { readonly _tag: "Succeeded" }
-  | { readonly _tag: "Failed"; readonly reason: FailureReason }
+  | { readonly _tag: "Failed"; readonly reason: FailureReason; readonly detail?: FailureDetail }
   | { readonly _tag: "Busy"; readonly retryAfter: Duration.Duration | undefined }
   | { readonly _tag: "AuthRejected" }
 
@@ -115,8 +121,10 @@ export const ofAttempt = (evidence: Evidence): Verdict => {
       return failed(reasonOf(evidence))
     case "Refused":
       return ofRefusal(evidence)
-    case "TransportFailure":
-      return failed(evidence.reason)
+    case "TransportFailure": {
+      const { detail, reason } = evidence
+      return detail === undefined ? failed(reason) : { _tag: "Failed", reason, detail }
+    }
   }
 }
 

@@ -31,6 +31,8 @@ export const all = [
   "upstream",
   /** the credentials were rejected */
   "auth",
+  /** the child process could not be started */
+  "spawn",
   /** the child process ended */
   "process_exit",
   /** what came back is not MCP */

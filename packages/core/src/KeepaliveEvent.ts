@@ -1,8 +1,8 @@
 /**
  * What happened to a backend: what metrics, logs and users read.
  *
- * Events hold ids, numbers and words of closed sets. No URL, header, session id, tool argument or server text is in
- * one. Observers get every event synchronously; `Backend.events` offers them as a stream.
+ * Events hold ids, numbers and words of this library's own. No URL, header, session id, tool argument or server text is
+ * in one. Observers get every event synchronously; `Backend.events` offers them as a stream.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -23,7 +23,13 @@ export type Happening =
   /** `delay` until the next attempt */
   | { readonly _tag: "AttemptScheduled"; readonly delay: Duration.Duration }
   | { readonly _tag: "AttemptSucceeded"; readonly generation: number; readonly duration: Duration.Duration }
-  | { readonly _tag: "AttemptFailed"; readonly reason: FailureReason; readonly duration: Duration.Duration }
+  /** `detail`: the transport's own word on it, such as `exit code 1` */
+  | {
+      readonly _tag: "AttemptFailed"
+      readonly reason: FailureReason
+      readonly detail: string | undefined
+      readonly duration: Duration.Duration
+    }
   /** a probe was sent */
   | { readonly _tag: "ProbeSent"; readonly method: string }
   | { readonly _tag: "ProbeSucceeded"; readonly method: string; readonly latency: Duration.Duration }
@@ -33,11 +39,18 @@ export type Happening =
   | { readonly _tag: "CircuitOpened"; readonly openings: number; readonly reason: FailureReason }
   /** the backend was stable for long enough: backoff and circuit start afresh */
   | { readonly _tag: "Stabilized" }
-  | { readonly _tag: "SessionClosed"; readonly generation: number; readonly reason: FailureReason }
+  /** `detail`: as of a failed attempt */
+  | {
+      readonly _tag: "SessionClosed"
+      readonly generation: number
+      readonly reason: FailureReason
+      readonly detail: string | undefined
+    }
   | { readonly _tag: "CallSettled"; readonly outcome: CallOutcome }
   /** the tool list of the new session differs from that of the one before */
   | { readonly _tag: "ToolsChanged"; readonly added: ReadonlyArray<string>; readonly removed: ReadonlyArray<string> }
-  | { readonly _tag: "Noticed"; readonly notice: Notice }
+  /** `count`: how often, since one event may stand for several */
+  | { readonly _tag: "Noticed"; readonly notice: Notice; readonly count: number }
 
 /** How a call ended. `replayed`: it succeeded, and had to be run again on the way. */
 export type CallOutcome = "ok" | "failed" | "rejected" | "outcome_unknown" | "replayed"

@@ -217,6 +217,63 @@ describe("a new session", () => {
   )
 })
 
+describe("what the transport says of a failure", () => {
+  const died = { summary: "exit code 1", output: ["fatal: SECRET is not set"] }
+  const dies = ScriptedServer.unreachable("process_exit", died)
+
+  it.effect("is in the errors of the calls that it cost, until a session is open again", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server, { stableAfter: 0, circuit: { failures: 2, openFor: "1 minute" } })
+      yield* backend.use(echo)
+      server.script.latency = "1 minute"
+      const call = yield* Effect.forkChild(Effect.flip(backend.use(echo)), { startImmediately: true })
+      server.script.latency = 0
+      server.script.connect = dies
+      server.kill("process_exit", { summary: "signal SIGKILL", output: [] })
+      const unknown = yield* Fiber.join(call)
+      assert(unknown._tag === "OutcomeUnknown")
+      assert.strictEqual(unknown.detail?.summary, "signal SIGKILL")
+      assert.include(unknown.message, "process_exit, signal SIGKILL")
+
+      yield* TestClock.adjust("2 seconds")
+      const rejected = yield* Effect.flip(backend.use(echo))
+      assert(rejected._tag === "CallRejected")
+      assert.deepStrictEqual(rejected.detail, died)
+
+      server.script.connect = ScriptedServer.answer
+      yield* TestClock.adjust("2 minutes")
+      yield* backend.use(echo)
+      yield* backend.isolate
+      const isolated = yield* Effect.flip(backend.use(echo))
+      assert(isolated._tag === "CallRejected")
+      assert.isUndefined(isolated.detail)
+    })
+  )
+
+  it.effect("is in the events with its own words only, and in no message with those of the server", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const seen: Array<KeepaliveEvent.KeepaliveEvent> = []
+      const backend = yield* make(server, { stableAfter: 0, circuit: { failures: 1 } }).pipe(
+        Effect.provide(KeepaliveEvent.layerObserver((event) => void seen.push(event)))
+      )
+      yield* backend.use(echo)
+      server.script.connect = dies
+      server.kill("process_exit", died)
+      yield* TestClock.adjust("500 millis")
+      const error = yield* Effect.flip(backend.use(echo))
+      const details = seen.flatMap((event) =>
+        event._tag === "SessionClosed" || event._tag === "AttemptFailed" ? [event.detail] : []
+      )
+      assert.isAtLeast(details.length, 2)
+      assert.isTrue(details.every((detail) => detail === "exit code 1"))
+      assert.notInclude(JSON.stringify(seen), "SECRET")
+      assert.notInclude(error.message, "SECRET")
+    })
+  )
+})
+
 describe("an app", () => {
   const github = ScriptedServer.make()
   class GitHub extends Context.Service<GitHub, Backend.Backend<ScriptedServer.ScriptedClient>>()("app/GitHub") {

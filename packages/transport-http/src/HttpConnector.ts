@@ -52,10 +52,10 @@ export const make = <E = never, R = never>(options: Options<E, R>): Connector.Co
     exclusive: false,
     connectTimeout: "30 seconds",
     supportsOptions: true,
-    issues: [
+    issues: Effect.succeed([
       ...(endpoint === undefined ? [urlIssue] : []),
       ...(options.headers === undefined || Effect.isEffect(options.headers) ? [] : Headers.issues(options.headers))
-    ],
+    ]),
     open: (host) =>
       endpoint === undefined
         ? Effect.fail(Evidence.transportFailure("unknown"))

@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Connector, Session, SessionHost } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
+import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Notice } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
@@ -30,8 +31,8 @@ export interface Options<Client, R, SetupR> {
 /** Who is told what the session sees once it is open. */
 export interface Report {
   readonly observe: (evidence: Evidence.Evidence) => void
-  readonly lost: (reason: FailureReason) => void
-  readonly notice: (notice: Notice) => void
+  readonly lost: (reason: FailureReason, detail?: FailureDetail) => void
+  readonly notice: (notice: Notice, count: number) => void
 }
 
 /** Fails with the verdict on an attempt that failed; without a timeout of its own. */
@@ -55,7 +56,8 @@ export const open = Effect.fnUntraced(function* <Client, R, SetupR>(
       calls: new Set(),
       tools: new Map(),
       draining: false,
-      ended: undefined
+      ended: undefined,
+      lost: undefined
     }
     yield* prepare(session, options)
     return opened
@@ -84,13 +86,13 @@ const hostOf = (
   observe: (evidence) => {
     if (!seen.muted) report.observe(evidence)
   },
-  lost: (reason) => {
+  lost: (reason, detail) => {
     if (seen.muted) return
-    Deferred.doneUnsafe(died, Exit.fail(Evidence.transportFailure(reason)))
-    report.lost(reason)
+    Deferred.doneUnsafe(died, Exit.fail(Evidence.transportFailure(reason, detail)))
+    report.lost(reason, detail)
   },
-  notice: (notice) => {
-    if (!seen.muted) report.notice(notice)
+  notice: (notice, count = 1) => {
+    if (!seen.muted) report.notice(notice, count)
   },
   subscriptions
 })

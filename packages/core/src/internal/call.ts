@@ -152,6 +152,7 @@ export const rejected = <Client>({ id, supervisor }: Kept<Client>): CallRejected
     // `admission` rejects in these states only
     state: state._tag as CallRejected["state"],
     reason: reasonOf(state),
+    detail: supervisor.detail(),
     retryAfter: supervisor.untilAttempt()
   })
 }
@@ -162,6 +163,7 @@ export const unavailable = <Client>({ id, supervisor }: Kept<Client>) =>
     backend: id,
     state: supervisor.state()._tag,
     reason: reasonOf(supervisor.state()),
+    detail: supervisor.detail(),
     retryAfter: supervisor.untilAttempt()
   })
 
@@ -349,7 +351,8 @@ const judge = <Client>(
 
   const again = ended.requests.every(isSafe)
   const isUnknown = ended.requests.some((request) => request.fate === "dispatched")
-  const unknown = (reason: FailureReason) => new OutcomeUnknown({ backend: id, generation: open.generation, reason })
+  const unknown = (reason: FailureReason) =>
+    new OutcomeUnknown({ backend: id, generation: open.generation, reason, detail: open.lost })
 
   if (ended._tag === "Abandoned") {
     const wasTouched = ended.requests.some((request) => request.fate === "dispatched" || request.fate === "answered")
@@ -359,6 +362,7 @@ const judge = <Client>(
           backend: id,
           state: supervisor.state()._tag,
           reason: ended.reason,
+          detail: open.lost,
           retryAfter: supervisor.untilAttempt()
         })
     return { truth, again, doubt: undefined, reason: ended.reason }

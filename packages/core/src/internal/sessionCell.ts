@@ -4,6 +4,7 @@
  */
 import type * as Scope from "effect/Scope"
 import type { Session, Tool } from "../Connector.ts"
+import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Ladder } from "../Probe.ts"
 
@@ -20,6 +21,8 @@ export interface OpenSession<Client> {
   draining: boolean
   /** why the session ended, once it has */
   ended: FailureReason | undefined
+  /** what the transport said when it reported the session as lost */
+  lost: FailureDetail | undefined
 }
 
 /** What the transport reports of a session, also while it is being opened. */

@@ -15,6 +15,7 @@ import type { Action, ScheduleName } from "../Action.ts"
 import { admission, type ConnectionState } from "../ConnectionState.ts"
 import type { Connector } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
+import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Observer } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
@@ -34,6 +35,8 @@ export interface Supervisor<Client> {
   readonly current: () => OpenSession<Client> | undefined
   /** monotonic milliseconds */
   readonly now: () => number
+  /** what the transport said of the failure that ended the last session or attempt; nothing once a session is open */
+  readonly detail: () => FailureDetail | undefined
   /** time until the next attempt, where one is armed */
   readonly untilAttempt: () => Duration.Duration | undefined
   /** is asked again whenever the state has something new for it, until it answers true */
@@ -84,6 +87,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const subscriptions = new Set<string>()
   const steppers = new Map<ScheduleName, Stepper>()
   let attemptDueAt: number | undefined
+  let detail: FailureDetail | undefined
   const waiters = new Set<() => boolean>()
   const doubters = new Set<() => void>()
   const resting = new Set<() => void>()
@@ -193,13 +197,16 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     const open = candidate
     if (!open) return
     candidate = undefined
+    detail = undefined
     if (current) draining.set(current.generation, current)
     current = open
     fork("tools", compareTools(open))
   }
 
+  const sessionOf = (generation: number) => (current?.generation === generation ? current : draining.get(generation))
+
   const drop = (action: Extract<Action, { _tag: "Drop" }>) => {
-    const open = current?.generation === action.generation ? current : draining.get(action.generation)
+    const open = sessionOf(action.generation)
     if (!open) return
     if (open === current) current = undefined
     for (const timer of sessionTimers) stopFiber(timer)
@@ -219,7 +226,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     if (open.ended !== undefined) return
     draining.delete(open.generation)
     stopFiber(`drain:${open.generation}`)
-    emit({ _tag: "SessionClosed", generation: open.generation, reason })
+    emit({ _tag: "SessionClosed", generation: open.generation, reason, detail: open.lost?.summary })
     open.ended = reason
     open.seen.muted = true
     const calls = [...open.calls]
@@ -269,8 +276,13 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
       )
     )
     const duration = Duration.millis(now() - startedAt)
-    if (verdict._tag === "Succeeded") emit({ _tag: "AttemptSucceeded", generation, duration })
-    else emit({ _tag: "AttemptFailed", reason: Evidence.reasonOfVerdict(verdict), duration })
+    if (verdict._tag === "Succeeded") {
+      emit({ _tag: "AttemptSucceeded", generation, duration })
+    } else {
+      const told = verdict._tag === "Failed" ? verdict.detail : undefined
+      if (!current) detail = told
+      emit({ _tag: "AttemptFailed", reason: Evidence.reasonOfVerdict(verdict), detail: told?.summary, duration })
+    }
     conclude(action.run, verdict, false)
   })
 
@@ -279,8 +291,13 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
       const doubt = Evidence.ofCall(evidence)
       if (doubt) send({ _tag: "Doubt", generation, doubt, reason: Evidence.reasonOf(evidence) })
     },
-    lost: (reason) => send({ _tag: "Lost", generation, reason }),
-    notice: (notice) => emit({ _tag: "Noticed", notice })
+    lost: (reason, told) => {
+      const open = sessionOf(generation)
+      if (open) open.lost = told
+      if (open && open === current) detail = told
+      send({ _tag: "Lost", generation, reason })
+    },
+    notice: (notice, count) => emit({ _tag: "Noticed", notice, count })
   })
 
   const compareTools = (open: OpenSession<Client>) =>
@@ -366,6 +383,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     state: () => model.state,
     current: () => (current && admission(model.state) === "run" ? current : undefined),
     now,
+    detail: () => detail,
     untilAttempt: () => (attemptDueAt === undefined ? undefined : Duration.millis(Math.max(0, attemptDueAt - now()))),
     waiters,
     doubters,

@@ -16,6 +16,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Scope from "effect/Scope"
 import type { Call, Connector, ProbeRung, RequestRecord, Session, SessionHost, Tool } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
+import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 
 /** How the server replies to one request. */
@@ -27,7 +28,7 @@ export type Reply =
   /** refuses with an HTTP status before anything is executed */
   | { readonly _tag: "Refuse"; readonly status: number; readonly retryAfter?: Duration.Input }
   /** cannot be reached: nothing is sent */
-  | { readonly _tag: "Unreachable"; readonly reason: FailureReason }
+  | { readonly _tag: "Unreachable"; readonly reason: FailureReason; readonly detail?: FailureDetail }
   /** executes, and the answer is cut off */
   | { readonly _tag: "Cut" }
   /** executes, and never answers */
@@ -78,7 +79,7 @@ export interface ScriptedServer {
   /** the server restarts: it knows none of its sessions any more */
   readonly forgetSessions: () => void
   /** every open session is known to be dead, as when a child process exits */
-  readonly kill: (reason: FailureReason) => void
+  readonly kill: (reason: FailureReason, detail?: FailureDetail) => void
   /** a byte arrives on every open session */
   readonly chunk: () => void
 }
@@ -210,7 +211,7 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
       kind: "scripted",
       exclusive: options.exclusive ?? false,
       connectTimeout: "30 seconds",
-      issues: [],
+      issues: Effect.succeed([]),
       supportsOptions: true,
       open
     },
@@ -218,8 +219,8 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
     executed,
     counts,
     forgetSessions: () => known.clear(),
-    kill: (reason) => {
-      for (const host of [...hosts]) host.lost(reason)
+    kill: (reason, detail) => {
+      for (const host of [...hosts]) host.lost(reason, detail)
     },
     chunk: () => {
       for (const host of [...hosts]) host.alive()
@@ -244,7 +245,11 @@ export const refuse = (status: number, retryAfter?: Duration.Input): Reply => ({
 })
 
 /** The reply of an address where nobody listens, or that fails otherwise before anything is sent. */
-export const unreachable = (reason: FailureReason = "refused"): Reply => ({ _tag: "Unreachable", reason })
+export const unreachable = (reason: FailureReason = "refused", detail?: FailureDetail): Reply => ({
+  _tag: "Unreachable",
+  reason,
+  ...(detail === undefined ? {} : { detail })
+})
 
 /** The reply with a JSON-RPC error. */
 export const error = (code: number): Reply => ({ _tag: "Error", code })
@@ -278,7 +283,7 @@ const meet = (reply: Reply, latency: Duration.Input, withSession: boolean): Effe
         })
       )
     case "Unreachable":
-      return after(Evidence.transportFailure(reply.reason))
+      return after(Evidence.transportFailure(reply.reason, reply.detail))
     case "Cut":
       return after(Evidence.transportFailure("stream_cut"))
     case "Silence":

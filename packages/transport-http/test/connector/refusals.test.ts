@@ -245,15 +245,17 @@ describe("the settings", () => {
   it("that cannot work are issues, which repeat no value", () => {
     for (const url of ["", "nonsense://secret", "ftp://secret@host/", "/mcp", "http://user:secret@host/mcp"]) {
       const connector = HttpConnector.make({ url })
-      expect(connector.issues.map(({ path }) => path)).toEqual([["connector", "url"]])
-      expect(JSON.stringify(connector.issues)).not.toContain("secret")
+      const issues = Effect.runSync(connector.issues)
+      expect(issues.map(({ path }) => path)).toEqual([["connector", "url"]])
+      expect(JSON.stringify(issues)).not.toContain("secret")
     }
-    const { issues } = HttpConnector.make({
+    const { issues: looked } = HttpConnector.make({
       url: "http://host/mcp",
       headers: { "Mcp-Session-Id": "secret", "bad name": "secret", good: "fine", bad: "se\ncret" }
     })
+    const issues = Effect.runSync(looked)
     expect(issues.map(({ path }) => path[2])).toEqual(["Mcp-Session-Id", "bad name", "bad"])
     expect(JSON.stringify(issues)).not.toContain("secret")
-    expect(HttpConnector.make({ url: "https://host/mcp?key=1" }).issues).toEqual([])
+    expect(Effect.runSync(HttpConnector.make({ url: "https://host/mcp?key=1" }).issues)).toEqual([])
   })
 })
