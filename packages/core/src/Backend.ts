@@ -21,6 +21,7 @@ import {
 import { admission, type ConnectionState } from "./ConnectionState.ts"
 import type { Connector } from "./Connector.ts"
 import * as Call from "./internal/call.ts"
+import type { Kept } from "./internal/judgement.ts"
 import type { CallInFlight } from "./internal/sessionCell.ts"
 import * as Supervisor from "./internal/supervisor.ts"
 import * as KeepaliveEvent from "./KeepaliveEvent.ts"
@@ -132,7 +133,7 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
 
   const observers = yield* KeepaliveEvent.Observers
   const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers })
-  const kept: Call.Kept<Client> = { id, policy, supervisor }
+  const kept: Kept<Client> = { id, policy, supervisor }
 
   const isShut = () => supervisor.state()._tag === "Isolated" || supervisor.state()._tag === "Closed"
   /** Gives the command and waits until what it started has ended. */
@@ -204,7 +205,7 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
 const readerBuffer = 4096
 
 const pinned = <Client, A, E, R>(
-  kept: Call.Kept<Client>,
+  kept: Kept<Client>,
   body: (session: PinnedSession<Client>) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | SessionUnavailable | CallRejected, R> =>
   Effect.gen(function* () {

@@ -8,6 +8,7 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
 import type { ConfigurationIssue } from "./BackendError.ts"
 import type { Evidence } from "./Evidence.ts"
 import type { FailureDetail } from "./FailureDetail.ts"
@@ -64,8 +65,11 @@ export interface Session<out Client> {
   readonly era: "legacy" | "modern"
   /** whether the server keeps a session for us: with HTTP, whether it gave a session id */
   readonly stateful: boolean
-  /** Begins a call: a view of the client that records what becomes of every request made through it. */
-  readonly call: () => Call<Client>
+  /**
+   * Begins a call: a view of the client that records what becomes of every request made through it. `traceparent` (W3C
+   * Trace Context) goes into the `_meta` of each (MCP SEP-414), unless the caller has put one there.
+   */
+  readonly call: (traceparent?: string) => Call<Client>
   /** Asks once whether the server lives, without a timeout; interruption frees what it holds, sockets included. */
   readonly probe: (rung: ProbeRung) => Effect.Effect<Evidence>
   /** Reads the credentials again; requests from then on carry them. */
@@ -112,3 +116,7 @@ export interface RequestRecord {
   /** what ended it; `undefined` while it is under way, and after a caller's own abort or deadline */
   readonly evidence: Evidence | undefined
 }
+
+/** A span as a request carries it in its `_meta` (W3C Trace Context; MCP SEP-414). */
+export const traceparent = (span: Tracer.AnySpan): string =>
+  `00-${span.traceId.padStart(32, "0")}-${span.spanId}-${span.sampled ? "01" : "00"}`

@@ -73,6 +73,7 @@ export interface KeepalivePolicy {
   readonly connect: "eager" | "lazy"
   readonly idleAfter: Duration.Duration | "never"
   readonly trustAnnotations: boolean
+  readonly spans: boolean
 }
 
 /** A policy as one writes it: what is left out comes from the context, and then from the default. */
@@ -118,6 +119,11 @@ export interface Options {
   readonly idleAfter?: Duration.Input | "never"
   /** whether a server's `readOnlyHint` and `idempotentHint` make a tool call replayable; default false */
   readonly trustAnnotations?: boolean
+  /**
+   * whether attempts, probes and calls are spans (`vmcp_keepalive.connect`, `.probe`, `.call`), for the tracer of the context;
+   * one costs more than the rest of a guarded call; default false
+   */
+  readonly spans?: boolean
 }
 
 /** The policy of the context; empty unless a {@link layer} set it. */
@@ -344,7 +350,8 @@ export const resolve = (
       given["idleAfter"] === undefined || given["idleAfter"] === "never"
         ? "never"
         : time("idleAfter", given["idleAfter"], Duration.hours(1), { ...positive, expected: 'above zero, or "never"' }),
-    trustAnnotations: oneOf("trustAnnotations", given["trustAnnotations"], false, [true, false])
+    trustAnnotations: oneOf("trustAnnotations", given["trustAnnotations"], false, [true, false]),
+    spans: oneOf("spans", given["spans"], false, [true, false])
   }
   return { policy, issues }
 }
@@ -381,7 +388,8 @@ const fields: ReadonlyArray<keyof Options> = [
   "drainTimeout",
   "connect",
   "idleAfter",
-  "trustAnnotations"
+  "trustAnnotations",
+  "spans"
 ]
 
 interface Bound {

@@ -55,7 +55,8 @@ describe("the defaults", () => {
       drainTimeout: Duration.seconds(30),
       connect: "eager",
       idleAfter: "never",
-      trustAnnotations: false
+      trustAnnotations: false,
+      spans: false
     })
   })
 
@@ -136,6 +137,7 @@ describe("the bounds", () => {
     ["connect", "eager", "lazy"],
     ["idleAfter", "never", 1, "30 days"],
     ["trustAnnotations", true, false],
+    ["spans", true, false],
     ["cadence", Schedule.spaced("1 minute")],
     ["backoff", Schedule.spaced("1 minute"), {}],
     ["circuit.openFor", Schedule.spaced("1 minute"), {}],
@@ -210,6 +212,7 @@ describe("the bounds", () => {
     ["circuit.openFor.factor", 0.99, NaN, Infinity, "2", null],
     ["connect", "Eager", "", true, null, 1, []],
     ["trustAnnotations", "true", 1, 0, null],
+    ["spans", "true", 1, 0, null],
     ["cadence", "1 minute", 60_000, null, {}, { interval: 1 }],
     ["backoff", "1 minute", 1000, null, true, [], new Map(), new Date(0), () => 1],
     ["circuit", "off", "", false, null, 5, [], new Map(), new Date(0)],
@@ -352,6 +355,7 @@ describe("mistakes", () => {
           connect: 1,
           idleAfter: 0,
           trustAnnotations: 1,
+          spans: 1,
           nonsense: 1
         },
         stdio
@@ -376,6 +380,7 @@ describe("mistakes", () => {
         "interval",
         "nonsense",
         "probe",
+        "spans",
         "staleAfter",
         "stableAfter",
         "timeout",

@@ -5,6 +5,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
 import type { Connector, Session, SessionHost } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
@@ -26,6 +27,8 @@ export interface Options<Client, R, SetupR> {
   readonly now: () => number
   readonly subscriptions: Set<string>
   readonly report: Report
+  /** what this attempt is told in, where there are spans */
+  readonly span: Tracer.Span | undefined
 }
 
 /** Who is told what the session sees once it is open. */
@@ -57,6 +60,7 @@ export const open = Effect.fnUntraced(function* <Client, R, SetupR>(
       tools: new Map(),
       draining: false,
       ended: undefined,
+      span: options.span,
       lost: undefined
     }
     yield* prepare(session, options)

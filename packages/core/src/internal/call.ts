@@ -7,92 +7,65 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { CallFailed, CallRejected, type CallError, OutcomeUnknown, SessionUnavailable } from "../BackendError.ts"
+import { CallRejected, type CallError, SessionUnavailable } from "../BackendError.ts"
 import { admission, reasonOf } from "../ConnectionState.ts"
-import type { RequestRecord } from "../Connector.ts"
+import { type RequestRecord, traceparent } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { CallOutcome } from "../KeepaliveEvent.ts"
-import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import { isProbed } from "../Probe.ts"
 import type { Doubt } from "../Signal.ts"
+import { type Ended, judge, type Kept, type Unfinished, type UseOptions } from "./judgement.ts"
 import type { CallInFlight, OpenSession } from "./sessionCell.ts"
-import type { Supervisor } from "./supervisor.ts"
-
-export interface Kept<Client> {
-  readonly id: string
-  readonly policy: KeepalivePolicy
-  readonly supervisor: Supervisor<Client>
-}
+import * as Tracing from "./tracing.ts"
 
 export type Callback<Client, A> = (client: Client, signal: AbortSignal) => PromiseLike<A>
 
-export interface UseOptions {
-  readonly idempotent?: boolean
-}
-
-/** How one run of a callback ended. */
-type Ended<A> = { readonly _tag: "Ok"; readonly value: A } | Unfinished
-
-type Unfinished =
-  | { readonly _tag: "Threw"; readonly cause: unknown; readonly requests: ReadonlyArray<RequestRecord> }
-  | { readonly _tag: "Abandoned"; readonly reason: FailureReason; readonly requests: ReadonlyArray<RequestRecord> }
-
-/** Protocol methods that change nothing on a server, so that they may be sent twice. */
-const readOnlyMethods: ReadonlySet<string> = new Set([
-  "ping",
-  "tools/list",
-  "resources/list",
-  "resources/templates/list",
-  "resources/read",
-  "prompts/list",
-  "prompts/get",
-  "completion/complete",
-  "server/discover"
-])
-
 /** Runs the callback on the open session, once. Interruption aborts its signal. */
 export const runOnce = <Client, A>(
-  { supervisor }: Kept<Client>,
+  { policy, supervisor }: Kept<Client>,
   open: OpenSession<Client>,
   callback: Callback<Client, A>,
   startedAt: number
 ): Effect.Effect<Ended<A>> =>
-  Effect.callback((resume) => {
-    const call = open.session.call()
-    // a controller costs as much as the rest of the guard: made only for a callback that takes the signal
-    const controller = callback.length > 1 ? new AbortController() : undefined
-    const entry: CallInFlight = {
-      startedAt,
-      abandon: (reason) => {
-        resume(Effect.succeed({ _tag: "Abandoned", reason, requests: snapshot(call.requests) }))
+  Effect.withFiber(({ cache: { span } }) => {
+    if (policy.spans) Tracing.link(span, open)
+    return Effect.callback((resume) => {
+      const call = open.session.call(span && traceparent(span))
+      // a controller costs as much as the rest of the guard: made only for a callback that takes the signal
+      const controller = callback.length > 1 ? new AbortController() : undefined
+      const entry: CallInFlight = {
+        startedAt,
+        abandon: (reason) => {
+          resume(Effect.succeed({ _tag: "Abandoned", reason, requests: snapshot(call.requests) }))
+          controller?.abort()
+        }
+      }
+      const leave = () => {
+        if (!open.calls.delete(entry)) return false
+        open.seen.call = supervisor.now()
+        supervisor.released(open)
+        return true
+      }
+      open.calls.add(entry)
+      const settle = (ended: Ended<A>) => {
+        if (!leave()) return
+        if (isAnswered(call.requests)) {
+          open.seen.answer = open.seen.call
+          supervisor.send({ _tag: "CallAnswered", generation: open.generation })
+        }
+        resume(Effect.succeed(ended))
+      }
+      const threw = (cause: unknown) => settle({ _tag: "Threw", cause, requests: call.requests })
+      try {
+        callback(call.client, controller?.signal ?? never).then((value) => settle({ _tag: "Ok", value }), threw)
+      } catch (cause) {
+        threw(cause)
+      }
+      return Effect.sync(() => {
+        leave()
         controller?.abort()
-      }
-    }
-    const leave = () => {
-      if (!open.calls.delete(entry)) return false
-      open.seen.call = supervisor.now()
-      supervisor.released(open)
-      return true
-    }
-    open.calls.add(entry)
-    const settle = (ended: Ended<A>) => {
-      if (!leave()) return
-      if (isAnswered(call.requests)) {
-        open.seen.answer = open.seen.call
-        supervisor.send({ _tag: "CallAnswered", generation: open.generation })
-      }
-      resume(Effect.succeed(ended))
-    }
-    const threw = (cause: unknown) => settle({ _tag: "Threw", cause, requests: call.requests })
-    try {
-      callback(call.client, controller?.signal ?? never).then((value) => settle({ _tag: "Ok", value }), threw)
-    } catch (cause) {
-      threw(cause)
-    }
-    return Effect.sync(() => {
-      leave()
-      controller?.abort()
+      })
     })
   })
 
@@ -223,7 +196,8 @@ export const use = <Client, A>(
         ended._tag === "Ok" ? Effect.succeed(ended.value) : proceed(kept, callback, options, settling, { open, ended })
       )
     }
-    return announced(kept, settling, begin())
+    const call = announced(kept, settling, begin())
+    return kept.policy.spans ? Tracing.call(kept.id, call) : call
   })
 
 /** Tells how the call ends, if anybody listens. */
@@ -253,7 +227,8 @@ export const useOn = <Client, A>(
       if (doubt) kept.supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
       return Effect.fail(truth)
     })
-    return announced(kept, { replayed: false }, call)
+    const told = announced(kept, { replayed: false }, call)
+    return kept.policy.spans ? Tracing.call(kept.id, told) : told
   })
 
 /** A call that ends every session on which it runs must not go on to do so (the bound of the AWS SDKs' standard mode). */
@@ -326,72 +301,6 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
     settling.replayed = true
   }
 })
-
-interface Judgement {
-  /** the error that tells the truth if the call ends here */
-  readonly truth: CallError
-  /** whether running it again would execute nothing twice that must not be */
-  readonly again: boolean
-  readonly doubt: Doubt | undefined
-  readonly reason: FailureReason
-}
-
-const judge = <Client>(
-  { id, policy, supervisor }: Kept<Client>,
-  open: OpenSession<Client>,
-  ended: Unfinished,
-  options: UseOptions
-): Judgement => {
-  const isReplayable = (request: RequestRecord) =>
-    options.idempotent === true ||
-    readOnlyMethods.has(request.method) ||
-    (policy.trustAnnotations && isHarmless(open, request))
-  const isSafe = (request: RequestRecord) =>
-    request.fate === "unsent" || request.fate === "refused" || isReplayable(request)
-
-  const again = ended.requests.every(isSafe)
-  const isUnknown = ended.requests.some((request) => request.fate === "dispatched")
-  const unknown = (reason: FailureReason) =>
-    new OutcomeUnknown({ backend: id, generation: open.generation, reason, detail: open.lost })
-
-  if (ended._tag === "Abandoned") {
-    const wasTouched = ended.requests.some((request) => request.fate === "dispatched" || request.fate === "answered")
-    const truth = wasTouched
-      ? unknown(ended.reason)
-      : new SessionUnavailable({
-          backend: id,
-          state: supervisor.state()._tag,
-          reason: ended.reason,
-          detail: open.lost,
-          retryAfter: supervisor.untilAttempt()
-        })
-    return { truth, again, doubt: undefined, reason: ended.reason }
-  }
-
-  const failure = ended.requests.findLast((request) => request.fate !== "answered")
-  const evidence = failure?.evidence
-  if (failure === undefined || evidence === undefined) {
-    // the server's answer, the callback's own error, or its own deadline
-    const answer = ended.requests.findLast((request) => request.evidence !== undefined)?.evidence
-    const doubt = answer === undefined ? undefined : Evidence.ofCall(answer)
-    const isOwnDeadline = failure?.fate === "dispatched" && !isReplayable(failure)
-    const truth = isOwnDeadline
-      ? unknown("timeout")
-      : new CallFailed({ backend: id, reason: undefined, retryAfter: undefined, cause: ended.cause })
-    return { truth, again: false, doubt, reason: doubt === undefined ? "unknown" : "upstream" }
-  }
-
-  const reason = Evidence.reasonOf(evidence)
-  const doubt = Evidence.ofCall(evidence)
-  const retryAfter = evidence._tag === "Refused" ? evidence.retryAfter : undefined
-  const truth = isUnknown ? unknown(reason) : new CallFailed({ backend: id, reason, retryAfter, cause: ended.cause })
-  return { truth, again: again && doubt !== undefined, doubt, reason }
-}
-
-const isHarmless = (open: OpenSession<unknown>, request: RequestRecord) => {
-  const tool = request.tool === undefined ? undefined : open.tools.get(request.tool)
-  return tool !== undefined && (tool.readOnly || tool.idempotent)
-}
 
 const outcomeOf = (error: CallError): CallOutcome => {
   switch (error._tag) {

@@ -3,10 +3,12 @@
  * the transition table, so that a received byte costs one assignment.
  */
 import type * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
 import type { Session, Tool } from "../Connector.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Ladder } from "../Probe.ts"
+import type { Timer } from "../Signal.ts"
 
 /** A session with what was seen of it. Times are monotonic milliseconds. */
 export interface OpenSession<Client> {
@@ -21,6 +23,8 @@ export interface OpenSession<Client> {
   draining: boolean
   /** why the session ended, once it has */
   ended: FailureReason | undefined
+  /** of the attempt that opened it, where there are spans */
+  readonly span: Tracer.Span | undefined
   /** what the transport said when it reported the session as lost */
   lost: FailureDetail | undefined
 }
@@ -51,4 +55,14 @@ export interface CallInFlight {
 export const hasCallSince = (open: OpenSession<unknown>, since: number): boolean => {
   for (const call of open.calls) if (call.startedAt <= since) return true
   return false
+}
+
+/** When the last answer came or the last call ended; now, while a call is running. */
+export const lastOf = (open: OpenSession<unknown>, what: "answer" | "call", now: number): number =>
+  what === "call" && open.calls.size > 0 ? now : open.seen[what]
+
+/** Whether something happened that makes the timer needless: an answer, a call. */
+export const isUsedSince = (open: OpenSession<unknown>, timer: Timer, since: number): boolean => {
+  if (timer === "probe") return open.seen.answer > since
+  return timer === "idle" && (open.calls.size > 0 || open.seen.call > since)
 }

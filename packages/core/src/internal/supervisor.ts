@@ -9,9 +9,9 @@ import * as Exit from "effect/Exit"
 import * as FiberMap from "effect/FiberMap"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import type { Action, ScheduleName } from "../Action.ts"
+import type * as Tracer from "effect/Tracer"
+import type { Action } from "../Action.ts"
 import { admission, type ConnectionState } from "../ConnectionState.ts"
 import type { Connector } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
@@ -19,14 +19,16 @@ import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Observer } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
-import * as KeepaliveSchedule from "../KeepaliveSchedule.ts"
 import * as Probe from "../Probe.ts"
 import type { Signal, Timer } from "../Signal.ts"
 import * as Transition from "../Transition.ts"
 import * as Announcer from "./announcer.ts"
 import * as Attempt from "./attempt.ts"
 import * as ClockWatcher from "./clockWatcher.ts"
-import { hasCallSince, type OpenSession } from "./sessionCell.ts"
+import { signalOf } from "./conclusion.ts"
+import * as Delays from "./delays.ts"
+import { isUsedSince, lastOf, type OpenSession } from "./sessionCell.ts"
+import * as Tracing from "./tracing.ts"
 
 export interface Supervisor<Client> {
   readonly send: (signal: Signal) => void
@@ -61,10 +63,10 @@ export interface Options<Client, R, SetupR> {
 export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Options<Client, R, SetupR>) {
   const { connector, policy, observers } = options
   const rules = Transition.rules(policy, connector)
-  const schedules = KeepaliveSchedule.ofPolicy(policy)
 
   const clock = yield* Clock.Clock
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const delays = Delays.make(policy, clock)
   const announcer = Announcer.make(options.id, clock, observers)
   const emit = announcer.emit
   const closings = yield* FiberSet.make()
@@ -85,7 +87,6 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   let knownTools: ReadonlySet<string> | undefined
   const draining = new Map<number, OpenSession<Client>>()
   const subscriptions = new Set<string>()
-  const steppers = new Map<ScheduleName, Stepper>()
   let attemptDueAt: number | undefined
   let detail: FailureDetail | undefined
   const waiters = new Set<() => boolean>()
@@ -152,8 +153,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
         if (action.timer === "attempt") attemptDueAt = undefined
         return stopFiber(action.timer)
       case "Reset":
-        steppers.delete(action.schedule)
-        return
+        return delays.reset(action.schedule)
       case "Adopt":
         return adopt()
       case "Drop":
@@ -172,26 +172,21 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
 
   const timer = Effect.fnUntraced(function* (action: Extract<Action, { _tag: "Arm" }>) {
     const armedAt = now()
-    const stepper = steppers.get(action.schedule) ?? (yield* Schedule.toStep(schedules[action.schedule]))
-    steppers.set(action.schedule, stepper)
-    const planned = yield* KeepaliveSchedule.delayOf(stepper(clock.currentTimeMillisUnsafe(), undefined))
-    const delay = KeepaliveSchedule.putOff(policy, planned, action.notBefore)
-    const isInUse = action.from === "call" && current !== undefined && current.calls.size > 0
-    const begin = action.from === "now" || !current || isInUse ? armedAt : current.seen[action.from]
-    const due = begin + Duration.toMillis(delay)
+    const delay = yield* delays.next(action.schedule, action.notBefore)
+    const due =
+      Duration.toMillis(delay) + (current && action.from !== "now" ? lastOf(current, action.from, armedAt) : armedAt)
     if (action.timer === "attempt") {
       attemptDueAt = due
       emit({ _tag: "AttemptScheduled", delay: Duration.millis(Math.max(0, due - armedAt)) })
     }
     if (due > armedAt) yield* Effect.sleep(Duration.millis(due - armedAt))
     if (action.timer === "attempt") attemptDueAt = undefined
-    send({ _tag: "Due", timer: action.timer, used: isUsedSince(action.timer, armedAt) })
+    send({
+      _tag: "Due",
+      timer: action.timer,
+      used: current !== undefined && isUsedSince(current, action.timer, armedAt)
+    })
   })
-  const isUsedSince = (timer: Timer, since: number) => {
-    if (!current) return false
-    if (timer === "probe") return current.seen.answer > since
-    return timer === "idle" && (current.calls.size > 0 || current.seen.call > since)
-  }
 
   const adopt = () => {
     const open = candidate
@@ -247,34 +242,37 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     const startedAt = now()
     const generation = model.generation + 1
     const scope = yield* Scope.make()
-    const verdict = yield* Attempt.open({
-      connector,
-      policy,
-      setup: options.setup,
-      generation,
-      deep: action.deep,
-      scope,
-      now,
-      subscriptions,
-      report: reportOf(generation)
-    }).pipe(
-      Effect.matchEffect({
-        onFailure: Effect.succeed,
-        onSuccess: (open) =>
-          Effect.sync(() => {
+    const opening = (span: Tracer.Span | undefined) =>
+      Attempt.open({
+        connector,
+        policy,
+        setup: options.setup,
+        generation,
+        deep: action.deep,
+        scope,
+        now,
+        subscriptions,
+        report: reportOf(generation),
+        span
+      }).pipe(
+        Effect.match({
+          onFailure: (verdict) => ({ verdict }),
+          onSuccess: (open) => {
             candidate = open
-            return succeeded
+            return { verdict: succeeded }
+          }
+        }),
+        Effect.timeoutOrElse({ duration: policy.connectTimeout, orElse: () => Effect.succeed({ verdict: timedOut }) }),
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            if (Exit.isSuccess(exit) && exit.value.verdict._tag === "Succeeded") return
+            candidate = undefined
+            close(Scope.close(scope, Exit.void))
           })
-      }),
-      Effect.timeoutOrElse({ duration: policy.connectTimeout, orElse: () => Effect.succeed(timedOut) }),
-      Effect.onExit((exit) =>
-        Effect.sync(() => {
-          if (Exit.isSuccess(exit) && exit.value._tag === "Succeeded") return
-          candidate = undefined
-          close(Scope.close(scope, Exit.void))
-        })
+        )
       )
-    )
+    const about = { backend_id: options.id, generation }
+    const { verdict } = yield* Tracing.run(policy, "connect", about, opening)
     const duration = Duration.millis(now() - startedAt)
     if (verdict._tag === "Succeeded") {
       emit({ _tag: "AttemptSucceeded", generation, duration })
@@ -325,7 +323,11 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     const deep = action.kind === "deepProbe"
     const rung = deep ? "list-tools" : (open.ladder.latched ?? Probe.rungOf(policy.probe, open.session))._tag
     if (action.counted) emit({ _tag: "ProbeSent", method: rung })
-    const { asked, method, verdict } = yield* Probe.ask(open.session, open.ladder, policy, deep)
+    const about = { backend_id: options.id, method: rung }
+    const { asked, method, verdict } = yield* Tracing.run(policy, "probe", about, (span) => {
+      Tracing.link(span, open)
+      return Probe.ask(open.session, open.ladder, policy, deep)
+    })
     const endedAt = now()
     // a timer that fires late by more than its own length tells of this process and not of the server
     const late = endedAt - startedAt > (asked + 1) * Duration.toMillis(policy.timeout)
@@ -340,30 +342,8 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   })
 
   const conclude = (run: number, verdict: Evidence.Verdict, late: boolean) => {
-    switch (verdict._tag) {
-      case "Succeeded":
-        return send({
-          _tag: "Succeeded",
-          run,
-          probed: candidate === undefined || Probe.isProbed(policy.probe, candidate.session)
-        })
-      case "Failed": {
-        const at = now()
-        const seen = current?.seen
-        return send({
-          _tag: "Failed",
-          run,
-          reason: verdict.reason,
-          callInFlight: current !== undefined && hasCallSince(current, seen?.missedSince ?? at),
-          silentFor: Duration.millis(at - (seen?.alive ?? at)),
-          late
-        })
-      }
-      case "Busy":
-        return send({ _tag: "Busy", run, retryAfter: verdict.retryAfter })
-      case "AuthRejected":
-        return send({ _tag: "AuthRejected", run })
-    }
+    const probed = candidate === undefined || Probe.isProbed(policy.probe, candidate.session)
+    send(signalOf(verdict, { run, current, at: now(), late, probed }))
   }
 
   // ---------------------------------------------------------------------------------------------------- begin and end
@@ -393,9 +373,6 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   }
   return supervisor
 })
-
-type Stepper =
-  ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>> extends Effect.Effect<infer Step> ? Step : never
 
 /** Timers that belong to a session and end with it. */
 const sessionTimers: ReadonlyArray<Timer> = ["probe", "stable", "idle", "deep"]
