@@ -19,6 +19,8 @@ export type KeepaliveEvent = Happening & {
 
 /** What happened. */
 export type Happening =
+  /** the backend was made; its first event */
+  | { readonly _tag: "Started"; readonly state: ConnectionState }
   | { readonly _tag: "StateChanged"; readonly from: ConnectionState; readonly to: ConnectionState }
   /** `delay` until the next attempt */
   | { readonly _tag: "AttemptScheduled"; readonly delay: Duration.Duration }

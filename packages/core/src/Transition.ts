@@ -75,7 +75,8 @@ export const initial = (rules: Rules): Step => {
     doubt: undefined,
     refreshed: false
   }
-  return rules.connect === "lazy" ? stay(idle) : attempt(idle)
+  const { actions, model } = rules.connect === "lazy" ? stay(idle) : attempt(idle)
+  return { model, actions: [{ _tag: "Emit", happening: { _tag: "Started", state: model.state } }, ...actions] }
 }
 
 /** What a signal does. Signals of a run or a generation that is no longer current change nothing. */

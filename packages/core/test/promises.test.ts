@@ -217,6 +217,24 @@ describe("a new session", () => {
   )
 })
 
+describe("the first event", () => {
+  it.effect.each([
+    ["eager", "Connecting"],
+    ["lazy", "Idle"]
+  ] as const)("of a backend that is %s says in which state it begins", ([connect, state]) =>
+    Effect.gen(function* () {
+      const seen: Array<KeepaliveEvent.KeepaliveEvent> = []
+      yield* make(ScriptedServer.make(), { connect }).pipe(
+        Effect.provide(KeepaliveEvent.layerObserver((event) => void seen.push(event)))
+      )
+      const [first] = seen
+      assert(first?._tag === "Started")
+      assert.strictEqual(first.state._tag, state)
+      assert.strictEqual(first.backend, "scripted")
+    })
+  )
+})
+
 describe("what the transport says of a failure", () => {
   const died = { summary: "exit code 1", output: ["fatal: SECRET is not set"] }
   const dies = ScriptedServer.unreachable("process_exit", died)
