@@ -42,8 +42,8 @@ const resources = (): ReadonlyMap<string, number> => {
 
 /** Live descendants, and what they left when they died and were no parent any more. */
 const processes = (watchMark: string): ReadonlyArray<Processes.ProcessInfo> => {
-  const everything = Processes.all().filter(({ state }) => state !== "Z")
-  const found = new Set(Processes.startedBy(watchMark))
+  const everything = Processes.live()
+  const found = new Set([...Processes.startedBy(watchMark), ...Processes.using()])
   const family = new Set([process.pid])
   // A parent may have the higher pid, so until nothing is added.
   for (let size = 0; size !== family.size;) {

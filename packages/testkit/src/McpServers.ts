@@ -5,12 +5,11 @@
  */
 import { Duration, Effect } from "effect"
 import type { Scope } from "effect"
-import { createRequire } from "node:module"
-import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+import * as Calls from "./internal/calls.ts"
 import * as Processes from "./internal/processes.ts"
+import * as Programs from "./internal/programs.ts"
 import * as ServerProcess from "./internal/serverProcess.ts"
-import type { Call, Gateway, McpServer, ServerStartError, Traits } from "./McpServer.ts"
+import type { Gateway, McpServer, ServerStartError, Traits } from "./McpServer.ts"
 
 type Started<Server> = Effect.Effect<Server, ServerStartError, Scope.Scope>
 
@@ -23,53 +22,22 @@ export const traits = {
   effectMcp: { staleSession: 404, getStream: false, answers: "json", resumable: false, stateful: true }
 } as const satisfies Record<string, Traits>
 
-const require = createRequire(import.meta.url)
-
-/** A file of an installed package, also one that its exports map hides. */
-const packageFile = (name: string, file: string): string => {
-  const root = (require.resolve.paths(name) ?? []).map((path) => join(path, name)).find(isPackage)
-  if (root === undefined) throw new Error(`${name} is not installed`)
-  return join(root, file)
-}
-const isPackage = (path: string) => {
-  try {
-    return require.resolve(join(path, "package.json")) !== ""
-  } catch {
-    return false
-  }
-}
-
-const echo = (message: string): Call => ({ name: "echo", arguments: { message } })
-/** The long operation of server-everything. */
-const longOperation = (seconds: number): Call => ({
-  name: "trigger-long-running-operation",
-  arguments: { duration: seconds, steps: 1 }
-})
-const slow = (seconds: number): Call => ({ name: "slow", arguments: { ms: seconds * 1000 } })
-
-/** Arguments of `node` that run server-everything and log what it executes. */
-const everythingArgs = (log: string, transport: "stdio" | "streamableHttp") => {
-  const preload = ServerProcess.script("preload")
-  preload.searchParams.set("log", log)
-  return ["--import", preload.href, packageFile("@modelcontextprotocol/server-everything", "dist/index.js"), transport]
-}
-
 /** The reference server, on SDK 1.x. */
 export const everything: Started<McpServer> = ServerProcess.make({
   name: "everything",
   traits: traits.everything,
-  echo,
-  slow: longOperation,
-  launch: (port, log) => ({ args: everythingArgs(log, "streamableHttp"), env: { PORT: String(port) } })
+  echo: Calls.echo,
+  slow: Calls.longOperation,
+  launch: (port, log) => ({ args: Programs.everything(log, "streamableHttp"), env: { PORT: String(port) } })
 })
 
 /** The stdio server behind a gateway: the reference server, or a small one of ours that starts faster. */
 export type Backend = "everything" | "small"
 
 const backend = (kind: Backend) => ({
-  slow: kind === "everything" ? longOperation : slow,
+  slow: kind === "everything" ? Calls.longOperation : Calls.slow,
   args: (log: string) =>
-    kind === "everything" ? everythingArgs(log, "stdio") : [fileURLToPath(ServerProcess.script("stdio")), log]
+    kind === "everything" ? Programs.everything(log, "stdio") : [Programs.script("scriptedStdio"), log]
 })
 
 const gateway = (server: ServerProcess.ServerProcess): Gateway => ({
@@ -96,11 +64,11 @@ export const mcpProxy = (
     return ServerProcess.make({
       name: "mcpProxy",
       traits: traits.mcpProxy,
-      echo,
+      echo: Calls.echo,
       slow: behind.slow,
       launch: (port, log) => ({
         args: [
-          packageFile("mcp-proxy", "dist/bin/mcp-proxy.mjs"),
+          Programs.packageFile("mcp-proxy", "dist/bin/mcp-proxy.mjs"),
           "--host",
           "127.0.0.1",
           "--port",
@@ -127,17 +95,16 @@ export const supergateway = (
   Effect.suspend(() => {
     const behind = backend(options.backend ?? "everything")
     const { sessionTimeout, stateful = true } = options
-    const quoted = (argument: string) => `'${argument.replaceAll("'", `'\\''`)}'`
     return ServerProcess.make({
       name: stateful ? "supergateway" : "supergateway, stateless",
       traits: stateful ? traits.supergateway : traits.supergatewayStateless,
-      echo,
+      echo: Calls.echo,
       slow: behind.slow,
       launch: (port, log) => ({
         args: [
-          packageFile("supergateway", "dist/index.js"),
+          Programs.packageFile("supergateway", "dist/index.js"),
           "--stdio",
-          [process.execPath, ...behind.args(log)].map(quoted).join(" "),
+          [process.execPath, ...behind.args(log)].map(Programs.quoted).join(" "),
           "--outputTransport",
           "streamableHttp",
           "--port",
@@ -155,7 +122,7 @@ export const supergateway = (
 export const effectMcp: Started<McpServer> = ServerProcess.make({
   name: "effectMcp",
   traits: traits.effectMcp,
-  echo,
-  slow,
-  launch: (port, log) => ({ args: [fileURLToPath(ServerProcess.script("effectMcp")), String(port), log] })
+  echo: Calls.echo,
+  slow: Calls.slow,
+  launch: (port, log) => ({ args: [Programs.script("effectMcp"), String(port), log] })
 })

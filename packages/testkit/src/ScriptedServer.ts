@@ -5,7 +5,8 @@
 import { Data, Effect } from "effect"
 import type { Scope } from "effect"
 import type { ChildProcess } from "node:child_process"
-import { fileURLToPath } from "node:url"
+import * as Calls from "./internal/calls.ts"
+import * as Programs from "./internal/programs.ts"
 import * as Scripted from "./internal/scripted.ts"
 import * as ServerProcess from "./internal/serverProcess.ts"
 import type { McpServer, ServerStartError, Traits } from "./McpServer.ts"
@@ -47,12 +48,12 @@ export const make = (
     const server = yield* ServerProcess.make({
       name: "scripted",
       traits: traitsOf(behaviour),
-      echo: (message) => ({ name: "echo", arguments: { message } }),
-      slow: (seconds) => ({ name: "slow", arguments: { ms: seconds * 1000 } }),
+      echo: Calls.echo,
+      slow: Calls.slow,
       ipc: true,
       onSpawn: attach,
       launch: (port, log) => ({
-        args: [fileURLToPath(ServerProcess.script("scripted")), String(port), log, JSON.stringify(behaviour)]
+        args: [Programs.script("scripted"), String(port), log, JSON.stringify(behaviour)]
       })
     })
 

@@ -1,13 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schedule } from "effect"
 import { spawn } from "node:child_process"
-import { readdirSync } from "node:fs"
+import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { Fault, FaultProxy, Leftovers, McpServers, ScriptedServer } from "../src/index.ts"
 import { call, open, rpc } from "./client.ts"
 import { http, line, target } from "./target.ts"
+import { temporary } from "./temporary.ts"
 
-const temporary = () => readdirSync(tmpdir()).filter((name) => name.startsWith("vmcp-testkit-"))
 /** What `fetch` keeps: its pool of idle connections, and the timers of that. */
 const ignore = ["TCPSocketWrap", "Timeout"]
 
@@ -40,7 +41,7 @@ describe("after the scope", () => {
   it.live("nothing is left of gateways and what they started, not even in process groups of its own", () =>
     Effect.gen(function* () {
       const leftovers = yield* Leftovers.make({ ignore })
-      const files = temporary().length
+      const files = temporary()
       yield* Effect.scoped(
         Effect.gen(function* () {
           const servers = yield* Effect.all([
@@ -55,21 +56,21 @@ describe("after the scope", () => {
         })
       )
       yield* leftovers.check
-      assert.isAtMost(temporary().length, files)
+      assert.deepStrictEqual(temporary(), files)
     })
   )
 
   it.live("nothing is left of a start that was interrupted", () =>
     Effect.gen(function* () {
       const leftovers = yield* Leftovers.make({ ignore })
-      const files = temporary().length
+      const files = temporary()
       const starting = yield* Effect.forkChild(Effect.scoped(McpServers.supergateway()))
       yield* leftovers.list.pipe(
         Effect.repeat({ until: (found) => found.length > 0, schedule: Schedule.spaced("2 millis") })
       )
       yield* Fiber.interrupt(starting)
       yield* leftovers.check
-      assert.isAtMost(temporary().length, files)
+      assert.deepStrictEqual(temporary(), files)
     })
   )
 
@@ -92,6 +93,28 @@ describe("after the scope", () => {
     })
   )
 
+  it.live("Leftovers names what a process that was started left in turn, without its environment", () =>
+    Effect.gen(function* () {
+      const leftovers = yield* Leftovers.make()
+      const script = `
+        import { Effect } from "effect"
+        import { spawn } from "node:child_process"
+        import { StdioServers } from ${JSON.stringify(new URL("../src/index.ts", import.meta.url).href)}
+        const { args } = await Effect.runPromise(Effect.scoped(StdioServers.scripted()))
+        const options = { detached: true, env: { PATH: process.env.PATH }, stdio: "ignore" }
+        spawn("sh", ["-c", "sleep 60; true", ...args], options).unref()`
+      const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+        cwd: new URL("..", import.meta.url).pathname,
+        stdio: ["ignore", "ignore", "inherit"]
+      })
+      yield* Effect.callback<void>((resume) => void child.on("close", () => resume(Effect.void)))
+      const found = (yield* leftovers.list).find((one) => /^process .*sleep 60/.test(one))
+      assert.isDefined(found)
+      process.kill(-Number(found?.split(" ")[1]), "SIGKILL")
+      yield* leftovers.check
+    })
+  )
+
   it.live("process.exit without closing the scope leaves no server behind", () =>
     Effect.gen(function* () {
       const script = `
@@ -102,9 +125,13 @@ describe("after the scope", () => {
         console.log(process.env.VMCP_TESTKIT_WATCH, server.port)
         process.exit(0)`
       const leftovers = yield* Leftovers.make({ ignore })
-      const files = temporary().length
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "vmcp-exit-"))),
+        (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+      )
       const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
         cwd: new URL("..", import.meta.url).pathname,
+        env: { ...process.env, TMPDIR: directory },
         stdio: ["ignore", "pipe", "inherit"]
       })
       const printed = yield* Effect.callback<string>((resume) => {
@@ -114,7 +141,7 @@ describe("after the scope", () => {
       })
       assert.match(printed, /^\d+ \d+\n$/)
       yield* leftovers.check
-      assert.isAtMost(temporary().length, files)
+      assert.deepStrictEqual(readdirSync(directory), [])
     })
   )
 })

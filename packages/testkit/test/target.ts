@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import type { Scope } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
+import { waiters } from "./wait.ts"
 
 export interface Target {
   readonly port: number
@@ -92,8 +93,7 @@ export const line = (port: number): Effect.Effect<Line, Error, Scope.Scope> =>
     (socket) => {
       let received = ""
       let end: string | undefined
-      const waiters = new Set<() => void>()
-      const notify = () => waiters.forEach((waiter) => waiter())
+      const { notify, wait } = waiters()
       socket.on("data", (bytes) => {
         received += bytes.toString()
         notify()
@@ -105,17 +105,6 @@ export const line = (port: number): Effect.Effect<Line, Error, Scope.Scope> =>
       socket.on("end", () => finish("fin"))
       socket.on("error", (error) => finish("code" in error ? String(error.code) : error.message))
       socket.on("close", () => finish("close"))
-      const wait = <A>(poll: () => A | undefined) =>
-        Effect.callback<A>((resume) => {
-          const check = () => {
-            const found = poll()
-            if (found === undefined) return
-            waiters.delete(check)
-            resume(Effect.succeed(found))
-          }
-          waiters.add(check)
-          check()
-        })
       return {
         received: () => received,
         send: (text) => void socket.write(text),

@@ -3,7 +3,8 @@
  * of its own (supergateway gives each child one) or whose parent has died. Needs /proc, so Linux.
  */
 import { Effect, Schedule } from "effect"
-import { readdirSync, readFileSync, rmSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
+import * as Temporary from "./temporary.ts"
 
 const variable = "VMCP_TESTKIT_MARK"
 
@@ -12,8 +13,14 @@ export const environment = (mark: string): Record<string, string> => ({ [variabl
 
 const watchVariable = "VMCP_TESTKIT_WATCH"
 
-/** Marks this process, so that whatever it starts from now on with an inherited environment can be found. */
-export const watch = (): string => (process.env[watchVariable] ??= `${process.pid}`)
+/**
+ * Marks this process, so that whatever it starts from now on with an inherited environment can be found, and what that
+ * starts in turn for a temporary directory of its own, whatever the environment.
+ */
+export const watch = (): string => {
+  Temporary.shareMark()
+  return (process.env[watchVariable] ??= `${process.pid}`)
+}
 /** The environment that a watched process hands on. */
 export const watched = (): Record<string, string> => {
   const mark = process.env[watchVariable]
@@ -34,11 +41,17 @@ export const marked = (mark: string): ReadonlyArray<number> => withEntry(`${vari
 /** Pids that a watched process started, directly or not. */
 export const startedBy = (watchMark: string): ReadonlyArray<number> => withEntry(`${watchVariable}=${watchMark}`)
 
-const withEntry = (entry: string): ReadonlyArray<number> => {
-  return readdirSync("/proc")
+/** Pids that use a temporary directory of ours, whoever started them and with whatever environment. */
+export const using = (): ReadonlyArray<number> =>
+  pids().filter((pid) => read(`/proc/${pid}/cmdline`).includes(Temporary.mark) || environ(pid).includes(Temporary.mark))
+
+const pids = () =>
+  readdirSync("/proc")
     .map(Number)
-    .filter((pid) => pid > 0 && read(`/proc/${pid}/environ`).split("\0").includes(entry))
-}
+    .filter((pid) => pid > 0)
+const environ = (pid: number) => read(`/proc/${pid}/environ`)
+const withEntry = (entry: string): ReadonlyArray<number> =>
+  pids().filter((pid) => environ(pid).split("\0").includes(entry))
 
 export interface ProcessInfo {
   readonly pid: number
@@ -51,9 +64,7 @@ export interface ProcessInfo {
 
 /** Every process, zombies included. */
 export const all = (): ReadonlyArray<ProcessInfo> =>
-  readdirSync("/proc").flatMap((name) => {
-    const pid = Number(name)
-    if (!(pid > 0)) return []
+  pids().flatMap((pid) => {
     const stat = read(`/proc/${pid}/stat`)
     // The command is in parentheses and may itself contain some.
     const [state = "", parent = "0", group = "0"] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
@@ -61,6 +72,9 @@ export const all = (): ReadonlyArray<ProcessInfo> =>
     const command = read(`/proc/${pid}/cmdline`).split("\0").join(" ").trim()
     return [{ pid, parent: Number(parent), group: Number(group), state, command }]
   })
+
+/** Every process but zombies. */
+export const live = (): ReadonlyArray<ProcessInfo> => all().filter(({ state }) => state !== "Z")
 
 export const signal = (pids: ReadonlyArray<number>, name: NodeJS.Signals): void => {
   for (const pid of pids) {
@@ -81,21 +95,5 @@ export const killAll = (pids: () => ReadonlyArray<number>): Effect.Effect<void> 
     return Effect.succeed(false)
   }).pipe(Effect.repeat({ schedule: Schedule.spaced("5 millis"), until: (gone: boolean) => gone }), Effect.asVoid)
 
-/** Temporary directory of each mark. */
-const owned = new Map<string, string>()
-const endOwned = () => {
-  for (const [mark, directory] of owned) {
-    signal(marked(mark), "SIGKILL")
-    rmSync(directory, { recursive: true, force: true })
-  }
-}
-
-/** Last resort: until released, `process.exit` of this process kills what carries the mark and removes the directory. */
-export const own = (mark: string, directory: string): (() => void) => {
-  if (owned.size === 0) process.on("exit", endOwned)
-  owned.set(mark, directory)
-  return () => {
-    owned.delete(mark)
-    if (owned.size === 0) process.off("exit", endOwned)
-  }
-}
+/** Last resort: until released, `process.exit` of this process kills what carries the mark. */
+export const own = (mark: string): (() => void) => Temporary.atExit(() => signal(marked(mark), "SIGKILL"))

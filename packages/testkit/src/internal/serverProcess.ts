@@ -4,14 +4,14 @@ import type { Scope } from "effect"
 import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
 import { randomUUID } from "node:crypto"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import * as Http from "node:http"
 import * as Net from "node:net"
-import { tmpdir } from "node:os"
-import { extname, join } from "node:path"
-import type { Call, Execution, McpServer, Traits } from "../McpServer.ts"
+import { join } from "node:path"
+import type { Call, McpServer, Traits } from "../McpServer.ts"
 import { ServerStartError } from "../McpServer.ts"
+import * as ExecutionLog from "./executionLog.ts"
 import * as Processes from "./processes.ts"
+import * as Temporary from "./temporary.ts"
 
 export interface Launch {
   /** Arguments of `node`. */
@@ -37,21 +37,15 @@ export interface ServerProcess extends McpServer {
   readonly child: () => ChildProcess | undefined
 }
 
-/** A script of `servers/`, compiled or not, whichever this module is. */
-export const script = (name: string): URL => new URL(`../servers/${name}${extname(import.meta.url)}`, import.meta.url)
-
 /** Starts it. When the scope closes, its processes, their descendants and its temporary files are gone. */
 export const make = (options: Options): Effect.Effect<ServerProcess, ServerStartError, Scope.Scope> =>
   Effect.gen(function* () {
-    const directory = yield* Effect.acquireRelease(
-      Effect.sync(() => mkdtempSync(join(tmpdir(), "vmcp-testkit-"))),
-      (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-    )
+    const directory = yield* Temporary.directory
     const log = join(directory, "executions.jsonl")
     const mark = yield* Effect.acquireRelease(
       Effect.sync(() => {
         const id = randomUUID()
-        return { id, release: Processes.own(id, directory) }
+        return { id, release: Processes.own(id) }
       }),
       ({ release }) => Effect.sync(release)
     )
@@ -131,7 +125,7 @@ export const make = (options: Options): Effect.Effect<ServerProcess, ServerStart
       restart: Effect.andThen(kill, start),
       freeze: Effect.sync(() => Processes.signal(members(), "SIGSTOP")),
       thaw: Effect.sync(() => Processes.signal(members(), "SIGCONT")),
-      executions: Effect.sync(() => readExecutions(log)),
+      executions: Effect.sync(() => ExecutionLog.executions(log)),
       output: Effect.sync(() => output)
     }
   })
@@ -143,20 +137,6 @@ const inherited = (): Record<string, string> => {
 }
 
 const awaitClosed = (closed: Promise<void>) => Effect.promise(() => closed)
-
-/** Whole lines only: the last may be half written when it was killed. */
-const readExecutions = (path: string): ReadonlyArray<Execution> => {
-  let text = ""
-  try {
-    text = readFileSync(path, "utf8")
-  } catch {
-    return [] // Nothing was executed yet.
-  }
-  return text
-    .split("\n")
-    .slice(0, -1)
-    .map((line): Execution => JSON.parse(line))
-}
 
 const freePort: Effect.Effect<number> = Effect.callback<number>((resume) => {
   const server = Net.createServer()
