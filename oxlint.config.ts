@@ -36,7 +36,10 @@ const core: ReadonlyArray<Ban> = [
 
 const transport: ReadonlyArray<Ban> = [
   ...published,
-  { regex: "^@vmcp-keepalive/(transport-|otel)", message: "A transport imports neither another transport nor otel." }
+  {
+    regex: "^@vmcp-keepalive/(transport-|otel)",
+    message: "A transport imports neither another transport nor otel, and what transports share imports neither."
+  }
 ]
 
 const bans = (patterns: ReadonlyArray<Ban>) => ["error", { patterns }] as const
@@ -67,11 +70,8 @@ export default defineConfig({
   overrides: [
     { files: [".ci/**"], rules: { "no-restricted-imports": "off" } },
     { files: ["**/*.config.ts"], rules: { "import/no-default-export": "off" } },
-    {
-      files: ["packages/{transport-http,transport-stdio,otel}/src/**"],
-      rules: { "no-restricted-imports": bans(published) }
-    },
-    { files: ["packages/transport-*/src/**"], rules: { "no-restricted-imports": bans(transport) } },
+    { files: ["packages/otel/src/**"], rules: { "no-restricted-imports": bans(published) } },
+    { files: ["packages/{sdk-client,transport-*}/src/**"], rules: { "no-restricted-imports": bans(transport) } },
     {
       files: ["packages/core/src/**"],
       rules: {

@@ -4,13 +4,15 @@
  *
  * Where it ends without the answer, the request fails at once, unless the stream can be resumed: see `resume.ts`.
  */
+import { Evidence } from "@vmcp-keepalive/core"
+import { Message, type Requests } from "@vmcp-keepalive/sdk-client"
 import * as Http from "./http.ts"
 import type { HttpResponse } from "./http.ts"
-import * as Message from "./message.ts"
+import { idOf, kindFor } from "./message.ts"
 import { resume } from "./resume.ts"
 import * as Sse from "./sse.ts"
 import type { SseEvent } from "./sse.ts"
-import type { Pending, Wire } from "./wire.ts"
+import type { Wire } from "./wire.ts"
 
 /** How long the rest of a stream may take whose answer has come, in milliseconds. */
 const rest = 1000
@@ -18,7 +20,7 @@ const rest = 1000
 /** Reads the answer in `response`; what it returns is the body for the SDK. */
 export const answerStream = (
   wire: Wire,
-  pending: Pending,
+  pending: Requests.Pending,
   exchange: AbortController,
   response: HttpResponse
 ): ReadableStream<Uint8Array> =>
@@ -43,7 +45,7 @@ export interface Source {
 /** See the module. */
 export class AnswerStream {
   readonly wire: Wire
-  readonly pending: Pending
+  readonly pending: Requests.Pending
   /** the id of the last event: what to resume after */
   lastId: string | undefined = undefined
   /** how long the server asks to wait before the stream is opened again, in milliseconds */
@@ -62,7 +64,7 @@ export class AnswerStream {
 
   constructor(
     wire: Wire,
-    pending: Pending,
+    pending: Requests.Pending,
     exchange: AbortController,
     controller: ReadableStreamDefaultController<Uint8Array>
   ) {
@@ -74,7 +76,11 @@ export class AnswerStream {
 
   /** Whether there is nothing left to wait for: it is answered, or nobody waits. */
   get settled(): boolean {
-    return this.#answered || this.#exchange.signal.aborted || this.wire.pending.get(this.pending.id) !== this.pending
+    return (
+      this.#answered ||
+      this.#exchange.signal.aborted ||
+      this.wire.requests.pending.get(this.pending.id) !== this.pending
+    )
   }
 
   /** Aborted when nobody waits any more. */
@@ -119,9 +125,9 @@ export class AnswerStream {
 
   /** No answer will come. */
   fail(): void {
-    this.wire.fail(
+    this.wire.requests.fail(
       this.pending,
-      this.#invalid ? "protocol" : "stream_cut",
+      Evidence.transportFailure(this.#invalid ? "protocol" : "stream_cut"),
       this.#invalid
         ? "What the server sent does not answer the request"
         : "The connection ended before the answer, which cannot be recovered"
@@ -175,12 +181,12 @@ export class AnswerStream {
     if (!Sse.isMessage(event)) return this.#forward(event)
     const message = Message.parse(event.data)
     if (message === undefined) return this.wire.host.notice("garbage")
-    const kind = Message.kindFor(message, this.pending.id)
+    const kind = kindFor(message, this.pending.id)
     if (resumed && (kind === "progress" || kind === "answer")) this.progressed = true
     if (kind === "invalid") return this.#refuse()
     if (kind === "alien") {
       // A server that mixes its streams up may send here what answers others. Nobody's answer is no answer at all.
-      if (!resumed && !this.wire.pending.has(Message.idOf(message))) this.#refuse()
+      if (!resumed && !this.wire.requests.pending.has(idOf(message))) this.#refuse()
       else if (!resumed) this.#forward(event)
       return
     }

@@ -4,13 +4,14 @@
  */
 import type { FetchLike } from "@modelcontextprotocol/sdk/shared/transport.js"
 import { Evidence } from "@vmcp-keepalive/core"
+import { Message, type Requests } from "@vmcp-keepalive/sdk-client"
 import { answerStream } from "./answerStream.ts"
 import * as Failure from "./failure.ts"
 import { readText, RedirectRefused } from "./http.ts"
 import type { HttpRequest, HttpResponse } from "./http.ts"
-import * as Message from "./message.ts"
+import { kindFor, outgoing } from "./message.ts"
 import { maxEventLength } from "./sse.ts"
-import type { Pending, Wire } from "./wire.ts"
+import type { Wire } from "./wire.ts"
 
 /** How long a cancellation may take, and the rest of an answer that is complete, in milliseconds. */
 export const courtesy = 1000
@@ -49,12 +50,12 @@ const withAbort = async <A>(wire: Wire, send: (signal: AbortSignal) => Promise<A
 }
 
 const post = async (wire: Wire, headers: Headers, body: string): Promise<Response> => {
-  const { id, method } = Message.outgoing(body)
+  const { id, method } = outgoing(body)
   if (method === "initialize") headers.delete("mcp-session-id")
-  const pending = id === undefined || method === undefined ? undefined : wire.pending.get(id)
+  const pending = id === undefined || method === undefined ? undefined : wire.requests.pending.get(id)
   const exchange = wire.begin()
   if (pending !== undefined) {
-    pending.exchange = exchange
+    pending.release = () => exchange.abort()
     pending.record.fate = "dispatched"
   }
   const bound = method === "notifications/cancelled" ? setTimeout(() => exchange.abort(), courtesy) : undefined
@@ -83,7 +84,7 @@ const post = async (wire: Wire, headers: Headers, body: string): Promise<Respons
 }
 
 /** Writes down an error of `fetch`, or of what was read of the answer. */
-const met = (wire: Wire, pending: Pending | undefined, error: unknown): void => {
+const met = (wire: Wire, pending: Requests.Pending | undefined, error: unknown): void => {
   const { reason, unsent } = Failure.ofFetch(error)
   const evidence = Evidence.transportFailure(error instanceof Cut ? "stream_cut" : reason)
   if (pending === undefined) wire.stray = evidence
@@ -97,7 +98,7 @@ class Cut extends Error {
 
 const refused = async (
   wire: Wire,
-  pending: Pending | undefined,
+  pending: Requests.Pending | undefined,
   headers: Headers,
   response: HttpResponse,
   exchange: AbortController
@@ -127,7 +128,7 @@ const accepted = async (response: HttpResponse, exchange: AbortController): Prom
 
 const jsonAnswer = async (
   wire: Wire,
-  pending: Pending,
+  pending: Requests.Pending,
   response: HttpResponse,
   exchange: AbortController
 ): Promise<string> => {
@@ -143,7 +144,7 @@ const jsonAnswer = async (
   const text = parts.join("")
   const value = Message.parse(text)
   const messages: ReadonlyArray<unknown> = Array.isArray(value) ? value : [value]
-  if (messages.some((message) => Message.kindFor(message, pending.id) === "answer")) return text
+  if (messages.some((message) => kindFor(message, pending.id) === "answer")) return text
   throw new Failure.NotAnAnswer("What the server sent does not answer the request")
 }
 

@@ -1,45 +1,24 @@
 /**
- * JSON-RPC messages, as far as the transport must understand them.
+ * JSON-RPC messages, as far as HTTP must tell them apart.
  */
 import { JSONRPCMessageSchema } from "@modelcontextprotocol/sdk/types.js"
-
-/** The id of a request. */
-export type Id = string | number
+import { Message } from "@vmcp-keepalive/sdk-client"
 
 /** What is sent: a request has an id and a method, a notification only a method, an answer only an id. */
 export interface Outgoing {
-  readonly id?: Id
+  readonly id?: Message.Id
   readonly method?: string
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null
-
-/** The value of JSON text, or `undefined` where it is none. */
-export const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 /** What the body of a POST says it is. */
 export const outgoing = (body: unknown): Outgoing => {
-  const message = typeof body === "string" ? parse(body) : undefined
-  if (!isObject(message)) return {}
+  const message = typeof body === "string" ? Message.parse(body) : undefined
+  if (!Message.isObject(message)) return {}
   const { id, method } = message
   return {
-    ...(typeof id === "string" || typeof id === "number" ? { id } : {}),
+    ...(Message.isId(id) ? { id } : {}),
     ...(typeof method === "string" ? { method } : {})
   }
-}
-
-/** The id of the request that a message cancels. */
-export const cancelled = (message: unknown): Id | undefined => {
-  if (!isObject(message) || message["method"] !== "notifications/cancelled") return undefined
-  const params = message["params"]
-  const id = isObject(params) ? params["requestId"] : undefined
-  return typeof id === "string" || typeof id === "number" ? id : undefined
 }
 
 /**
@@ -53,11 +32,11 @@ export const cancelled = (message: unknown): Id | undefined => {
 export type Kind = "answer" | "progress" | "invalid" | "alien" | "other"
 
 /** Says what a received message is for the request with that id. */
-export const kindFor = (message: unknown, id: Id): Kind => {
-  if (!isObject(message)) return "invalid"
+export const kindFor = (message: unknown, id: Message.Id): Kind => {
+  if (!Message.isObject(message)) return "invalid"
   if (typeof message["method"] === "string") {
     const params = message["params"]
-    return message["method"] === "notifications/progress" && isObject(params) && params["progressToken"] === id
+    return message["method"] === "notifications/progress" && Message.isObject(params) && params["progressToken"] === id
       ? "progress"
       : "other"
   }
@@ -69,4 +48,4 @@ export const kindFor = (message: unknown, id: Id): Kind => {
 }
 
 /** The id of an answer, as the SDK takes it. */
-export const idOf = (message: unknown): number => (isObject(message) ? Number(message["id"]) : Number.NaN)
+export const idOf = (message: unknown): number => (Message.isObject(message) ? Number(message["id"]) : Number.NaN)

@@ -6,6 +6,7 @@ import type { OAuthClientProvider } from "@modelcontextprotocol/sdk/client/auth.
 import type { FetchLike } from "@modelcontextprotocol/sdk/shared/transport.js"
 import { Evidence } from "@vmcp-keepalive/core"
 import type { Connector } from "@vmcp-keepalive/core"
+import { Ask, CallView } from "@vmcp-keepalive/sdk-client"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -16,7 +17,6 @@ import * as Http from "./http.ts"
 import * as Probe from "./probe.ts"
 import * as StandingStream from "./standingStream.ts"
 import { GuardedTransport } from "./transport.ts"
-import { call, patient } from "./view.ts"
 import { Wire } from "./wire.ts"
 
 /** What a session is opened with. */
@@ -43,13 +43,13 @@ export const open = <E, R>(
     const { client, transport, wire } = line
     wire.credentials = credentials
     yield* shakeHands(line)
-    yield* Probe.subscribe(wire, client, host.subscriptions)
+    yield* Ask.subscribe(wire.requests, client, host.subscriptions)
     const environment = yield* Effect.context<R>()
     return {
       client,
       era: "legacy",
       stateful: transport.sessionId !== undefined,
-      call: () => call(wire, client),
+      call: (traceparent) => CallView.call(wire.requests, client, traceparent),
       probe: (rung) => Probe.probe(wire, client, rung),
       refresh: Headers.read(options.headers).pipe(
         Effect.provideContext(environment),
@@ -61,7 +61,7 @@ export const open = <E, R>(
             })
         })
       ),
-      tools: Probe.tools(wire, client)
+      tools: Ask.tools(wire.requests, client)
     }
   })
 
@@ -115,22 +115,15 @@ const shakeHands = ({ client, transport, wire }: Line): Effect.Effect<void, Evid
       wire.quiesce()
       if (lost) wire.host.lost("closed")
     }
-    client.connect(transport, patient()).then(
+    client.connect(transport, CallView.patient()).then(
       () => {
         connected = true
         transport.muffle()
         resume(Effect.void)
       },
-      () => resume(Effect.fail(failureOf(wire)))
+      () => resume(Effect.fail(wire.requests.handshakeFailure(wire.stray)))
     )
   })
-
-/** Why the handshake failed. An answer that the client did not take is not MCP. */
-const failureOf = ({ handshake: { evidence }, stray }: Wire): Evidence.Evidence => {
-  if (evidence === undefined) return Evidence.transportFailure("unknown")
-  if (evidence._tag !== "Answered") return evidence
-  return stray ?? Evidence.transportFailure("protocol")
-}
 
 /** Frees what the session holds, tells the server, and closes. What the SDK reports after that has no reader. */
 const end = ({ client, fibers, http, transport, wire }: Line): Effect.Effect<void> =>

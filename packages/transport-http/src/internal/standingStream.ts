@@ -6,6 +6,7 @@
  * A broken standing stream says nothing about the session; a refused one may, and is reported once an outage.
  */
 import { Evidence } from "@vmcp-keepalive/core"
+import { Message } from "@vmcp-keepalive/sdk-client"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,7 +15,6 @@ import * as Failure from "./failure.ts"
 import { readText } from "./http.ts"
 import type { HttpResponse } from "./http.ts"
 import { replayTime } from "./resume.ts"
-import * as Message from "./message.ts"
 import * as Sse from "./sse.ts"
 import type { SseEvent } from "./sse.ts"
 import type { Wire } from "./wire.ts"

@@ -1,11 +1,9 @@
 /**
- * The SDK's transport, whose requests are known to the wire from before they are sent until they are settled.
+ * The SDK's transport, whose requests are known from before they are sent until they are settled.
  */
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
 import type { StreamableHTTPClientTransportOptions } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
 import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js"
-import { Evidence } from "@vmcp-keepalive/core"
-import * as Message from "./message.ts"
 import type { Line, Wire } from "./wire.ts"
 
 type SendOptions = Parameters<StreamableHTTPClientTransport["send"]>[1]
@@ -26,29 +24,12 @@ export class GuardedTransport extends StreamableHTTPClientTransport implements L
       }
     })
     this.#wire = wire
-    // The client calls this before its own handler.
-    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK's transport is no EventTarget
-    this.onmessage = (message) => wire.received(message)
     wire.attach(this)
+    wire.requests.attach(this)
   }
 
   override send(message: JSONRPCMessage | Array<JSONRPCMessage>, options?: SendOptions): Promise<void> {
-    const cancelled = Message.cancelled(message)
-    if (cancelled !== undefined) {
-      const pending = this.#wire.cancel(cancelled)
-      return pending === undefined || pending.silent ? Promise.resolve() : super.send(message, options)
-    }
-    if (Array.isArray(message) || !("method" in message) || !("id" in message)) return super.send(message, options)
-    const pending = this.#wire.sending(message)
-    const sent = super.send(message, options)
-    // The client attaches its own handler as soon as this returns, so it rejects the request with the real error first.
-    queueMicrotask(() => {
-      sent.catch(() => {
-        pending.record.evidence ??= Evidence.transportFailure("unknown")
-        this.#wire.settle(pending, "The request could not be sent")
-      })
-    })
-    return sent
+    return this.#wire.requests.send(message, () => super.send(message, options))
   }
 
   /** Keeps from the client's `onerror` that the SDK does not reconnect, which is our doing, and what comes after the end. */
@@ -58,10 +39,5 @@ export class GuardedTransport extends StreamableHTTPClientTransport implements L
     this.onerror = (error) => {
       if (!this.#wire.ended && !error.message.startsWith("Maximum reconnection attempts")) report?.(error)
     }
-  }
-
-  /** Hands a message to the client as if it had come from the server. */
-  deliver(message: JSONRPCMessage): void {
-    this.onmessage?.(message)
   }
 }

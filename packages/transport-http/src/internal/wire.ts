@@ -1,18 +1,14 @@
 /**
- * The state of one session on the wire: which requests are under way, which sockets they hold, and what their ends
- * were. Everything else in this package writes to it or reads it.
+ * The state of one session on the wire: its requests, the sockets that are held, what was seen of the server. Everything
+ * else in this package writes to it or reads it.
  */
 import type { OAuthClientProvider } from "@modelcontextprotocol/sdk/client/auth.js"
-import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js"
-import { ErrorCode } from "@modelcontextprotocol/sdk/types.js"
-import { Evidence } from "@vmcp-keepalive/core"
-import type { Connector, FailureReason } from "@vmcp-keepalive/core"
+import type { Connector, Evidence } from "@vmcp-keepalive/core"
+import { Requests } from "@vmcp-keepalive/sdk-client"
 import type * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
 import * as Failure from "./failure.ts"
 import type { Http, HttpRequest, HttpResponse } from "./http.ts"
-import type { Id } from "./message.ts"
-import { Record } from "./record.ts"
 import type { SseEvent } from "./sse.ts"
 
 /** Request headers that belong to the protocol, so that no setting can replace them. */
@@ -23,18 +19,6 @@ export const reservedHeaders: ReadonlySet<string> = new Set([
   "mcp-protocol-version",
   "mcp-session-id"
 ])
-
-/** A request that waits for its answer. */
-export interface Pending {
-  readonly id: Id
-  readonly record: Record
-  /** the URI, where the request subscribes to a resource or ends a subscription */
-  readonly uri: string | undefined
-  /** whether the server is not told that nobody waits any more */
-  readonly silent: boolean
-  /** holds its socket */
-  exchange: AbortController | undefined
-}
 
 /** What a wire is made of. */
 export interface Options {
@@ -53,7 +37,6 @@ export interface Options {
 export interface Line {
   readonly sessionId: string | undefined
   readonly protocolVersion: string | undefined
-  readonly deliver: (message: JSONRPCMessage) => void
 }
 
 /** How many ids of events are remembered, to recognize those that a server sends again. */
@@ -65,11 +48,9 @@ export class Wire {
   readonly host: Connector.SessionHost
   readonly now: () => number
   readonly fork: (effect: Effect.Effect<void>) => void
-  readonly pending = new Map<Id, Pending>()
-  /** what becomes of `initialize`, which the client sends on its own */
-  readonly handshake = new Record("initialize")
+  readonly requests: Requests.Requests
   /** the headers of the user, as they were read last */
-  credentials: Readonly<globalThis.Record<string, string>> = {}
+  credentials: Readonly<Record<string, string>> = {}
   /** whether the session has been told to end: nothing is reported from then on */
   ended = false
   /** whether the server said that it does not know the session */
@@ -85,8 +66,6 @@ export class Wire {
   readonly #exchanges = new Set<AbortController>()
   readonly #seen = new Map<string, number>()
   #line: Line | undefined = undefined
-  #next: { readonly record: Record; readonly silent: boolean } | undefined = undefined
-  #local = false
   #closed = false
 
   constructor(options: Options) {
@@ -94,12 +73,13 @@ export class Wire {
     this.host = options.host
     this.now = options.now
     this.fork = options.fork
+    this.requests = new Requests.Requests(options.host.subscriptions)
     this.#http = options.http
     this.#requestInit = options.requestInit
     this.#authProvider = options.authProvider
   }
 
-  /** Connects it with the transport whose messages it sees. */
+  /** Connects it with the transport that knows the session. */
   attach(line: Line): void {
     this.#line = line
   }
@@ -107,79 +87,6 @@ export class Wire {
   get sessionId(): string | undefined {
     return this.#line?.sessionId
   }
-
-  // --- requests -----------------------------------------------------------------------------------------------------
-
-  /** Makes a request: the one that `send` hands to the transport before it returns writes into the record. */
-  track<A>(record: Record, silent: boolean, send: () => Promise<A>): Promise<A> {
-    this.#next = { record, silent }
-    try {
-      return send()
-    } finally {
-      this.#next = undefined
-    }
-  }
-
-  /** The transport is handed a request. One that it hands on to itself again, with new credentials, keeps its record. */
-  sending(message: { readonly id: Id; readonly method: string; readonly params?: object | undefined }): Pending {
-    const known = this.pending.get(message.id)
-    if (known !== undefined) return known
-    const { record, silent } =
-      message.method === "initialize"
-        ? { record: this.handshake, silent: true }
-        : (this.#next ?? { record: new Record(message.method), silent: false })
-    this.#next = undefined
-    const uri =
-      message.params !== undefined && "uri" in message.params && typeof message.params.uri === "string"
-        ? message.params.uri
-        : undefined
-    const pending: Pending = { id: message.id, record, uri, silent, exchange: undefined }
-    this.pending.set(message.id, pending)
-    return pending
-  }
-
-  /** A message came from the server. */
-  received(message: JSONRPCMessage): void {
-    if (this.#local || "method" in message || message.id === undefined) return
-    const pending = this.pending.get(Number(message.id))
-    if (pending === undefined) return
-    this.pending.delete(pending.id)
-    if ("error" in message) return pending.record.met("answered", Evidence.errorAnswer(message.error.code))
-    pending.record.met("answered", Evidence.answered)
-    if (pending.uri === undefined) return
-    if (pending.record.method === "resources/subscribe") this.host.subscriptions.add(pending.uri)
-    if (pending.record.method === "resources/unsubscribe") this.host.subscriptions.delete(pending.uri)
-  }
-
-  /** No answer will come: the request fails here and now, and leaves nothing behind in the SDK. */
-  fail(pending: Pending, reason: (typeof FailureReason.all)[number], message: string): void {
-    if (this.pending.get(pending.id) !== pending) return
-    pending.record.evidence = Evidence.transportFailure(reason)
-    this.settle(pending, message)
-  }
-
-  /** Takes a request off the wire and off the SDK, which keeps the handler of one that could not be sent. */
-  settle(pending: Pending, message: string): void {
-    if (this.pending.get(pending.id) !== pending) return
-    this.pending.delete(pending.id)
-    this.#local = true
-    try {
-      this.#line?.deliver({ jsonrpc: "2.0", id: pending.id, error: { code: ErrorCode.ConnectionClosed, message } })
-    } finally {
-      this.#local = false
-    }
-  }
-
-  /** The caller waits no longer: the socket is freed. */
-  cancel(id: Id): Pending | undefined {
-    const pending = this.pending.get(id)
-    if (pending === undefined) return undefined
-    this.pending.delete(id)
-    pending.exchange?.abort()
-    return pending
-  }
-
-  // --- HTTP ---------------------------------------------------------------------------------------------------------
 
   /** Something that holds a socket begins; it is aborted with the session, if {@link end} does not come first. */
   begin(): AbortController {
@@ -249,7 +156,7 @@ export class Wire {
   quiesce(): void {
     if (this.ended) return
     this.ended = true
-    for (const { record } of this.pending.values()) record.evidence ??= Evidence.transportFailure("closed")
+    this.requests.close()
     this.#abort()
   }
 

@@ -6,21 +6,29 @@ import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { ExperimentalClientTasks } from "@modelcontextprotocol/sdk/experimental/tasks/client.js"
 import type { RequestOptions } from "@modelcontextprotocol/sdk/shared/protocol.js"
 import type { Connector } from "@vmcp-keepalive/core"
-import * as Record from "./record.ts"
-import type { Wire } from "./wire.ts"
+import * as RequestRecord from "./RequestRecord.ts"
+import type { Requests } from "./Requests.ts"
 
-/** As long as a timer of JavaScript can be: the SDK clears it when the request is settled. */
+/** As long as a timer of JavaScript can be, in milliseconds: the SDK clears it when the request is settled. */
 export const noTimeout = 2 ** 31 - 1
 
 /** Options without the SDK's own timeout, unless the caller sets one. */
 export const patient = (options?: RequestOptions): RequestOptions =>
   options?.timeout === undefined ? { ...options, timeout: noTimeout } : options
 
-/** Begins a call. */
-export const call = (wire: Wire, client: Client): Connector.Call<Client> => {
-  const requests: Array<Record.Record> = []
-  const view: Client = new Proxy(client, new View(wire, client, requests, () => view))
-  return { client: view, requests }
+/** The request, with the span that it belongs to in its `_meta` (MCP SEP-414), unless one is there. */
+export const withTraceparent = <
+  Request extends { readonly params?: { readonly _meta?: object | undefined } | undefined }
+>(
+  request: Request,
+  traceparent: string
+): Request => ({ ...request, params: { ...request.params, _meta: { traceparent, ...request.params?._meta } } })
+
+/** Begins a call: what `Session.call` of the port returns. */
+export const call = (requests: Requests, client: Client, traceparent?: string): Connector.Call<Client> => {
+  const records: Array<RequestRecord.Record> = []
+  const view: Client = new Proxy(client, new View(requests, client, records, traceparent, () => view))
+  return { client: view, requests: records }
 }
 
 class View implements ProxyHandler<Client> {
@@ -28,12 +36,19 @@ class View implements ProxyHandler<Client> {
   readonly #self: () => Client
   #experimental: Client["experimental"] | undefined = undefined
 
-  constructor(wire: Wire, client: Client, requests: Array<Record.Record>, self: () => Client) {
+  constructor(
+    requests: Requests,
+    client: Client,
+    records: Array<RequestRecord.Record>,
+    traceparent: string | undefined,
+    self: () => Client
+  ) {
     this.#self = self
     this.#request = (request, schema, options) => {
-      const record = Record.ofRequest(request)
-      requests.push(record)
-      return wire.track(record, false, () => client.request(request, schema, patient(options)))
+      const record = RequestRecord.ofRequest(request)
+      records.push(record)
+      const traced = traceparent === undefined ? request : withTraceparent(request, traceparent)
+      return requests.track(record, false, () => client.request(traced, schema, patient(options)))
     }
   }
 

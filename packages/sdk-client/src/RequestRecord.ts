@@ -1,9 +1,9 @@
 /**
- * What becomes of one request: written by the wire, read by the core.
+ * What becomes of one request: written by `Requests` and by the transport, read by the core.
  */
 import type { Connector, Evidence } from "@vmcp-keepalive/core"
 
-/** A {@link Connector.RequestRecord} that is still being written. */
+/** A `Connector.RequestRecord` that is still being written: `unsent` and without evidence at first. */
 export class Record implements Connector.RequestRecord {
   readonly method: string
   declare readonly tool?: string
@@ -22,7 +22,7 @@ export class Record implements Connector.RequestRecord {
   }
 }
 
-/** The record of a request that is about to be made. */
+/** The record of a request that is about to be made, with the name of the tool where it calls one. */
 export const ofRequest = (request: { readonly method: string; readonly params?: object | undefined }): Record =>
   request.method === "tools/call" && request.params !== undefined && "name" in request.params
     ? new Record(request.method, String(request.params.name))

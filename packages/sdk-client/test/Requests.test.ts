@@ -1,0 +1,245 @@
+/** What becomes of a request, whoever ends it. */
+/* oxlint-disable vitest/no-standalone-expect -- it does not know `it.live` */
+import { describe, expect, it } from "@effect/vitest"
+import { ErrorCode, McpError } from "@modelcontextprotocol/sdk/types.js"
+import { Evidence } from "@vmcp-keepalive/core"
+import { Effect } from "effect"
+import { RequestRecord, type Requests } from "../src/index.ts"
+import { begin, connect, unknownAnswer } from "./support.ts"
+
+const echo = { name: "echo" }
+const hang = { name: "hang" }
+
+/** The one request that is under way. */
+const only = ({ pending }: Requests.Requests): Requests.Pending => {
+  const [first] = pending.values()
+  if (first === undefined || pending.size !== 1) throw new Error(`${pending.size} requests are under way`)
+  return first
+}
+
+describe("the record of a request", () => {
+  it.live("is unsent until its transport sends it, dispatched until the server answers, and then answered", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      let open = () => {}
+      const gate = new Promise<void>((resolve) => {
+        open = resolve
+      })
+      link.transmit = async (send) => {
+        await gate
+        await send()
+      }
+      const { ended, record } = begin(link, (client) => client.callTool(echo))
+      expect(record).toMatchObject({ fate: "unsent", evidence: undefined })
+      open()
+      yield* Effect.promise(() => gate)
+      expect(record).toMatchObject({ fate: "dispatched", evidence: undefined })
+      yield* Effect.promise(() => ended)
+      expect(record).toMatchObject({ fate: "answered", evidence: { _tag: "Answered" } })
+      expect(link.requests.pending.size).toBe(0)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("of a tool that answers with its own error is answered like any other", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      const { ended, record } = begin(link, (client) => client.callTool({ name: "fail" }))
+      expect(yield* Effect.promise(() => ended)).toMatchObject({ isError: true })
+      expect(record).toMatchObject({ fate: "answered", evidence: { _tag: "Answered" } })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("tells an error of the server from one of our own by where it arose, not by its code", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      const code = ErrorCode.ConnectionClosed
+      const theirs = begin(link, (client) => client.callTool(hang))
+      yield* Effect.promise(() =>
+        link.fromServer({ jsonrpc: "2.0", id: only(link.requests).id, error: { code, message: "bridge" } })
+      )
+      expect(yield* Effect.promise(() => theirs.ended)).toMatchObject({ code })
+      expect(theirs.record).toMatchObject({ fate: "answered", evidence: { _tag: "ErrorAnswer", code } })
+      const ours = begin(link, (client) => client.callTool(hang))
+      link.requests.fail(only(link.requests), Evidence.transportFailure("stream_cut"), "cut")
+      expect(yield* Effect.promise(() => ours.ended)).toMatchObject({ code })
+      expect(ours.record).toMatchObject({ fate: "dispatched", evidence: { reason: "stream_cut" } })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("of one that cannot be sent stays unsent; its caller gets the real error, and nothing is left of it", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      const broken = new Error("broken pipe")
+      let id: string | number = Number.NaN
+      link.transmit = (_send, pending) => {
+        id = pending?.id ?? id
+        return Promise.reject(broken)
+      }
+      const { ended, record } = begin(link, (client) => client.callTool(echo))
+      expect(yield* Effect.promise(() => ended)).toBe(broken)
+      expect(record).toMatchObject({ fate: "unsent", evidence: { _tag: "TransportFailure", reason: "unknown" } })
+      expect(link.requests.pending.size).toBe(0)
+      yield* Effect.promise(() => link.fromServer({ jsonrpc: "2.0", id, result: {} }))
+      expect(link.complaints).toEqual([expect.stringContaining(unknownAnswer)])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("keeps what its transport wrote down when sending fails", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      link.transmit = (_send, pending) => {
+        pending?.record.met("refused", Evidence.transportFailure("protocol"))
+        return Promise.reject(new Error("no"))
+      }
+      const { ended, record } = begin(link, (client) => client.ping())
+      yield* Effect.promise(() => ended)
+      expect(record).toMatchObject({ fate: "refused", evidence: { reason: "protocol" } })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is the same when a transport hands the request on to itself again", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      const seen: Array<unknown> = []
+      link.transmit = (send, pending) => {
+        seen.push(pending)
+        // What the SDK's HTTP transport does after a 401.
+        return seen.length === 1 && pending !== undefined
+          ? link.requests.send({ jsonrpc: "2.0", id: pending.id, method: "ping" }, (again) =>
+              link.transmit(send, again)
+            )
+          : send()
+      }
+      const { ended, record } = begin(link, (client) => client.ping())
+      yield* Effect.promise(() => ended)
+      expect(seen.length).toBe(2)
+      expect(seen[1]).toBe(seen[0])
+      expect(record.fate).toBe("answered")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is written by that one request, and by no other where it is not made", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      const { client, requests } = link
+      const { ended, record } = begin(link, (view) => view.ping({ signal: AbortSignal.abort() }))
+      const others = [client.ping(), client.ping()]
+      yield* Effect.promise(() => Promise.all([ended, ...others]))
+      expect(record).toMatchObject({ fate: "unsent", evidence: undefined })
+      const first = new RequestRecord.Record("ping")
+      const both = requests.track(first, false, () => Promise.all([client.ping(), client.callTool(hang)]))
+      expect([...requests.pending.values()].map((pending) => pending.record === first)).toEqual([true, false])
+      yield* Effect.promise(() => Promise.all([client.close(), both.catch(() => {})]))
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("of the handshake is there without asking", () =>
+    Effect.gen(function* () {
+      const { requests } = yield* connect()
+      expect(requests.handshake).toMatchObject({ method: "initialize", fate: "answered" })
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a request whose caller waits no longer", () => {
+  it.live("has no evidence, frees what it holds, and the server is told", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      const caller = new AbortController()
+      const aborted = begin(link, (client) => client.callTool(hang, undefined, { signal: caller.signal }))
+      caller.abort()
+      yield* Effect.promise(() => aborted.ended)
+      const late = begin(link, (client) => client.callTool(hang, undefined, { timeout: 1 }))
+      expect(yield* Effect.promise(() => late.ended)).toBeInstanceOf(McpError)
+      for (const { record } of [aborted, late]) {
+        expect(record).toMatchObject({ fate: "dispatched", evidence: undefined })
+      }
+      expect(link.released).toEqual(["tools/call", "tools/call"])
+      expect(link.sent.slice(2)).toEqual([
+        "tools/call",
+        "notifications/cancelled",
+        "tools/call",
+        "notifications/cancelled"
+      ])
+      expect(link.requests.pending.size).toBe(0)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a request that is settled", () => {
+  it.live("ignores the answer that arrives later", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      link.transmit = () => Promise.resolve()
+      const { ended, record } = begin(link, (client) => client.subscribeResource({ uri: "memo://late" }))
+      const pending = only(link.requests)
+      link.requests.fail(pending, Evidence.transportFailure("stream_cut"), "cut")
+      yield* Effect.promise(() => ended)
+      yield* Effect.promise(() => link.fromServer({ jsonrpc: "2.0", id: pending.id, result: {} }))
+      expect(record).toMatchObject({ fate: "unsent", evidence: { reason: "stream_cut" } })
+      expect([...link.subscriptions]).toEqual([])
+      expect(link.complaints).toEqual([expect.stringContaining(unknownAnswer)])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is not settled again", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      const { ended, record } = begin(link, (client) => client.callTool(hang))
+      const pending = only(link.requests)
+      yield* Effect.promise(() => link.fromServer({ jsonrpc: "2.0", id: pending.id, result: { content: [] } }))
+      link.requests.fail(pending, Evidence.transportFailure("reset"), "reset")
+      link.requests.settle(pending, "reset")
+      expect(link.requests.cancel(pending.id)).toBeUndefined()
+      expect(yield* Effect.promise(() => ended)).toEqual({ content: [] })
+      expect(record).toMatchObject({ fate: "answered", evidence: { _tag: "Answered" } })
+      expect(link.complaints).toEqual([])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("the end of a session", () => {
+  it.live("is the evidence of what is under way, unless there is another, and frees what is held", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      const known = begin(link, (client) => client.callTool(hang))
+      only(link.requests).record.evidence = Evidence.transportFailure("reset")
+      const plain = begin(link, (client) => client.callTool(hang))
+      link.requests.close()
+      link.requests.close(Evidence.transportFailure("process_exit"))
+      yield* Effect.promise(() => link.client.close())
+      yield* Effect.promise(() => Promise.all([known.ended, plain.ended]))
+      expect(known.record).toMatchObject({ fate: "dispatched", evidence: { reason: "reset" } })
+      expect(plain.record).toMatchObject({ fate: "dispatched", evidence: { reason: "closed" } })
+      expect(link.released.length).toBeGreaterThanOrEqual(2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is told in the transport's words where it has some", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      const { record } = begin(link, (client) => client.callTool(hang))
+      link.requests.close(Evidence.transportFailure("process_exit", { summary: "exit code 1", output: [] }))
+      expect(record.evidence).toMatchObject({ reason: "process_exit", detail: { summary: "exit code 1" } })
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("subscriptions", () => {
+  it.live("are added and removed as the server answers, and not before", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      const uri = "memo://one"
+      const subscribing = begin(link, (client) => client.subscribeResource({ uri }))
+      expect([...link.subscriptions]).toEqual([])
+      yield* Effect.promise(() => subscribing.ended)
+      expect([...link.subscriptions]).toEqual([uri])
+      yield* Effect.promise(() => begin(link, (client) => client.subscribeResource({ uri: "gone://two" })).ended)
+      expect([...link.subscriptions]).toEqual([uri])
+      const ending = begin(link, (client) => client.unsubscribeResource({ uri }))
+      expect([...link.subscriptions]).toEqual([uri])
+      yield* Effect.promise(() => ending.ended)
+      expect([...link.subscriptions]).toEqual([])
+    }).pipe(Effect.scoped)
+  )
+})

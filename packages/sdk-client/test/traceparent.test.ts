@@ -1,0 +1,61 @@
+/** What requests carry of the span that they belong to (MCP SEP-414). */
+/* oxlint-disable vitest/no-standalone-expect -- it does not know `it.live` */
+import { describe, expect, it } from "@effect/vitest"
+import { Connector, Evidence } from "@vmcp-keepalive/core"
+import { Effect, Tracer } from "effect"
+import { Ask, CallView } from "../src/index.ts"
+import { connect, makeServer } from "./support.ts"
+
+const span = Tracer.externalSpan({ traceId: "4bf92f3577b34da6a3ce929d0e0e4736", spanId: "00f067aa0ba902b7" })
+const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+/** A server that keeps the `_meta` of the calls that it gets. */
+const keeping = Effect.gen(function* () {
+  const metas: Array<unknown> = []
+  const server = makeServer()
+  server.registerTool("keep", {}, ({ _meta }) => {
+    metas.push(_meta)
+    return { content: [] }
+  })
+  return { ...(yield* connect(server)), metas }
+})
+
+describe("a request of a call", () => {
+  it.live("carries the traceparent of the call, beside what the caller and the SDK put into `_meta`", () =>
+    Effect.gen(function* () {
+      const { client, metas, requests } = yield* keeping
+      const { client: view } = CallView.call(requests, client, traceparent)
+      yield* Effect.promise(async () => {
+        await view.callTool({ name: "keep" })
+        await view.callTool({ name: "keep", _meta: { own: 1 } }, undefined, { onprogress: () => {} })
+        await view.callTool({ name: "keep", _meta: { traceparent: "the caller's" } })
+      })
+      expect(metas).toEqual([
+        { traceparent },
+        { traceparent, own: 1, progressToken: expect.any(Number) },
+        { traceparent: "the caller's" }
+      ])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is what the caller made of it where no span is active", () =>
+    Effect.gen(function* () {
+      const { client, metas, requests } = yield* keeping
+      yield* Effect.promise(() => CallView.call(requests, client).client.callTool({ name: "keep" }))
+      expect(metas).toEqual([undefined])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a request of the transport's own", () => {
+  it.live("carries the span that is active", () =>
+    Effect.gen(function* () {
+      const { client, metas, requests } = yield* keeping
+      const probe = Ask.probe(requests, client, { _tag: "tool", name: "keep", arguments: {} })
+      expect(yield* Effect.withParentSpan(probe, span)).toEqual(Evidence.answered)
+      expect(yield* probe).toEqual(Evidence.answered)
+      expect(metas).toEqual([{ traceparent: Connector.traceparent(span) }, undefined])
+      expect(Connector.traceparent(span)).toBe(traceparent)
+    }).pipe(Effect.scoped)
+  )
+})
