@@ -1,0 +1,1 @@
+export * as StdioConnector from "./StdioConnector.ts"

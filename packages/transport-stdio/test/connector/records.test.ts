@@ -1,0 +1,205 @@
+/** What becomes of single requests, and what of them is written to the child. */
+/* oxlint-disable vitest/no-standalone-expect -- it does not know `promise` */
+import { expect } from "@effect/vitest"
+import { Client } from "@modelcontextprotocol/sdk/client/index.js"
+import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
+import { Effect, Exit, Fiber } from "effect"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { call, connectorOf, eventually, eventuallyEffect, open, promise } from "./support.ts"
+
+const { scripted } = StdioServers
+
+/** More than the pipe and what stands before it take. */
+const big = { name: "echo", arguments: { message: "x".repeat(5_000_000) } }
+
+/** A server behind a `tee`, so that every message that reaches it can be read. */
+const overheard = Effect.fnUntraced(function* <Server extends StdioServers.StdioServer>(server: Server) {
+  const directory = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "vmcp-overheard-"))),
+    (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+  )
+  const log = join(directory, "stdin")
+  const messages = () => readFileSync(log, "utf8").trimEnd().split("\n")
+  return {
+    server: { ...server, command: "sh", args: ["-c", 'tee "$0" | "$@"', log, server.command, ...server.args] },
+    heard: (method: string) => messages().filter((line) => line.includes(`"method":"${method}"`)).length
+  }
+})
+
+const handlersOf = (client: object): number => {
+  const handlers: unknown = Reflect.get(client, "_responseHandlers")
+  return handlers instanceof Map ? handlers.size : Number.NaN
+}
+
+promise("a request is dispatched once it is written, and answered once its answer came", () =>
+  Effect.gen(function* () {
+    const server = yield* scripted()
+    const { session } = yield* open(connectorOf(server))
+    const { client, requests } = session.call()
+    const slow = client.callTool(server.slow(0.3))
+    expect(requests).toMatchObject([{ method: "tools/call", tool: "slow", fate: "unsent", evidence: undefined }])
+    yield* eventuallyEffect(Effect.map(server.executions, ({ length }) => length === 1))
+    expect(requests).toMatchObject([{ fate: "dispatched", evidence: undefined }])
+    yield* Effect.promise(() => slow)
+    expect(requests).toMatchObject([{ fate: "answered", evidence: { _tag: "Answered" } }])
+    const unknown = yield* call(session, { name: "no such tool" })
+    expect(unknown.requests).toMatchObject([{ fate: "answered", evidence: { _tag: "ErrorAnswer", code: -32602 } }])
+    expect((yield* session.tools).map(({ name }) => name)).toContain("echo")
+  })
+)
+
+promise("a request behind a full pipe of a frozen server is unsent, and is sent when the server goes on", () =>
+  Effect.gen(function* () {
+    const server = yield* scripted()
+    const { group, session } = yield* open(connectorOf(server))
+    ProcessGroups.signal(group, "SIGSTOP")
+    const first = session.call()
+    const second = session.call()
+    const answers = Promise.all([first.client.callTool(big), second.client.callTool(server.echo("second"))])
+    yield* eventually(() => first.requests[0]?.fate === "dispatched")
+    // Nothing can tell that nothing happens: as long as a death may take to be told.
+    yield* Effect.sleep("50 millis")
+    expect(second.requests).toMatchObject([{ fate: "unsent", evidence: undefined }])
+    ProcessGroups.signal(group, "SIGCONT")
+    const [, echoed] = yield* Effect.promise(() => answers)
+    expect(JSON.stringify(echoed)).toContain("second")
+    expect(second.requests).toMatchObject([{ fate: "answered" }])
+  })
+)
+
+for (const who of ["its session", "somebody's closing of the client"]) {
+  promise(`a request that was unsent when ${who} ended it is never sent`, () =>
+    Effect.gen(function* () {
+      const server = yield* scripted()
+      const { close, group, session } = yield* open(connectorOf(server, { shutdown: { end: "20 seconds" } }))
+      ProcessGroups.signal(group, "SIGSTOP")
+      const first = session.call()
+      const second = session.call()
+      const answers = Promise.allSettled([first.client.callTool(big), second.client.callTool(server.echo("second"))])
+      yield* eventually(() => first.requests[0]?.fate === "dispatched")
+      if (who !== "its session") yield* Effect.promise(() => session.client.close())
+      // The core replays what is unsent at this moment, while the old server may still go on.
+      const closing = yield* Effect.forkChild(close, { startImmediately: true })
+      expect(second.requests).toMatchObject([{ fate: "unsent" }])
+      ProcessGroups.signal(group, "SIGCONT")
+      yield* Fiber.join(closing)
+      // What is under way the server may finish; a client that was closed hears nothing of it.
+      const [one, other] = yield* Effect.promise(() => answers)
+      expect(one.status).toBe(who === "its session" ? "fulfilled" : "rejected")
+      expect(other.status).toBe("rejected")
+      expect(second.requests).toMatchObject([{ fate: "unsent", evidence: { reason: "closed" } }])
+      expect((yield* server.executions).map(({ arguments: args }) => args)).toEqual([big.arguments])
+    })
+  )
+}
+
+promise("a request that its caller gave up before it was written is never sent", () =>
+  Effect.gen(function* () {
+    const { heard, server } = yield* overheard(yield* scripted())
+    const { group, session } = yield* open(connectorOf(server))
+    ProcessGroups.signal(-group, "SIGSTOP")
+    const first = yield* Effect.forkChild(call(session, big), { startImmediately: true })
+    const { client, requests } = session.call()
+    const abort = new AbortController()
+    const second = client.callTool(server.echo("second"), undefined, { signal: abort.signal })
+    abort.abort()
+    expect(Exit.isFailure(yield* Effect.exit(Effect.tryPromise(() => second)))).toBe(true)
+    ProcessGroups.signal(-group, "SIGCONT")
+    expect((yield* Fiber.join(first)).requests).toMatchObject([{ fate: "answered" }])
+    expect((yield* call(session, server.echo("third"))).text).toContain("third")
+    expect(requests).toMatchObject([{ fate: "unsent", evidence: undefined }])
+    expect((yield* server.executions).length).toBe(2)
+    expect(heard("tools/call")).toBe(2)
+  })
+)
+
+promise("a call that its caller gives up is cancelled at the server, also by its own deadline", () =>
+  Effect.gen(function* () {
+    const { heard, server } = yield* overheard(yield* scripted())
+    const { session } = yield* open(connectorOf(server))
+    const slow = server.slow(1)
+    const { client, requests } = session.call()
+    const abort = new AbortController()
+    const aborted = client.callTool(slow, undefined, { signal: abort.signal })
+    yield* eventuallyEffect(Effect.map(server.executions, ({ length }) => length === 1))
+    abort.abort()
+    const late = client.callTool(slow, undefined, { timeout: 100 })
+    for (const made of [aborted, late])
+      expect(Exit.isFailure(yield* Effect.exit(Effect.tryPromise(() => made)))).toBe(true)
+    // Neither says anything about the server.
+    expect(requests).toMatchObject([
+      { fate: "dispatched", evidence: undefined },
+      { fate: "dispatched", evidence: undefined }
+    ])
+    yield* eventually(() => heard("notifications/cancelled") === 2)
+    expect(handlersOf(session.client)).toBe(0)
+  })
+)
+
+promise("a probe that is given up is not cancelled at the server, and holds nothing", () =>
+  Effect.gen(function* () {
+    const { heard, server } = yield* overheard(yield* scripted())
+    const { group, session } = yield* open(connectorOf(server))
+    const ofServer = ProcessGroups.members(group).find(({ command }) => command.includes("node "))?.pid ?? 0
+    ProcessGroups.signal(ofServer, "SIGSTOP")
+    const probes = 20
+    for (let index = 1; index <= probes; index++) {
+      const probe = yield* Effect.forkChild(session.probe({ _tag: "ping" }))
+      yield* eventually(() => heard("ping") === index)
+      yield* Fiber.interrupt(probe)
+    }
+    expect(handlersOf(session.client)).toBe(0)
+    ProcessGroups.signal(ofServer, "SIGCONT")
+    // By the time of this answer, whatever was sent before was heard.
+    expect(yield* session.probe({ _tag: "ping" })).toEqual({ _tag: "Answered" })
+    expect(heard("ping")).toBe(probes + 1)
+    expect(heard("notifications/cancelled")).toBe(0)
+  })
+)
+
+promise("probes of a server whose pipe is full leave nothing to be written", () =>
+  Effect.gen(function* () {
+    const { heard, server } = yield* overheard(yield* scripted())
+    const { group, session } = yield* open(connectorOf(server))
+    ProcessGroups.signal(-group, "SIGSTOP")
+    const first = yield* Effect.forkChild(call(session, big), { startImmediately: true })
+    for (let index = 0; index < 20; index++) {
+      const probe = yield* Effect.forkChild(session.probe({ _tag: "ping" }), { startImmediately: true })
+      yield* Fiber.interrupt(probe)
+    }
+    ProcessGroups.signal(-group, "SIGCONT")
+    yield* Fiber.join(first)
+    expect(yield* session.probe({ _tag: "ping" })).toEqual({ _tag: "Answered" })
+    expect(heard("ping")).toBe(1)
+    expect(heard("notifications/cancelled")).toBe(0)
+  })
+)
+
+promise("a handler of the user's that throws ends nothing", () =>
+  Effect.gen(function* () {
+    const server = yield* scripted()
+    let thrown = 0
+    const stray = JSON.stringify({ jsonrpc: "2.0", id: 999, result: {} })
+    const { args, command } = StdioServers.throughShell(server)
+    const connector = connectorOf(
+      { command, args: [args[0] ?? "", `echo '${stray}'; ${args[1]}`] },
+      {
+        client: () => {
+          const client = new Client({ name: "test", version: "1" })
+          // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK's client is no EventTarget
+          client.onerror = () => {
+            thrown++
+            throw new Error("the user's own")
+          }
+          return client
+        }
+      }
+    )
+    const { host, session } = yield* open(connector)
+    expect((yield* call(session, server.echo("after it"))).text).toContain("after it")
+    expect(thrown).toBe(1)
+    expect(host.losses).toEqual([])
+  })
+)

@@ -1,0 +1,126 @@
+/** stderr is always read, whoever reads along; of it is kept what the bounds allow. */
+/* oxlint-disable vitest/no-standalone-expect -- it does not know `promise` */
+import { expect } from "@effect/vitest"
+import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
+import { Effect, Fiber, Stream } from "effect"
+import { call, collectStderr, connectorOf, eventually, growth, measured, open, opening, promise } from "./support.ts"
+
+const { scripted } = StdioServers
+
+/** The testkit's numbered lines. */
+const flooded = (index: number) => `flood ${String(index).padStart(9, "0")} `.padEnd(79, "x")
+
+promise("a flood of 100 MB holds up no call, costs no memory, and the last lines of it are told of a death", () =>
+  Effect.gen(function* () {
+    const bytes = 100_000_000
+    const lines = bytes / 80
+    const server = yield* scripted({ stderrFlood: bytes })
+    const connector = connectorOf(server)
+    const flood = yield* connector.stderr.pipe(
+      Stream.takeUntil((line) => line === "flood end"),
+      Stream.runDrain,
+      Effect.forkChild({ startImmediately: true })
+    )
+    const began = performance.now()
+    const { group, host, session } = yield* open(connector)
+    let answered = 0
+    let slowest = 0
+    const { grown } = yield* growth(
+      Effect.gen(function* () {
+        while (flood.pollUnsafe() === undefined) {
+          const { text, took } = yield* call(session, server.echo(`${answered}`))
+          expect(text).toBe(`Echo: ${answered}`)
+          slowest = Math.max(slowest, took)
+          answered++
+        }
+      })
+    )
+    measured(`a flood of 100 MB, ${answered} calls meanwhile`, performance.now() - began)
+    measured("the slowest of them", slowest)
+    expect(answered).toBeGreaterThan(10)
+    expect(slowest).toBeLessThan(5000)
+    measured("memory grown meanwhile", grown / 1e6, "MB")
+    expect(grown).toBeLessThan(64e6)
+    ProcessGroups.signal(group, "SIGKILL")
+    yield* eventually(() => host.losses.length > 0, "the loss")
+    const output = [...Array.from({ length: 49 }, (_, index) => flooded(lines - 48 + index)), "flood end"]
+    expect(host.losses).toMatchObject([{ detail: { summary: "signal SIGKILL", output } }])
+  })
+)
+
+promise("a reader that does not keep up, and one that has gone, never hold up the server", () =>
+  Effect.gen(function* () {
+    const server = yield* scripted()
+    const connector = connectorOf(server)
+    const read: Array<string> = []
+    let release = () => {}
+    const released = new Promise<void>((resolve) => (release = resolve))
+    const slow = yield* connector.stderr.pipe(
+      Stream.takeUntil((line) => line === "flood end"),
+      Stream.runForEach((line) => {
+        read.push(line)
+        return Effect.promise(() => released)
+      }),
+      Effect.forkChild({ startImmediately: true })
+    )
+    const gone = yield* Effect.forkChild(Stream.runDrain(connector.stderr), { startImmediately: true })
+    yield* Fiber.interrupt(gone)
+    const { session } = yield* open(connector)
+    const flood = { name: "stderr", arguments: { bytes: 8_000_000 } }
+    expect((yield* call(session, flood)).text).toBe("done")
+    // The answer comes on another pipe, so the last lines may still be under way.
+    expect((yield* call(session, server.echo("after it"))).text).toBe("Echo: after it")
+    yield* eventually(() => read.length > 0, "a line")
+    release()
+    yield* Fiber.join(slow)
+    expect(read[0]).toBe(flooded(1))
+    // what it had taken already, and what it is behind
+    expect(read.length).toBeLessThanOrEqual(1024 + 1024)
+    expect(read.slice(-2)).toEqual([flooded(100_000), "flood end"])
+  })
+)
+
+promise("what is kept holds to the bounds of lines and bytes that were set", () =>
+  Effect.gen(function* () {
+    const lines = Array.from({ length: 30 }, (_, index) => `line ${String(index).padStart(5, "0")}`)
+    const kept = Effect.fnUntraced(function* (stderr: { readonly lines?: number; readonly bytes?: number }) {
+      const server = yield* scripted({ stderr: lines, exit: 1 })
+      const { close, host } = yield* opening(connectorOf(server, { stderr }))
+      yield* eventually(() => host.losses.length > 0, "the loss")
+      yield* close
+      return host.losses[0]?.detail?.output
+    })
+    expect(yield* kept({})).toEqual(lines)
+    expect(yield* kept({ lines: 3 })).toEqual(lines.slice(-3))
+    expect(yield* kept({ bytes: 49 })).toEqual(lines.slice(-4))
+    expect(yield* kept({ lines: 0 })).toEqual([])
+  })
+)
+
+promise("every reader gets the lines of every session of the connector, and of no other one", () =>
+  Effect.gen(function* () {
+    const server = yield* scripted({ stderr: ["hello"] })
+    const connector = connectorOf(server)
+    const one = yield* collectStderr(connector)
+    const two = yield* collectStderr(connector)
+    yield* open(connector)
+    yield* open(connectorOf(server))
+    yield* open(connector)
+    yield* eventually(() => one.length === 2 && two.length === 2, "two lines each")
+    expect([one, two]).toEqual([
+      ["hello", "hello"],
+      ["hello", "hello"]
+    ])
+  })
+)
+
+promise("what a server writes to stderr is life: a server at work reports its progress there", () =>
+  Effect.gen(function* () {
+    const server = yield* scripted()
+    const { host, session } = yield* open(connectorOf(server))
+    const before = host.chunks()
+    yield* call(session, { name: "stderr", arguments: { bytes: 1_000_000 } })
+    // far more than the pieces of one answer
+    expect(host.chunks() - before).toBeGreaterThan(5)
+  })
+)
