@@ -1,7 +1,7 @@
 /** When what happened while a fault was played, and what this makes of the calls and of the servers' own count. Pure. */
 import type { Episode } from "./Expectation.ts"
-import type { Played } from "./Faults.ts"
 import type { Call, Journal, State } from "./Journal.ts"
+import type { Played } from "./Played.ts"
 import type { Measured } from "./Report.ts"
 
 /** How one fault went, before the servers were asked what they executed. Times are `performance.now()`. */

@@ -14,7 +14,7 @@ export interface Expectation {
   readonly detectedWithin: Duration.Duration
   /** from the fault's mark to the end of the session; default: no matter */
   readonly givenUpWithin?: Duration.Duration
-  /** from the fault's end to the first sign that all is well */
+  /** from the fault's end, or from its mark if nobody else ends it, to the first sign that all is well */
   readonly recoveredWithin: Duration.Duration
   /** states that follow each other; others may stand between them. `["Connected"]`: it is never left */
   readonly states: ReadonlyArray<State>
@@ -24,6 +24,12 @@ export interface Expectation {
   readonly calls: Readonly<Record<Outcome, Count>>
   /** the only reason for which calls may fail or be unknown; default: any */
   readonly because?: FailureReason.FailureReason
+  /** what some caller must be told: the reason, the transport's word on it, and a line that the server wrote */
+  readonly told?: {
+    readonly reason: FailureReason.FailureReason
+    readonly summary: string
+    readonly line?: string
+  }
   /** how many calls were executed more than once; default none. Only idempotent ones may be, in any case */
   readonly executedAgain?: Count
 }
@@ -64,6 +70,13 @@ export const count = (calls: ReadonlyArray<Call>, outcome: Outcome): number =>
 export const executed = ({ calls, executions }: Pick<Episode, "calls" | "executions">): number =>
   calls.reduce((sum, call) => sum + (executions.get(call.key) ?? 0), 0)
 
+/** Whether the caller was told that; if nothing was to be told, not. */
+export const isTold = ({ detail, reason }: Call, told: Expectation["told"]): boolean =>
+  told !== undefined &&
+  reason === told.reason &&
+  detail?.summary === told.summary &&
+  (told.line === undefined || detail.output.includes(told.line))
+
 /** Everything that is not as expected; empty when the expectation is met. */
 export const judge = (episode: Episode): ReadonlyArray<string> => {
   const { calls, closed, expectation, sign } = episode
@@ -85,6 +98,7 @@ export const judge = (episode: Episode): ReadonlyArray<string> => {
       expectation.executedAgain ?? 0
     ),
     ...wrongReasons(calls, expectation.because),
+    ...untold(calls, expectation.told),
     ...untruths(episode),
     ...episode.wrong
   ]
@@ -145,4 +159,10 @@ const wrongReasons = (
   const lost = calls.filter(({ outcome }) => outcome === "failed" || outcome === "unknown")
   const foreign = new Set(lost.map(({ reason }) => reason).filter((reason) => reason !== because))
   return [...foreign].map((reason) => `a call ended for the reason ${reason ?? "that the server gave"}, not ${because}`)
+}
+
+const untold = (calls: ReadonlyArray<Call>, told: Expectation["told"]): ReadonlyArray<string> => {
+  if (told === undefined || calls.some((call) => isTold(call, told))) return []
+  const line = told.line === undefined ? "" : ` and the line "${told.line}"`
+  return [`no caller was told of ${told.reason}, ${told.summary}${line}`]
 }

@@ -3,7 +3,7 @@
  *
  * Everything that the tour waits for, prints and judges is read here.
  */
-import type { ConnectionState, FailureReason, KeepaliveEvent } from "@vmcp-keepalive/core"
+import type { ConnectionState, FailureDetail, FailureReason, KeepaliveEvent } from "@vmcp-keepalive/core"
 import { Effect } from "effect"
 
 /** The name of a state. */
@@ -22,6 +22,7 @@ export interface Call {
   endedAt?: number
   outcome?: Outcome
   reason?: FailureReason.FailureReason | undefined
+  detail?: FailureDetail.FailureDetail | undefined
 }
 
 /** Something that happened. `at` is `performance.now()`, as are the marks of the fault proxy. */
@@ -31,8 +32,11 @@ export type Entry = { readonly at: number; readonly backend: string } & (
   /** a backend asked for its credentials */
   | { readonly _tag: "CredentialsRead" }
   /** the tour did something */
-  | { readonly _tag: "Remark"; readonly kind: "fault" | "end"; readonly text: string }
+  | { readonly _tag: "Remark"; readonly kind: RemarkKind; readonly text: string }
 )
+
+/** A fault begins, callers were told something of it, it is over. */
+export type RemarkKind = "fault" | "told" | "end"
 
 /** What an entry says beside when and where. */
 export type Happening = Entry extends infer One ? (One extends Entry ? Omit<One, "at" | "backend"> : never) : never

@@ -1,8 +1,8 @@
 /** What the demo prints: a line for each thing that happens, and in the end a table, for people or as JSON. Pure. */
-import type { ConnectionState } from "@vmcp-keepalive/core"
+import type { ConnectionState, KeepaliveEvent } from "@vmcp-keepalive/core"
 import * as Expectation from "./Expectation.ts"
 import type { Episode } from "./Expectation.ts"
-import type { Call, Entry, Outcome, State } from "./Journal.ts"
+import type { Call, Entry, Outcome, RemarkKind, State } from "./Journal.ts"
 import type { Style } from "./Style.ts"
 
 /** One row of the table, as `--json` prints it. */
@@ -95,7 +95,7 @@ export const line = (
 const describe = (entry: Entry, style: Style): string | undefined => {
   switch (entry._tag) {
     case "Remark":
-      return entry.kind === "fault" ? style.bold(`▼ ${entry.text}`) : style.dim(`▲ ${entry.text}`)
+      return remarks[entry.kind](entry.text, style)
     case "Event": {
       const { event } = entry
       if (event._tag === "StateChanged") {
@@ -103,8 +103,27 @@ const describe = (entry: Entry, style: Style): string | undefined => {
         if (event.to._tag === "Closed") return undefined
         return `${event.from._tag} → ${colored(event.to._tag, style)}${style.dim(details(event.to))}`
       }
-      return event._tag === "Noticed" ? style.dim(notices[event.notice]) : undefined
+      const told = tell(event)
+      return told === undefined ? undefined : style.dim(told)
     }
+    default:
+      return undefined
+  }
+}
+
+const remarks: Readonly<Record<RemarkKind, (text: string, style: Style) => string>> = {
+  fault: (text, style) => style.bold(`▼ ${text}`),
+  told: (text) => text,
+  end: (text, style) => style.dim(`▲ ${text}`)
+}
+
+/** What is no change of state and worth a line all the same. */
+const tell = (event: KeepaliveEvent.KeepaliveEvent): string | undefined => {
+  switch (event._tag) {
+    case "Noticed":
+      return `${notices[event.notice]}${event.count > 1 ? ` (${event.count} times)` : ""}`
+    case "SessionClosed":
+      return event.detail === undefined ? undefined : `session ${event.generation} lost: ${event.detail}`
     default:
       return undefined
   }
@@ -205,8 +224,9 @@ export const table = (report: Report, style: Style): string => {
 const callHeaders = ["ok", "failed", "unknown", "rejected"]
 
 const legend = [
-  "detected: from the fault's mark; recovered: from the fault's end; calls: as their callers were told;",
-  "executed: by the servers' own count, where an idempotent call may be executed again and no other may."
+  "detected: from the fault's mark; recovered: from its end, or from its mark if nobody but the backend ends it;",
+  "calls: as their callers were told; executed: by the servers' own count, where an idempotent call may be executed",
+  "again and no other may."
 ]
 
 const time = (measured: number | null) => {

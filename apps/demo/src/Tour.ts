@@ -1,7 +1,9 @@
 /** Plays the faults: those of one backend one after the other, those of different backends at the same time. */
 import { Duration, Effect, identity, Option } from "effect"
 import * as Course from "./Course.ts"
-import type { Played } from "./Faults.ts"
+import * as Expectation from "./Expectation.ts"
+import type { Place } from "./Place.ts"
+import type { Played } from "./Played.ts"
 import * as Journal from "./Journal.ts"
 import * as Traffic from "./Traffic.ts"
 import * as World from "./World.ts"
@@ -15,7 +17,7 @@ export interface Options {
 const calm = Duration.seconds(1)
 /** No single wait is longer. */
 const patience = Duration.seconds(15)
-/** What has not been played by then is not played. The tour takes a third of it. */
+/** What has not been played by then is not played. The tour takes less than half of it. */
 const limit = Duration.seconds(60)
 
 /** Plays all of them, while every backend is called all the time, also when it has returned. */
@@ -63,35 +65,40 @@ interface Playing {
 }
 
 const playOne = Effect.fnUntraced(function* ({ fault, journal, traffic, withFaults }: Playing) {
-  const { expectation, inFlight, place, until = [] } = fault
+  const { expectation, inFlight = [], place, until = [] } = fault
   const first = (since: number, sign: Journal.Sign, bound: Duration.Duration) =>
     Effect.map(Effect.timeoutOption(journal.first(place.id, since, sign), bound), Option.getOrUndefined)
-  const remark = (kind: "fault" | "end", text: string) => journal.add(place.id, { _tag: "Remark", kind, text })
+  const remark = (kind: Journal.RemarkKind, text: string) => journal.add(place.id, { _tag: "Remark", kind, text })
+  const remarkTold = () => {
+    const told = journal.calls.find(
+      (call) => call.backend === place.id && call.startedAt >= since && Expectation.isTold(call, expectation.told)
+    )
+    if (told?.detail === undefined) return
+    const { output, summary } = told.detail
+    remark("told", `callers are told: ${told.reason}, ${summary}; stderr: ${output.join(" / ")}`)
+  }
 
   yield* stable(place, journal)
   if (fault.quiet) yield* traffic.pause
   const since = performance.now()
   remark("fault", fault.name)
-  const slowCalls = yield* Effect.forEach(
-    inFlight?.idempotent ?? [],
-    (idempotent) => traffic.callSlow(inFlight?.seconds ?? 0, { idempotent }),
-    { concurrency: "unbounded" }
-  )
+  const slowCalls = yield* Effect.forEach(inFlight, traffic.callSlow, { concurrency: "unbounded" })
   const injected = withFaults ? yield* Effect.timeoutOption(fault.inject, patience) : Option.none()
   const mark = Option.getOrElse(injected, () => performance.now())
 
   let end = mark
-  if (fault.end === undefined) yield* traffic.resume
+  if (fault.end === undefined && fault.quiet !== "until noticed") yield* traffic.resume
   const noticed = yield* first(since, fault.sign, expectation.detectedWithin)
+  let last = noticed
+  for (const sign of until) last = last && (yield* first(last.at, sign, patience))
+  if (noticed !== undefined && fault.lasts !== undefined) yield* Effect.sleep(fault.lasts)
+  remarkTold()
   if (fault.end !== undefined) {
-    let last = noticed
-    for (const sign of until) last = last && (yield* first(last.at, sign, patience))
-    if (noticed !== undefined && fault.lasts !== undefined) yield* Effect.sleep(fault.lasts)
     if (withFaults) yield* Effect.timeoutOption(fault.end, patience)
     remark("end", `over: ${fault.name}`)
     end = performance.now()
-    yield* traffic.resume
   }
+  yield* traffic.resume
 
   const isWell = fault.recovery ?? Journal.callEnds("ok")
   const recovered = yield* first(Math.max(end, noticed?.at ?? end), isWell, expectation.recoveredWithin)
@@ -119,7 +126,7 @@ const neverPlayed = (fault: Played): Effect.Effect<Course.Course> =>
   })
 
 /** Waits until the session is stable, so that backoff and circuit are as in the beginning. */
-const stable = (place: World.Place, journal: Journal.Journal) => {
+const stable = (place: Place, journal: Journal.Journal) => {
   const isStable = () => {
     const last = journal.entries.findLast(
       (entry) =>

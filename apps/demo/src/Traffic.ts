@@ -5,14 +5,21 @@ import { Duration, Effect, Fiber, Schedule } from "effect"
 import type { Scope } from "effect"
 import { longestCall } from "./Expectation.ts"
 import type { Call, Journal, Outcome } from "./Journal.ts"
-import type { Place } from "./World.ts"
+import type { Place } from "./Place.ts"
 
 export interface Traffic {
   /** Calls nothing of itself until `resume`; returns when what was called has settled. */
   readonly pause: Effect.Effect<void>
   readonly resume: Effect.Effect<void>
   /** Calls something slow; returns as soon as the server executes it, with what waits until the call has settled. */
-  readonly callSlow: (seconds: number, options: { readonly idempotent: boolean }) => Effect.Effect<Effect.Effect<void>>
+  readonly callSlow: (call: SlowCall) => Effect.Effect<Effect.Effect<void>>
+}
+
+/** A call that takes so many seconds. */
+export interface SlowCall {
+  readonly slow: (seconds: number) => McpServer.Call
+  readonly seconds: number
+  readonly idempotent: boolean
 }
 
 /** Time from one call to the next. */
@@ -27,6 +34,13 @@ export const keyOf = (tool: string, args: unknown): string => {
   return `${tool} ${JSON.stringify(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)))}`
 }
 
+/** A single call, of which nothing is written down. */
+export const callTool = (
+  { backend }: Place,
+  { arguments: args, name }: McpServer.Call,
+  options: { readonly idempotent: boolean }
+) => backend.use((client, signal) => client.callTool({ name, arguments: args }, undefined, { signal }), options)
+
 /** Begins to call; ends with the scope. Every second call is idempotent. */
 export const make = (place: Place, journal: Journal): Effect.Effect<Traffic, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -35,29 +49,29 @@ export const make = (place: Place, journal: Journal): Effect.Effect<Traffic, nev
     let inFlight = 0
     let isPaused = false
 
-    const call = ({ arguments: args, name }: McpServer.Call, idempotent: boolean): Effect.Effect<void> =>
+    const call = (tool: McpServer.Call, idempotent: boolean): Effect.Effect<void> =>
       Effect.suspend(() => {
-        const begun: Call = { backend: place.id, key: keyOf(name, args), idempotent, startedAt: performance.now() }
-        const ended = (outcome: Outcome, reason?: Call["reason"]) =>
+        const key = keyOf(tool.name, tool.arguments)
+        const begun: Call = { backend: place.id, key, idempotent, startedAt: performance.now() }
+        const ended = (outcome: Outcome, error?: BackendError.CallError) =>
           Effect.sync(() => {
             begun.endedAt = performance.now()
             begun.outcome = outcome
-            begun.reason = reason
+            begun.reason = error?.reason
+            begun.detail = error === undefined || error._tag === "CallFailed" ? undefined : error.detail
             journal.add(place.id, { _tag: "CallEnded", call: begun })
           })
         journal.calls.push(begun)
         inFlight++
-        return place.backend
-          .use((client, signal) => client.callTool({ name, arguments: args }, undefined, { signal }), { idempotent })
-          .pipe(
-            Effect.matchEffect({
-              onSuccess: () => ended("ok"),
-              onFailure: (error) => ended(outcomeOf(error), error.reason)
-            }),
-            // A call that has not settled by then never ended, and is told from others by that.
-            Effect.timeoutOption(Duration.sum(longestCall, Duration.seconds(1))),
-            Effect.ensuring(Effect.sync(() => inFlight--))
-          )
+        return callTool(place, tool, { idempotent }).pipe(
+          Effect.matchEffect({
+            onSuccess: () => ended("ok"),
+            onFailure: (error) => ended(outcomeOf(error), error)
+          }),
+          // A call that has not settled by then never ended, and is told from others by that.
+          Effect.timeoutOption(Duration.sum(longestCall, Duration.seconds(1))),
+          Effect.ensuring(Effect.sync(() => inFlight--))
+        )
       })
 
     yield* Effect.suspend(() => {
@@ -75,12 +89,12 @@ export const make = (place: Place, journal: Journal): Effect.Effect<Traffic, nev
       resume: Effect.sync(() => {
         isPaused = false
       }),
-      callSlow: (seconds, { idempotent }) =>
+      callSlow: ({ idempotent, seconds, slow }) =>
         Effect.gen(function* () {
           // Thousandths of a second make it another call.
-          const slow = place.server.slow(seconds + ++calls / 1000)
-          const key = keyOf(slow.name, slow.arguments)
-          const fiber = yield* Effect.forkIn(call(slow, idempotent), scope)
+          const tool = slow(seconds + ++calls / 1000)
+          const key = keyOf(tool.name, tool.arguments)
+          const fiber = yield* Effect.forkIn(call(tool, idempotent), scope)
           yield* executions(place).pipe(
             Effect.repeat({ schedule: Schedule.spaced("20 millis"), until: (executed) => executed.has(key) }),
             Effect.timeoutOption("5 seconds")

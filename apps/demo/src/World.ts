@@ -1,45 +1,48 @@
-/** The servers, a fault proxy before each, and a backend that is kept alive through it. All of it ends with the scope. */
+/** The servers, and a backend that is kept connected to each. All of it ends with the scope. */
 import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { Backend, KeepaliveEvent, KeepalivePolicy } from "@vmcp-keepalive/core"
-import type { BackendError } from "@vmcp-keepalive/core"
-import { FaultProxy, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
+import type { BackendError, Connector } from "@vmcp-keepalive/core"
+import { FaultProxy, McpServers, ScriptedServer, StdioServers } from "@vmcp-keepalive/testkit"
 import type { McpServer } from "@vmcp-keepalive/testkit"
 import { HttpConnector } from "@vmcp-keepalive/transport-http"
+import { StdioConnector } from "@vmcp-keepalive/transport-stdio"
 import { Duration, Effect, Redacted } from "effect"
-import type { Scope } from "effect"
+import type { FileSystem, PlatformError, Scope } from "effect"
+import type { ChildProcessSpawner } from "effect/process"
 import type { Journal } from "./Journal.ts"
-
-/** A backend with everything around it. */
-export interface Place<Server extends McpServer.McpServer = McpServer.McpServer> {
-  readonly id: string
-  readonly server: Server
-  readonly proxy: FaultProxy.FaultProxy
-  readonly backend: Backend.Backend<Client>
-  readonly policy: KeepalivePolicy.KeepalivePolicy
-}
+import type { Place, ProxiedPlace, Server } from "./Place.ts"
+import * as Shell from "./Shell.ts"
 
 export interface World {
   /** the reference server: 400 for a stale session */
-  readonly everything: Place
+  readonly everything: ProxiedPlace
   /** a gateway to a stdio server: 404 for a stale session, answers that cannot be resumed */
-  readonly supergateway: Place<McpServer.Gateway>
+  readonly supergateway: ProxiedPlace<McpServer.Gateway>
   /** a gateway that outlives the stdio server behind it */
-  readonly mcpProxy: Place<McpServer.Gateway>
+  readonly mcpProxy: ProxiedPlace<McpServer.Gateway>
   /** Effect's own server: JSON answers, no standing stream */
-  readonly effectMcp: Place
+  readonly effectMcp: ProxiedPlace
   /** a server of ours, which does what it is told */
-  readonly scripted: Place<ScriptedServer.ScriptedServer>
+  readonly scripted: ProxiedPlace<ScriptedServer.ScriptedServer>
+  /** the reference server for files, over stdio */
+  readonly filesystem: Place<StdioServers.StdioServer>
+  /** a server of ours over stdio, behind a shell */
+  readonly scriptedSh: Place<StdioServers.ScriptedStdioServer & Shell.Refusing>
   /** what the backends send as credentials: of a backend that has none here, nothing */
   readonly credentials: Map<string, Redacted.Redacted>
 }
 
 /** Why it could not be set up. */
-export type WorldError = McpServer.ServerStartError | FaultProxy.FaultProxyError | BackendError.ConfigurationError
+export type WorldError =
+  | McpServer.ServerStartError
+  | FaultProxy.FaultProxyError
+  | BackendError.ConfigurationError
+  | PlatformError.PlatformError
 
 /** The scripted server demands credentials from the beginning. */
 const firstCredentials = Redacted.make("Bearer first")
 
-/** Short, so that a tour of everything takes a minute. */
+/** Short, so that a tour of everything takes half a minute. */
 const settings = {
   probe: "auto",
   interval: "1.5 seconds",
@@ -54,17 +57,36 @@ const settings = {
   inFlightGrace: "1 second"
 } as const satisfies KeepalivePolicy.Options
 
-/**
- * Starts everything. Where a server is restarted while nobody calls, the probes that meet nobody in the meantime shall
- * not end the session, or the server could not show how it refuses a stale one.
- */
-export const make = (journal: Journal): Effect.Effect<World, WorldError, Scope.Scope> =>
+/** Short, too: how a child process is ended. */
+export const shutdown = {
+  end: Duration.millis(500),
+  term: Duration.millis(500),
+  kill: Duration.millis(500)
+} as const
+
+/** Starts everything; the backends themselves start what speaks stdio. */
+export const make = (
+  journal: Journal
+): Effect.Effect<World, WorldError, ChildProcessSpawner.ChildProcessSpawner | FileSystem.FileSystem | Scope.Scope> =>
   Effect.gen(function* () {
     const credentials = new Map<string, Redacted.Redacted>([["scripted", firstCredentials]])
-    const place = Effect.fnUntraced(function* <Server extends McpServer.McpServer, E, R>(
+    const client = () => new Client({ name: "vmcp-keepalive-demo", version: "1.0.0" })
+
+    const place = Effect.fnUntraced(function* <Called extends Server, R>(
       id: string,
-      start: Effect.Effect<Server, E, R>,
+      server: Called,
+      connector: Connector.Connector<Client, R>,
       failureThreshold: number = settings.failureThreshold
+    ) {
+      const options = { ...settings, failureThreshold }
+      const backend = yield* Backend.make({ id, connector, policy: options })
+      const { policy } = KeepalivePolicy.resolve(options, connector)
+      return { id, server, backend, policy } satisfies Place<Called>
+    })
+    const overHttp = Effect.fnUntraced(function* <Called extends McpServer.McpServer, E, R>(
+      id: string,
+      start: Effect.Effect<Called, E, R>,
+      failureThreshold?: number
     ) {
       const server = yield* start
       const proxy = yield* FaultProxy.make({ target: server })
@@ -75,21 +97,31 @@ export const make = (journal: Journal): Effect.Effect<World, WorldError, Scope.S
           const authorization = credentials.get(id)
           return authorization === undefined ? {} : { authorization }
         }),
-        client: () => new Client({ name: "vmcp-keepalive-demo", version: "1.0.0" })
+        client
       })
-      const options = { ...settings, failureThreshold }
-      const backend = yield* Backend.make({ id, connector, policy: options })
-      const { policy } = KeepalivePolicy.resolve(options, connector)
-      return { id, server, proxy, backend, policy } satisfies Place<Server>
+      return { ...(yield* place(id, server, connector, failureThreshold)), proxy } satisfies ProxiedPlace<Called>
     })
+    const overStdio = Effect.fnUntraced(function* <Called extends StdioServers.StdioServer, E, R>(
+      id: string,
+      describe: Effect.Effect<Called, E, R>
+    ) {
+      const server = yield* describe
+      const { args, command } = server
+      return yield* place(id, server, StdioConnector.make({ command, args, client, shutdown }))
+    })
+
+    // Where a server is restarted while nobody calls, the probes that meet nobody in the meantime shall not end the
+    // session, or the server could not show how it refuses a stale one.
     const patient = 8
     const placed = yield* Effect.all(
       {
-        everything: place("everything", McpServers.everything, patient),
-        supergateway: place("supergateway", McpServers.supergateway({ backend: "small" })),
-        mcpProxy: place("mcp-proxy", McpServers.mcpProxy({ backend: "small" })),
-        effectMcp: place("effect-mcp", McpServers.effectMcp, patient),
-        scripted: place("scripted", ScriptedServer.make({ authorization: Redacted.value(firstCredentials) }))
+        everything: overHttp("everything", McpServers.everything, patient),
+        supergateway: overHttp("supergateway", McpServers.supergateway({ backend: "small" })),
+        mcpProxy: overHttp("mcp-proxy", McpServers.mcpProxy({ backend: "small" })),
+        effectMcp: overHttp("effect-mcp", McpServers.effectMcp, patient),
+        scripted: overHttp("scripted", ScriptedServer.make({ authorization: Redacted.value(firstCredentials) })),
+        filesystem: overStdio("filesystem", StdioServers.filesystem),
+        scriptedSh: overStdio("scripted-sh", Effect.flatMap(StdioServers.scripted(), Shell.through))
       },
       { concurrency: "unbounded" }
     )
@@ -104,16 +136,7 @@ export const places = (world: World): ReadonlyArray<Place> => [
   world.supergateway,
   world.mcpProxy,
   world.effectMcp,
-  world.scripted
+  world.scripted,
+  world.filesystem,
+  world.scriptedSh
 ]
-
-/** Within what a death is noticed, as the policy promises it. */
-export const bounds = ({ policy: { confirmInterval, failureThreshold, interval, timeout } }: Place) => {
-  const firstMiss = Duration.sum(Duration.times(interval, 1.1), timeout)
-  return {
-    /** until the first probe is missed, no call in flight */
-    firstMiss,
-    /** until the session is given up */
-    death: Duration.sum(firstMiss, Duration.times(Duration.sum(confirmInterval, timeout), failureThreshold - 1))
-  }
-}

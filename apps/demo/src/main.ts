@@ -2,10 +2,11 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Data, Effect, Runtime } from "effect"
 import { CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
-import * as Faults from "./Faults.ts"
 import { hangup } from "./Hangup.ts"
+import * as HttpFaults from "./HttpFaults.ts"
 import * as Journal from "./Journal.ts"
 import * as Report from "./Report.ts"
+import * as StdioFaults from "./StdioFaults.ts"
 import * as Style from "./Style.ts"
 import * as Tour from "./Tour.ts"
 import * as World from "./World.ts"
@@ -42,14 +43,19 @@ const demo = Command.make(
     const say = (text: string) => output.write(`${text}\n`)
 
     yield* Effect.sync(() =>
-      say(style.dim("five MCP servers, each behind a proxy that will do it harm, are called four times a second …\n"))
+      say(
+        style.dim(
+          "seven MCP servers, five over HTTP and two over stdio, are called four times a second, and come to harm …\n"
+        )
+      )
     )
     const journal = Journal.make((entry) => {
       const line = Report.line(entry, { startedAt, style, width: 12 })
       if (line !== undefined) say(line)
     })
     const world = yield* World.make(journal)
-    const measured = yield* Tour.play(world, Faults.make(world), journal, { withFaults: !withoutFaults })
+    const faults = [...HttpFaults.make(world), ...StdioFaults.make(world)]
+    const measured = yield* Tour.play(world, faults, journal, { withFaults: !withoutFaults })
     const report = Report.make({ ...measured, duration: performance.now() - startedAt })
 
     if (json) yield* Console.log(Report.json(report))
@@ -62,7 +68,7 @@ const demo = Command.make(
   }, Effect.scoped)
 ).pipe(
   Command.withDescription(
-    "Keeps five real MCP servers alive, calls their tools all the time, and plays a tour of faults on them. The exit code is 0 only if each led to what it must."
+    "Keeps seven real MCP servers alive, calls their tools all the time, and plays a tour of faults on them. The exit code is 0 only if each led to what it must."
   )
 )
 

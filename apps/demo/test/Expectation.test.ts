@@ -38,6 +38,22 @@ describe("an expectation", () => {
     expect(Expectation.judge(episode({ ...calm, states: ["Connected", "Unhealthy", "Connected"] }))).toHaveLength(1)
   })
 
+  test("says what some caller must be told", () => {
+    const { expectation } = episode({})
+    const told = { reason: "process_exit", summary: "exit code 1", line: "no config" } as const
+    const detail = { summary: "exit code 1", output: ["starting", "no config"] }
+    for (const [reason, known, unmet] of [
+      ["process_exit", detail, 0],
+      ["reset", detail, 1],
+      ["process_exit", { ...detail, output: ["starting"] }, 1],
+      ["process_exit", { ...detail, summary: "exit code 2" }, 1],
+      ["process_exit", undefined, 1]
+    ] as const) {
+      const calls = [ended("ok", 1), { ...ended("unknown", 0), reason, detail: known }]
+      expect(Expectation.judge(episode({ expectation: { ...expectation, told }, calls }))).toHaveLength(unmet)
+    }
+  })
+
   test("names the only reason for which calls may be lost", () => {
     const { expectation } = episode({})
     const busy = { ...expectation, calls: { ...expectation.calls, failed: "some" }, because: "busy" } as const

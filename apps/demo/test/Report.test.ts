@@ -56,8 +56,9 @@ describe("the table", () => {
       ───────────────────────────────────────────────────────────────────────────────────────────────────────
       (no fault)     all                                          1       0        0         0         1  yes
 
-      detected: from the fault's mark; recovered: from the fault's end; calls: as their callers were told;
-      executed: by the servers' own count, where an idempotent call may be executed again and no other may.
+      detected: from the fault's mark; recovered: from its end, or from its mark if nobody but the backend ends it;
+      calls: as their callers were told; executed: by the servers' own count, where an idempotent call may be executed
+      again and no other may.
 
       1 of 1 faults as expected, in 12.3 s"
     `)
@@ -101,6 +102,23 @@ describe("a line", () => {
     expect(of({ _tag: "Remark", at: 1000, backend: "mcp-proxy", kind: "fault", text: "server frozen" })).toBe(
       "  0.0s  mcp-proxy     ▼ server frozen"
     )
+  })
+
+  test("tells how a session ended where the transport knows, and what callers are told", () => {
+    const closed = { _tag: "SessionClosed", generation: 2, reason: "process_exit", ...stamp } as const
+    expect(of(event({ ...closed, detail: "exit code 137" }))).toBe(
+      " 12.3s  everything    session 2 lost: exit code 137"
+    )
+    expect(of(event({ ...closed, detail: undefined }))).toBeUndefined()
+    expect(of({ _tag: "Remark", at: 1000, backend: "everything", kind: "told", text: "callers are told" })).toBe(
+      "  0.0s  everything    callers are told"
+    )
+  })
+
+  test("tells how often something was noticed", () => {
+    const garbage = { _tag: "Noticed", notice: "garbage", ...stamp } as const
+    expect(of(event({ ...garbage, count: 1 }))).toMatch(/no message$/)
+    expect(of(event({ ...garbage, count: 3 }))).toMatch(/no message \(3 times\)$/)
   })
 
   test("is not spent on steady success, nor on the end of the program", () => {

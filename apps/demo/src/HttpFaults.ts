@@ -1,81 +1,38 @@
-/**
- * The faults of the tour as data: what is done to which backend, how one sees that it has noticed, and what must follow.
- *
- * Times are bounded by what the policy promises, plus what a loaded machine with two cores may add.
- */
+/** What happens to servers over HTTP, and to the network before them. */
 import { Fault } from "@vmcp-keepalive/testkit"
 import { Duration, Effect, Redacted } from "effect"
-import type { Expectation } from "./Expectation.ts"
 import * as Journal from "./Journal.ts"
-import type { Sign } from "./Journal.ts"
-import { spacing } from "./Traffic.ts"
-import { bounds } from "./World.ts"
-import type { Place, World } from "./World.ts"
-
-/** One fault. */
-export interface Played {
-  readonly name: string
-  readonly place: Place
-  /** whether the traffic pauses from before the fault until its end */
-  readonly quiet?: true
-  /** slow calls that the server is executing when the fault comes */
-  readonly inFlight?: { readonly seconds: number; readonly idempotent: ReadonlyArray<boolean> }
-  /** puts it in force; returns the mark, `performance.now()` of when it first had an effect */
-  readonly inject: Effect.Effect<number, unknown>
-  /** what shows that the backend has noticed */
-  readonly sign: Sign
-  /** what must be seen after that, one after the other, before the fault ends, and how long it then still lasts */
-  readonly until?: ReadonlyArray<Sign>
-  readonly lasts?: Duration.Duration
-  /** ends the fault; without it, it ended by itself at its mark */
-  readonly end?: Effect.Effect<void, unknown>
-  /** what shows that all is well again; default: a call that ends as ok */
-  readonly recovery?: Sign
-  /** looks at the server afterwards; returns what is wrong */
-  readonly look?: Effect.Effect<ReadonlyArray<string>>
-  readonly expectation: Expectation
-}
-
-/** What a loaded machine may add to a bound. */
-const slack = Duration.seconds(1.5)
-
-const plus = (...parts: ReadonlyArray<Duration.Duration>): Duration.Duration =>
-  parts.reduce((sum, part) => Duration.sum(sum, part), slack)
-
-/** Something that the next call meets. */
-const atNextCall = plus(spacing)
-
-/** Until a lost session is replaced once the server is there: the longest wait for an attempt, and the attempt. */
-const untilReplaced = ({ policy: { circuit, connectTimeout } }: Place): Duration.Duration => {
-  const openFor = typeof circuit === "object" && "cap" in circuit.openFor ? circuit.openFor.cap : Duration.zero
-  return plus(openFor, connectTimeout)
-}
-
-/** Nothing but `ok`. */
-const allOk = { ok: "some", failed: 0, unknown: 0, rejected: 0 } as const
-/** What may come of calls while nothing is there. */
-const outage = { ok: "some", failed: "any", unknown: "any", rejected: "any" } as const
-
-const now = Effect.sync(() => performance.now())
+import { bounds } from "./Place.ts"
+import type { ProxiedPlace } from "./Place.ts"
+import { allOk, atNextCall, now, outage, plus, slack, untilReplaced } from "./Played.ts"
+import type { Played } from "./Played.ts"
+import type { World } from "./World.ts"
 
 /** Puts a fault of the proxy in force, and waits for its first strike. */
-const struck = ({ proxy }: Place, fault: Fault.Fault) =>
+const struck = ({ proxy }: ProxiedPlace, fault: Fault.Fault) =>
   Effect.gen(function* () {
     const injected = yield* proxy.inject(fault)
     return (yield* injected.struck).at
   })
 
-/** Every fault, in the order in which each backend meets its own. */
-export const make = ({ credentials, effectMcp, everything, mcpProxy, scripted, supergateway }: World) => {
+/** Every one, in the order in which each backend meets its own. */
+export const make = ({
+  credentials,
+  effectMcp,
+  everything,
+  mcpProxy,
+  scripted,
+  supergateway
+}: World): ReadonlyArray<Played> => {
   const grant = (token: string) => Effect.sync(() => credentials.set("scripted", Redacted.make(token)))
   const demand = (authorization: string) =>
     Effect.map(scripted.server.control({ _tag: "Configure", behaviour: { authorization } }), () => performance.now())
 
   /** The server comes back without its sessions, and nobody called meanwhile. */
-  const restarted = (place: Place): Played => ({
+  const restarted = (place: ProxiedPlace): Played => ({
     name: `restarted, stale session is ${place.server.traits.staleSession}`,
     place,
-    quiet: true,
+    quiet: "until over",
     inject: Effect.andThen(place.server.restart, now),
     sign: Journal.closes("session_lost"),
     expectation: {
@@ -95,7 +52,7 @@ export const make = ({ credentials, effectMcp, everything, mcpProxy, scripted, s
     {
       name: "killed in the middle of calls",
       place: everything,
-      inFlight: { seconds: 2, idempotent: [false, true] },
+      inFlight: [false, true].map((idempotent) => ({ slow: everything.server.slow, seconds: 2, idempotent })),
       inject: Effect.flatMap(now, (mark) => Effect.as(everything.server.kill, mark)),
       sign: Journal.callEnds("unknown"),
       until: [Journal.leaves("Connected")],
@@ -112,8 +69,12 @@ export const make = ({ credentials, effectMcp, everything, mcpProxy, scripted, s
     {
       name: "answer streams cut in the middle",
       place: supergateway,
-      quiet: true,
-      inFlight: { seconds: 1.5, idempotent: [false, false, true] },
+      quiet: "until over",
+      inFlight: [false, false, true].map((idempotent) => ({
+        slow: supergateway.server.slow,
+        seconds: 1.5,
+        idempotent
+      })),
       inject: struck(supergateway, Fault.CutMidChunk({ on: { method: "POST", rpc: "tools/call" }, times: 3 })),
       sign: Journal.callEnds("unknown", "stream_cut"),
       end: supergateway.proxy.heal,
@@ -273,8 +234,10 @@ export const make = ({ credentials, effectMcp, everything, mcpProxy, scripted, s
         recoveredWithin: untilReplaced(scripted),
         states: ["Connected", "NeedsAuth", "Connecting", "Connected"],
         closedFor: ["auth"],
-        calls: { ok: "some", failed: "any", unknown: 0, rejected: "some" }
+        // A call whose refusal is still under way when the session ends cannot be told from one that was executed.
+        calls: { ok: "some", failed: "any", unknown: "any", rejected: "some" },
+        because: "auth"
       }
     }
-  ] satisfies ReadonlyArray<Played>
+  ]
 }
