@@ -117,4 +117,4 @@ const describe = (error: SessionUnavailable | CallRejected): string =>
   ].join(", ")
 
 const because = (reason: FailureReason, detail: FailureDetail | undefined): string =>
-  detail === undefined ? reason : `${reason}, ${detail.summary}`
+  detail?.summary === undefined ? reason : `${reason}, ${detail.summary}`

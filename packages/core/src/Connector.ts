@@ -48,6 +48,8 @@ export interface SessionHost {
   readonly observe: (evidence: Evidence) => void
   /** the session is known to be dead: the transport was closed for good, the child exited */
   readonly lost: (reason: FailureReason, detail?: FailureDetail) => void
+  /** How to read the last lines that the server wrote: done when an attempt fails, for its errors. */
+  readonly output: (last: () => ReadonlyArray<string>) => void
   /** something that users may want to see and that changes nothing, and how often it was seen: default once */
   readonly notice: (notice: Notice, count?: number) => void
   /**

@@ -269,6 +269,29 @@ describe("what the transport says of a failure", () => {
     })
   )
 
+  it.effect("may be nothing but what the server wrote, where the attempt took too long", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      server.script.connect = ScriptedServer.silence
+      const backend = yield* Backend.make({
+        id: "scripted",
+        connector: {
+          ...server.connector,
+          open: (host) => {
+            host.output(() => ["Enter your token:"])
+            return server.connector.open(host)
+          }
+        },
+        policy: { connectTimeout: "1 second", circuit: { failures: 1 } }
+      })
+      yield* TestClock.adjust("1 second")
+      const error = yield* Effect.flip(backend.use(echo))
+      assert(error._tag === "CallRejected")
+      assert.deepStrictEqual(error.detail, { summary: undefined, output: ["Enter your token:"] })
+      assert.notInclude(error.message, "token")
+    })
+  )
+
   it.effect("is in the events with its own words only, and in no message with those of the server", () =>
     Effect.gen(function* () {
       const server = ScriptedServer.make()

@@ -35,6 +35,7 @@ export interface Options<Client, R, SetupR> {
 export interface Report {
   readonly observe: (evidence: Evidence.Evidence) => void
   readonly lost: (reason: FailureReason, detail?: FailureDetail) => void
+  readonly output: (last: () => ReadonlyArray<string>) => void
   readonly notice: (notice: Notice, count: number) => void
 }
 
@@ -95,6 +96,7 @@ const hostOf = (
     Deferred.doneUnsafe(died, Exit.fail(Evidence.transportFailure(reason, detail)))
     report.lost(reason, detail)
   },
+  output: report.output,
   notice: (notice, count = 1) => {
     if (!seen.muted) report.notice(notice, count)
   },

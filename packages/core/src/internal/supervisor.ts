@@ -237,11 +237,14 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   // ------------------------------------------------------------------------------------------------------- attempts
 
   const attempt = Effect.fnUntraced(function* (action: Extract<Action, { _tag: "Run" }>) {
-    // servers that keep one session only accept no other until the old one is gone
-    yield* Effect.timeoutOption(FiberSet.awaitEmpty(closings), policy.connectTimeout)
+    // Servers that keep one session only accept no other until the old one is gone. An exclusive transport never has two,
+    // however long the end of the old one takes, which it bounds itself.
+    const closed = FiberSet.awaitEmpty(closings)
+    yield* connector.exclusive ? closed : Effect.timeoutOption(closed, policy.connectTimeout)
     const startedAt = now()
     const generation = model.generation + 1
     const scope = yield* Scope.make()
+    let output: () => ReadonlyArray<string> = () => []
     const opening = (span: Tracer.Span | undefined) =>
       Attempt.open({
         connector,
@@ -252,7 +255,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
         scope,
         now,
         subscriptions,
-        report: reportOf(generation),
+        report: { ...reportOf(generation), output: (last) => (output = last) },
         span
       }).pipe(
         Effect.match({
@@ -277,14 +280,14 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     if (verdict._tag === "Succeeded") {
       emit({ _tag: "AttemptSucceeded", generation, duration })
     } else {
-      const told = verdict._tag === "Failed" ? verdict.detail : undefined
+      const told = (verdict._tag === "Failed" ? verdict.detail : undefined) ?? detailOf(output())
       if (!current) detail = told
       emit({ _tag: "AttemptFailed", reason: Evidence.reasonOfVerdict(verdict), detail: told?.summary, duration })
     }
     conclude(action.run, verdict, false)
   })
 
-  const reportOf = (generation: number): Attempt.Report => ({
+  const reportOf = (generation: number): Omit<Attempt.Report, "output"> => ({
     observe: (evidence) => {
       const doubt = Evidence.ofCall(evidence)
       if (doubt) send({ _tag: "Doubt", generation, doubt, reason: Evidence.reasonOf(evidence) })
@@ -376,6 +379,10 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
 
 /** Timers that belong to a session and end with it. */
 const sessionTimers: ReadonlyArray<Timer> = ["probe", "stable", "idle", "deep"]
+
+/** What there is to say of an attempt that failed without a word of the transport's own. */
+const detailOf = (output: ReadonlyArray<string>): FailureDetail | undefined =>
+  output.length === 0 ? undefined : { summary: undefined, output }
 
 const succeeded: Evidence.Verdict = { _tag: "Succeeded" }
 const timedOut: Evidence.Verdict = { _tag: "Failed", reason: "timeout" }

@@ -29,6 +29,7 @@ export const makeHost = (subscriptions: Iterable<string> = []): Host => {
       chunks++
     },
     observe: (evidence) => void observed.push(evidence),
+    output: () => {},
     lost: (reason) => void losses.push(reason),
     notice: (notice) => void notices.push({ notice, at: performance.now() }),
     subscriptions: new Set(subscriptions)

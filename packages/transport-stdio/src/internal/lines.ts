@@ -57,15 +57,20 @@ export class LineSplitter {
   }
 
   #flush(): void {
-    const rest = withoutReturn(this.#parts.length === 1 ? Buffer.from(this.#parts[0]!) : Buffer.concat(this.#parts))
-    const line =
-      this.#head === undefined
-        ? { text: rest.toString("utf8"), tail: undefined }
-        : { text: this.#head.toString(), tail: rest.toString("utf8") }
+    const line = this.unfinished
     this.#parts = []
     this.#size = 0
     this.#head = undefined
     this.#take(line)
+  }
+
+  /** The line that has begun, as far as it came; empty where none has. */
+  get unfinished(): Line {
+    const [first = new Uint8Array(), ...others] = this.#parts
+    const rest = withoutReturn(others.length === 0 ? Buffer.from(first) : Buffer.concat(this.#parts))
+    return this.#head === undefined
+      ? { text: rest.toString("utf8"), tail: undefined }
+      : { text: this.#head.toString(), tail: rest.toString("utf8") }
   }
 }
 

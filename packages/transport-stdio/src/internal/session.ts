@@ -79,6 +79,7 @@ const connect = Effect.fnUntraced(function* (options: Options, host: Connector.S
       stderr.push(chunk)
     }
   }
+  host.output(() => stderr.last)
   const child = yield* Effect.mapError(ChildProcess.start(command, shutdown, reader), Spawn.evidence)
   transport.attach(child.write)
   const watchdog = yield* Scope.make()

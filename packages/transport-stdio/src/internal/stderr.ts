@@ -62,9 +62,15 @@ export class Stderr {
     this.#readers = readers
   }
 
-  /** The last lines, the oldest first. */
+  /** The last lines, the oldest first. One that has no end yet, a question perhaps, is the last of them. */
   get last(): ReadonlyArray<string> {
-    return [...this.#last]
+    const { tail, text: read } = this.#splitter.unfinished
+    // A character of which only a part came is one of a secret, perhaps.
+    const text = read.replace(/\uFFFD+$/, "")
+    if (text === "") return [...this.#last]
+    const end = text.length - Redaction.begun(text, this.#secrets)
+    const line = tail === undefined ? Redaction.redact(text, this.#secrets, end) : this.#cut(text)
+    return this.#within([...this.#last, line], this.#bytes + Buffer.byteLength(line)).lines
   }
 
   push(chunk: Uint8Array): void {
@@ -76,18 +82,24 @@ export class Stderr {
   }
 
   #take({ tail, text }: Line): void {
-    const line =
-      tail === undefined
-        ? Redaction.redact(text, this.#secrets)
-        : // The cut may go through a secret, of which nothing must be left.
-          `${Redaction.redact(text, this.#secrets, Math.max(0, text.length - this.#longestSecret))}…`
+    const line = tail === undefined ? Redaction.redact(text, this.#secrets) : this.#cut(text)
     this.#readers.tell(line)
     this.#last.push(line)
-    this.#bytes += Buffer.byteLength(line)
-    while (this.#last.length > this.#bounds.lines || this.#bytes > this.#bounds.bytes) {
-      const oldest = this.#last.shift()
-      if (oldest === undefined) return
-      this.#bytes -= Buffer.byteLength(oldest)
+    const { bytes } = this.#within(this.#last, this.#bytes + Buffer.byteLength(line))
+    this.#bytes = bytes
+  }
+
+  /** Drops the oldest lines until the others are within the bounds. */
+  #within(lines: Array<string>, bytes: number) {
+    let size = bytes
+    while (lines.length > this.#bounds.lines || size > this.#bounds.bytes) {
+      size -= Buffer.byteLength(lines.shift() ?? "")
     }
+    return { lines, bytes: size }
+  }
+
+  /** The cut may go through a secret, of which nothing must be left. */
+  #cut(text: string): string {
+    return `${Redaction.redact(text, this.#secrets, Math.max(0, text.length - this.#longestSecret))}…`
   }
 }

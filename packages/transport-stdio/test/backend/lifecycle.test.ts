@@ -97,9 +97,7 @@ describe("an operator", () => {
   )
 })
 
-// Core bounds the wait for the end of the old session by connectTimeout. To be a plain promise once it does so for
-// connectors only that are not exclusive.
-it.live.fails("a child that takes longer to end than connectTimeout has ended, too, before the next one starts", () =>
+it.live("a child that takes longer to end than connectTimeout has ended, too, before the next one starts", () =>
   leavingNothing(
     Effect.gen(function* () {
       const kept = yield* keep(yield* scripted(stubborn), { connector, policy: { connectTimeout: "300 millis" } })

@@ -85,11 +85,12 @@ describe("a child that never answers", () => {
 
   promise("is ended after connectTimeout, before the next one starts", () =>
     Effect.gen(function* () {
-      const server = yield* scripted({ silent: true, ignoreEof: true, ignoreTerm: true })
+      const server = yield* scripted({ stderr: ["waiting"], silent: true, ignoreEof: true, ignoreTerm: true })
       const policy = { connectTimeout: "500 millis", circuit: { failures: 2, openFor: "1 hour" } } as const
       const kept = yield* keep(server, { await: false, policy, connector: { shutdown: quickShutdown } })
       const error = denied(yield* Effect.flip(kept.call(call)))
-      assert.deepStrictEqual([error._tag, error.reason, error.detail], ["CallRejected", "timeout", undefined])
+      assert.deepStrictEqual([error._tag, error.reason], ["CallRejected", "timeout"])
+      assert.deepStrictEqual(error.detail, { summary: undefined, output: ["waiting"] })
       assert.deepStrictEqual(
         kept.spawns.map(({ others }) => others),
         [[], []]

@@ -7,7 +7,7 @@ import { call, connectorOf, eventually, measured, open, opening, promise } from 
 
 const { scripted, throughShell } = StdioServers
 
-const kills = 5
+const tries = 5
 
 for (const [name, script] of [
   ["", {}],
@@ -20,7 +20,7 @@ for (const [name, script] of [
       const server = yield* scripted(script)
       const took: Array<number> = []
       const over: Array<Effect.Effect<void>> = []
-      for (let index = 0; index < kills; index++) {
+      for (let index = 0; index < tries; index++) {
         const { close, group, host } = yield* open(connectorOf(server, { shutdown: { end: 0, term: 0 } }))
         if (name.includes("frozen")) ProcessGroups.signal(group, "SIGSTOP")
         const killed = performance.now()
@@ -109,6 +109,25 @@ promise("what a server wrote last before it died is told, a line without end inc
       { detail: { summary: "exit code 9", output: [...lines.slice(-49), "half a line"] } }
     ])
     expect(ProcessGroups.members(group)).toEqual([])
+  })
+)
+
+promise("what is still in the pipes when the exit is seen is told, too", () =>
+  Effect.gen(function* () {
+    // as much as the pipe takes, so that it need not wait for a reader
+    const connector = connectorOf({ command: "sh", args: ["-c", "sleep 0.05; seq 1 30000 >&2; exit 3"] })
+    const last: Array<string | undefined> = []
+    for (let index = 0; index < 8; index++) {
+      const { close, host } = yield* opening(connector)
+      // It writes and exits while this process is busy, which so finds both at once.
+      const busy = performance.now() + 120
+      while (performance.now() < busy);
+      yield* eventually(() => host.losses.length > 0, "the loss")
+      last.push(host.losses[0]?.detail?.output.at(-1))
+      yield* close
+    }
+    // A machine that stops for a moment may take longer to read it than a death may take to be told.
+    expect(last.filter((line) => line === "30000").length).toBeGreaterThanOrEqual(7)
   })
 )
 

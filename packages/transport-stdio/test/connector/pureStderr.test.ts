@@ -6,8 +6,8 @@ import { Readers, Stderr } from "../../src/internal/stderr.ts"
 
 const enough = { lines: 50, bytes: 16 * 1024 }
 
-/** What a child wrote, as its readers and its errors see it. */
-const shown = (chunks: ReadonlyArray<string>, secrets: ReadonlyArray<string> = [], bounds = enough) => {
+/** What a child wrote, as its readers and its errors see it: at the end, and after every chunk. */
+const shown = (chunks: ReadonlyArray<string | Uint8Array>, secrets: ReadonlyArray<string> = [], bounds = enough) => {
   const readers = new Readers()
   const told: Array<string> = []
   readers.tell = (line) => void told.push(line)
@@ -16,9 +16,12 @@ const shown = (chunks: ReadonlyArray<string>, secrets: ReadonlyArray<string> = [
     secrets.map((secret) => Redacted.make(secret)),
     readers
   )
-  for (const chunk of chunks) stderr.push(Buffer.from(chunk))
+  const meanwhile = chunks.map((chunk) => {
+    stderr.push(Buffer.from(chunk))
+    return stderr.last
+  })
   stderr.end()
-  return { told, last: stderr.last }
+  return { told, last: stderr.last, meanwhile }
 }
 
 describe("stderr", () => {
@@ -36,8 +39,23 @@ describe("stderr", () => {
         expect(size(last)).toBeLessThanOrEqual(bytes)
         const oneMore = lines.slice(Math.max(0, lines.length - last.length - 1))
         expect(oneMore.length === last.length || oneMore.length > most || size(oneMore) > bytes).toBe(true)
+        // a last line without end is one of them
+        expect(shown([lines.join("\n")], [], { lines: most, bytes }).meanwhile).toEqual([last])
       })
     )
+  })
+
+  it("has the line that was begun, within its bounds, and nothing of a secret that may have begun in it", () => {
+    const begun = (text: string, bounds = enough) => {
+      const stderr = new Stderr(bounds, [Redacted.make("SECRET")], new Readers())
+      stderr.push(Buffer.from(text))
+      return stderr.last
+    }
+    expect(begun("one\nEnter your token: ")).toEqual(["one", "Enter your token: "])
+    expect(begun("got SECRET, and SECR")).toEqual(["got <redacted>, and "])
+    expect(begun("one\ntwo\nthree", { lines: 2, bytes: 100 })).toEqual(["two", "three"])
+    expect(begun("one\ntwo\nthree", { lines: 9, bytes: 5 })).toEqual(["three"])
+    expect(begun("one", { lines: 0, bytes: 5 })).toEqual([])
   })
 
   it("shows the first 1 KiB of a line of more than 4 KiB, and says that it was cut", () => {
@@ -67,13 +85,14 @@ describe("stderr", () => {
           .map((parts) => ({ secrets, text: parts.join("") }))
       )
     fc.assert(
-      fc.property(written, fc.nat(), ({ secrets, text }, place) => {
-        const at = place % (text.length + 1)
-        const { last, told } = shown([text.slice(0, at), text.slice(at)], secrets)
-        expect(told.join("")).not.toMatch(/[A-ZÄ]/)
-        expect(last.join("")).not.toMatch(/[A-ZÄ]/)
+      fc.property(written, fc.array(fc.nat(), { maxLength: 4 }), ({ secrets, text }, places) => {
+        const bytes = Buffer.from(text)
+        const at = [0, ...places.map((place) => place % (bytes.length + 1)).toSorted((a, b) => a - b), bytes.length]
+        const chunks = at.slice(1).map((end, index) => bytes.subarray(at[index], end))
+        const { last, meanwhile, told } = shown(chunks, secrets)
+        expect([told, last, meanwhile].flat(2).join("")).not.toMatch(/[A-ZÄ]/)
       }),
-      { numRuns: 1000 }
+      { numRuns: 100000 }
     )
   })
 

@@ -24,6 +24,8 @@ export interface Host extends Connector.SessionHost {
   readonly notices: Array<{ readonly notice: KeepaliveEvent.Notice; readonly count: number }>
   readonly losses: Array<Loss>
   readonly chunks: () => number
+  /** What the server wrote last, as the host may read it at any time. */
+  readonly last: () => ReadonlyArray<string>
 }
 
 export const makeHost = (): Host => {
@@ -31,16 +33,21 @@ export const makeHost = (): Host => {
   const notices: Host["notices"] = []
   const losses: Array<Loss> = []
   let chunks = 0
+  let last: () => ReadonlyArray<string> = () => []
   return {
     observed,
     notices,
     losses,
     chunks: () => chunks,
+    last: () => last(),
     alive: () => {
       chunks++
     },
     observe: (evidence) => void observed.push(evidence),
     lost: (reason, detail) => void losses.push({ reason, detail, at: performance.now() }),
+    output: (read) => {
+      last = read
+    },
     notice: (notice, count = 1) => void notices.push({ notice, count }),
     subscriptions: new Set()
   }

@@ -16,6 +16,7 @@ export type Ready = ReadonlyArray<ReadonlyArray<number>>
 const nobody = {
   alive: () => {},
   observe: () => {},
+  output: () => {},
   lost: () => {},
   notice: () => {},
   subscriptions: new Set<string>()
