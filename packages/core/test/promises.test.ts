@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { Backend, KeepaliveEvent, KeepalivePolicy } from "../src/index.ts"
+import { Backend, type Connector, KeepaliveEvent, KeepalivePolicy } from "../src/index.ts"
 import { ScriptedServer } from "../src/testing/index.ts"
 
 const make = (server: ScriptedServer.ScriptedServer, policy: KeepalivePolicy.Options = {}) =>
@@ -213,6 +213,49 @@ describe("a new session", () => {
       server.script.tools = [tool("kept"), tool("added")]
       yield* backend.reconnect
       assert.deepStrictEqual(changes, [[["added"], ["removed"]]])
+    })
+  )
+})
+
+describe("a transport that throws", () => {
+  const broken = Effect.die(new Error("a defect of the transport"))
+
+  it.effect("fails the attempt, and there will be another", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      let attempts = 0
+      const connector = {
+        ...server.connector,
+        open: (host: Connector.SessionHost) => (attempts++ === 0 ? broken : server.connector.open(host))
+      }
+      const backend = yield* Backend.make({ id: "scripted", connector })
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* backend.use(echo), "echo")
+      assert.strictEqual(attempts, 2)
+    })
+  )
+
+  it.effect("fails the probe, and the session is given up in the end", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      let isBroken = false
+      const connector: Connector.Connector<ScriptedServer.ScriptedClient> = {
+        ...server.connector,
+        open: (host) =>
+          Effect.map(server.connector.open(host), (session) => ({
+            ...session,
+            probe: (rung) => (isBroken ? broken : session.probe(rung))
+          }))
+      }
+      const backend = yield* Backend.make({ id: "scripted", connector, policy: { interval: "10 seconds" } })
+      yield* backend.awaitConnected
+      isBroken = true
+      yield* TestClock.adjust("30 seconds")
+      const state = yield* backend.state
+      assert.notStrictEqual(state._tag, "Connected")
+      isBroken = false
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual((yield* backend.state)._tag, "Connected")
     })
   )
 })

@@ -265,6 +265,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
             return { verdict: succeeded }
           }
         }),
+        Effect.catchDefect(() => Effect.succeed({ verdict: broken })),
         Effect.timeoutOrElse({ duration: policy.connectTimeout, orElse: () => Effect.succeed({ verdict: timedOut }) }),
         Effect.onExit((exit) =>
           Effect.sync(() => {
@@ -329,7 +330,9 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     const about = { backend_id: options.id, method: rung }
     const { asked, method, verdict } = yield* Tracing.run(policy, "probe", about, (span) => {
       Tracing.link(span, open)
-      return Probe.ask(open.session, open.ladder, policy, deep)
+      return Effect.catchDefect(Probe.ask(open.session, open.ladder, policy, deep), () =>
+        Effect.succeed({ asked: 1, method: rung, verdict: broken })
+      )
     })
     const endedAt = now()
     // a timer that fires late by more than its own length tells of this process and not of the server
@@ -385,4 +388,6 @@ const detailOf = (output: ReadonlyArray<string>): FailureDetail | undefined =>
   output.length === 0 ? undefined : { summary: undefined, output }
 
 const succeeded: Evidence.Verdict = { _tag: "Succeeded" }
+/** A transport, or code of the user's that it runs, has thrown: a defect of theirs must not end the keeping alive. */
+const broken: Evidence.Verdict = { _tag: "Failed", reason: "unknown" }
 const timedOut: Evidence.Verdict = { _tag: "Failed", reason: "timeout" }
