@@ -72,7 +72,7 @@ export class Requests {
   /**
    * What the SDK transport's `send` has to do with a message; `transmit` really sends it, and gets the request if it is
    * one. A request whose `transmit` rejects is settled: with the evidence that the transport wrote down, or `unknown`. The
-   * cancellation of a silent request is not sent, nor is that of one that is not under way.
+   * cancellation of a silent request is not sent, nor is that of one that is not under way or was never sent.
    */
   send(
     message: JSONRPCMessage | Array<JSONRPCMessage>,
@@ -81,7 +81,8 @@ export class Requests {
     const cancelled = Message.cancelled(message)
     if (cancelled !== undefined) {
       const pending = this.cancel(cancelled)
-      return pending === undefined || pending.silent ? Promise.resolve() : transmit(undefined)
+      const isKnown = pending !== undefined && !pending.silent && pending.record.fate !== "unsent"
+      return isKnown ? transmit(undefined) : Promise.resolve()
     }
     if (Array.isArray(message) || !("method" in message) || !("id" in message)) return transmit(undefined)
     const pending = this.sending(message)

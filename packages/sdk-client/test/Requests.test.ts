@@ -166,6 +166,21 @@ describe("a request whose caller waits no longer", () => {
   )
 })
 
+describe("a request that was never sent", () => {
+  it.live("is no matter of the server's when its caller waits no longer", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      link.transmit = (send, pending) => (pending === undefined ? send() : Promise.resolve())
+      const caller = new AbortController()
+      const queued = begin(link, (client) => client.callTool(hang, undefined, { signal: caller.signal }))
+      caller.abort()
+      yield* Effect.promise(() => queued.ended)
+      expect(queued.record.fate).toBe("unsent")
+      expect(link.sent.slice(2)).toEqual([])
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("a request that is settled", () => {
   it.live("ignores the answer that arrives later", () =>
     Effect.gen(function* () {

@@ -66,7 +66,7 @@ export interface Options {
    */
   readonly stderr?: { readonly lines?: number; readonly bytes?: number }
   /**
-   * The longest line of stdout, in bytes, at least 64 KiB. Default: 16 MiB (the SDK
+   * The longest line of stdout, in bytes, 64 KiB to 256 MiB. Default: 16 MiB (the SDK
    * closes the session at 10 MB). A request whose answer is longer fails with
    * reason `protocol`, and the session goes on.
    */

@@ -25,6 +25,8 @@ const defaultShutdown: Shutdown = { end: Duration.seconds(2), term: Duration.sec
 const defaultStderr: Bounds = { lines: 50, bytes: 16 * 1024 }
 const defaultMaxLineBytes = 16 * 1024 * 1024
 const smallestMaxLineBytes = 64 * 1024
+/** A string of V8 has at most some 512 million characters. */
+const greatestMaxLineBytes = 256 * 1024 * 1024
 
 /** With the defaults, and the environment as it is now. Only what has no issues works. */
 export const resolve = (options: Options): Settings => ({
@@ -95,8 +97,9 @@ const ofNumbers = ({ maxLineBytes, shutdown = {}, stderr = {} }: Options): Reado
       ? [issue("a whole number of zero or more", "stderr", unit)]
       : []
   }),
-  ...(maxLineBytes !== undefined && !(Number.isSafeInteger(maxLineBytes) && maxLineBytes >= smallestMaxLineBytes)
-    ? [issue(`a whole number of bytes, ${smallestMaxLineBytes} or more`, "maxLineBytes")]
+  ...(maxLineBytes !== undefined &&
+  !(Number.isSafeInteger(maxLineBytes) && maxLineBytes >= smallestMaxLineBytes && maxLineBytes <= greatestMaxLineBytes)
+    ? [issue(`a whole number of bytes, ${smallestMaxLineBytes} to ${greatestMaxLineBytes}`, "maxLineBytes")]
     : [])
 ]
 

@@ -40,6 +40,6 @@ promise("50 kills leave no process, no descriptor and a flat heap", () =>
     const [first = 0, last = Infinity] = heap
     const growth = last - first
     measured("heap", growth / (cycles - warm), "bytes a cycle")
-    expect(growth / (cycles - warm)).toBeLessThan(32 * 1024)
+    expect(growth / (cycles - warm)).toBeLessThan(24 * 1024)
   })
 )

@@ -3,7 +3,7 @@
 import { expect } from "@effect/vitest"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect, Fiber } from "effect"
-import { call, connectorOf, eventually, measured, open, opening, promise } from "./support.ts"
+import { call, collectStderr, connectorOf, eventually, measured, open, opening, promise } from "./support.ts"
 
 const { scripted, throughShell } = StdioServers
 
@@ -102,13 +102,17 @@ promise("what a server wrote last before it died is told, a line without end inc
     const server = yield* scripted({ stderr: lines })
     const { command, args } = throughShell(server)
     const unfinished = { command, args: [args[0] ?? "", `${args[1]}; printf 'half a line' >&2; exit 9`] }
-    const { group, host, session } = yield* open(connectorOf(unfinished))
+    const connector = connectorOf(unfinished)
+    const written = yield* collectStderr(connector)
+    const { group, host, session } = yield* open(connector)
     yield* Effect.forkScoped(call(session, { name: "exit" }))
     yield* eventually(() => host.losses.length > 0, "the loss")
     expect(host.losses).toMatchObject([
       { detail: { summary: "exit code 9", output: [...lines.slice(-49), "half a line"] } }
     ])
     expect(ProcessGroups.members(group)).toEqual([])
+    yield* eventually(() => written.length === 61, "all lines")
+    expect(written.at(-1)).toBe("half a line")
   })
 )
 

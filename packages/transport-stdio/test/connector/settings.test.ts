@@ -54,6 +54,7 @@ promise("every wrong setting is told with its path, all of them at once, and wit
       ["connector.stderr.lines", { stderr: { lines: 1.5 } }],
       ["connector.stderr.bytes", { stderr: { bytes: Infinity } }],
       ["connector.maxLineBytes", { maxLineBytes: 64 * 1024 - 1 }],
+      ["connector.maxLineBytes", { maxLineBytes: 2 ** 29 }],
       ["connector.maxLineBytes", { maxLineBytes: Number.NaN }]
     ]
     for (const [path, options] of wrong) expect(yield* issuesOf({ command: "node", ...options })).toEqual([path])

@@ -108,11 +108,6 @@ promise("a frozen server is gone at once where no bound allows it any time", () 
 
 const wrapped: ReadonlyArray<readonly [string, Effect.Effect<StdioServers.StdioServer, never, Scope.Scope>, number]> = [
   ["a shell around it", Effect.map(scripted(), throughShell), 2],
-  [
-    "a shell around one that ignores both",
-    Effect.map(scripted({ ignoreEof: true, ignoreTerm: true }), throughShell),
-    2
-  ],
   ["npx, which makes three processes of it", StdioServers.everythingThroughNpx, 3],
   ["a grandchild in its group", scripted({ grandchild: "group" }), 2],
   ["a grandchild that has left the group and holds its stdout", scripted({ grandchild: "detached" }), 1],

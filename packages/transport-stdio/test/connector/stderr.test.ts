@@ -124,3 +124,14 @@ promise("what a server writes to stderr is life: a server at work reports its pr
     expect(host.chunks() - before).toBeGreaterThan(5)
   })
 )
+
+promise("what a server wrote last can be read while it asks a question instead of shaking hands", () =>
+  Effect.gen(function* () {
+    const server = { command: "sh", args: ["-c", "echo hello >&2; printf 'Enter your token: ' >&2; cat >/dev/null"] }
+    const { close, host } = yield* opening(connectorOf(server))
+    yield* eventually(() => host.last().length === 2, "the question")
+    expect(host.last()).toEqual(["hello", "Enter your token: "])
+    yield* close
+    expect(host.losses).toEqual([])
+  })
+)
