@@ -42,6 +42,11 @@ const transport: ReadonlyArray<Ban> = [
   }
 ]
 
+const otel: ReadonlyArray<Ban> = [
+  ...published,
+  { regex: "^(@opentelemetry/|@effect/opentelemetry)", message: "Optional peers: only KeepaliveProducer needs them." }
+]
+
 const bans = (patterns: ReadonlyArray<Ban>) => ["error", { patterns }] as const
 
 const clockAndRandom = (use: string) => `core takes time from Clock and chance from Random: use ${use}.`
@@ -70,7 +75,8 @@ export default defineConfig({
   overrides: [
     { files: [".ci/**"], rules: { "no-restricted-imports": "off" } },
     { files: ["**/*.config.ts"], rules: { "import/no-default-export": "off" } },
-    { files: ["packages/otel/src/**"], rules: { "no-restricted-imports": bans(published) } },
+    { files: ["packages/otel/src/**"], rules: { "no-restricted-imports": bans(otel) } },
+    { files: ["packages/otel/src/KeepaliveProducer.ts"], rules: { "no-restricted-imports": bans(published) } },
     { files: ["packages/{sdk-client,transport-*}/src/**"], rules: { "no-restricted-imports": bans(transport) } },
     {
       files: ["packages/core/src/**"],

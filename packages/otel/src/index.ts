@@ -1,0 +1,2 @@
+export * as KeepaliveLog from "./KeepaliveLog.ts"
+export * as KeepaliveMetrics from "./KeepaliveMetrics.ts"

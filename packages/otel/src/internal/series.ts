@@ -1,0 +1,130 @@
+/**
+ * The figures of one backend.
+ *
+ * A series is made by the first event that needs it, and held: a further event costs one look-up and one update.
+ */
+import type { ConnectionState } from "@vmcp-keepalive/core/ConnectionState"
+import type { KeepaliveEvent } from "@vmcp-keepalive/core/KeepaliveEvent"
+import * as Duration from "effect/Duration"
+import * as Catalog from "./catalog.ts"
+import type { Target } from "./target.ts"
+
+export interface Series {
+  readonly count: (event: KeepaliveEvent) => void
+  /** whether the backend has closed, and no other of its id lives */
+  readonly isClosed: () => boolean
+  readonly remove: () => void
+}
+
+/** Every state that a backend can be in. */
+export const states = Object.keys({
+  Idle: true,
+  Connecting: true,
+  Connected: true,
+  Unhealthy: true,
+  Disconnected: true,
+  CircuitOpen: true,
+  NeedsAuth: true,
+  Isolated: true,
+  Closed: true
+} satisfies { readonly [Tag in ConnectionState["_tag"]]: true })
+
+/** One series of a backend, but for the backend: the same object for the same words. */
+interface Column {
+  readonly entry: Catalog.Entry
+  readonly attributes: Readonly<Record<string, string>>
+}
+
+const plain = (entry: Catalog.Entry): Column => ({ entry, attributes: {} })
+
+/** Words come from closed sets, so that this does not grow. */
+const byWord = (entry: Catalog.Entry, label: string) => {
+  const columns = new Map<string, Column>()
+  return (word: string): Column => {
+    const known = columns.get(word)
+    if (known !== undefined) return known
+    const column = { entry, attributes: { [label]: word } }
+    columns.set(word, column)
+    return column
+  }
+}
+
+const attempt = plain(Catalog.attempt)
+const success = plain(Catalog.success)
+const latency = plain(Catalog.latency)
+const suppressed = plain(Catalog.suppressed)
+const failure = byWord(Catalog.failure, "reason")
+const autoDisabled = byWord(Catalog.autoDisabled, "reason")
+const reconnect = byWord(Catalog.reconnect, "outcome")
+const call = byWord(Catalog.call, "outcome")
+const inState = byWord(Catalog.state, "state")
+
+export const make = <Handle>(backend: string, target: Target<Handle>): Series => {
+  const handles = new Map<Column, Handle>()
+  let state: string | undefined
+  /** whether the backend has attempted to open a session before */
+  let attempted = false
+  /** how many of this id live: one that is replaced may close after the next has started */
+  let living = 0
+
+  const update = (column: Column, value: number) => {
+    let handle = handles.get(column)
+    if (handle === undefined) {
+      handle = target.make(column.entry, { backend_id: backend, ...column.attributes })
+      handles.set(column, handle)
+    }
+    target.update(handle, value)
+  }
+
+  const enter = (to: string) => {
+    const left = state === undefined ? states : [state]
+    for (const tag of left) if (tag !== to) update(inState(tag), 0)
+    update(inState(to), 1)
+    state = to
+  }
+
+  const close = () => {
+    living = Math.max(0, living - 1)
+    if (living === 0) enter("Closed")
+  }
+
+  const attempting = (outcome: "ok" | "failed") => {
+    if (attempted) update(reconnect(outcome), 1)
+    attempted = true
+  }
+
+  return {
+    count: (event) => {
+      switch (event._tag) {
+        case "ProbeSent":
+          return update(attempt, 1)
+        case "ProbeSucceeded":
+          update(latency, Duration.toSeconds(event.latency))
+          return update(success, 1)
+        case "ProbeFailed":
+          return update(failure(event.reason), 1)
+        case "ProbeSuppressed":
+          return update(suppressed, 1)
+        case "CircuitOpened":
+          return update(autoDisabled(event.reason), 1)
+        case "AttemptSucceeded":
+          return attempting("ok")
+        case "AttemptFailed":
+          return attempting("failed")
+        case "CallSettled":
+          return update(call(event.outcome), 1)
+        case "Started":
+          living++
+          attempted = false
+          return enter(event.state._tag)
+        case "StateChanged":
+          return event.to._tag === "Closed" ? close() : enter(event.to._tag)
+      }
+    },
+    isClosed: () => state === "Closed",
+    remove: () => {
+      for (const handle of handles.values()) target.remove(handle)
+      handles.clear()
+    }
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * Where figures go: Effect's metric registry, or the instruments of a `MeterProvider`.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import * as Catalog from "./catalog.ts"
+
+export type Attributes = Metric.Metric.AttributeSet
+
+/** `Handle`: one series, with its attributes applied. */
+export interface Target<Handle> {
+  /** two recorders with one identity would count everything twice */
+  readonly identity: object
+  readonly make: (entry: Catalog.Entry, attributes: Attributes) => Handle
+  /** adds to a counter, records in a histogram, sets a gauge */
+  readonly update: (handle: Handle, value: number) => void
+  readonly remove: (handle: Handle) => void
+}
+
+type Handle = Metric.Counter<number> | Metric.Gauge<number> | Metric.Histogram<number>
+
+/** The metric registry of the context. */
+export const registry: Effect.Effect<Target<Handle>> = Effect.gen(function* () {
+  const registry = yield* Metric.MetricRegistry
+  // as small as it can be: it is searched at every update
+  const context = Context.make(Metric.MetricRegistry, registry).pipe(
+    Context.add(Metric.CurrentMetricAttributes, yield* Metric.CurrentMetricAttributes)
+  )
+  return {
+    identity: registry,
+    make: ({ description, kind, name }, attributes) => {
+      switch (kind) {
+        case "counter":
+          return Metric.counter(name, { description, attributes, incremental: true })
+        case "gauge":
+          return Metric.gauge(name, { description, attributes })
+        case "histogram":
+          return Metric.histogram(name, { description, attributes, boundaries: Catalog.boundaries })
+      }
+    },
+    update: (handle, value) => handle.updateUnsafe(value, context),
+    remove: (handle) => Metric.removeUnsafe<number, unknown>(handle, context)
+  }
+})

@@ -1,0 +1,153 @@
+/** Events made by hand, and what they should come to, counted independently of the package. */
+import { type ConnectionState, type FailureReason, KeepaliveEvent } from "@vmcp-keepalive/core"
+import { Duration, Effect, Metric } from "effect"
+
+type State = ConnectionState.ConnectionState
+type Happening = KeepaliveEvent.Happening
+
+/** Tells every observer of the context. */
+export const tell = Effect.map(
+  KeepaliveEvent.Observers,
+  (observers) =>
+    (backend: string, ...happenings: Happening[]) => {
+      for (const happening of happenings) for (const observer of observers) observer({ ...happening, backend, at: 0 })
+    }
+)
+
+export const stateOf = {
+  Idle: { _tag: "Idle" },
+  Connecting: { _tag: "Connecting", attempt: 1, trial: false },
+  Connected: { _tag: "Connected", generation: 1 },
+  Unhealthy: { _tag: "Unhealthy", generation: 1, failures: 1, reason: "timeout" },
+  Disconnected: { _tag: "Disconnected", attempt: 1, reason: "refused" },
+  CircuitOpen: { _tag: "CircuitOpen", openings: 1, reason: "refused" },
+  NeedsAuth: { _tag: "NeedsAuth" },
+  Isolated: { _tag: "Isolated" },
+  Closed: { _tag: "Closed" }
+} as const satisfies { readonly [Tag in State["_tag"]]: Extract<State, { readonly _tag: Tag }> }
+
+export type Tag = keyof typeof stateOf
+export const tags = Object.keys(stateOf).filter((tag): tag is Tag => tag in stateOf)
+
+export const changed = (from: Tag, to: Tag): Happening => ({
+  _tag: "StateChanged",
+  from: stateOf[from],
+  to: stateOf[to]
+})
+export const started = (state: Tag = "Connecting"): Happening => ({ _tag: "Started", state: stateOf[state] })
+export const sent: Happening = { _tag: "ProbeSent", method: "ping" }
+export const answered = (latency: Duration.Input): Happening => ({
+  _tag: "ProbeSucceeded",
+  method: "ping",
+  latency: Duration.fromInputUnsafe(latency)
+})
+export const missed = (reason: FailureReason.FailureReason): Happening => ({
+  _tag: "ProbeFailed",
+  method: "ping",
+  reason
+})
+export const suppressed: Happening = { _tag: "ProbeSuppressed" }
+export const opened = (reason: FailureReason.FailureReason): Happening => ({
+  _tag: "CircuitOpened",
+  openings: 1,
+  reason
+})
+export const connected = (generation = 1): Happening => ({
+  _tag: "AttemptSucceeded",
+  generation,
+  duration: Duration.millis(3)
+})
+export const refused = (detail?: string): Happening => ({
+  _tag: "AttemptFailed",
+  reason: "refused",
+  detail,
+  duration: Duration.millis(3)
+})
+export const sessionClosed = (reason: FailureReason.FailureReason, detail?: string): Happening => ({
+  _tag: "SessionClosed",
+  generation: 1,
+  reason,
+  detail
+})
+export const delay = Duration.seconds(1)
+export const called = (outcome: KeepaliveEvent.CallOutcome): Happening => ({ _tag: "CallSettled", outcome })
+
+export const outcomes = ["ok", "failed", "rejected", "outcome_unknown", "replayed"] as const
+
+/** Figures by series: `name{label="word"}`, as Prometheus writes them; histograms by their count. */
+export type Figures = Record<string, number>
+
+export const seriesName = (name: string, attributes: Readonly<Record<string, unknown>> = {}) => {
+  const labels = Object.entries(attributes).map(([label, word]) => `${label}=${JSON.stringify(word)}`)
+  return labels.length === 0 ? name : `${name}{${labels.join(",")}}`
+}
+
+/** What is in the registry of the context. */
+export const figures: Effect.Effect<Figures> = Effect.map(Metric.snapshot, (points) =>
+  Object.fromEntries(
+    points.map((point) => [
+      seriesName(point.id, point.attributes),
+      point.type === "Gauge"
+        ? Number(point.state.value)
+        : point.type === "Counter" || point.type === "Histogram"
+          ? Number(point.state.count)
+          : Number.NaN
+    ])
+  )
+)
+
+/** The state series of a backend. */
+export const stateFigures = (backend: string, current: Tag): Figures =>
+  Object.fromEntries(
+    tags.map((tag) => [
+      seriesName("vmcp_keepalive_state", { backend_id: backend, state: tag }),
+      tag === current ? 1 : 0
+    ])
+  )
+
+/** An empty registry of its own for a test. */
+export const isolated = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.suspend(() => Effect.provideService(effect, Metric.MetricRegistry, new Map()))
+
+/** Counts what observers are told, without any of the package's code. */
+export const makeOracle = () => {
+  const counts: Figures = {}
+  const attempted = new Set<string>()
+  const states = new Map<string, string>()
+  const add = (name: string, attributes: Record<string, string>) => {
+    const key = seriesName(name, attributes)
+    counts[key] = (counts[key] ?? 0) + 1
+  }
+  const observer: KeepaliveEvent.Observer = (event) => {
+    const backend_id = event.backend
+    if (event._tag === "ProbeSent") add("vmcp_keepalive_attempt_total", { backend_id })
+    if (event._tag === "ProbeSucceeded") {
+      add("vmcp_keepalive_success_total", { backend_id })
+      add("vmcp_keepalive_latency_seconds", { backend_id })
+    }
+    if (event._tag === "ProbeFailed") add("vmcp_keepalive_failure_total", { backend_id, reason: event.reason })
+    if (event._tag === "ProbeSuppressed") add("vmcp_keepalive_suppressed_total", { backend_id })
+    if (event._tag === "CircuitOpened") add("vmcp_keepalive_auto_disabled_total", { backend_id, reason: event.reason })
+    if (event._tag === "CallSettled") add("vmcp_keepalive_call_total", { backend_id, outcome: event.outcome })
+    if (event._tag === "AttemptSucceeded" || event._tag === "AttemptFailed") {
+      const outcome = event._tag === "AttemptSucceeded" ? "ok" : "failed"
+      if (attempted.has(backend_id)) add("vmcp_keepalive_reconnect_total", { backend_id, outcome })
+      attempted.add(backend_id)
+    }
+    if (event._tag === "Started") {
+      states.set(backend_id, event.state._tag)
+      attempted.delete(backend_id)
+    }
+    if (event._tag === "StateChanged") states.set(backend_id, event.to._tag)
+  }
+  const expected = (): Figures => {
+    const all = { ...counts }
+    for (const [backend, current] of states) {
+      for (const tag of tags) {
+        all[seriesName("vmcp_keepalive_state", { backend_id: backend, state: tag })] = tag === current ? 1 : 0
+      }
+    }
+    return all
+  }
+  return { observer, expected }
+}
