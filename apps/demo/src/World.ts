@@ -126,9 +126,7 @@ export const make = (
       { concurrency: "unbounded" }
     )
     return { ...placed, credentials }
-  }).pipe(
-    Effect.provideService(KeepaliveEvent.Observers, [(event) => journal.add(event.backend, { _tag: "Event", event })])
-  )
+  }).pipe(Effect.provide(KeepaliveEvent.layerObserver((event) => journal.add(event.backend, { _tag: "Event", event }))))
 
 /** Every backend of the world. */
 export const places = (world: World): ReadonlyArray<Place> => [

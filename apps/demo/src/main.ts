@@ -1,6 +1,7 @@
 /** `pnpm demo`: what an agent host goes through with its MCP servers, played on real ones. */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Console, Data, Effect, Runtime } from "effect"
+import { KeepaliveMetrics } from "@vmcp-keepalive/otel"
+import { Console, Context, Data, Effect, Layer, Option, Runtime } from "effect"
 import { CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { hangup } from "./Hangup.ts"
 import * as HttpFaults from "./HttpFaults.ts"
@@ -17,10 +18,20 @@ class NotMet extends Data.TaggedError("NotMet") {
   override readonly [Runtime.errorReported] = false
 }
 
+/** Serves the metrics of what this context is given to. */
+const serveMetrics = (port: number) =>
+  Layer.build(KeepaliveMetrics.layerPrometheus({ port })).pipe(
+    Effect.catchTag("MetricsEndpointError", ({ message }) => Effect.andThen(Console.error(message), new NotMet()))
+  )
+
 const flags = {
   json: Flag.Boolean("json").pipe(
     Flag.withDescription("Print the closing table as JSON on stdout, and the lines on stderr"),
     Flag.withDefault(false)
+  ),
+  metricsPort: Flag.Int("metrics-port").pipe(
+    Flag.withDescription("Serve the metrics for Prometheus on this port of 127.0.0.1, or on any free one if it is 0"),
+    Flag.optional
   ),
   watch: Flag.Boolean("watch").pipe(
     Flag.withDescription("Keep running after the tour, until Ctrl-C"),
@@ -36,35 +47,41 @@ const flags = {
 const demo = Command.make(
   "demo",
   flags,
-  Effect.fn(function* ({ json, watch, withoutFaults }) {
+  Effect.fn(function* ({ json, metricsPort, watch, withoutFaults }) {
     const startedAt = performance.now()
     const output = json ? process.stderr : process.stdout
     const style = Style.make(Style.isWanted(output))
     const say = (text: string) => output.write(`${text}\n`)
 
-    yield* Effect.sync(() =>
-      say(
-        style.dim(
-          "seven MCP servers, five over HTTP and two over stdio, are called four times a second, and come to harm …\n"
+    const tour = Effect.gen(function* () {
+      yield* Effect.sync(() =>
+        say(
+          style.dim(
+            "seven MCP servers, five over HTTP and two over stdio, are called four times a second, and come to harm …\n"
+          )
         )
       )
-    )
-    const journal = Journal.make((entry) => {
-      const line = Report.line(entry, { startedAt, style, width: 12 })
-      if (line !== undefined) say(line)
-    })
-    const world = yield* World.make(journal)
-    const faults = [...HttpFaults.make(world), ...StdioFaults.make(world)]
-    const measured = yield* Tour.play(world, faults, journal, { withFaults: !withoutFaults })
-    const report = Report.make({ ...measured, duration: performance.now() - startedAt })
+      const journal = Journal.make((entry) => {
+        const line = Report.line(entry, { startedAt, style, width: 12 })
+        if (line !== undefined) say(line)
+      })
+      const world = yield* World.make(journal)
+      const faults = [...HttpFaults.make(world), ...StdioFaults.make(world)]
+      const measured = yield* Tour.play(world, faults, journal, { withFaults: !withoutFaults })
+      const report = Report.make({ ...measured, duration: performance.now() - startedAt })
 
-    if (json) yield* Console.log(Report.json(report))
-    else say(`\n${Report.table(report, style)}`)
-    if (watch) {
-      say("\nstill running; Ctrl-C ends it")
-      return yield* Effect.never
-    }
-    if (!report.met) return yield* new NotMet()
+      if (json) yield* Console.log(Report.json(report))
+      else say(`\n${Report.table(report, style)}`)
+      if (watch) {
+        say("\nstill running; Ctrl-C ends it")
+        return yield* Effect.never
+      }
+      if (!report.met) return yield* new NotMet()
+    })
+    if (Option.isNone(metricsPort)) return yield* tour
+    const metrics = yield* serveMetrics(metricsPort.value)
+    say(`metrics: ${Context.get(metrics, KeepaliveMetrics.PrometheusEndpoint).url}\n`)
+    yield* Effect.provide(tour, metrics)
   }, Effect.scoped)
 ).pipe(
   Command.withDescription(
