@@ -22,5 +22,23 @@ export interface Row {
   readonly run: Effect.Effect<Measured, unknown, Scope.Scope>
 }
 
-/** What came of a row: values by round, for each contestant. */
-export type Measured = ReadonlyArray<{ readonly name: string; readonly rounds: ReadonlyArray<number> }>
+/** What came of a row. */
+export interface Measured {
+  /** values by round, for each contestant */
+  readonly contestants: ReadonlyArray<{ readonly name: string; readonly rounds: ReadonlyArray<number> }>
+  /** what has to hold on every machine; default: nothing */
+  readonly limits?: ReadonlyArray<Limit>
+  /** what else there is to say, a line each; default: nothing */
+  readonly remarks?: ReadonlyArray<string>
+}
+
+/** A figure that may not be greater: where it is, the bench fails. */
+export interface Limit {
+  readonly what: string
+  readonly found: number
+  readonly most: number
+  /** default: a plain count */
+  readonly unit?: Row["unit"]
+  /** why `most` is what it is */
+  readonly because: string
+}

@@ -1,5 +1,5 @@
 /** What is shown of a row: least, median and greatest, of the values and of the ratios within each round. */
-import type { Measured, Row } from "./Row.ts"
+import type { Limit, Measured, Row } from "./Row.ts"
 
 export interface Spread {
   readonly min: number
@@ -20,6 +20,8 @@ export interface Summary {
   readonly unit: Row["unit"]
   readonly rounds: number
   readonly lines: ReadonlyArray<Line>
+  readonly limits: ReadonlyArray<Limit>
+  readonly remarks: ReadonlyArray<string>
 }
 
 const spread = (values: ReadonlyArray<number>): Spread => {
@@ -29,10 +31,10 @@ const spread = (values: ReadonlyArray<number>): Spread => {
   return { min: at(0), median: (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2, max: at(sorted.length - 1) }
 }
 
-export const make = (row: Row, measured: Measured): Summary => {
-  const [first, ...others] = measured
+export const make = (row: Row, { contestants, limits = [], remarks = [] }: Measured): Summary => {
+  const [first, ...others] = contestants
   const base = first?.rounds ?? []
-  const line = ({ name, rounds }: Measured[number]): Line => ({
+  const line = ({ name, rounds }: Measured["contestants"][number]): Line => ({
     name,
     value: spread(rounds),
     ratio: spread(rounds.map((value, round) => value / (base[round] ?? Number.NaN)))
@@ -42,23 +44,40 @@ export const make = (row: Row, measured: Measured): Summary => {
     title: row.title,
     unit: row.unit,
     rounds: base.length,
-    lines: [...(first === undefined ? [] : [{ name: first.name, value: spread(base) }]), ...others.map(line)]
+    lines: [...(first === undefined ? [] : [{ name: first.name, value: spread(base) }]), ...others.map(line)],
+    limits,
+    remarks
   }
 }
+
+/** What exceeds its limit, in a line each. */
+export const broken = ({ limits, row }: Summary): ReadonlyArray<string> =>
+  limits
+    .filter(({ found, most }) => !(found <= most))
+    .map((limit) => `${row}: ${limit.what}: ${amount(limit.found, limit)}, ${atMost(limit)}: ${limit.because}`)
+
+const amount = (value: number, { unit }: Limit) =>
+  `${Math.round(value).toLocaleString("en")}${unit === undefined ? "" : ` ${unit}`}`
+const atMost = (limit: Limit) => `at most ${amount(limit.most, limit)}`
 
 const number = (value: number) => (value >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3))
 const cell = ({ max, median, min }: Spread, render: (value: number) => string) =>
   `${render(median).padStart(9)}  ${`${render(min)} – ${render(max)}`.padEnd(19)}`
 
 /** A table to be read. */
-export const text = ({ lines, rounds, title, unit }: Summary): string => {
-  const width = Math.max(...lines.map(({ name }) => name.length))
+export const text = ({ limits, lines, remarks, rounds, title, unit }: Summary): string => {
+  const width = Math.max(...[...lines.map(({ name }) => name), ...limits.map(({ what }) => what)].map(lengthOf))
   return [
     `${title} (${unit}, ${rounds} rounds: median, least – greatest)`,
     ...lines.map(({ name, ratio, value }) =>
       `  ${name.padEnd(width)}  ${cell(value, number)}  ${ratio === undefined ? "" : `${cell(ratio, ratioOf)}`}`.trimEnd()
-    )
+    ),
+    ...limits.map(
+      (limit) => `  ${limit.what.padEnd(width)}  ${amount(limit.found, limit).padStart(9)}  ${atMost(limit)}`
+    ),
+    ...remarks.map((remark) => `  ${remark}`)
   ].join("\n")
 }
 
+const lengthOf = (text: string) => text.length
 const ratioOf = (value: number) => `${number(value)}×`

@@ -1,6 +1,7 @@
 /**
  * Measures this library beside what it is built on, in one run: `pnpm bench [row…]`. With `--json` it prints one object
  * and nothing else; turbo adds lines of its own, so: `pnpm --silent --filter @vmcp-keepalive/bench bench --json`.
+ * It fails where a row exceeds a limit: how long something takes is nobody's fault, what is left behind is ours.
  */
 import { Effect } from "effect"
 import { availableParallelism, cpus, loadavg } from "node:os"
@@ -10,11 +11,29 @@ import { detection } from "./rows/detection.ts"
 import { guard } from "./rows/guard.ts"
 import { heap } from "./rows/heap.ts"
 import { httpCallJson, httpCallSse } from "./rows/httpCall.ts"
+import { metricsCall, metricsEvent, metricsHeap } from "./rows/metrics.ts"
 import { rejection } from "./rows/rejection.ts"
+import { stdioCall } from "./rows/stdioCall.ts"
+import { stdioCycles } from "./rows/stdioCycles.ts"
+import { stdioDetection } from "./rows/stdioDetection.ts"
 import { step } from "./rows/step.ts"
 import * as Summary from "./Summary.ts"
 
-const rows: ReadonlyArray<Row> = [guard, rejection, step, httpCallSse, httpCallJson, detection, heap]
+const rows: ReadonlyArray<Row> = [
+  guard,
+  rejection,
+  step,
+  httpCallSse,
+  httpCallJson,
+  stdioCall,
+  detection,
+  stdioDetection,
+  metricsCall,
+  metricsEvent,
+  metricsHeap,
+  heap,
+  stdioCycles
+]
 
 const { positionals, values } = parseArgs({
   options: { json: { type: "boolean" } },
@@ -46,3 +65,7 @@ for (const row of asked) {
   say(`${Summary.text(summary)}\n`)
 }
 if (values.json === true) console.log(JSON.stringify({ machine, rows: summaries }, null, 2))
+
+const broken = summaries.flatMap(Summary.broken)
+for (const line of broken) console.error(line)
+if (broken.length > 0) process.exitCode = 1

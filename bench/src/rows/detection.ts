@@ -36,7 +36,7 @@ export const detection: Row = {
       yield* server.start
       yield* backend.awaitConnected
       const scope = yield* Scope.make()
-      const bare = yield* Scope.provide(BareClient.make(server.url), scope)
+      const bare = yield* Scope.provide(BareClient.http(server.url), scope)
       const pid = yield* server.pid
       const measured = yield* Effect.promise(async () => {
         const socket = ended(server.url)
@@ -56,11 +56,13 @@ export const detection: Row = {
       values.ours.push(measured.ours)
       values.bare.push(measured.bare)
     }
-    return [
-      { name: "the socket's own end", rounds: values.socket },
-      { name: "backend.use", rounds: values.ours },
-      { name: `SDK client.callTool (left after ${patience} ms)`, rounds: values.bare }
-    ]
+    return {
+      contestants: [
+        { name: "the socket's own end", rounds: values.socket },
+        { name: "backend.use", rounds: values.ours },
+        { name: `SDK client.callTool (left after ${patience} ms)`, rounds: values.bare }
+      ]
+    }
   })
 }
 

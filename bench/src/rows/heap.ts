@@ -2,7 +2,7 @@
 import { Backend, type Connector } from "@vmcp-keepalive/core"
 import { ScriptedServer } from "@vmcp-keepalive/core/testing"
 import { Effect, Exit, Scope } from "effect"
-import { setTimeout as sleep } from "node:timers/promises"
+import * as Heap from "../Heap.ts"
 import * as Rounds from "../Rounds.ts"
 import type { Contestant, Row } from "../Row.ts"
 
@@ -32,11 +32,11 @@ function holding(name: string, make: (index: number) => Effect.Effect<unknown, u
     name,
     round: async () => {
       const scope = await Effect.runPromise(Scope.make())
-      const before = await heapUsed()
+      const before = await Heap.used()
       const held = await Effect.runPromise(
         Scope.provide(Effect.forEach(Array.from({ length: count }).keys(), make, { concurrency: 1000 }), scope)
       )
-      const after = await heapUsed()
+      const after = await Heap.used()
       await Effect.runPromise(Scope.close(scope, Exit.void))
       return (after - before) / held.length
     }
@@ -47,15 +47,7 @@ const nobody: Connector.SessionHost = {
   alive: () => {},
   observe: () => {},
   lost: () => {},
+  output: () => {},
   notice: () => {},
   subscriptions: new Set()
-}
-
-const heapUsed = async () => {
-  if (globalThis.gc === undefined) throw new Error("the heap row needs node --expose-gc")
-  for (let round = 0; round < 2; round++) {
-    globalThis.gc()
-    await sleep(20)
-  }
-  return process.memoryUsage().heapUsed
 }

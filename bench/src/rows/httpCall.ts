@@ -6,7 +6,7 @@ import { HttpConnector } from "@vmcp-keepalive/transport-http"
 import { Effect } from "effect"
 import * as BareClient from "../BareClient.ts"
 import * as Rounds from "../Rounds.ts"
-import type { Contestant, Row } from "../Row.ts"
+import type { Row } from "../Row.ts"
 
 const times = 25
 
@@ -16,24 +16,19 @@ const row = (name: string, answers: "sse" | "json"): Row => ({
   unit: "µs",
   run: Effect.gen(function* () {
     const server = yield* ScriptedServer.make({ answers })
-    const bare = yield* BareClient.make(server.url)
+    const bare = yield* BareClient.http(server.url)
     const backend = yield* Backend.make({ id: name, connector: HttpConnector.make({ url: server.url }) })
     yield* backend.awaitConnected
     const echo = (client: Client) => client.callTool({ name: "echo", arguments: { message: "hello" } })
     const call = Effect.orDie(backend.use(echo))
     return yield* Rounds.interleave(
       [
-        inMicroseconds(Rounds.promised("SDK client.callTool", times, () => echo(bare))),
-        inMicroseconds(Rounds.effect("backend.use(client.callTool)", times, call))
+        Rounds.inMicroseconds(Rounds.promised("SDK client.callTool", times, () => echo(bare))),
+        Rounds.inMicroseconds(Rounds.effect("backend.use(client.callTool)", times, call))
       ],
       { rounds: 41, warmUp: 10 }
     )
   })
-})
-
-const inMicroseconds = ({ name, round }: Contestant): Contestant => ({
-  name,
-  round: () => round().then((nanoseconds) => nanoseconds / 1000)
 })
 
 export const httpCallSse = row("http-call-sse", "sse")
