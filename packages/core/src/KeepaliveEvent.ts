@@ -79,7 +79,10 @@ export const Observers: Context.Reference<ReadonlyArray<Observer>> = Context.Ref
   }
 )
 
-/** Appends an observer to those of the context, so that metrics, traces and own code do not overwrite each other. */
+/**
+ * Appends an observer to those of the context, so that metrics, logs and own code do not overwrite each other. Lay such
+ * layers over each other with `Layer.provideMerge`: `Layer.mergeAll` builds them side by side, and only the last remains.
+ */
 export const layerObserver = (observer: Observer): Layer.Layer<never> =>
   Layer.effect(
     Observers,
