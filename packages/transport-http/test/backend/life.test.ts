@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Fault, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Backend, type BackendError } from "@vmcp-keepalive/core"
-import { Duration, Effect, Fiber, Redacted, Ref } from "effect"
+import { Duration, Effect, Fiber, Redacted, Ref, Schedule } from "effect"
 import { HttpConnector } from "../../src/index.ts"
 import { is, isRenewed, keep, path, quick, tags, text } from "./support.ts"
 
@@ -279,8 +279,14 @@ describe("a call that takes long", () => {
       const server = yield* ScriptedServer.make()
       const kept = yield* keep(server)
       yield* kept.call(server.echo("before"))
+      const slow = yield* Effect.forkChild(kept.call(server.slow(4)))
+      // a ping that was silent before the call began would be no excuse
+      yield* Effect.repeat(server.executions, {
+        until: ({ length }) => length > 1,
+        schedule: Schedule.spaced("10 millis")
+      })
       yield* server.react("ping", Reaction.Hang())
-      assert.include(text(yield* kept.call(server.slow(4))), "content")
+      assert.include(text(yield* Fiber.join(slow)), "content")
       assert.notInclude(path(kept.events), "Disconnected")
       const sessions = (yield* kept.proxy.requests).filter(({ rpcMethod }) => rpcMethod === "initialize")
       assert.strictEqual(sessions.length, 1)
