@@ -46,7 +46,7 @@ export class Requests {
   attach(transport: Pick<Transport, "onmessage">): void {
     // The client calls this before its own handler.
     // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK's transport is no EventTarget
-    transport.onmessage = (message) => this.received(message)
+    transport.onmessage = (message) => this.#received(message)
     this.#transport = transport
   }
 
@@ -80,25 +80,25 @@ export class Requests {
   ): Promise<void> {
     const cancelled = Message.cancelled(message)
     if (cancelled !== undefined) {
-      const pending = this.cancel(cancelled)
+      const pending = this.#cancel(cancelled)
       const isKnown = pending !== undefined && !pending.silent && pending.record.fate !== "unsent"
       return isKnown ? transmit(undefined) : Promise.resolve()
     }
     if (Array.isArray(message) || !("method" in message) || !("id" in message)) return transmit(undefined)
-    const pending = this.sending(message)
+    const pending = this.#sending(message)
     const sent = transmit(pending)
     // The client attaches its own handler as soon as this returns, so it rejects the request with the real error first.
     queueMicrotask(() => {
       sent.catch(() => {
         pending.record.evidence ??= Evidence.transportFailure("unknown")
-        this.settle(pending, "The request could not be sent")
+        this.#settle(pending, "The request could not be sent")
       })
     })
     return sent
   }
 
   /** The transport is handed a request. One that it hands on to itself again, with new credentials, keeps its record. */
-  sending(message: {
+  #sending(message: {
     readonly id: Message.Id
     readonly method: string
     readonly params?: object | undefined
@@ -120,7 +120,7 @@ export class Requests {
   }
 
   /** A message came from the server. An answer to what is not under way changes nothing. */
-  received(message: JSONRPCMessage): void {
+  #received(message: JSONRPCMessage): void {
     if ("method" in message || message.id === undefined) return
     const pending = this.#pending.get(Number(message.id))
     if (pending === undefined) return
@@ -136,14 +136,14 @@ export class Requests {
   fail(pending: Pending, evidence: Evidence.Evidence, message: string): void {
     if (this.#pending.get(pending.id) !== pending) return
     pending.record.evidence = evidence
-    this.settle(pending, message)
+    this.#settle(pending, message)
   }
 
   /**
    * Takes a request off the list and off the SDK, which keeps the handler of one that could not be sent. Its caller gets
    * an error with `message`, unless it has one; the record stays as it is.
    */
-  settle(pending: Pending, message: string): void {
+  #settle(pending: Pending, message: string): void {
     if (this.#pending.get(pending.id) !== pending) return
     // First: what is under way no more is not taken for answered by the message that follows.
     this.#pending.delete(pending.id)
@@ -152,7 +152,7 @@ export class Requests {
   }
 
   /** The caller waits no longer: what the request holds is freed. `undefined` where it is not under way. */
-  cancel(id: Message.Id): Pending | undefined {
+  #cancel(id: Message.Id): Pending | undefined {
     const pending = this.#pending.get(id)
     if (pending === undefined) return undefined
     this.#pending.delete(id)

@@ -204,8 +204,6 @@ describe("a request that is settled", () => {
       const pending = only(link.requests)
       yield* Effect.promise(() => link.fromServer({ jsonrpc: "2.0", id: pending.id, result: { content: [] } }))
       link.requests.fail(pending, Evidence.transportFailure("reset"), "reset")
-      link.requests.settle(pending, "reset")
-      expect(link.requests.cancel(pending.id)).toBeUndefined()
       expect(yield* Effect.promise(() => ended)).toEqual({ content: [] })
       expect(record).toMatchObject({ fate: "answered", evidence: { _tag: "Answered" } })
       expect(link.complaints).toEqual([])
