@@ -1,5 +1,7 @@
-// Sums the results that the vitest suites left behind (see the root script `test`) into one line.
+// Sums the results that the vitest suites left behind (see the root script `test`) into one line, after a paragraph for each
+// test that failed: whoever sees only the end of a long log must be able to tell what it was.
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { relative } from "node:path"
 
 const folders = ["packages", "apps"].flatMap((parent) =>
   existsSync(parent) ? readdirSync(parent).map((name) => `${parent}/${name}`) : []
@@ -9,18 +11,21 @@ const files = [...folders, "bench"].map((folder) => `${folder}/node_modules/.vit
 if (process.argv[2] === "--clear") {
   for (const file of files) rmSync(file, { force: true })
 } else {
-  const count = { passed: 0, failed: 0, skipped: 0 }
-  for (const file of files.filter((path) => existsSync(path))) {
-    const results = JSON.parse(readFileSync(file, "utf8"))
-    count.passed += results.numPassedTests
-    count.failed += results.numFailedTests
-    count.skipped += results.numPendingTests + results.numTodoTests
-    // A file that cannot even be loaded has no tests to count, and is a failure all the same.
-    count.failed += results.testResults.filter(
-      ({ assertionResults, status }) => status === "failed" && assertionResults.length === 0
-    ).length
-  }
-  const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : ""
-  console.log(`${count.passed} passed, ${count.failed} failed${skipped}`)
-  if (count.failed > 0 || count.passed === 0) process.exitCode = 1
+  const results = files.filter((path) => existsSync(path)).map((path) => JSON.parse(readFileSync(path, "utf8")))
+  const failures = results.flatMap(({ testResults }) => testResults.flatMap(failuresOf))
+  for (const { text, title } of failures) console.log(`FAILED ${title}\n${text}\n`)
+  const sum = (count) => results.reduce((all, result) => all + count(result), 0)
+  const passed = sum(({ numPassedTests }) => numPassedTests)
+  const skipped = sum(({ numPendingTests, numTodoTests }) => numPendingTests + numTodoTests)
+  console.log(`${passed} passed, ${failures.length} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`)
+  if (failures.length > 0 || passed === 0) process.exitCode = 1
+}
+
+function failuresOf({ assertionResults, message, name, status }) {
+  const file = relative(process.cwd(), name)
+  // A file that cannot even be loaded has no tests, and is a failure all the same.
+  if (status === "failed" && assertionResults.length === 0) return [{ title: file, text: message }]
+  return assertionResults
+    .filter((test) => test.status === "failed")
+    .map(({ failureMessages, fullName }) => ({ title: `${file} > ${fullName}`, text: failureMessages.join("\n") }))
 }
