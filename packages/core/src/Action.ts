@@ -47,8 +47,14 @@ export type Action =
   | { readonly _tag: "Reset"; readonly schedule: ScheduleName }
   /** make the session of the attempt that succeeded the current one */
   | { readonly _tag: "Adopt"; readonly generation: number }
-  /** let go of a session: at once, or when its calls have ended; its timers, but for a successor's, end with it */
-  | { readonly _tag: "Drop"; readonly generation: number; readonly drain: boolean; readonly reason: FailureReason }
+  /** let go of a session; its timers, but for a successor's, end with it */
+  | {
+      readonly _tag: "Drop"
+      readonly generation: number
+      /** the time of the policy within which its calls may still end by themselves; `undefined`: they end now */
+      readonly drain: "drainTimeout" | "timeout" | undefined
+      readonly reason: FailureReason
+    }
   /** let go at once of every session that still drains */
   | { readonly _tag: "DropDraining" }
   /** calls that wait for a session, or for a doubt to be decided, look at the state again */

@@ -22,7 +22,7 @@ import { admission, type ConnectionState } from "./ConnectionState.ts"
 import type { Connector } from "./Connector.ts"
 import * as Call from "./internal/call.ts"
 import type { Kept } from "./internal/judgement.ts"
-import type { CallInFlight } from "./internal/sessionCell.ts"
+import { type CallInFlight, isUsable } from "./internal/sessionCell.ts"
 import * as Supervisor from "./internal/supervisor.ts"
 import * as KeepaliveEvent from "./KeepaliveEvent.ts"
 import * as KeepalivePolicy from "./KeepalivePolicy.ts"
@@ -39,7 +39,8 @@ export interface Backend<out Client> {
    *
    * While the backend is connected it runs at once; without a session it waits, at most `waitForSession`; when the
    * backend is known to be bad it is rejected at once. When the session dies under it, it fails within milliseconds,
-   * or is run again on the next session if nothing would be executed twice. The client that the callback gets has no
+   * or is run again on the next session if nothing would be executed twice. (A server that lives and has only forgotten
+   * the session is given the policy's `timeout` to answer or refuse what it has already received.) The client that the callback gets has no
    * timeout unless the caller sets one. Pass `signal` on to the client's methods, so that interruption cancels them;
    * it is aborted when the effect is interrupted or the session ends. (A callback that declares no second parameter
    * gets a signal that is never aborted.)
@@ -216,7 +217,7 @@ const pinned = <Client, A, E, R>(
       generation: open.generation,
       use: <A>(callback: Call.Callback<Client, A>) =>
         Effect.suspend((): Effect.Effect<A, CallError | SessionReplaced> =>
-          open.ended === undefined
+          isUsable(open)
             ? Effect.catchTag(Call.useOn(kept, open, callback), "SessionUnavailable", () => Effect.fail(replaced()))
             : Effect.fail(replaced())
         )

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { Backend, type Connector, type KeepalivePolicy } from "../src/index.ts"
+import { Backend, type Connector, KeepaliveEvent, type KeepalivePolicy } from "../src/index.ts"
 import { ScriptedServer } from "../src/testing/index.ts"
 
 const make = (server: ScriptedServer.ScriptedServer, policy: KeepalivePolicy.Options = {}) =>
@@ -101,6 +101,88 @@ describe("a call", () => {
       })
     )
   }
+})
+
+describe("a call in flight when a probe learns that the server has forgotten the session", () => {
+  const forgotten = Effect.fnUntraced(function* (reply: ScriptedServer.Reply, latency: `${number} seconds`) {
+    const server = ScriptedServer.make()
+    const events: Array<KeepaliveEvent.KeepaliveEvent> = []
+    const backend = yield* make(server, { stableAfter: 0 }).pipe(
+      Effect.provide(KeepaliveEvent.layerObserver((event) => events.push(event)))
+    )
+    yield* backend.use(echo)
+    server.script.latency = latency
+    server.script.call = () => reply
+    const call = yield* Effect.forkChild(Effect.exit(backend.use(echo)), { startImmediately: true })
+    server.script.latency = 0
+    server.script.call = () => ScriptedServer.answer
+    server.forgetSessions()
+    assert.deepStrictEqual(yield* backend.probe, { _tag: "Connected", generation: 2 })
+    return { backend, call, events, server }
+  })
+  const closings = (events: ReadonlyArray<KeepaliveEvent.KeepaliveEvent>) =>
+    events.flatMap((event) => (event._tag === "SessionClosed" ? [event.reason] : []))
+
+  it.effect("gets its own refusal, and is run once on the new session", () =>
+    Effect.gen(function* () {
+      const { call, events, server } = yield* forgotten(ScriptedServer.refuse(404), "2 seconds")
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(call), Exit.succeed("echo"))
+      assert.deepStrictEqual(server.executed, ["echo", "echo"])
+      assert.deepStrictEqual(closings(events), ["session_lost"])
+      assert.strictEqual(server.counts.open, 1)
+    })
+  )
+
+  it.effect("gets its answer, where the server goes on with it", () =>
+    Effect.gen(function* () {
+      const { call, server } = yield* forgotten(ScriptedServer.answer, "2 seconds")
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(call), Exit.succeed("echo"))
+      assert.deepStrictEqual(server.executed, ["echo", "echo"])
+    })
+  )
+
+  it.effect("ends as OutcomeUnknown as soon as its answer is cut", () =>
+    Effect.gen(function* () {
+      const { call } = yield* forgotten(ScriptedServer.cut, "1 seconds")
+      yield* TestClock.adjust("1 second")
+      const exit = yield* Fiber.join(call)
+      assert.isTrue(Exit.isFailure(exit) && String(exit.cause).includes("OutcomeUnknown"))
+    })
+  )
+
+  it.effect("ends as OutcomeUnknown when nothing has come within timeout", () =>
+    Effect.gen(function* () {
+      const { call, events, server } = yield* forgotten(ScriptedServer.silence, "0 seconds")
+      yield* TestClock.adjust("9 seconds")
+      assert.isUndefined(call.pollUnsafe())
+      assert.deepStrictEqual(closings(events), [])
+      yield* TestClock.adjust("1 second")
+      const exit = yield* Fiber.join(call)
+      assert.isTrue(Exit.isFailure(exit) && String(exit.cause).includes("OutcomeUnknown"))
+      assert.deepStrictEqual(closings(events), ["session_lost"])
+      assert.strictEqual(server.counts.open, 1)
+    })
+  )
+
+  it.effect("does not let a pinned body begin another call on it", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      const error = yield* Effect.flip(
+        backend.pinned((session) =>
+          Effect.gen(function* () {
+            server.forgetSessions()
+            yield* Effect.orDie(backend.probe)
+            return yield* session.use(echo)
+          })
+        )
+      )
+      assert.strictEqual(error._tag, "SessionReplaced")
+      assert.deepStrictEqual(server.executed, [])
+    })
+  )
 })
 
 describe("credentials that cannot be read again", () => {

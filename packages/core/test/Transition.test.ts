@@ -31,7 +31,7 @@ const started = (walked: Walk) => ofKind(walked, "Run").map((action) => action.k
 const armed = (walked: Walk) => ofKind(walked, "Arm").map(({ schedule, timer }) => `${timer}: ${schedule}`)
 const told = (walked: Walk) => ofKind(walked, "Emit").map((action) => action.happening._tag)
 const dropped = (walked: Walk) =>
-  ofKind(walked, "Drop").map(({ drain, reason }) => `${reason}${drain ? ", drained" : ""}`)
+  ofKind(walked, "Drop").map(({ drain, reason }) => `${reason}${drain === undefined ? "" : `, drained for ${drain}`}`)
 
 describe("the table, exhaustively and at random", () => {
   it("answers every signal in every state that can be reached, and keeps every promise", () => {
@@ -318,12 +318,17 @@ describe("doubts", () => {
     assert.strictEqual(tag(asked), "Connected")
     assert.deepStrictEqual(started(asked), ["probe"])
     const gone = walk(rules(), ...stable, due("probe"), failed("session_lost"), failed("session_lost"))
-    assert.deepStrictEqual(dropped(gone), ["session_lost"])
+    assert.deepStrictEqual(dropped(gone), ["session_lost, drained for timeout"])
     assert.strictEqual(tag(walk(rules(), ...stable, due("probe"), failed("session_lost"), succeeded)), "Connected")
   })
 
   it("a session that a call doubted is lost with the first probe that is refused too", () => {
     const walked = walk(rules(), ...stable, doubt("session"), failed("session_lost"))
+    assert.deepStrictEqual(dropped(walked), ["session_lost, drained for timeout"])
+  })
+
+  it("an exclusive session that is lost does not drain: its successor waits until it is gone", () => {
+    const walked = walk(rules({ exclusive: true }), ...stable, doubt("session"), failed("session_lost"))
     assert.deepStrictEqual(dropped(walked), ["session_lost"])
   })
 
@@ -404,7 +409,7 @@ describe("an operator", () => {
     assert.deepStrictEqual(state(running), { _tag: "Connected", generation: 1 })
     const replaced = walk(rules(), ...stable, operator("reconnect"), succeeded)
     assert.deepStrictEqual(state(replaced), { _tag: "Connected", generation: 2 })
-    assert.deepStrictEqual(dropped(replaced), ["closed, drained"])
+    assert.deepStrictEqual(dropped(replaced), ["closed, drained for drainTimeout"])
   })
 
   it("reconnect of an exclusive connector closes the old session first", () => {

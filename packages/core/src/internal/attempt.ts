@@ -59,7 +59,7 @@ export const open = Effect.fnUntraced(function* <Client, R, SetupR>(
       seen,
       calls: new Set(),
       tools: new Map(),
-      draining: false,
+      draining: undefined,
       ended: undefined,
       span: options.span,
       lost: undefined

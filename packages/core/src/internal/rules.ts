@@ -66,9 +66,7 @@ export const adopt = (rules: Rules, model: Model, probed: boolean): Step => {
     model: adopted,
     actions: [
       { _tag: "Adopt", generation },
-      ...(predecessor === undefined
-        ? none
-        : [{ _tag: "Drop", generation: predecessor, drain: true, reason: "closed" } as const]),
+      ...(predecessor === undefined ? none : [drop(model, "closed", "drainTimeout")]),
       { _tag: "Reset", schedule: "cadence" },
       { _tag: "Reset", schedule: "confirm" },
       arm("stable", "stableAfter"),
@@ -126,9 +124,14 @@ export const needsAuth = (model: Model): Step => ({
   actions: [...dropOpen(model, "auth"), arm("attempt", "openFor"), settle("doubters"), settle("waiters")]
 })
 
-/** The session is dead. A stable one is replaced at once; one that was lost earlier counts as a failed attempt. */
+/**
+ * The session is dead. A stable one is replaced at once; one that was lost earlier counts as a failed attempt.
+ *
+ * A server that has only forgotten the session is alive, and refuses or cuts what is still under way on it, in no more
+ * time than a probe may take. Its word is awaited: it tells a call that was refused from one that may have been executed.
+ */
 export const lose = (rules: Rules, model: Model, reason: FailureReason): Step => {
-  const dropped = drop(model, reason)
+  const dropped = drop(model, reason, reason === "session_lost" && !rules.exclusive ? "timeout" : undefined)
   const orphan = { ...model, doubt: undefined, upstream: false, resting: false }
   if (isReplacing(model)) {
     return { model: { ...orphan, state: connecting(orphan) }, actions: [dropped, settle("doubters")] }

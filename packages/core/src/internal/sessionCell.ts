@@ -19,8 +19,8 @@ export interface OpenSession<Client> {
   readonly seen: Seen
   readonly calls: Set<CallInFlight>
   tools: ReadonlyMap<string, Tool>
-  /** no new call may begin; closes when the last one has ended */
-  draining: boolean
+  /** why it was let go of, once it was: it closes when the last call has ended */
+  draining: FailureReason | undefined
   /** why the session ended, once it has */
   ended: FailureReason | undefined
   /** of the attempt that opened it, where there are spans */
@@ -50,6 +50,10 @@ export interface CallInFlight {
   /** the session is gone; settles the call */
   readonly abandon: (reason: FailureReason) => void
 }
+
+/** Whether a call that is bound to this session may begin: also while it drains, unless the server knows it no more. */
+export const isUsable = (open: OpenSession<unknown>): boolean =>
+  open.ended === undefined && (open.draining === undefined || open.draining === "closed")
 
 /** Whether a call that began before `since` is still running. */
 export const hasCallSince = (open: OpenSession<unknown>, since: number): boolean => {

@@ -66,10 +66,14 @@ export const stop: Action = { _tag: "Stop" }
 
 export const settle = (who: "waiters" | "doubters"): Action => ({ _tag: "Settle", who })
 
-export const drop = (model: Model, reason: FailureReason): Action => ({
+export const drop = (
+  model: Model,
+  reason: FailureReason,
+  drain?: Extract<Action, { _tag: "Drop" }>["drain"]
+): Action => ({
   _tag: "Drop",
   generation: generationOf(model.state) ?? model.generation,
-  drain: false,
+  drain,
   reason
 })
 

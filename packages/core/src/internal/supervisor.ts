@@ -205,14 +205,15 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     if (!open) return
     if (open === current) current = undefined
     for (const timer of sessionTimers) stopFiber(timer)
-    if (!action.drain) return finish(open, action.reason)
-    open.draining = true
+    const bound = action.drain && policy[action.drain]
+    if (bound === undefined) return finish(open, action.reason)
+    open.draining = action.reason
     draining.set(open.generation, open)
     if (open.calls.size === 0) return finish(open, action.reason)
     fork(
       `drain:${open.generation}`,
       Effect.andThen(
-        Effect.sleep(policy.drainTimeout),
+        Effect.sleep(bound),
         Effect.sync(() => finish(open, action.reason))
       )
     )
@@ -231,7 +232,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     settle()
   }
   const released = (open: OpenSession<Client>) => {
-    if (open.draining && open.calls.size === 0) finish(open, "closed")
+    if (open.draining !== undefined && open.calls.size === 0) finish(open, open.draining)
   }
 
   // ------------------------------------------------------------------------------------------------------- attempts

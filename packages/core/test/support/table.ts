@@ -102,7 +102,12 @@ const promise = (holds: boolean, text: string): void => {
 
 export const begin = (given: Rules): World => {
   const step = Transition.initial(given)
-  return perform({ model: step.model, armed: new Set(), running: undefined, session: undefined }, undefined, step)
+  return perform(
+    given,
+    { model: step.model, armed: new Set(), running: undefined, session: undefined },
+    undefined,
+    step
+  )
 }
 
 /** Takes a signal, performs the actions and holds the table to its promises. */
@@ -116,7 +121,7 @@ export const take = (given: Rules, world: World, signal: Signal.Signal): World =
     return world
   }
   if (step.model === world.model && step.actions.length === 0 && signal._tag !== "Due") return world
-  const next = perform(world, signal, step)
+  const next = perform(given, world, signal, step)
   examineStep(given, world, signal, step)
   examineState(given, next)
   return next
@@ -126,7 +131,12 @@ export const take = (given: Rules, world: World, signal: Signal.Signal): World =
 
 const concludes = (signal: Signal.Signal | undefined): boolean => signal !== undefined && "run" in signal
 
-const perform = (world: World, signal: Signal.Signal | undefined, step: Transition.Step): World => {
+const perform = (
+  { exclusive }: Rules,
+  world: World,
+  signal: Signal.Signal | undefined,
+  step: Transition.Step
+): World => {
   const armed = new Set(world.armed)
   let { running, session } = world
   if (signal?._tag === "Due") armed.delete(signal.timer)
@@ -166,12 +176,16 @@ const perform = (world: World, signal: Signal.Signal | undefined, step: Transiti
         break
       case "Drop":
         promise(
-          action.generation === session || (action.drain && action.generation === world.session),
+          action.generation === session || (action.drain === "drainTimeout" && action.generation === world.session),
           "what is dropped is open"
         )
         promise(
-          action.drain === (action.generation !== session),
-          "a session drains when another was adopted, and only then"
+          (action.drain === "drainTimeout") === (action.generation !== session),
+          "a session is replaced when another was adopted, and only then"
+        )
+        promise(
+          (action.drain === "timeout") === (action.reason === "session_lost" && !exclusive),
+          "of a session that is dead, only one that the server has forgotten lets its calls end by themselves"
         )
         for (const timer of sessionTimers) armed.delete(timer)
         if (action.generation === session) session = undefined
@@ -202,7 +216,7 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   const from = before.model
   const to = step.model
   const isReset = signal._tag === "Operator" && signal.command === "reset"
-  const dropped = step.actions.find((action) => action._tag === "Drop" && !action.drain)
+  const dropped = step.actions.find((action) => action._tag === "Drop" && action.drain !== "drainTimeout")
 
   const first = step.actions[0]
   const changes = step.actions.filter((action) => action._tag === "Emit" && action.happening._tag === "StateChanged")

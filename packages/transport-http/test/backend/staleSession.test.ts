@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { McpServers, ScriptedServer, Fault, type McpServer } from "@vmcp-keepalive/testkit"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { isRenewed, keep, path, text } from "./support.ts"
 
 const servers = [
@@ -52,6 +52,22 @@ describe.each([400, 404])("a server that lives and forgets its sessions, saying 
       yield* server.control(ScriptedServer.Control.ExpireSessions())
       assert.include(text(yield* kept.call(server.echo("after"))), "after")
       assert.deepStrictEqual(path(kept.events), ["Connected", "Connecting", "Connected"])
+      assert.strictEqual((yield* server.executions).length, 2)
+    })
+  )
+
+  it.live("lets a call in flight meet its own refusal, and the call runs once, on the new session", () =>
+    Effect.gen(function* () {
+      const server = yield* ScriptedServer.make({ staleSession })
+      const kept = yield* keep(server, { policy: { interval: "1 hour", timeout: "10 seconds" } })
+      yield* kept.call(server.echo("before"))
+      const held = yield* kept.proxy.inject(Fault.Delay({ each: "1 hour", on: { rpc: "tools/call" }, times: 1 }))
+      const call = yield* Effect.forkChild(kept.call(server.echo("after")), { startImmediately: true })
+      yield* held.struck
+      yield* server.control(ScriptedServer.Control.ExpireSessions())
+      assert.deepStrictEqual(yield* kept.backend.probe, { _tag: "Connected", generation: 2 })
+      yield* held.heal
+      assert.include(text(yield* Fiber.join(call)), "after")
       assert.strictEqual((yield* server.executions).length, 2)
     })
   )
