@@ -21,7 +21,7 @@ class NotMet extends Data.TaggedError("NotMet") {
 /** Serves the metrics of what this context is given to. */
 const serveMetrics = (port: number) =>
   Layer.build(KeepaliveMetrics.layerPrometheus({ port })).pipe(
-    Effect.catchTag("MetricsEndpointError", ({ message }) => Effect.andThen(Console.error(message), new NotMet()))
+    Effect.catch(({ message }) => Effect.andThen(Console.error(message), new NotMet()))
   )
 
 const flags = {

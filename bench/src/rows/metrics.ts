@@ -2,7 +2,7 @@
 import { Backend, KeepaliveEvent } from "@vmcp-keepalive/core"
 import { ScriptedServer } from "@vmcp-keepalive/core/testing"
 import { KeepaliveMetrics } from "@vmcp-keepalive/otel"
-import { Context, Duration, Effect, Layer, Metric } from "effect"
+import { Duration, Effect, Layer, Metric } from "effect"
 import * as Heap from "../Heap.ts"
 import * as Rounds from "../Rounds.ts"
 import type { Contestant, Row } from "../Row.ts"
@@ -11,14 +11,15 @@ const calls = 20_000
 const ready = () => Promise.resolve(1)
 
 /** A layer of observers over a registry of its own. */
-const fresh = (layer: Layer.Layer<never>) => Layer.provideMerge(layer, Layer.succeed(Metric.MetricRegistry, new Map()))
+const fresh = <E>(layer: Layer.Layer<never, E>) =>
+  Layer.provideMerge(layer, Layer.succeed(Metric.MetricRegistry, new Map()))
 
 export const metricsCall: Row = {
   name: "metrics-call",
   title: "A call around a promise that is ready, unobserved and observed",
   unit: "ns",
   run: Effect.gen(function* () {
-    const caller = Effect.fnUntraced(function* (name: string, layer: Layer.Layer<never>) {
+    const caller = Effect.fnUntraced(function* (name: string, layer: Layer.Layer<never, unknown>) {
       const context = yield* Layer.build(fresh(layer))
       const connector = ScriptedServer.make().connector
       const backend = yield* Effect.provide(Backend.make({ id: "observed", connector }), context)
@@ -43,6 +44,7 @@ export const metricsCall: Row = {
 const happenings = (backend: string): ReadonlyArray<KeepaliveEvent.KeepaliveEvent> => {
   const stamp = { backend, at: 0 }
   return [
+    { ...stamp, _tag: "Started", state: { _tag: "Connecting", attempt: 1, trial: false } },
     { ...stamp, _tag: "ProbeSent", method: "ping" },
     { ...stamp, _tag: "ProbeSucceeded", method: "ping", latency: Duration.millis(3) },
     { ...stamp, _tag: "ProbeFailed", method: "ping", reason: "timeout" },
@@ -68,7 +70,7 @@ export const metricsEvent: Row = {
   unit: "ns",
   run: Effect.gen(function* () {
     const context = yield* Layer.build(fresh(KeepaliveMetrics.layer()))
-    const observers = Context.get(context, KeepaliveEvent.Observers)
+    const observers = yield* Effect.provideContext(KeepaliveEvent.observers, context)
     const counter = Metric.withAttributes(Metric.counter("bench", { incremental: true }), { backend_id: "bench" })
     const events = Array.from({ length: backends }, (_, index) => happenings(`backend-${index}`)).flat()
     const over = (name: string, tell: (event: KeepaliveEvent.KeepaliveEvent) => void): Contestant => ({
@@ -105,7 +107,7 @@ export const metricsHeap: Row = {
         Effect.runPromise(
           Effect.gen(function* () {
             const context = yield* Layer.build(fresh(KeepaliveMetrics.layer()))
-            const observers = Context.get(context, KeepaliveEvent.Observers)
+            const observers = yield* Effect.provideContext(KeepaliveEvent.observers, context)
             const before = yield* Effect.promise(Heap.used)
             for (let index = 0; index < held; index++) {
               for (const event of eventsOf(`backend-${index}`)) for (const observer of observers) observer(event)
@@ -116,9 +118,9 @@ export const metricsHeap: Row = {
     })
     return Rounds.interleave(
       [
-        filling("one counter", (backend) => happenings(backend).slice(0, 1)),
-        filling("a counter and a histogram more", (backend) => happenings(backend).slice(0, 2)),
-        filling("every kind of event once: 17 series", happenings)
+        filling("started: its states", (backend) => happenings(backend).slice(0, 1)),
+        filling("probed: two counters and a histogram more", (backend) => happenings(backend).slice(0, 3)),
+        filling("every kind of event once: 19 series", happenings)
       ],
       { rounds: 3, warmUp: 1 }
     )

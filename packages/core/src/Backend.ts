@@ -9,20 +9,19 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Duration from "effect/Duration"
 import {
   type CallError,
   CallRejected,
   ConfigurationError,
   type ConfigurationIssue,
-  SessionReplaced,
-  SessionUnavailable
+  type SessionReplaced,
+  type SessionUnavailable
 } from "./BackendError.ts"
 import { admission, type ConnectionState } from "./ConnectionState.ts"
 import type { Connector } from "./Connector.ts"
 import * as Call from "./internal/call.ts"
 import type { Kept } from "./internal/judgement.ts"
-import { type CallInFlight, isUsable } from "./internal/sessionCell.ts"
+import type { CallInFlight } from "./internal/sessionCell.ts"
 import * as Supervisor from "./internal/supervisor.ts"
 import * as KeepaliveEvent from "./KeepaliveEvent.ts"
 import * as KeepalivePolicy from "./KeepalivePolicy.ts"
@@ -39,11 +38,12 @@ export interface Backend<out Client> {
    *
    * While the backend is connected it runs at once; without a session it waits, at most `waitForSession`; when the
    * backend is known to be bad it is rejected at once. When the session dies under it, it fails within milliseconds,
-   * or is run again on the next session if nothing would be executed twice. (A server that lives and has only forgotten
-   * the session is given the policy's `timeout` to answer or refuse what it has already received.) The client that the callback gets has no
-   * timeout unless the caller sets one. Pass `signal` on to the client's methods, so that interruption cancels them;
-   * it is aborted when the effect is interrupted or the session ends. (A callback that declares no second parameter
-   * gets a signal that is never aborted.)
+   * or is run again on the next session if nothing would be executed twice. (A server that lives and only refuses the
+   * session is given the policy's `timeout`, and with the credentials `drainTimeout`, to answer or refuse what is under way.)
+   *
+   * The client that the callback gets has no timeout unless the caller sets one. Pass `signal` on to the client's
+   * methods, so that interruption cancels them; it is aborted when the effect is interrupted or the session ends. (A
+   * callback that declares no second parameter gets a signal that is never aborted.)
    */
   readonly use: <A>(
     callback: (client: Client, signal: AbortSignal) => PromiseLike<A>,
@@ -59,9 +59,12 @@ export interface Backend<out Client> {
   ) => Effect.Effect<A, E | SessionUnavailable | CallRejected, R>
 
   readonly state: Effect.Effect<ConnectionState>
-  /** The current state first, then every change. */
+  /** The current state first, then every change, to the end of the backend's scope. */
   readonly changes: Stream.Stream<ConnectionState>
-  /** What happens from now on. A reader that falls behind by more than 4096 events loses the oldest of them. */
+  /**
+   * What happens from now on, to the end of the backend's scope. A reader that falls behind by more than 4096 events loses
+   * the oldest of them.
+   */
   readonly events: Stream.Stream<KeepaliveEvent.KeepaliveEvent>
 
   /** Probes now, or joins the probe that is running, and returns the state that follows. Without a session it fails. */
@@ -132,7 +135,7 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
   ]
   if (wrong.length > 0) return yield* new ConfigurationError({ backend: id, issues: wrong })
 
-  const observers = yield* KeepaliveEvent.Observers
+  const observers = yield* KeepaliveEvent.observers
   const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers })
   const kept: Kept<Client> = { id, policy, supervisor }
 
@@ -154,12 +157,16 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
       (queue) =>
         Effect.acquireRelease(
           Effect.sync(() => {
-            const listener: KeepaliveEvent.Observer = (event) => {
-              const selected = select(event)
-              if (selected !== undefined) Queue.offerUnsafe(queue, selected)
+            const listener = {
+              observe: (event: KeepaliveEvent.KeepaliveEvent) => {
+                const selected = select(event)
+                if (selected !== undefined) Queue.offerUnsafe(queue, selected)
+              },
+              end: () => Queue.endUnsafe(queue)
             }
             for (const item of first()) Queue.offerUnsafe(queue, item)
             supervisor.announcer.listeners.add(listener)
+            if (supervisor.state()._tag === "Closed") listener.end()
             return listener
           }),
           (listener) => Effect.sync(() => supervisor.announcer.listeners.delete(listener))
@@ -210,17 +217,11 @@ const pinned = <Client, A, E, R>(
   body: (session: PinnedSession<Client>) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | SessionUnavailable | CallRejected, R> =>
   Effect.gen(function* () {
-    const { id, policy, supervisor } = kept
-    const open = yield* Call.awaitSession(kept, supervisor.now() + Duration.toMillis(policy.waitForSession))
-    const replaced = () => new SessionReplaced({ backend: id, generation: open.generation })
+    const { supervisor } = kept
+    const open = yield* Call.sessionToPin(kept)
     const session: PinnedSession<Client> = {
       generation: open.generation,
-      use: <A>(callback: Call.Callback<Client, A>) =>
-        Effect.suspend((): Effect.Effect<A, CallError | SessionReplaced> =>
-          isUsable(open)
-            ? Effect.catchTag(Call.useOn(kept, open, callback), "SessionUnavailable", () => Effect.fail(replaced()))
-            : Effect.fail(replaced())
-        )
+      use: (callback) => Call.useOn(kept, open, callback)
     }
     // between its calls the server has nothing to work on, so that it excuses no silent probe
     const pin: CallInFlight = { startedAt: Number.POSITIVE_INFINITY, abandon: () => {} }

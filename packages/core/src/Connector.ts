@@ -101,6 +101,8 @@ export interface Call<out Client> {
   readonly client: Client
   /** every request made so far through `client`, in order; the entries change as the requests proceed */
   readonly requests: ReadonlyArray<RequestRecord>
+  /** The call has failed: `client` begins no further request, whatever the callback still does with it. */
+  readonly end: () => void
 }
 
 /** What became of one request. */
@@ -117,8 +119,19 @@ export interface RequestRecord {
   readonly fate: "unsent" | "refused" | "dispatched" | "answered"
   /** what ended it; `undefined` while it is under way, and after a caller's own abort or deadline */
   readonly evidence: Evidence | undefined
+  /** whether the caller has its answer or an error: what is not settled may still be sent */
+  readonly settled: boolean
 }
 
-/** A span as a request carries it in its `_meta` (W3C Trace Context; MCP SEP-414). */
-export const traceparent = (span: Tracer.AnySpan): string =>
-  `00-${span.traceId.padStart(32, "0")}-${span.spanId}-${span.sampled ? "01" : "00"}`
+/**
+ * A span as a request carries it in its `_meta` (W3C Trace Context; MCP SEP-414). None where there is no span, and where its
+ * ids are not what W3C allows: so it is where tracing is disabled, and with ids of a tracer's own kind.
+ */
+export const traceparent = (span: Tracer.AnySpan | undefined): string | undefined => {
+  if (span === undefined) return undefined
+  // Zipkin's trace ids of 64 bits are padded.
+  const written = `00-${span.traceId.padStart(32, "0")}-${span.spanId}-${span.sampled ? "01" : "00"}`
+  return valid.test(written) ? written : undefined
+}
+
+const valid = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[01]$/

@@ -145,6 +145,12 @@ export const ofCall = (evidence: Evidence): Doubt | undefined => {
   }
 }
 
+/** What is in doubt when something was seen outside calls and probes. Its loss alone is no death: one probe decides. */
+export const ofStream = (evidence: Evidence): Doubt | undefined => {
+  const doubt = ofCall(evidence)
+  return doubt === "transport" ? "stream" : doubt
+}
+
 /** The evidence as one reason, for errors and events. */
 export const reasonOf = (evidence: Evidence): FailureReason => {
   switch (evidence._tag) {

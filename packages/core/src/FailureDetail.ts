@@ -1,6 +1,7 @@
 /**
  * What a transport knows of a failure beyond its {@link FailureReason}, for those who have to mend it.
  */
+import * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 
 /** How a session or an attempt ended, in the transport's words and in the server's. */
@@ -11,8 +12,9 @@ export interface FailureDetail {
    */
   readonly summary: string | undefined
   /**
-   * The last lines that the server itself wrote, where the transport keeps them (stdio: stderr). They may hold whatever
-   * the server logs, so they are for the caller alone: in no message, event, log or metric.
+   * What others wrote: the last lines of the server itself, where the transport keeps them (stdio: stderr), or what code of
+   * the app's own has thrown (`setup`, headers). They may hold anything, so they are for the caller alone: in no message,
+   * event, log or metric.
    */
   readonly output: ReadonlyArray<string>
 }
@@ -22,3 +24,11 @@ export const FailureDetail = Schema.Struct({
   summary: Schema.UndefinedOr(Schema.String),
   output: Schema.Array(Schema.String)
 })
+
+/** Of code of the app's own that threw or failed: the first lines of what it said. */
+export const ofCause = (cause: Cause.Cause<unknown>): FailureDetail => ({
+  summary: undefined,
+  output: Cause.pretty(cause).split("\n", maxLines)
+})
+
+const maxLines = 20

@@ -1,13 +1,15 @@
 /**
  * What happened to a backend: what metrics, logs and users read.
  *
- * Events hold ids, numbers and words of this library's own. No URL, header, session id, tool argument or server text is
- * in one. Observers get every event synchronously; `Backend.events` offers them as a stream.
+ * Events hold ids, numbers and words of this library's own; of what servers write, only the names of tools that came and
+ * went (`ToolsChanged`). No URL, header, session id, tool argument or text of an error is in one. Observers get every event
+ * synchronously; `Backend.events` offers them as a stream.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import type { ConnectionState } from "./ConnectionState.ts"
 import type { FailureReason } from "./FailureReason.ts"
 
@@ -41,6 +43,8 @@ export type Happening =
   | { readonly _tag: "CircuitOpened"; readonly openings: number; readonly reason: FailureReason }
   /** the backend was stable for long enough: backoff and circuit start afresh */
   | { readonly _tag: "Stabilized" }
+  /** the session takes no further calls; those under way may still end by themselves, before it is closed */
+  | { readonly _tag: "SessionDraining"; readonly generation: number; readonly reason: FailureReason }
   /** `detail`: as of a failed attempt */
   | {
       readonly _tag: "SessionClosed"
@@ -71,20 +75,26 @@ export type Notice =
 /** Reads every event, synchronously. It must not throw and should be quick: it runs on the way of calls. */
 export type Observer = (event: KeepaliveEvent) => void
 
-/** The observers of every backend made in this context; an empty list costs nothing. */
-export const Observers: Context.Reference<ReadonlyArray<Observer>> = Context.Reference(
-  "@vmcp-keepalive/core/Observers",
-  {
-    defaultValue: (): ReadonlyArray<Observer> => []
-  }
-)
-
 /**
- * Appends an observer to those of the context, so that metrics, logs and own code do not overwrite each other. Lay such
- * layers over each other with `Layer.provideMerge`: `Layer.mergeAll` builds them side by side, and only the last remains.
+ * An observer for every backend made with this layer; an Effect may make it, in the layer's scope. Each layer stands
+ * beside all others, however they are put together (`mergeAll`, `provideMerge`, an array), and hides none of them; the
+ * same layer provided twice counts once.
  */
-export const layerObserver = (observer: Observer): Layer.Layer<never> =>
+export const layerObserver = <E = never, R = never>(
+  observer: Observer | Effect.Effect<Observer, E, R>
+): Layer.Layer<never, E, Exclude<R, Scope.Scope>> =>
   Layer.effect(
-    Observers,
-    Effect.map(Effect.service(Observers), (observers) => [...observers, observer])
+    // One key for all would leave the last of two layers that are built side by side, and the others without a word.
+    Context.Service<never, Observer>(`${keyPrefix}${keys++}`),
+    Effect.isEffect(observer) ? observer : Effect.succeed(observer)
   )
+
+const keyPrefix = "@vmcp-keepalive/core/Observer/"
+let keys = 0
+
+/** The observers of the context, each once; where there are none, events cost nothing. */
+export const observers: Effect.Effect<ReadonlyArray<Observer>> = Effect.map(Effect.context<never>(), (context) => {
+  const found = new Set<Observer>()
+  for (const [key, value] of context.mapUnsafe) if (key.startsWith(keyPrefix)) found.add(value)
+  return [...found]
+})

@@ -111,7 +111,7 @@ export interface Options {
   readonly staleAfter?: Duration.Input
   /** silence for which a call in flight excuses probe timeouts; default 5 minutes */
   readonly inFlightGrace?: Duration.Input
-  /** how long a session that is replaced on purpose may finish its calls; default 30 seconds */
+  /** how long a session that is replaced, or whose credentials are rejected, may finish its calls; default 30 seconds */
   readonly drainTimeout?: Duration.Input
   /** connect when made, or for the first call; default `"eager"` */
   readonly connect?: "eager" | "lazy"

@@ -152,7 +152,8 @@ const ofTable = (
                   reason: "unknown",
                   callInFlight: false,
                   silentFor: Duration.zero,
-                  late: false
+                  late: false,
+                  draining: false
                 }
           )
           return [model.state, delay] as [ConnectionState, Duration.Duration]

@@ -14,6 +14,8 @@ export type Doubt =
   | "auth"
   /** a call met a failure of the transport */
   | "transport"
+  /** the standing stream could not be opened again */
+  | "stream"
   /** nothing was heard for `staleAfter`, and a call wants to run */
   | "stale"
 
@@ -51,6 +53,8 @@ export type Signal =
       readonly silentFor: Duration.Duration
       /** whether this process itself was late, so that the failure proves nothing about the server */
       readonly late: boolean
+      /** whether an older session still lets its calls end */
+      readonly draining: boolean
     }
   | { readonly _tag: "Busy"; readonly run: number; readonly retryAfter: Duration.Duration | undefined }
   | { readonly _tag: "AuthRejected"; readonly run: number }

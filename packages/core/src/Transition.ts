@@ -13,14 +13,17 @@ import {
   attemptFailed,
   connecting,
   deepProbe,
+  isRefusal,
   leave,
   lose,
+  loseUnprobed,
   missed,
   needsAuth,
   passed,
   probe,
   replace,
   replacementFailed,
+  rested,
   supersede
 } from "./internal/rules.ts"
 import {
@@ -35,7 +38,6 @@ import {
   nextProbe,
   onto,
   resetSchedules,
-  settle,
   stabilized,
   stay,
   weightier
@@ -148,13 +150,10 @@ const open: Row = {
   Succeeded: ({ rules, model }, { probed }) => (isReplacing(model) ? adopt(rules, model, probed) : passed(model)),
   Failed: ({ rules, model }, signal) =>
     isReplacing(model) ? replacementFailed(model, signal.reason) : missed(rules, model, signal),
-  Busy: ({ model }, { retryAfter }) => {
-    const rested = isReplacing(model) ? { ...model, running: undefined } : alive({ ...model, running: undefined })
-    return { model: rested, actions: [...nextProbe(rested, { notBefore: retryAfter }), settle("doubters")] }
-  },
-  AuthRejected: ({ model }) => {
+  Busy: ({ model }, { retryAfter }) => rested(model, retryAfter),
+  AuthRejected: ({ rules, model }) => {
     if (!model.refreshed) return again({ ...model, refreshed: true }, { refresh: true })
-    return isReplacing(model) ? replacementFailed(model, "auth") : needsAuth(model)
+    return isReplacing(model) ? replacementFailed(model, "auth") : needsAuth(rules, model)
   },
   Due: ({ model }, { timer, used }) => {
     switch (timer) {
@@ -194,10 +193,10 @@ const open: Row = {
       const wanted = { ...model, upstream: true }
       return wanted.running || wanted.resting ? stay(wanted) : deepProbe(wanted)
     }
-    if (doubt === "transport" && !model.probed) return lose(rules, model, reason)
+    if (doubt === "transport" && !model.probed) return loseUnprobed(rules, model, reason)
     const doubted = { ...model, doubt: weightier(model.doubt, doubt) }
     // a death is confirmed at the pace of `confirm`, however many calls meet it meanwhile
-    const isConfirming = doubt === "transport" && model.state._tag === "Unhealthy"
+    const isConfirming = (doubt === "transport" || doubt === "stream") && model.state._tag === "Unhealthy"
     return doubted.running || isConfirming ? stay(doubted) : probe(doubted)
   },
   Lost: ({ rules, model }, { reason }) => lose(rules, model, reason),
@@ -232,11 +231,16 @@ const table: { readonly [Tag in ConnectionState["_tag"]]: Row } = {
   Connecting: {
     ...ignored,
     Succeeded: ({ rules, model }, { probed }) => adopt(rules, model, probed),
-    Failed: ({ rules, model }, { reason }) =>
-      model.running?.jumped ? again(model, {}) : attemptFailed(rules, model, reason),
+    Failed: ({ rules, model }, { draining, reason }) => {
+      if (model.running?.jumped) return again(model, {})
+      // refused because of the session that still drains, perhaps: then that one goes first
+      return draining && isRefusal(reason)
+        ? again(model, { before: [{ _tag: "DropDraining" }] })
+        : attemptFailed(rules, model, reason)
+    },
     Busy: ({ model }, { retryAfter }) => attemptBusy(model, retryAfter),
-    AuthRejected: ({ model }) =>
-      model.refreshed ? needsAuth(model) : again({ ...model, refreshed: true }, { refresh: true }),
+    AuthRejected: ({ rules, model }) =>
+      model.refreshed ? needsAuth(rules, model) : again({ ...model, refreshed: true }, { refresh: true }),
     Jumped: ({ model }) => jumped(model),
     Operator: ({ model }, { command }) => {
       switch (command) {

@@ -29,7 +29,7 @@ const sessionOf = (
     client: undefined,
     era: kind.era ?? "legacy",
     stateful: kind.stateful ?? true,
-    call: () => ({ client: undefined, requests: [] }),
+    call: () => ({ client: undefined, requests: [], end: () => {} }),
     probe: (rung) =>
       Effect.suspend(() => {
         asked.push(rung)

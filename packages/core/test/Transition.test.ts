@@ -135,6 +135,17 @@ describe("attempts and the circuit", () => {
     assert.strictEqual(tag(walk(rules(), authRejected, authRejected, due("attempt"))), "Connecting")
   })
 
+  it("refused while an older session drains: that one goes first, and it is made again, uncounted", () => {
+    const walked = walk(rules({ circuitFailures: 1 }), failed("http_4xx", { draining: true }))
+    assert.strictEqual(tag(walked), "Connecting")
+    assert.deepStrictEqual(
+      walked.actions.map(({ _tag }) => _tag),
+      ["DropDraining", "Run"]
+    )
+    assert.strictEqual(walked.world.model.failures, 0)
+    assert.strictEqual(tag(walk(rules({ circuitFailures: 1 }), failed("refused", { draining: true }))), "CircuitOpen")
+  })
+
   it("a jump of the clock leads to the next attempt at once", () => {
     assert.strictEqual(tag(walk(rules(), failed("refused"), jumped)), "Connecting")
     assert.strictEqual(tag(walk(rules({ circuitFailures: 1 }), failed("refused"), jumped)), "Connecting")
@@ -259,7 +270,7 @@ describe("probes", () => {
     )
     const twice = walk(rules(), ...stable, due("probe"), authRejected, authRejected)
     assert.deepStrictEqual(state(twice), { _tag: "NeedsAuth" })
-    assert.deepStrictEqual(dropped(twice), ["auth"])
+    assert.deepStrictEqual(dropped(twice), ["auth, drained for drainTimeout"])
     assert.strictEqual(twice.world.model.failures, 0)
   })
 
@@ -269,7 +280,18 @@ describe("probes", () => {
       ofKind(asked, "Run").map((run) => run.counted),
       [false]
     )
-    assert.deepStrictEqual(dropped(walk(rules(), succeededUnprobed, doubt("transport"))), ["reset"])
+    assert.deepStrictEqual(dropped(walk(rules(), succeededUnprobed, doubt("transport"))), [
+      "reset, drained for drainTimeout"
+    ])
+  })
+
+  it("with none, a standing stream that does not come back drops nothing: one probe decides, uncounted", () => {
+    const asked = walk(rules(), succeededUnprobed, doubt("stream"))
+    assert.deepStrictEqual(dropped(asked), [])
+    assert.deepStrictEqual(
+      ofKind(asked, "Run").map(({ counted, kind }) => [kind, counted]),
+      [["probe", false]]
+    )
   })
 
   it("with none, an Unhealthy session is asked until it is decided", () => {
@@ -325,6 +347,32 @@ describe("doubts", () => {
   it("a session that a call doubted is lost with the first probe that is refused too", () => {
     const walked = walk(rules(), ...stable, doubt("session"), failed("session_lost"))
     assert.deepStrictEqual(dropped(walked), ["session_lost, drained for timeout"])
+  })
+
+  it("outlives the replacement that was begun meanwhile, and is decided when that has failed", () => {
+    const replacing = walk(rules(), ...stable, doubt("session"), operator("reconnect"))
+    assert.deepStrictEqual(started(replacing), ["attempt"])
+    const kept = walk(rules(), ...stable, doubt("session"), operator("reconnect"), failed("refused"))
+    assert.strictEqual(kept.world.model.running?.decides, "session")
+    const rejected = walk(rules(), ...stable, doubt("session"), operator("reconnect"), authRejected, failed("refused"))
+    assert.strictEqual(rejected.world.model.running?.decides, "session")
+  })
+
+  it("is not decided by a server that asks for time, if it is about the session: that is asked again in time", () => {
+    const walked = walk(rules(), ...stable, doubt("session"), busy(Duration.seconds(7)))
+    assert.deepStrictEqual(armed(walked), ["probe: confirm"])
+    assert.deepStrictEqual(
+      ofKind(walked, "Arm").map(({ notBefore }) => notBefore),
+      [Duration.seconds(7)]
+    )
+    assert.deepStrictEqual(ofKind(walked, "Settle"), [])
+    const again = walk(rules(), ...stable, doubt("session"), busy(Duration.seconds(7)), due("probe", true))
+    assert.strictEqual(again.world.model.running?.decides, "session")
+  })
+
+  it("about the server behind a gateway is not decided by a gateway that asks for time", () => {
+    const walked = walk(rules(), ...stable, doubt("upstream"), busy(Duration.seconds(7)), due("deep"))
+    assert.deepStrictEqual(started(walked), ["deepProbe"])
   })
 
   it("an exclusive session that is lost does not drain: its successor waits until it is gone", () => {

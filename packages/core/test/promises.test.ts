@@ -193,6 +193,30 @@ describe("a pinned session", () => {
       assert.deepStrictEqual(outcomes, ["ok", "ok"])
     })
   )
+
+  it.effect("has its calls counted as rejected where its session is gone, or where there is none to begin with", () =>
+    Effect.gen(function* () {
+      const outcomes: Array<string> = []
+      const server = ScriptedServer.make()
+      const backend = yield* make(server).pipe(
+        Effect.provide(
+          KeepaliveEvent.layerObserver((event) => {
+            if (event._tag === "CallSettled") outcomes.push(event.outcome)
+          })
+        )
+      )
+      yield* backend.awaitConnected
+      const replaced = yield* backend.pinned((session) => {
+        server.kill("process_exit")
+        return Effect.flip(session.use(echo))
+      })
+      assert.strictEqual(replaced._tag, "SessionReplaced")
+      yield* backend.isolate
+      const rejected = yield* Effect.flip(backend.pinned((session) => session.use(echo)))
+      assert.strictEqual(rejected._tag, "CallRejected")
+      assert.deepStrictEqual(outcomes, ["rejected", "rejected"])
+    })
+  )
 })
 
 describe("a new session", () => {

@@ -13,12 +13,14 @@
  */
 import type { ConnectionState } from "@vmcp-keepalive/core/ConnectionState"
 import { reasonOf } from "@vmcp-keepalive/core/ConnectionState"
+import type { FailureReason } from "@vmcp-keepalive/core/FailureReason"
 import * as KeepaliveEvent from "@vmcp-keepalive/core/KeepaliveEvent"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type * as LogLevel from "effect/LogLevel"
 import * as Expiry from "./internal/expiry.ts"
+import * as Settings from "./internal/settings.ts"
 
 // ------------------------------------------------------------------------------------------------------------ models
 
@@ -26,24 +28,27 @@ import * as Expiry from "./internal/expiry.ts"
 export interface Options {
   /**
    * For how long a line is written once only: the same change of the same backend for the same reason is counted
-   * instead, and written when the time is over, with `repeated`. Default: 1 minute
+   * instead, and told when the time is over, in a line that says so and has `repeated`. Default: 1 minute
    */
   readonly foldFor?: Duration.Input
 }
+
+// ------------------------------------------------------------------------------------------------------------ errors
+
+export { TelemetryConfigurationError } from "./internal/settings.ts"
 
 // ------------------------------------------------------------------------------------------------------------ layers
 
 /**
  * Logs the changes of every backend made with this layer, with the loggers of the context. When it closes, what was
- * counted and not yet written is.
+ * counted and not yet written is. Fails with {@link TelemetryConfigurationError} if `foldFor` is no duration.
  */
-export const layer = (options: Options = {}): Layer.Layer<never> =>
-  Layer.effect(
-    KeepaliveEvent.Observers,
-    Effect.gen(function* () {
-      const observers = yield* KeepaliveEvent.Observers
-      return [...observers, yield* make(Duration.fromInputUnsafe(options.foldFor ?? "1 minute"))]
-    })
+export const layer = ({ foldFor = "1 minute" }: Options = {}): Layer.Layer<
+  never,
+  Settings.TelemetryConfigurationError
+> =>
+  Settings.checked([Settings.duration("foldFor", foldFor)], () =>
+    KeepaliveEvent.layerObserver(Effect.suspend(() => make(Duration.fromInputUnsafe(foldFor))))
   )
 
 // -------------------------------------------------------------------------------------------------------------- parts
@@ -53,7 +58,7 @@ type StateChanged = Extract<KeepaliveEvent.KeepaliveEvent, { readonly _tag: "Sta
 interface Line {
   readonly change: StateChanged
   /** why the session ended, where the change ended one */
-  ended: (KeepaliveEvent.KeepaliveEvent & { readonly _tag: "SessionClosed" }) | undefined
+  ended: FailureReason | undefined
   detail: string | undefined
 }
 
@@ -111,11 +116,12 @@ const make = Effect.fnUntraced(function* (foldFor: Duration.Duration) {
         if (event.detail === undefined) details.delete(backend)
         else details.set(backend, event.detail)
         return
+      case "SessionDraining":
       case "SessionClosed": {
         const line = held.get(backend)
         if (line !== undefined) {
-          line.ended = event
-          line.detail = event.detail
+          line.ended = event.reason
+          line.detail = event._tag === "SessionClosed" ? event.detail : undefined
         }
         return release(backend)
       }
@@ -143,7 +149,7 @@ const make = Effect.fnUntraced(function* (foldFor: Duration.Duration) {
 
 const isOpen = (state: ConnectionState) => state._tag === "Connected" || state._tag === "Unhealthy"
 
-const reason = ({ change, ended }: Line) => reasonOf(change.to) ?? ended?.reason
+const reason = ({ change, ended }: Line) => reasonOf(change.to) ?? ended
 
 const keyOf = (line: Line) => {
   const { backend, from, to } = line.change
@@ -158,7 +164,7 @@ const levelOf = ({ change: { from, to }, ended }: Line): LogLevel.Severity => {
     case "Closed":
       return "Info"
     case "Connecting":
-      return isOpen(from) ? (ended?.reason === "closed" ? "Info" : "Warn") : "Debug"
+      return isOpen(from) ? (ended === "closed" ? "Info" : "Warn") : "Debug"
     case "Unhealthy":
     case "Disconnected":
       return "Warn"
@@ -171,7 +177,9 @@ const levelOf = ({ change: { from, to }, ended }: Line): LogLevel.Severity => {
 const lineOf = (line: Line, repeated: number) => {
   const { backend, from, to } = line.change
   const { _tag, ...known } = to
-  return Effect.logWithLevel(levelOf(line))(`${backend}: ${from._tag} -> ${to._tag}`).pipe(
+  // a sum comes late, so it must not read as if it were the news
+  const count = repeated === 0 ? "" : ` (${repeated} more ${repeated === 1 ? "time" : "times"})`
+  return Effect.logWithLevel(levelOf(line))(`${backend}: ${from._tag} -> ${to._tag}${count}`).pipe(
     Effect.annotateLogs(
       present({
         backend_id: backend,

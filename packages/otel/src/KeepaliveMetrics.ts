@@ -9,24 +9,30 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as OtlpResource from "effect/observability/OtlpResource"
 import * as OtlpSerialization from "effect/observability/OtlpSerialization"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { randomUUID } from "node:crypto"
 import * as Endpoint from "./internal/endpoint.ts"
 import * as Instruments from "./internal/instruments.ts"
 import * as OtlpExporter from "./internal/otlpExporter.ts"
 import * as Post from "./internal/post.ts"
 import * as PrometheusText from "./internal/prometheusText.ts"
 import * as Recorder from "./internal/recorder.ts"
+import * as Settings from "./internal/settings.ts"
 import * as Snapshot from "./internal/snapshot.ts"
 import * as Target from "./internal/target.ts"
 
 // ------------------------------------------------------------------------------------------------------------ models
 
-/** What every layer takes. */
+/** What every layer takes. Layers that count in the same registry share what is counted: the first one's options hold. */
 export interface Options {
-  /** how many backends get series; what the others do is counted in `vmcp_keepalive_dropped_total`. Default: 20,000 */
+  /**
+   * How many backends get series, at least 1. One that starts beyond that gets none for as long as it lives, and its events are
+   * counted in `vmcp_keepalive_dropped_total`. Default: 20,000
+   */
   readonly maxBackends?: number
   /** how long the series of a closed backend stay, so that its last figures are exported. Default: 1 minute */
   readonly removeAfter?: Duration.Input
@@ -34,7 +40,7 @@ export interface Options {
 
 /** Of {@link layerPrometheus}. */
 export interface PrometheusOptions extends Options {
-  /** 0: any free one; {@link PrometheusEndpoint} says which */
+  /** up to 65535; 0: any free one; {@link PrometheusEndpoint} says which */
   readonly port: number
   /** the address to listen on. Default: `127.0.0.1`, so that only this machine can read */
   readonly host?: string
@@ -57,7 +63,10 @@ export interface OtlpOptions extends Options {
    * writer needs some ten times as long for it.
    */
   readonly protocol?: "http/json" | "http/protobuf"
-  /** who exports. Default: what `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say, or `unknown_service:node` */
+  /**
+   * Who exports. Default: what `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say, or `unknown_service:node`. Where neither
+   * names a `service.instance.id` it is drawn at random, so that the figures of two processes are not taken for one's.
+   */
   readonly resource?: {
     readonly serviceName?: string
     readonly serviceVersion?: string
@@ -88,9 +97,11 @@ export class PrometheusEndpoint extends Context.Service<
 
 // ------------------------------------------------------------------------------------------------------------ errors
 
+export { TelemetryConfigurationError } from "./internal/settings.ts"
+
 /** The endpoint of {@link layerPrometheus} cannot listen. */
 export class MetricsEndpointError extends Schema.TaggedError<MetricsEndpointError>()("MetricsEndpointError", {
-  reason: Schema.Literals(["port_in_use", "not_permitted", "no_such_host", "invalid_port", "unknown"]),
+  reason: Schema.Literals(["port_in_use", "not_permitted", "no_such_host", "unknown"]),
   host: Schema.String,
   port: Schema.Number
 }) {
@@ -99,31 +110,26 @@ export class MetricsEndpointError extends Schema.TaggedError<MetricsEndpointErro
   }
 }
 
-/** The address given to {@link layerOtlp} is none. It is not in the error: it may hold credentials. */
-export class CollectorUrlError extends Schema.TaggedError<CollectorUrlError>()("CollectorUrlError", {
-  reason: Schema.Literals(["no_http_url"])
-}) {
-  override get message() {
-    return `the collector's url must be the whole address, such as http://localhost:4318/v1/metrics`
-  }
-}
-
 // ------------------------------------------------------------------------------------------------------------ layers
 
-/** Counts the events of every backend made with this layer in the metric registry of the context. */
-export const layer = (options: Options = {}): Layer.Layer<never> =>
-  counting(Target.registry, options, (maxBackends) =>
-    Effect.annotateLogs(Effect.logWarning("more backends than maxBackends: the others get no metrics"), {
-      max_backends: maxBackends
-    })
-  )
+/**
+ * Counts the events of every backend made with this layer in the metric registry of the context. An exporter shows what is in
+ * the registry: also what another layer of the process counts there, unless it has a registry of its own.
+ *
+ * Fails with {@link TelemetryConfigurationError} if its options are wrong.
+ */
+export const layer = (options: Options = {}): Layer.Layer<never, Settings.TelemetryConfigurationError> =>
+  Settings.checked(checksOf(options), () => registryLayer(options))
 
 /**
  * Serves `/metrics` for Prometheus, and nothing else. Open connections end with the layer.
  *
- * Fails with {@link MetricsEndpointError} if it cannot listen.
+ * Fails with {@link TelemetryConfigurationError} if its options are wrong, and with {@link MetricsEndpointError} if it
+ * cannot listen.
  */
-export const layerPrometheus = (options: PrometheusOptions): Layer.Layer<PrometheusEndpoint, MetricsEndpointError> => {
+export const layerPrometheus = (
+  options: PrometheusOptions
+): Layer.Layer<PrometheusEndpoint, Settings.TelemetryConfigurationError | MetricsEndpointError> => {
   const { host = "127.0.0.1", port } = options
   const endpoint = Effect.gen(function* () {
     const read = yield* Snapshot.reader
@@ -137,34 +143,61 @@ export const layerPrometheus = (options: PrometheusOptions): Layer.Layer<Prometh
     const authority = host.includes(":") ? `[${host}]` : host
     return { host, port: actual, url: `http://${authority}:${actual}/metrics` }
   })
-  return Layer.provideMerge(Layer.effect(PrometheusEndpoint, endpoint), layer(options))
+  return Settings.checked(
+    [
+      ...checksOf(options),
+      Settings.whole("port", port, 0, 65_535),
+      Settings.that("host", "a name or address, or to be left out", host !== "")
+    ],
+    () => Layer.provideMerge(Layer.effect(PrometheusEndpoint, endpoint), registryLayer(options))
+  )
 }
 
 /**
  * Exports to an OTLP collector over HTTP, and what is left when the layer closes. All figures are cumulative.
  *
  * A collector that is down, slow or refuses never fails or delays the app: that is logged once as a warning, and the
- * next export that succeeds has everything. Fails with {@link CollectorUrlError} only.
+ * next export that succeeds has everything. Fails with {@link TelemetryConfigurationError} only, if its options are wrong.
  */
-export const layerOtlp = (options: OtlpOptions): Layer.Layer<never, CollectorUrlError> => {
-  const isProtobuf = options.protocol === "http/protobuf"
+export const layerOtlp = (options: OtlpOptions): Layer.Layer<never, Settings.TelemetryConfigurationError> => {
+  const { flushTimeout = "3 seconds", interval = "30 seconds", removeAfter = defaults.removeAfter } = options
+  const { protocol = "http/json", timeout = "10 seconds" } = options
+  const url = URL.parse(options.url)
+  const headers = Object.entries(options.headers ?? {}).map(
+    ([name, value]) => [name, Redacted.isRedacted(value) ? String(Redacted.value(value)) : value] as const
+  )
   const exporter = Effect.gen(function* () {
-    const url = yield* parse(options.url)
-    const headers = Object.entries(options.headers ?? {}).map(
-      ([name, value]) => [name, Redacted.isRedacted(value) ? String(Redacted.value(value)) : value] as const
-    )
+    if (url === null) return
     yield* OtlpExporter.run({
       post: yield* Post.make(url, Object.fromEntries(headers)),
       resource: yield* resourceOf(options.resource ?? {}),
-      interval: Duration.fromInputUnsafe(options.interval ?? "30 seconds"),
-      timeout: Duration.fromInputUnsafe(options.timeout ?? "10 seconds"),
-      flushTimeout: Duration.fromInputUnsafe(options.flushTimeout ?? "3 seconds"),
-      messageSize: isProtobuf ? 500 : 5000
+      interval: Duration.fromInputUnsafe(interval),
+      timeout: Duration.fromInputUnsafe(timeout),
+      flushTimeout: Duration.fromInputUnsafe(flushTimeout),
+      messageSize: protocol === "http/protobuf" ? 500 : 5000
     })
   })
-  return Layer.effectDiscard(exporter).pipe(
-    Layer.provide(isProtobuf ? OtlpSerialization.layerProtobuf : OtlpSerialization.layerJson),
-    Layer.provideMerge(layer(options))
+  return Settings.checked(
+    [
+      ...checksOf(options),
+      Settings.that("url", "a whole address, such as http://localhost:4318/v1/metrics", Post.isAddress(url)),
+      ...headers.map(([name, value]) =>
+        Settings.that(`headers.${name}`, "a name and a value that HTTP allows", Post.isHeader(name, value))
+      ),
+      Settings.duration("interval", interval, {
+        expected: "a duration above zero and below removeAfter, so that the last figures of a backend are exported",
+        holds: (value) =>
+          Settings.positive.holds(value) &&
+          Option.exists(Duration.fromInput(removeAfter), (after) => Duration.isLessThan(value, after))
+      }),
+      Settings.duration("timeout", timeout, Settings.positive),
+      Settings.duration("flushTimeout", flushTimeout)
+    ],
+    () =>
+      Layer.effectDiscard(exporter).pipe(
+        Layer.provide(protocol === "http/protobuf" ? OtlpSerialization.layerProtobuf : OtlpSerialization.layerJson),
+        Layer.provideMerge(registryLayer(options))
+      )
   )
 }
 
@@ -173,35 +206,52 @@ export const layerOtlp = (options: OtlpOptions): Layer.Layer<never, CollectorUrl
  *
  * A `MeterProvider` bounds and keeps series in its own way. It takes 2,000 series of a metric unless its readers have
  * `cardinalityLimits`, and a cumulative reader exports the series of a removed backend until the provider is shut down.
+ *
+ * Fails with {@link TelemetryConfigurationError} if its options are wrong.
  */
-export const layerOtel = (options: OtelOptions): Layer.Layer<never> =>
-  counting(
-    Effect.sync(() => Instruments.target(options.meterProvider)),
-    options,
-    () => Effect.void
-  ).pipe(Layer.provideMerge(layer(options)))
+export const layerOtel = (options: OtelOptions): Layer.Layer<never, Settings.TelemetryConfigurationError> =>
+  Settings.checked(checksOf(options), () =>
+    Layer.merge(
+      counting(
+        Effect.sync(() => Instruments.target(options.meterProvider)),
+        options,
+        // the registry's recorder says it, of the same backends
+        () => Effect.void
+      ),
+      registryLayer(options)
+    )
+  )
 
 // -------------------------------------------------------------------------------------------------------------- parts
 
+const defaults = { maxBackends: 20_000, removeAfter: Duration.minutes(1) }
+
+const checksOf = ({ maxBackends, removeAfter }: Options): ReadonlyArray<Settings.Check> => [
+  Settings.whole("maxBackends", maxBackends, 1, Number.MAX_SAFE_INTEGER),
+  Settings.duration("removeAfter", removeAfter)
+]
+
 const counting = <Handle>(
   target: Effect.Effect<Target.Target<Handle>>,
-  { maxBackends = 20_000, removeAfter = "1 minute" }: Options,
+  { maxBackends = defaults.maxBackends, removeAfter = defaults.removeAfter }: Options,
   onFull: (maxBackends: number) => Effect.Effect<void>
 ): Layer.Layer<never> =>
-  Layer.effect(
-    KeepaliveEvent.Observers,
+  KeepaliveEvent.layerObserver(
     Effect.gen(function* () {
-      const observers = yield* KeepaliveEvent.Observers
-      const into = yield* target
-      // two exporters of one app share what is counted
-      if (Recorder.isCounting(observers, into.identity)) return observers
-      const observer = yield* Recorder.make({
+      const { observe } = yield* Recorder.join({
         maxBackends,
         removeAfter: Duration.fromInputUnsafe(removeAfter),
-        target: into,
+        target: yield* target,
         onFull: onFull(maxBackends)
       })
-      return [...observers, observer]
+      return observe
+    })
+  )
+
+const registryLayer = (options: Options) =>
+  counting(Target.registry, options, (maxBackends) =>
+    Effect.annotateLogs(Effect.logWarning("more backends than maxBackends: the others get no metrics"), {
+      max_backends: maxBackends
     })
   )
 
@@ -217,24 +267,18 @@ const reasonOf = (error: unknown): MetricsEndpointError["reason"] => {
     case "ENOTFOUND":
     case "EAI_AGAIN":
       return "no_such_host"
-    case "ERR_SOCKET_BAD_PORT":
-      return "invalid_port"
     default:
       return "unknown"
   }
 }
 
-const parse = (text: string): Effect.Effect<URL, CollectorUrlError> => {
-  const url = URL.parse(text)
-  return url !== null && /^https?:$/.test(url.protocol)
-    ? Effect.succeed(url)
-    : Effect.fail(new CollectorUrlError({ reason: "no_http_url" }))
-}
-
 /** Effect's reader of the environment dies where nobody names the service. */
-const resourceOf = (options: NonNullable<OtlpOptions["resource"]>): Effect.Effect<OtlpResource.Resource> => {
+const resourceOf = Effect.fnUntraced(function* (options: NonNullable<OtlpOptions["resource"]>) {
   const attributes = { ...options.attributes }
-  return Effect.catchCause(OtlpResource.fromConfig({ ...options, attributes }), () =>
+  const named = yield* Effect.catchCause(OtlpResource.fromConfig({ ...options, attributes }), () =>
     OtlpResource.fromConfig({ ...options, attributes, serviceName: "unknown_service:node" })
   )
-}
+  if (named.attributes.some(({ key }) => key === "service.instance.id")) return named
+  const instance = OtlpResource.entriesToAttributes([["service.instance.id", randomUUID()]])
+  return { ...named, attributes: [...named.attributes, ...instance] }
+})

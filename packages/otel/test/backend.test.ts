@@ -3,7 +3,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Backend, KeepaliveEvent } from "@vmcp-keepalive/core"
 import { ScriptedServer } from "@vmcp-keepalive/core/testing"
 import { Leftovers } from "@vmcp-keepalive/testkit"
-import { Effect, Exit, Layer, Logger, Metric, Random, References, Scope } from "effect"
+import { Effect, Exit, Layer, Logger, Metric, Random, References, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { KeepaliveLog, KeepaliveMetrics } from "../src/index.ts"
 import * as Collector from "./collector.ts"
@@ -97,15 +97,18 @@ describe("metrics of 20 backends whose servers fail in every way for hours", () 
 })
 
 describe("what a server writes, a call fails with or a tool is named", () => {
-  it.live("reaches the caller, and no metric, log line or export", () => {
+  it.live("reaches the caller, and no metric, log line or export; of events only the names of tools", () => {
     const secret = "hunter2"
     const lines: Array<string> = []
+    const events: Array<KeepaliveEvent.KeepaliveEvent> = []
     const logger = Logger.map(Logger.formatStructured, (line) => void lines.push(JSON.stringify(line)))
     return Effect.gen(function* () {
       const collector = yield* Collector.make()
-      const layers = KeepaliveLog.layer().pipe(
-        Layer.provideMerge(KeepaliveMetrics.layerPrometheus({ port: 0 })),
-        Layer.provideMerge(KeepaliveMetrics.layerOtlp({ url: collector.url, headers: { authorization: secret } }))
+      const layers = Layer.mergeAll(
+        KeepaliveLog.layer(),
+        KeepaliveMetrics.layerPrometheus({ port: 0 }),
+        KeepaliveMetrics.layerOtlp({ url: collector.url, headers: { authorization: secret } }),
+        KeepaliveEvent.layerObserver((event) => void events.push(event))
       )
       const dump = yield* Effect.gen(function* () {
         const server = ScriptedServer.make()
@@ -124,7 +127,10 @@ describe("what a server writes, a call fails with or a tool is named", () => {
         yield* backend.reconnect
         server.script.connect = ScriptedServer.unreachable("process_exit", detail)
         server.kill("process_exit", detail)
-        yield* Effect.sleep("20 millis")
+        yield* backend.changes.pipe(
+          Stream.filter(({ _tag }) => _tag === "CircuitOpen"),
+          Stream.runHead
+        )
         const rejected = yield* Effect.flip(backend.use((client) => client.callTool("echo")))
         assert.include(JSON.stringify(rejected), secret)
         const { url } = yield* KeepaliveMetrics.PrometheusEndpoint
@@ -138,6 +144,9 @@ describe("what a server writes, a call fails with or a tool is named", () => {
       assert.notInclude(dump, secret)
       assert.notInclude(exported, secret)
       assert.notInclude(lines.join("\n"), secret)
+      const others = events.filter(({ _tag }) => _tag !== "ToolsChanged")
+      assert.isBelow(others.length, events.length)
+      assert.notInclude(JSON.stringify(others), secret)
       assert.isEmpty(yield* Metric.snapshot)
     }).pipe(
       Effect.scoped,

@@ -36,8 +36,11 @@ export interface Export {
   readonly metrics: ReadonlyArray<Received>
 }
 
-/** What it does with a request: answers with a status, or never. */
-export type Manner = number | "silent"
+/** What it does with a request: answers with a status; takes it, but not all that is in it; or never answers. */
+type Answer = number | "partial" | "silent"
+
+/** With all requests, or with those to come, one after the other; as with the last one then. */
+export type Manner = Answer | ReadonlyArray<Answer>
 
 export interface Collector {
   readonly url: string
@@ -61,13 +64,16 @@ export const make = (port = 0) =>
       request.on("data", (part) => parts.push(part))
       request.on("end", () => {
         requests++
-        if (state.manner === "silent") return
-        if (state.manner === 200) {
+        const [answer = 200, ...then] = typeof state.manner === "object" ? state.manner : [state.manner]
+        if (then.length > 0) state.manner = then
+        if (answer === "silent") return
+        if (answer === 200) {
           const received = decode(request, Buffer.concat(parts))
           exports.push(received)
           Queue.offerUnsafe(queue, received)
         }
-        response.writeHead(state.manner).end("{}")
+        if (answer !== "partial") return void response.writeHead(answer).end("{}")
+        response.end(JSON.stringify({ partialSuccess: { rejectedDataPoints: "9", errorMessage: "hunter2" } }))
       })
     })
     yield* Effect.acquireRelease(

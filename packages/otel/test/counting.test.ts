@@ -1,7 +1,7 @@
 /** What is counted, for whom, and for how long. */
 import { assert, describe, it } from "@effect/vitest"
 import { FailureReason, KeepaliveEvent } from "@vmcp-keepalive/core"
-import { Effect, Logger, Metric, Random } from "effect"
+import { Effect, Exit, Layer, Logger, Metric, Random, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { KeepaliveMetrics } from "../src/index.ts"
 import * as On from "./support.ts"
@@ -42,11 +42,22 @@ describe("an event is counted by exactly one series, the other series stay as th
           { [`vmcp_keepalive_call_total{backend_id="a",outcome="${outcome}"}`]: 1 }
         ] as const
     ),
+    ...reasons
+      .filter((reason) => reason !== "closed")
+      .map(
+        (reason) =>
+          [
+            `a session that was lost: ${reason}`,
+            [On.sessionClosed(reason)],
+            { [`vmcp_keepalive_session_lost_total{backend_id="a",reason="${reason}"}`]: 1 }
+          ] as const
+      ),
     ["the first attempt, which is no reconnection", [On.connected()], {}],
     [
       "later attempts",
       [On.refused(), On.refused(), On.refused(), On.connected()],
       {
+        'vmcp_keepalive_connect_failure_total{backend_id="a",reason="refused"}': 3,
         'vmcp_keepalive_reconnect_total{backend_id="a",outcome="failed"}': 2,
         'vmcp_keepalive_reconnect_total{backend_id="a",outcome="ok"}': 1
       }
@@ -56,7 +67,7 @@ describe("an event is counted by exactly one series, the other series stay as th
       [
         { _tag: "AttemptScheduled", delay: On.delay },
         { _tag: "Stabilized" },
-        On.sessionClosed("timeout"),
+        On.sessionClosed("closed"),
         { _tag: "ToolsChanged", added: ["x"], removed: [] },
         { _tag: "Noticed", notice: "garbage", count: 3 }
       ],
@@ -74,10 +85,11 @@ describe("an event is counted by exactly one series, the other series stay as th
       Effect.gen(function* () {
         const tell = yield* On.tell
         tell("a", ...happenings)
-        assert.deepStrictEqual(yield* On.figures, expected)
+        const ofA = { ...On.stateFigures("a", "Connecting"), ...expected }
+        assert.deepStrictEqual(yield* On.figures, ofA)
         tell("b", ...happenings)
-        const both = Object.entries(expected).map(([series, figure]) => [series.replace('"a"', '"b"'), figure])
-        assert.deepStrictEqual(yield* On.figures, { ...expected, ...Object.fromEntries(both) })
+        const ofB = Object.entries(ofA).map(([series, figure]) => [series.replace('"a"', '"b"'), figure])
+        assert.deepStrictEqual(yield* On.figures, { ...ofA, ...Object.fromEntries(ofB) })
       }).pipe(counting(), On.isolated)
     )
   }
@@ -127,16 +139,6 @@ describe("the state of a backend", () => {
         assert.deepStrictEqual(yield* On.figures, On.stateFigures("a", to))
         from = to
       }
-    }).pipe(counting(), On.isolated)
-  )
-
-  it.effect("has no series while none is known, since a probe tells none", () =>
-    Effect.gen(function* () {
-      const tell = yield* On.tell
-      tell("a", On.sent, On.answered("1 millis"), On.called("ok"), On.connected())
-      assert.isEmpty(Object.keys(yield* On.figures).filter((series) => series.startsWith("vmcp_keepalive_state")))
-      tell("a", On.changed("Connecting", "Connected"))
-      assert.deepInclude(yield* On.figures, On.stateFigures("a", "Connected"))
     }).pipe(counting(), On.isolated)
   )
 })
@@ -204,25 +206,25 @@ describe("a backend that has closed", () => {
       const tell = yield* On.tell
       tell("a", On.sent, On.sent, On.changed("Connected", "Closed"))
       yield* TestClock.adjust("1 minute")
-      tell("a", On.sent)
-      assert.deepStrictEqual(yield* On.figures, { 'vmcp_keepalive_attempt_total{backend_id="a"}': 1 })
+      tell("a", On.started(), On.sent)
+      assert.deepStrictEqual(yield* On.counts, { 'vmcp_keepalive_attempt_total{backend_id="a"}': 1 })
       yield* TestClock.adjust("1 hour")
-      assert.deepStrictEqual(yield* On.figures, { 'vmcp_keepalive_attempt_total{backend_id="a"}': 1 })
+      assert.deepStrictEqual(yield* On.counts, { 'vmcp_keepalive_attempt_total{backend_id="a"}': 1 })
     }).pipe(counting(), On.isolated)
   )
 
-  it.effect("gets no series back from calls that it rejects after they were removed", () =>
+  it.effect("gets no series back from what it says after they were removed, and takes no other's place", () =>
     Effect.gen(function* () {
       const tell = yield* On.tell
-      tell("a", On.changed("Connected", "Closed"))
-      yield* TestClock.adjust("1 minute")
-      tell("a", On.called("rejected"))
+      for (let id = 0; id < 1000; id++) {
+        tell(`${id}`, On.sent, On.changed("Connected", "Closed"))
+        if (id % 100 === 99) yield* TestClock.adjust("1 minute")
+      }
+      for (let id = 0; id < 1000; id++) tell(`${id}`, On.called("rejected"), On.sessionClosed("timeout"))
       assert.deepStrictEqual(yield* On.figures, {})
-      tell("b", On.called("rejected"))
-      assert.deepStrictEqual(Object.keys(yield* On.figures), [
-        'vmcp_keepalive_call_total{backend_id="b",outcome="rejected"}'
-      ])
-    }).pipe(counting(), On.isolated)
+      for (let id = 1000; id < 1100; id++) tell(`${id}`, On.called("rejected"))
+      assert.strictEqual(Object.keys(yield* On.figures).length, 100 * (9 + 1))
+    }).pipe(counting({ maxBackends: 100 }), On.isolated)
   )
 
   it.effect("keeps them from the last of two that had its id, and delays no other backend", () =>
@@ -232,7 +234,7 @@ describe("a backend that has closed", () => {
       yield* TestClock.adjust("30 seconds")
       tell("b", On.changed("Connected", "Closed"))
       yield* TestClock.adjust("15 seconds")
-      tell("a", On.changed("Connected", "Closed"))
+      tell("a", On.started(), On.changed("Connected", "Closed"))
       yield* TestClock.adjust("45 seconds")
       assert.deepStrictEqual(yield* On.figures, On.stateFigures("a", "Closed"))
       yield* TestClock.adjust("15 seconds")
@@ -271,20 +273,30 @@ describe("beyond maxBackends", () => {
         tell(backend, On.sent, On.suppressed, On.called("ok"), { _tag: "Stabilized" })
       }
       yield* Effect.yieldNow
-      const counted = yield* On.figures
-      assert.strictEqual(counted["vmcp_keepalive_dropped_total"], 6)
+      const counted = yield* On.counts
+      // every event, their starts included
+      assert.strictEqual(counted["vmcp_keepalive_dropped_total"], 2 * 5)
       assert.strictEqual(Object.keys(counted).length, 2 * 3 + 1)
-      assert.isEmpty(Object.keys(counted).filter((series) => series.includes('"c"') || series.includes('"d"')))
+      assert.isEmpty(Object.keys(yield* On.figures).filter((series) => /"[cd]"/.test(series)))
       assert.strictEqual(warnings.length, 1)
       assert.include(String(warnings[0]), "maxBackends")
 
       tell("a", On.changed("Connected", "Closed"))
       yield* TestClock.adjust("1 minute")
-      tell("c", On.sent)
-      tell("d", On.sent)
-      const later = yield* On.figures
-      assert.strictEqual(later['vmcp_keepalive_attempt_total{backend_id="c"}'], 1)
-      assert.strictEqual(later["vmcp_keepalive_dropped_total"], 7)
+      // it would have no state, and its first attempt is long over
+      tell("c", On.sent, On.changed("Connecting", "Connected"))
+      assert.strictEqual((yield* On.counts)["vmcp_keepalive_dropped_total"], 12)
+      // one of its id that replaces it gets none while it lives, for its end must not be taken for that one's
+      tell("c", On.started())
+      tell("c", On.changed("Connected", "Closed"), On.sent, On.changed("Connecting", "Closed"))
+      assert.strictEqual((yield* On.counts)["vmcp_keepalive_dropped_total"], 16)
+      assert.isEmpty(Object.keys(yield* On.figures).filter((series) => /"[acd]"/.test(series)))
+      tell("c", On.started("Connected"), On.sent)
+      assert.deepInclude(yield* On.figures, {
+        ...On.stateFigures("c", "Connected"),
+        'vmcp_keepalive_attempt_total{backend_id="c"}': 1,
+        vmcp_keepalive_dropped_total: 16
+      })
       assert.strictEqual(warnings.length, 1)
     }).pipe(counting({ maxBackends: 2 }), Effect.provide(logger), On.isolated)
   )
@@ -321,8 +333,8 @@ describe("two layers over each other", () => {
     return Effect.gen(function* () {
       const tell = yield* On.tell
       tell("a", On.sent)
-      assert.deepStrictEqual(yield* On.figures, { 'vmcp_keepalive_attempt_total{backend_id="a"}': 1 })
-      assert.deepStrictEqual(seen, ["ProbeSent"])
+      assert.deepStrictEqual(yield* On.counts, { 'vmcp_keepalive_attempt_total{backend_id="a"}': 1 })
+      assert.deepStrictEqual(seen, ["Started", "ProbeSent"])
     }).pipe(
       counting(),
       Effect.provide(KeepaliveEvent.layerObserver(({ _tag }) => seen.push(_tag))),
@@ -330,6 +342,84 @@ describe("two layers over each other", () => {
       On.isolated
     )
   })
+})
+
+describe("two apps in one process that count in one registry", () => {
+  it.effect("do not end each other's series, and the last to leave removes them all", () =>
+    Effect.gen(function* () {
+      const [before, after] = [yield* Scope.make(), yield* Scope.make()]
+      const inApp = (scope: Scope.Scope) =>
+        Effect.map(Layer.buildWithScope(KeepaliveMetrics.layer(), scope), (context) => Effect.provide(context))
+      const tellBefore = yield* On.tell.pipe(yield* inApp(before))
+      tellBefore("github", On.connected(), On.changed("Connecting", "Connected"), On.sent)
+      const tellAfter = yield* On.tell.pipe(yield* inApp(after))
+      tellAfter("github", On.connected(), On.changed("Connecting", "Connected"), On.sent)
+
+      tellBefore("github", On.changed("Connected", "Closed"))
+      yield* Scope.close(before, Exit.void)
+      yield* TestClock.adjust("1 hour")
+      tellAfter("github", On.sent)
+      const attempts = 'vmcp_keepalive_attempt_total{backend_id="github"}'
+      assert.deepStrictEqual(yield* On.figures, { ...On.stateFigures("github", "Connected"), [attempts]: 3 })
+
+      yield* Scope.close(after, Exit.void)
+      tellAfter("github", On.sent)
+      assert.deepStrictEqual(yield* On.figures, {})
+    }).pipe(On.isolated)
+  )
+
+  it.effect("count each in its own where each has one", () =>
+    Effect.gen(function* () {
+      const count = Effect.gen(function* () {
+        const tell = yield* On.tell
+        tell("a", On.sent)
+        yield* Effect.yieldNow
+        return yield* On.counts
+      }).pipe(counting(), On.isolated)
+      const attempts = { 'vmcp_keepalive_attempt_total{backend_id="a"}': 1 }
+      assert.deepStrictEqual(yield* Effect.all([count, count], { concurrency: 2 }), [attempts, attempts])
+    })
+  )
+})
+
+describe("layers side by side", () => {
+  it.effect("count once, and leave the observers of others in place", () => {
+    const seen: Array<string> = []
+    return Effect.gen(function* () {
+      const tell = yield* On.tell
+      tell("a", On.sent)
+      assert.deepStrictEqual(yield* On.counts, { 'vmcp_keepalive_attempt_total{backend_id="a"}': 1 })
+      assert.deepStrictEqual(seen, ["Started", "ProbeSent"])
+    }).pipe(
+      Effect.provide([
+        KeepaliveMetrics.layer(),
+        KeepaliveMetrics.layerPrometheus({ port: 0 }),
+        KeepaliveEvent.layerObserver(({ _tag }) => seen.push(_tag)),
+        KeepaliveMetrics.layer()
+      ]),
+      On.isolated
+    )
+  })
+})
+
+describe("options that cannot work", () => {
+  const wrong: ReadonlyArray<readonly [KeepaliveMetrics.Options, ReadonlyArray<string>]> = [
+    [{ maxBackends: 0 }, ["maxBackends"]],
+    [{ maxBackends: 1.5, removeAfter: -1 }, ["maxBackends", "removeAfter"]]
+  ]
+  for (const [options, paths] of wrong) {
+    it.effect(`fail the layer, all at once: ${paths.join(", ")}`, () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(counting(options)(Effect.void))
+        assert.strictEqual(error._tag, "TelemetryConfigurationError")
+        assert.deepStrictEqual(
+          error.issues.map(({ path }) => path.join(".")),
+          paths
+        )
+        for (const path of paths) assert.include(error.message, `${path}: expected `)
+      }).pipe(On.isolated)
+    )
+  }
 })
 
 describe("100,000 events from 1,000 backends, as fast as they come", () => {
@@ -353,11 +443,12 @@ describe("100,000 events from 1,000 backends, as fast as they come", () => {
           On.opened(yield* pick(FailureReason.all)),
           On.connected(),
           On.refused(),
+          On.sessionClosed(yield* pick(FailureReason.all)),
           On.called(yield* pick(On.outcomes)),
           On.changed(from, to)
         ])
         tell(backend, happening)
-        if (happening._tag === "StateChanged") current.set(backend, to)
+        current.set(backend, happening._tag === "StateChanged" ? to : from)
         if (count % 9_973 !== 0) continue
         const ones = new Map<string, number>()
         for (const { attributes, id, state } of yield* Metric.snapshot) {

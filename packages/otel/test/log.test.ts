@@ -97,6 +97,7 @@ describe("a change of state", () => {
           to: { _tag: "Unhealthy", generation: 7, failures: 2, reason: "timeout" }
         })
         tell("a", On.changed("Unhealthy", "Connecting"), On.sessionClosed("process_exit", "exit code 1"))
+        tell("b", On.changed("Connected", "Connecting"), On.sessionDraining("session_lost"))
         tell("b", On.changed("Connected", "Connecting"), On.sessionClosed("closed"))
         tell("b", On.refused("ECONNREFUSED"), On.changed("Connecting", "Disconnected"))
         tell("b", On.changed("Connecting", "NeedsAuth"))
@@ -138,6 +139,15 @@ describe("a change of state", () => {
               trial: false,
               reason: "process_exit",
               detail: "exit code 1"
+            },
+            {
+              level: "WARN",
+              backend_id: "b",
+              from: "Connected",
+              to: "Connecting",
+              attempt: 1,
+              trial: false,
+              reason: "session_lost"
             },
             {
               level: "INFO",
@@ -208,8 +218,8 @@ describe("a repeated change", () => {
         assert.deepStrictEqual(lines().map(summary), [
           "WARN a: Connected -> Disconnected",
           "INFO a: Connecting -> Connected",
-          "WARN a: Connected -> Disconnected x59",
-          "INFO a: Connecting -> Connected x59"
+          "WARN a: Connected -> Disconnected (59 more times) x59",
+          "INFO a: Connecting -> Connected (59 more times) x59"
         ])
         yield* TestClock.adjust("1 hour")
         assert.strictEqual(lines().length, 4)
@@ -305,8 +315,8 @@ describe("a repeated change", () => {
         "WARN a: Connected -> Disconnected",
         "INFO a: Connecting -> Connected",
         "INFO a: Connected -> Idle",
-        "WARN a: Connected -> Disconnected x2",
-        "INFO a: Connecting -> Connected x2"
+        "WARN a: Connected -> Disconnected (2 more times) x2",
+        "INFO a: Connecting -> Connected (2 more times) x2"
       ])
       tell("a", ...flap)
       yield* TestClock.adjust("1 hour")
@@ -330,7 +340,7 @@ describe("a logger that throws", () => {
       broken = false
       tell("a", On.changed("Connecting", "Connected"))
       yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(seen, ["a: Connecting -> Connected"])
+      assert.deepStrictEqual(seen, ["a: Connecting -> Connected (1 more time)"])
     }).pipe(Effect.provide(KeepaliveLog.layer()), Effect.provide(Logger.layer([logger])))
   })
 })
@@ -341,7 +351,7 @@ describe("beside other observers", () => {
     return Effect.gen(function* () {
       const tell = yield* On.tell
       tell("a", On.sent)
-      assert.deepStrictEqual(seen, ["ProbeSent"])
+      assert.deepStrictEqual(seen, ["Started", "ProbeSent"])
     }).pipe(
       Effect.provide(KeepaliveLog.layer()),
       Effect.provide(KeepaliveEvent.layerObserver(({ _tag }) => seen.push(_tag)))

@@ -69,6 +69,7 @@ const everything = [
   On.connected(),
   On.refused(),
   On.connected(2),
+  On.sessionClosed("reset"),
   ...On.outcomes.map(On.called),
   On.changed("Connected", "Unhealthy")
 ]
@@ -78,9 +79,11 @@ const table = [
   ["vmcp_keepalive_attempt_total", DataPointType.SUM, "", true, ["backend_id"]],
   ["vmcp_keepalive_auto_disabled_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
   ["vmcp_keepalive_call_total", DataPointType.SUM, "", true, ["backend_id", "outcome"]],
+  ["vmcp_keepalive_connect_failure_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
   ["vmcp_keepalive_failure_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
   ["vmcp_keepalive_latency_seconds", DataPointType.HISTOGRAM, "s", undefined, ["backend_id"]],
   ["vmcp_keepalive_reconnect_total", DataPointType.SUM, "", true, ["backend_id", "outcome"]],
+  ["vmcp_keepalive_session_lost_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
   ["vmcp_keepalive_state", DataPointType.GAUGE, "", undefined, ["backend_id", "state"]],
   ["vmcp_keepalive_success_total", DataPointType.SUM, "", true, ["backend_id"]],
   ["vmcp_keepalive_suppressed_total", DataPointType.SUM, "", true, ["backend_id"]]
@@ -150,10 +153,11 @@ describe("layerOtel", () => {
       yield* Effect.gen(function* () {
         const tell = yield* On.tell
         tell("a", On.sent, On.sent)
-        assert.deepStrictEqual(yield* figures, { 'vmcp_keepalive_attempt_total{backend_id="a"}': 2 })
+        const counts = Effect.map(figures, On.countsOf)
+        assert.deepStrictEqual(yield* counts, { 'vmcp_keepalive_attempt_total{backend_id="a"}': 2 })
         tell("a", On.sent)
-        assert.deepStrictEqual(yield* figures, { 'vmcp_keepalive_attempt_total{backend_id="a"}': 1 })
-        assert.deepStrictEqual(yield* figures, {})
+        assert.deepStrictEqual(yield* counts, { 'vmcp_keepalive_attempt_total{backend_id="a"}': 1 })
+        assert.deepStrictEqual(yield* counts, {})
       }).pipe(Effect.provide(KeepaliveMetrics.layerOtel({ meterProvider })))
     }).pipe(Effect.scoped, On.isolated)
   )
@@ -217,7 +221,10 @@ describe("KeepaliveProducer", () => {
       assert.strictEqual((yield* figures)['vmcp_keepalive_state{backend_id="a",state="Closed"}'], 1)
       yield* TestClock.adjust("1 minute")
       tell("b", On.sent)
-      assert.deepStrictEqual(yield* figures, { 'vmcp_keepalive_attempt_total{backend_id="b"}': 1 })
+      assert.deepStrictEqual(yield* figures, {
+        'vmcp_keepalive_attempt_total{backend_id="b"}': 1,
+        ...On.stateFigures("b", "Connecting")
+      })
     }).pipe(Effect.scoped, Effect.provide(KeepaliveMetrics.layer()), On.isolated)
   )
 
@@ -226,7 +233,7 @@ describe("KeepaliveProducer", () => {
       const { figures } = yield* producing
       const tell = yield* On.tell
       for (let count = 0; count < 3000; count++) tell(`${count}`, On.sent)
-      assert.strictEqual(Object.keys(yield* figures).length, 3000)
+      assert.strictEqual(Object.keys(yield* figures).length, 3000 * 10)
     }).pipe(Effect.scoped, Effect.provide(KeepaliveMetrics.layer()), On.isolated)
   )
 
@@ -236,9 +243,9 @@ describe("KeepaliveProducer", () => {
       const { figures, metrics } = yield* provider(AggregationTemporality.DELTA, [producer])
       const tell = yield* On.tell
       tell("a", On.sent, On.sent)
-      assert.deepStrictEqual(yield* figures, { 'vmcp_keepalive_attempt_total{backend_id="a"}': 2 })
+      assert.strictEqual((yield* figures)['vmcp_keepalive_attempt_total{backend_id="a"}'], 2)
       tell("a", On.sent)
-      const [metric] = yield* metrics
+      const metric = (yield* metrics).find(({ descriptor }) => descriptor.name === "vmcp_keepalive_attempt_total")
       assert.strictEqual(metric?.dataPoints[0]?.value, 1)
       assert.strictEqual(metric?.aggregationTemporality, AggregationTemporality.DELTA)
     }).pipe(Effect.scoped, Effect.provide(KeepaliveMetrics.layer()), On.isolated)

@@ -1,7 +1,7 @@
 /** What a collector gets, on the wire. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Leftovers } from "@vmcp-keepalive/testkit"
-import { Effect, Fiber, Logger, Redacted } from "effect"
+import { Deferred, Effect, Fiber, Logger, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { KeepaliveMetrics } from "../src/index.ts"
 import * as Collector from "./collector.ts"
@@ -36,6 +36,7 @@ const everything = [
   On.connected(),
   On.refused(),
   On.connected(2),
+  On.sessionClosed("stream_cut"),
   ...On.outcomes.map(On.called),
   On.changed("Connected", "Unhealthy")
 ]
@@ -49,6 +50,7 @@ const expected = (...backends: ReadonlyArray<string>): On.Figures => {
 }
 
 const attempts = (count: number) => ({ 'vmcp_keepalive_attempt_total{backend_id="a"}': count })
+const withState = (figures: On.Figures) => ({ ...figures, ...On.stateFigures("a", "Connecting") })
 
 // first, while no other test has left a connection that may end meanwhile
 describe("the exporter", () => {
@@ -101,6 +103,8 @@ describe("on the wire", () => {
               vmcp_keepalive_auto_disabled_total: counter,
               vmcp_keepalive_suppressed_total: counter,
               vmcp_keepalive_state: ["gauge", "", undefined, undefined],
+              vmcp_keepalive_session_lost_total: counter,
+              vmcp_keepalive_connect_failure_total: counter,
               vmcp_keepalive_reconnect_total: counter,
               vmcp_keepalive_call_total: counter
             }
@@ -139,56 +143,108 @@ describe("on the wire", () => {
     }).pipe(Effect.scoped, On.isolated)
   )
 
-  it.effect("many series go in several messages of at most 5,000, and none is lost", () =>
+  it.effect("two processes of a service are told apart, unless they name themselves", () =>
     Effect.gen(function* () {
       const collector = yield* Collector.make()
-      yield* Effect.gen(function* () {
-        const tell = yield* On.tell
-        for (let count = 0; count < 3000; count++) tell(`${count}`, On.sent, On.changed("Connecting", "Connected"))
-      }).pipe(exporting(collector.url))
-      assert.strictEqual(collector.exports.length, 6)
-      const figures = Object.assign({}, ...collector.exports.map(({ metrics }) => Collector.figuresOf(metrics)))
-      assert.strictEqual(Object.keys(figures).length, 3000 * 10)
-      for (const { metrics } of collector.exports) {
-        assert.isAtMost(
-          metrics.reduce((sum, { points }) => sum + points.length, 0),
-          5000
-        )
-      }
+      const instanceOf = (attributes: Readonly<Record<string, string>>) =>
+        Effect.gen(function* () {
+          yield* Effect.flatMap(On.tell, (tell) => Effect.sync(() => tell("a", On.sent))).pipe(
+            exporting(collector.url, { resource: { serviceName: "gateway", attributes } })
+          )
+          return collector.exports.at(-1)?.resource["service.instance.id"]
+        })
+      const [one, two] = [yield* instanceOf({}), yield* instanceOf({})]
+      assert.match(one ?? "", /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+      assert.notStrictEqual(one, two)
+      assert.strictEqual(yield* instanceOf({ "service.instance.id": "pod-7" }), "pod-7")
     }).pipe(Effect.scoped, On.isolated)
   )
+
+  for (const [protocol, size] of [
+    ["http/json", 5000],
+    ["http/protobuf", 500]
+  ] as const)
+    it.effect(`${protocol}: many series go in several messages of at most ${size}, and none is lost`, () =>
+      Effect.gen(function* () {
+        const collector = yield* Collector.make()
+        yield* Effect.gen(function* () {
+          const tell = yield* On.tell
+          for (let count = 0; count < (6 * size) / 10; count++)
+            tell(`${count}`, On.sent, On.changed("Connecting", "Connected"))
+        }).pipe(exporting(collector.url, { protocol }))
+        assert.strictEqual(collector.exports.length, 6)
+        const figures = Object.assign({}, ...collector.exports.map(({ metrics }) => Collector.figuresOf(metrics)))
+        assert.strictEqual(Object.keys(figures).length, 6 * size)
+        for (const { metrics } of collector.exports) {
+          assert.isAtMost(
+            metrics.reduce((sum, { points }) => sum + points.length, 0),
+            size
+          )
+        }
+      }).pipe(Effect.scoped, On.isolated)
+    )
 })
 
 describe("a series", () => {
   it.effect("of a closed backend is exported with its last figures, and then no more; a later one is a new one", () =>
     Effect.gen(function* () {
       const collector = yield* Collector.make()
-      const exported = (wait: number) =>
-        Effect.gen(function* () {
-          const next = yield* Effect.forkChild(collector.next)
-          yield* TestClock.adjust(wait)
-          return yield* Fiber.join(next)
-        })
       yield* Effect.gen(function* () {
         const tell = yield* On.tell
         tell("stays", On.suppressed)
         tell("a", On.sent)
-        yield* exported(30_000)
+        yield* nextExport(collector)
         tell("a", On.sent, On.changed("Connected", "Closed"))
-        const last = Collector.figuresOf((yield* exported(30_000)).metrics)
+        const last = Collector.figuresOf(yield* nextExport(collector))
         assert.deepInclude(last, { ...attempts(2), ...On.stateFigures("a", "Closed") })
-        yield* exported(30_000)
-        assert.deepStrictEqual(Object.keys(Collector.figuresOf((yield* exported(30_000)).metrics)), [
-          'vmcp_keepalive_suppressed_total{backend_id="stays"}'
-        ])
-        tell("a", On.sent)
-        const { metrics } = yield* exported(30_000)
-        assert.deepInclude(Collector.figuresOf(metrics), attempts(1))
-        const started = Object.fromEntries(metrics.map(({ name, points }) => [name, points[0]?.start]))
-        assert.deepStrictEqual(started, {
-          vmcp_keepalive_suppressed_total: 0n,
-          vmcp_keepalive_attempt_total: 120_000_000_000n
+        yield* nextExport(collector)
+        yield* nextExport(collector)
+        const without = yield* nextExport(collector)
+        assert.deepStrictEqual(Collector.figuresOf(without), {
+          'vmcp_keepalive_suppressed_total{backend_id="stays"}': 1,
+          ...On.stateFigures("stays", "Connecting")
         })
+        tell("a", On.started(), On.sent)
+        const metrics = yield* nextExport(collector)
+        assert.deepInclude(Collector.figuresOf(metrics), attempts(1))
+        // not before the last time that it was not there
+        assert.deepStrictEqual(startsOf(metrics, "a"), [timeOf(without)])
+        assert.deepStrictEqual(startsOf(metrics, "stays"), [0n])
+      }).pipe(exporting(collector.url))
+    }).pipe(Effect.scoped, On.isolated)
+  )
+})
+
+describe("the start of a series", () => {
+  it.effect("lies before everything that it has counted, also where the exporter came later", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      yield* Effect.gen(function* () {
+        const tell = yield* On.tell
+        tell("a", On.sent)
+        yield* TestClock.adjust("1 hour")
+        yield* Effect.void.pipe(exporting(collector.url))
+      }).pipe(Effect.provide(KeepaliveMetrics.layer()))
+      assert.deepStrictEqual(startsOf(collector.exports[0]?.metrics ?? [], "a"), [0n])
+    }).pipe(Effect.scoped, On.isolated)
+  )
+
+  it.effect("lies after the last figure of its predecessor, also where an export failed half way", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      yield* Effect.gen(function* () {
+        const tell = yield* On.tell
+        // 10 series each, more than one message has room for: what is in the first arrives, the rest does not
+        for (let count = 0; count < 550; count++) tell(`${count}`, On.sent)
+        collector.manner = [200, 503]
+        const arrived = yield* nextExport(collector)
+        assert.deepStrictEqual(startsOf(arrived, "0"), [0n])
+        tell("0", On.changed("Connected", "Closed"))
+        for (let count = 0; count < 4; count++) yield* nextRequest(collector)
+        collector.manner = 200
+        tell("0", On.started(), On.sent)
+        const [start = 0n] = startsOf(yield* nextExport(collector), "0")
+        assert.isTrue(start > timeOf(arrived))
       }).pipe(exporting(collector.url))
     }).pipe(Effect.scoped, On.isolated)
   )
@@ -201,14 +257,12 @@ describe("when the layer closes", () => {
       yield* Effect.gen(function* () {
         const tell = yield* On.tell
         tell("a", On.sent)
-        const next = yield* Effect.forkChild(collector.next)
-        yield* TestClock.adjust("30 seconds")
-        yield* Fiber.join(next)
+        yield* nextExport(collector)
         tell("a", On.sent)
       }).pipe(exporting(collector.url))
       assert.deepStrictEqual(
         collector.exports.map(({ metrics }) => Collector.figuresOf(metrics)),
-        [attempts(1), attempts(2)]
+        [attempts(1), attempts(2)].map(withState)
       )
     }).pipe(Effect.scoped, On.isolated)
   )
@@ -216,16 +270,18 @@ describe("when the layer closes", () => {
   it.live("because the app is interrupted, it is exported too", () =>
     Effect.gen(function* () {
       const collector = yield* Collector.make()
+      const told = yield* Deferred.make<void>()
       const app = yield* Effect.flatMap(On.tell, (tell) => Effect.sync(() => tell("a", On.sent))).pipe(
+        Effect.andThen(Deferred.succeed(told, undefined)),
         Effect.andThen(Effect.never),
         exporting(collector.url),
         Effect.forkChild
       )
-      yield* Effect.sleep("50 millis")
+      yield* Deferred.await(told)
       yield* Fiber.interrupt(app)
       assert.deepStrictEqual(
         collector.exports.map(({ metrics }) => Collector.figuresOf(metrics)),
-        [attempts(1)]
+        [withState(attempts(1))]
       )
     }).pipe(Effect.scoped, On.isolated)
   )
@@ -247,7 +303,7 @@ describe("when the layer closes", () => {
       )
       const took = performance.now() - began
       assert.isAbove(took, 290)
-      assert.isBelow(took, 1000)
+      assert.isBelow(took, 10_000)
       assert.strictEqual(collector.requests(), 2)
       assert.strictEqual(lines.length, 1)
       assert.include(lines[0], '"reason":"timeout"')
@@ -264,15 +320,15 @@ describe("a collector that takes nothing", () => {
       yield* Effect.gen(function* () {
         const tell = yield* On.tell
         tell("a", On.sent)
-        yield* Effect.sleep("150 millis")
-        assert.strictEqual(lines.length, 1)
+        yield* until(() => lines.length > 0)
         assert.match(lines[0] ?? "", /^WARN .*"reason":"ECONNREFUSED"/)
         tell("a", On.sent)
         const collector = yield* Collector.make(port)
-        assert.deepStrictEqual(Collector.figuresOf((yield* collector.next).metrics), attempts(2))
+        assert.deepStrictEqual(Collector.figuresOf((yield* collector.next).metrics), withState(attempts(2)))
+        yield* until(() => lines.length > 1)
+        assert.match(lines[1] ?? "", /^INFO .*"failed":\d/)
         yield* collector.next
         assert.strictEqual(lines.length, 2)
-        assert.match(lines[1] ?? "", /^INFO .*"failed":\d/)
       }).pipe(
         Effect.scoped,
         exporting(`http://user:hunter2@127.0.0.1:${port}/v1/metrics?key=hunter2`, {
@@ -300,59 +356,113 @@ describe("a collector that takes nothing", () => {
         yield* TestClock.adjust("1 second")
         assert.strictEqual(lines.length, 1)
         collector.manner = 200
-        const next = yield* Effect.forkChild(collector.next)
-        yield* TestClock.adjust("30 seconds")
-        assert.deepStrictEqual(Collector.figuresOf((yield* Fiber.join(next)).metrics), attempts(1))
+        assert.deepStrictEqual(Collector.figuresOf(yield* nextExport(collector)), withState(attempts(1)))
       }).pipe(exporting(collector.url), Effect.provide(layer))
     }).pipe(Effect.scoped, On.isolated)
   )
 
-  it.effect("because it refuses, is said once for all exports", () =>
+  it.effect("because it rejects some of it, is said, in our words", () =>
     Effect.gen(function* () {
       const collector = yield* Collector.make()
-      collector.manner = 503
+      collector.manner = "partial"
+      const { layer, lines } = capture()
+      yield* Effect.flatMap(On.tell, (tell) => Effect.sync(() => tell("a", On.sent))).pipe(
+        exporting(collector.url),
+        Effect.provide(layer)
+      )
+      assert.strictEqual(lines.length, 1)
+      assert.include(lines[0], "rejected data points: 9")
+      assert.notInclude(lines[0], "hunter2")
+    }).pipe(Effect.scoped, On.isolated)
+  )
+
+  it.effect("because it refuses, is said once an outage, and so is its end", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
       const { layer, lines } = capture()
       yield* Effect.gen(function* () {
         const tell = yield* On.tell
         tell("a", On.sent)
-        for (let count = 1; count <= 5; count++) {
-          yield* TestClock.adjust("30 seconds")
-          yield* until(() => collector.requests() === count)
-          yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 10)))
+        for (const [answer, told] of [
+          [503, 1],
+          [503, 1],
+          [503, 1],
+          [200, 2],
+          [200, 2],
+          [503, 3],
+          [503, 3],
+          [200, 4]
+        ] as const) {
+          collector.manner = answer
+          yield* nextRequest(collector)
+          yield* until(() => lines.length >= told)
         }
-        assert.strictEqual(lines.length, 1)
-        assert.include(lines[0], "status 503")
+        assert.deepStrictEqual(
+          lines.map((line) => line.replace(/ .*"annotations":/, " ").replace(/,"spans".*$/, "")),
+          ['WARN {"reason":"status 503"}', 'INFO {"failed":3}', 'WARN {"reason":"status 503"}', 'INFO {"failed":2}']
+        )
       }).pipe(exporting(collector.url), Effect.provide(layer))
-      assert.strictEqual(lines.length, 1)
-      assert.strictEqual(collector.requests(), 6)
-    }).pipe(Effect.scoped, On.isolated)
-  )
-
-  it.live("because a header is none, is said and no defect", () =>
-    Effect.gen(function* () {
-      const collector = yield* Collector.make()
-      const { layer, lines } = capture()
-      yield* Effect.flatMap(On.tell, (tell) => Effect.sync(() => tell("a", On.sent))).pipe(
-        exporting(collector.url, { headers: { "x y": "hunter2\n" } }),
-        Effect.provide(layer)
-      )
-      assert.strictEqual(lines.length, 1)
-      assert.notInclude(lines.join(), "hunter2")
     }).pipe(Effect.scoped, On.isolated)
   )
 })
 
-describe("an address that is none", () => {
-  for (const url of ["hunter2", "localhost:4318?key=hunter2", "ftp://hunter2@localhost/"]) {
-    it.live(`fails the layer, with an error that does not repeat it: ${url}`, () =>
+describe("options that cannot work", () => {
+  const right = { url: "http://localhost:4318/v1/metrics" }
+  const wrong: ReadonlyArray<readonly [KeepaliveMetrics.OtlpOptions, ReadonlyArray<string>]> = [
+    [{ url: "hunter2" }, ["url"]],
+    [{ url: "localhost:4318?key=hunter2" }, ["url"]],
+    [{ url: "ftp://hunter2@localhost/" }, ["url"]],
+    [{ ...right, headers: { "x y": "z" } }, ["headers.x y"]],
+    [{ ...right, headers: { authorization: Redacted.make("hunter2\n") } }, ["headers.authorization"]],
+    [{ ...right, interval: 0, timeout: 0, flushTimeout: -1 }, ["interval", "timeout", "flushTimeout"]],
+    // the last figures of a backend would be gone before they are exported
+    [{ ...right, interval: "1 minute" }, ["interval"]],
+    [{ ...right, interval: "10 seconds", removeAfter: "10 seconds" }, ["interval"]]
+  ]
+  for (const [options, paths] of wrong) {
+    it.live(`fail the layer, all at once, with an error that repeats no value: ${paths.join(", ")}`, () =>
       Effect.gen(function* () {
-        const error = yield* Effect.flip(exporting(url)(Effect.void))
-        assert.strictEqual(error._tag, "CollectorUrlError")
+        const error = yield* Effect.flip(Effect.provide(Effect.void, KeepaliveMetrics.layerOtlp(options)))
+        assert.strictEqual(error._tag, "TelemetryConfigurationError")
+        assert.deepStrictEqual(
+          error.issues.map(({ path }) => path.join(".")),
+          paths
+        )
         assert.notInclude(`${error.message} ${JSON.stringify(error)}`, "hunter2")
       }).pipe(On.isolated)
     )
   }
 })
+
+/** Time goes on, little by little, since the exporter rests from when it has read the last answer. */
+const nextRequest = (collector: Collector.Collector) =>
+  Effect.gen(function* () {
+    const before = collector.requests()
+    while (collector.requests() === before) {
+      yield* TestClock.adjust("1 second")
+      yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+    }
+  })
+
+/** What arrives next. */
+const nextExport = (collector: Collector.Collector) =>
+  Effect.gen(function* () {
+    const before = collector.exports.length
+    yield* nextRequest(collector)
+    yield* until(() => collector.exports.length > before)
+    return collector.exports[before]?.metrics ?? []
+  })
+
+/** When the series of a backend began. */
+const startsOf = (metrics: Collector.Export["metrics"], backend: string) => [
+  ...new Set(
+    metrics.flatMap(({ points }) =>
+      points.flatMap(({ attributes, start }) => (attributes["backend_id"] === backend ? [start] : []))
+    )
+  )
+]
+
+const timeOf = (metrics: Collector.Export["metrics"]) => metrics[0]?.points[0]?.time ?? 0n
 
 const until = (holds: () => boolean) =>
   Effect.promise(async () => {

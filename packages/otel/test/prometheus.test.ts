@@ -6,6 +6,7 @@ import * as http from "node:http"
 import * as net from "node:net"
 import * as os from "node:os"
 import { KeepaliveMetrics } from "../src/index.ts"
+import * as Endpoint from "../src/internal/endpoint.ts"
 import * as On from "./support.ts"
 
 let leftovers: Leftovers.Leftovers
@@ -72,7 +73,8 @@ describe("the endpoint", () => {
       yield* Metric.update(Metric.counter("of_the_app_total"), 7)
       assert.strictEqual(parse((yield* scrape).text).samples["of_the_app_total"], undefined)
       tell("a", On.sent, On.sent, On.answered("3 millis"), On.missed("timeout"), On.suppressed, On.opened("reset"))
-      tell("a", On.connected(), On.refused(), On.called("replayed"), On.changed("Connected", "CircuitOpen"))
+      tell("a", On.connected(), On.sessionClosed("reset"), On.refused(), On.called("replayed"))
+      tell("a", On.changed("Connected", "CircuitOpen"))
       const { headers, status, text } = yield* scrape
       assert.strictEqual(status, 200)
       assert.strictEqual(headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
@@ -85,6 +87,8 @@ describe("the endpoint", () => {
         vmcp_keepalive_auto_disabled_total: "counter",
         vmcp_keepalive_suppressed_total: "counter",
         vmcp_keepalive_state: "gauge",
+        vmcp_keepalive_session_lost_total: "counter",
+        vmcp_keepalive_connect_failure_total: "counter",
         vmcp_keepalive_reconnect_total: "counter",
         vmcp_keepalive_call_total: "counter"
       })
@@ -104,6 +108,8 @@ describe("the endpoint", () => {
         'vmcp_keepalive_latency_seconds_count{backend_id="a"}': 1,
         'vmcp_keepalive_auto_disabled_total{backend_id="a",reason="reset"}': 1,
         'vmcp_keepalive_suppressed_total{backend_id="a"}': 1,
+        'vmcp_keepalive_session_lost_total{backend_id="a",reason="reset"}': 1,
+        'vmcp_keepalive_connect_failure_total{backend_id="a",reason="refused"}': 1,
         'vmcp_keepalive_reconnect_total{backend_id="a",outcome="failed"}': 1,
         'vmcp_keepalive_call_total{backend_id="a",outcome="replayed"}': 1,
         ...On.stateFigures("a", "CircuitOpen")
@@ -126,7 +132,7 @@ describe("the endpoint", () => {
     Effect.gen(function* () {
       const tell = yield* On.tell
       for (const backend of ["a", "b", "c"]) tell(backend, On.sent)
-      assert.strictEqual(parse((yield* scrape).text).samples["vmcp_keepalive_dropped_total"], 2)
+      assert.strictEqual(parse((yield* scrape).text).samples["vmcp_keepalive_dropped_total"], 4)
     }).pipe(serving({ maxBackends: 1 }), On.isolated)
   )
 
@@ -182,6 +188,36 @@ describe("a page of 3,000 backends", () => {
   )
 })
 
+describe("a page in many parts", () => {
+  it.live("lets everything else in this process go on between them, however fast it is read", () =>
+    Effect.gen(function* () {
+      let turns = 0
+      const seen: Array<number> = []
+      let counting = true
+      const turn = () => {
+        turns++
+        if (counting) setImmediate(turn)
+      }
+      turn()
+      const port = yield* Endpoint.serve({
+        host: "127.0.0.1",
+        port: 0,
+        path: "/",
+        contentType: "text/plain",
+        *body() {
+          for (let part = 0; part < 20; part++) {
+            seen.push(turns)
+            yield "x"
+          }
+        }
+      })
+      assert.strictEqual((yield* ask(`http://127.0.0.1:${port}/`)).text, "x".repeat(20))
+      counting = false
+      assert.strictEqual(new Set(seen).size, 20)
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("where it listens", () => {
   it.live("port 0 is any free one, and the real one can be read", () =>
     Effect.gen(function* () {
@@ -220,8 +256,27 @@ describe("where it listens", () => {
     }).pipe(serving(), On.isolated)
   )
 
+  it.live("an address of IPv6 stands in brackets in the url", () =>
+    Effect.gen(function* () {
+      const { url } = yield* KeepaliveMetrics.PrometheusEndpoint
+      assert.match(url, /^http:\/\/\[::1\]:\d+\/metrics$/)
+      assert.strictEqual((yield* ask(url)).status, 200)
+    }).pipe(serving({ host: "::1" }), On.isolated)
+  )
+
+  it.live("options that cannot work are an error, all at once, before anything listens", () =>
+    Effect.gen(function* () {
+      const layer = KeepaliveMetrics.layerPrometheus({ port: 70_000, host: "", maxBackends: 0 })
+      const error = yield* Effect.flip(Effect.provide(Effect.void, layer))
+      assert(error._tag === "TelemetryConfigurationError")
+      assert.deepStrictEqual(
+        error.issues.map(({ path }) => path),
+        [["maxBackends"], ["port"], ["host"]]
+      )
+    }).pipe(On.isolated)
+  )
+
   const wrong = [
-    ["a port that is none", { port: 70_000 }, "invalid_port"],
     ["a host that does not exist", { port: 0, host: "no-such-host.invalid" }, "no_such_host"],
     ["an address of another machine", { port: 0, host: "192.0.2.1" }, "no_such_host"]
   ] as const
@@ -229,6 +284,7 @@ describe("where it listens", () => {
     it.live(`${name} is an error too: ${reason}`, () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(Effect.provide(Effect.void, KeepaliveMetrics.layerPrometheus(options)))
+        assert(error._tag === "MetricsEndpointError")
         assert.strictEqual(error.reason, reason)
       }).pipe(On.isolated)
     )
@@ -248,7 +304,9 @@ describe("when the layer closes", () => {
       const half = net.connect(port, "127.0.0.1")
       half.on("error", () => {}).on("close", () => closed.push("half"))
       half.write("GET /metr")
-      yield* Effect.sleep("50 millis")
+      yield* Effect.callback<void>((resume) => void half.once("connect", () => resume(Effect.void)))
+      // connections are taken in their order
+      yield* ask(url)
       const [kept] = Object.values(agent.freeSockets).flatMap((sockets) => sockets ?? [])
       kept?.on("close", () => closed.push("kept"))
       assert.isDefined(kept)

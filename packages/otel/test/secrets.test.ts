@@ -61,6 +61,8 @@ const seen = <R>(
 
 const plain = (_: string, value: unknown) => (typeof value === "bigint" ? String(value) : value)
 
+const inspect = (value: unknown) => Inspectable.toStringUnknown(value)
+
 const call = (backend: Backend.Backend<Client>, name: string, args: Record<string, unknown>) =>
   Effect.exit(backend.use((client, signal) => client.callTool({ name, arguments: args }, undefined, { signal })))
 
@@ -76,26 +78,33 @@ describe("no metric, span, log line or event has in it", () => {
       })
       const { events, lines, page, spans } = yield* seen(connector, (backend) =>
         Effect.gen(function* () {
-          const calls = Effect.andThen(
-            call(backend, "echo", { message: `${secret}-argument` }),
-            call(backend, "rpcError", { code: -32603, message: `${secret}-error` })
+          const echo = call(backend, "echo", { message: `${secret}-argument` })
+          assert.include(inspect(yield* echo), `${secret}-argument`)
+          yield* server.react(
+            "tools/call",
+            ScriptedServer.Reaction.RpcError({ code: -32603, message: `${secret}-error` })
           )
-          yield* calls
-          for (const fault of [
-            Fault.Answer({ status: 500, body: `${secret}-body` }),
-            Fault.Answer({ status: 401, body: `${secret}-body` }),
-            Fault.CutMidChunk({ on: { rpc: "tools/call" } }),
-            Fault.Refuse()
-          ]) {
+          assert.include(inspect(yield* echo), `${secret}-error`)
+          yield* server.control(ScriptedServer.Control.ForgetScripts())
+          for (const [fault, words] of [
+            [Fault.Answer({ status: 500, body: `${secret}-body` }), ["OutcomeUnknown", "http_5xx"]],
+            [Fault.Answer({ status: 401, body: `${secret}-body` }), ["CallRejected", "NeedsAuth"]],
+            [Fault.CutMidChunk({ on: { rpc: "tools/call" } }), ["OutcomeUnknown", "stream_cut"]],
+            [Fault.Refuse(), ["Failure"]]
+          ] as const) {
             const injected = yield* proxy.inject(fault)
-            yield* calls
+            const failed = inspect(yield* echo)
+            for (const word of words) assert.include(failed, word)
             yield* backend.probe.pipe(Effect.exit)
             yield* injected.heal
             yield* backend.reset
             yield* backend.awaitConnected
+            // so that no probe meets the next fault before the call does
+            yield* backend.probe
           }
         })
       )
+      for (const reason of ["http_5xx", "auth", "refused"]) assert.include(events, `"reason":"${reason}"`)
       const sessions = (yield* proxy.requests).flatMap(({ sessionId }) => (sessionId === undefined ? [] : [sessionId]))
       assert.isAbove(sessions.length, 0)
       for (const text of [page, events, lines, spans]) {

@@ -5,14 +5,15 @@ import { Duration, Effect, Metric } from "effect"
 type State = ConnectionState.ConnectionState
 type Happening = KeepaliveEvent.Happening
 
-/** Tells every observer of the context. */
-export const tell = Effect.map(
-  KeepaliveEvent.Observers,
-  (observers) =>
-    (backend: string, ...happenings: Happening[]) => {
-      for (const happening of happenings) for (const observer of observers) observer({ ...happening, backend, at: 0 })
-    }
-)
+/** Tells every observer of the context; of a backend that is new, that it started Connecting, before anything else. */
+export const tell = Effect.map(KeepaliveEvent.observers, (observers) => {
+  const known = new Set<string>()
+  return (backend: string, ...happenings: Happening[]) => {
+    const begun = known.has(backend) || happenings[0]?._tag === "Started" ? happenings : [started(), ...happenings]
+    known.add(backend)
+    for (const happening of begun) for (const observer of observers) observer({ ...happening, backend, at: 0 })
+  }
+})
 
 export const stateOf = {
   Idle: { _tag: "Idle" },
@@ -69,6 +70,11 @@ export const sessionClosed = (reason: FailureReason.FailureReason, detail?: stri
   reason,
   detail
 })
+export const sessionDraining = (reason: FailureReason.FailureReason): Happening => ({
+  _tag: "SessionDraining",
+  generation: 1,
+  reason
+})
 export const delay = Duration.seconds(1)
 export const called = (outcome: KeepaliveEvent.CallOutcome): Happening => ({ _tag: "CallSettled", outcome })
 
@@ -95,6 +101,13 @@ export const figures: Effect.Effect<Figures> = Effect.map(Metric.snapshot, (poin
     ])
   )
 )
+
+/** All but the states, which a backend has from its start. */
+export const countsOf = (figures: Figures): Figures =>
+  Object.fromEntries(Object.entries(figures).filter(([series]) => !series.startsWith("vmcp_keepalive_state")))
+
+/** What is in the registry of the context, but for the states. */
+export const counts: Effect.Effect<Figures> = Effect.map(figures, countsOf)
 
 /** The state series of a backend. */
 export const stateFigures = (backend: string, current: Tag): Figures =>
@@ -129,6 +142,11 @@ export const makeOracle = () => {
     if (event._tag === "ProbeSuppressed") add("vmcp_keepalive_suppressed_total", { backend_id })
     if (event._tag === "CircuitOpened") add("vmcp_keepalive_auto_disabled_total", { backend_id, reason: event.reason })
     if (event._tag === "CallSettled") add("vmcp_keepalive_call_total", { backend_id, outcome: event.outcome })
+    if (event._tag === "SessionClosed" && event.reason !== "closed") {
+      add("vmcp_keepalive_session_lost_total", { backend_id, reason: event.reason })
+    }
+    if (event._tag === "AttemptFailed")
+      add("vmcp_keepalive_connect_failure_total", { backend_id, reason: event.reason })
     if (event._tag === "AttemptSucceeded" || event._tag === "AttemptFailed") {
       const outcome = event._tag === "AttemptSucceeded" ? "ok" : "failed"
       if (attempted.has(backend_id)) add("vmcp_keepalive_reconnect_total", { backend_id, outcome })

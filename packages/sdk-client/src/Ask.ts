@@ -28,14 +28,14 @@ export interface Asked {
 /** Asks the server something. Interruption frees what the request holds and tells the server nothing: it may be frozen. */
 export const ask = (requests: Requests, client: Client, question: Question): Effect.Effect<Asked> =>
   Effect.withFiber(({ cache: { span } }) => {
-    const traced = span === undefined ? question : withTraceparent(question, Connector.traceparent(span))
+    const traced = withTraceparent(question, Connector.traceparent(span))
     return Effect.callback((resume, signal) => {
       const record = RequestRecord.ofRequest(question)
       // Without evidence it was not even sent: the client is closed.
       const done = (result: Result | undefined) =>
         resume(Effect.succeed({ evidence: record.evidence ?? Evidence.transportFailure("closed"), result }))
       requests
-        .track(record, true, () => client.request(traced, ResultSchema, patient({ signal })))
+        .track(record, true, traced, (tracked) => client.request(tracked, ResultSchema, patient({ signal })))
         .then(done, () => done(undefined))
     })
   })

@@ -21,20 +21,25 @@ export const withTraceparent = <
   Request extends { readonly params?: { readonly _meta?: object | undefined } | undefined }
 >(
   request: Request,
-  traceparent: string
-): Request => ({ ...request, params: { ...request.params, _meta: { traceparent, ...request.params?._meta } } })
+  traceparent: string | undefined
+): Request =>
+  traceparent === undefined
+    ? request
+    : { ...request, params: { ...request.params, _meta: { traceparent, ...request.params?._meta } } }
 
 /** Begins a call: what `Session.call` of the port returns. */
 export const call = (requests: Requests, client: Client, traceparent?: string): Connector.Call<Client> => {
   const records: Array<RequestRecord.Record> = []
-  const view: Client = new Proxy(client, new View(requests, client, records, traceparent, () => view))
-  return { client: view, requests: records }
+  const handler = new View(requests, client, records, traceparent, () => view)
+  const view: Client = new Proxy(client, handler)
+  return { client: view, requests: records, end: () => handler.end() }
 }
 
 class View implements ProxyHandler<Client> {
   readonly #request: Client["request"]
   readonly #self: () => Client
   #experimental: Client["experimental"] | undefined = undefined
+  #ended = false
 
   constructor(
     requests: Requests,
@@ -45,11 +50,17 @@ class View implements ProxyHandler<Client> {
   ) {
     this.#self = self
     this.#request = (request, schema, options) => {
+      if (this.#ended) return Promise.reject(new Error("The call has failed: nothing more is sent for it"))
       const record = RequestRecord.ofRequest(request)
       records.push(record)
-      const traced = traceparent === undefined ? request : withTraceparent(request, traceparent)
-      return requests.track(record, false, () => client.request(traced, schema, patient(options)))
+      const traced = withTraceparent(request, traceparent)
+      return requests.track(record, false, traced, (tracked) => client.request(tracked, schema, patient(options)))
     }
+  }
+
+  /** Nothing more begins through it. */
+  end(): void {
+    this.#ended = true
   }
 
   get(target: Client, key: PropertyKey, receiver: unknown): unknown {

@@ -25,6 +25,20 @@ export interface Pending {
   release: (() => void) | undefined
 }
 
+/** What a request is recognized by when the client hands it to the transport, at once or later: `JSON` does not see it. */
+const tag = Symbol("vmcp-keepalive/Tracked")
+
+/** A request that is about to be made. */
+class Tracked {
+  readonly record: Record
+  readonly silent: boolean
+
+  constructor(record: Record, silent: boolean) {
+    this.record = record
+    this.silent = silent
+  }
+}
+
 /** See the module. One for each session. */
 export class Requests {
   readonly #pending = new Map<Message.Id, Pending>()
@@ -35,7 +49,8 @@ export class Requests {
 
   readonly #subscriptions: Set<string>
   #transport: Pick<Transport, "onmessage"> | undefined = undefined
-  #next: { readonly record: Record; readonly silent: boolean } | undefined = undefined
+  /** those that the transport has not been handed yet: of a client that does something else first */
+  readonly #expected = new Set<Tracked>()
 
   /** `subscriptions` are those of the `SessionHost`: changed as the server answers. */
   constructor(subscriptions: Set<string>) {
@@ -57,15 +72,29 @@ export class Requests {
   }
 
   /**
-   * Makes a request: the one that `send` hands to the transport before it returns writes into the record. With `silent`
-   * the server is not told when nobody waits for it any more.
+   * Makes a request: `send` hands it to the client, and what becomes of it is written into the record. With `silent` the
+   * server is not told when nobody waits for it any more.
    */
-  track<A>(record: Record, silent: boolean, send: () => Promise<A>): Promise<A> {
-    this.#next = { record, silent }
+  track<Request extends object, A>(
+    record: Record,
+    silent: boolean,
+    request: Request,
+    send: (request: Request) => Promise<A>
+  ): Promise<A> {
+    const tracked = new Tracked(record, silent)
+    const settled = () => {
+      record.settled = true
+      this.#expected.delete(tracked)
+    }
+    this.#expected.add(tracked)
     try {
-      return send()
-    } finally {
-      this.#next = undefined
+      const result = send({ ...request, [tag]: tracked })
+      // before anything that the caller attaches
+      result.then(settled, settled)
+      return result
+    } catch (error) {
+      settled()
+      throw error
     }
   }
 
@@ -108,8 +137,7 @@ export class Requests {
     const { record, silent } =
       message.method === "initialize"
         ? { record: this.handshake, silent: true }
-        : (this.#next ?? { record: new Record(message.method), silent: false })
-    this.#next = undefined
+        : (this.#trackedAs(message) ?? new Tracked(new Record(message.method), false))
     const uri =
       message.params !== undefined && "uri" in message.params && typeof message.params.uri === "string"
         ? message.params.uri
@@ -119,10 +147,28 @@ export class Requests {
     return pending
   }
 
+  /**
+   * As what a request was tracked. A client that makes another request of the one that it was given (a subclass,
+   * instrumentation) loses the tag: then it is the one that is expected, or may be any of several, none of which may be
+   * taken for unsent any more.
+   */
+  #trackedAs(message: { readonly method: string; readonly [tag]?: unknown }): Tracked | undefined {
+    const tagged = message[tag]
+    if (tagged instanceof Tracked) {
+      this.#expected.delete(tagged)
+      return tagged
+    }
+    const candidates = [...this.#expected].filter(({ record }) => record.method === message.method)
+    for (const { record } of candidates) record.fate = "dispatched"
+    const [only, ...others] = candidates
+    if (only === undefined || others.length > 0) return undefined
+    this.#expected.delete(only)
+    return only
+  }
+
   /** A message came from the server. An answer to what is not under way changes nothing. */
   #received(message: JSONRPCMessage): void {
-    if ("method" in message || message.id === undefined) return
-    const pending = this.#pending.get(Number(message.id))
+    const pending = this.answeredBy(message)
     if (pending === undefined) return
     this.#pending.delete(pending.id)
     if ("error" in message) return pending.record.met("answered", Evidence.errorAnswer(message.error.code))
@@ -132,7 +178,16 @@ export class Requests {
     if (pending.record.method === "resources/unsubscribe") this.#subscriptions.delete(pending.uri)
   }
 
-  /** No answer will come: the request fails here and now, with that evidence; its caller gets an error with `message`. */
+  /** The request under way that a message from the server answers, if it answers one. */
+  answeredBy(message: JSONRPCMessage): Pending | undefined {
+    if ("method" in message || message.id === undefined) return undefined
+    return this.#pending.get(Number(message.id))
+  }
+
+  /**
+   * No answer will come, or came that can be handed on: the request fails here and now, with that evidence; its caller
+   * gets an error with `message`.
+   */
   fail(pending: Pending, evidence: Evidence.Evidence, message: string): void {
     if (this.#pending.get(pending.id) !== pending) return
     pending.record.evidence = evidence

@@ -1,10 +1,11 @@
 /** What becomes of a request, whoever ends it. */
 /* oxlint-disable vitest/no-standalone-expect -- it does not know `it.live` */
 import { describe, expect, it } from "@effect/vitest"
-import { ErrorCode, McpError } from "@modelcontextprotocol/sdk/types.js"
+import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
+import { EmptyResultSchema, ErrorCode, McpError } from "@modelcontextprotocol/sdk/types.js"
 import { Evidence } from "@vmcp-keepalive/core"
 import { Effect } from "effect"
-import { RequestRecord, type Requests } from "../src/index.ts"
+import { Ask, RequestRecord, type Requests } from "../src/index.ts"
 import { begin, connect, unknownAnswer } from "./support.ts"
 
 const echo = { name: "echo" }
@@ -15,6 +16,42 @@ const only = ({ pending }: Requests.Requests): Requests.Pending => {
   const [first] = pending.values()
   if (first === undefined || pending.size !== 1) throw new Error(`${pending.size} requests are under way`)
   return first
+}
+
+type Request = Client["request"]
+
+/** Lets others go first. */
+const turns = async (count: unknown) => {
+  for (let turn = 0; turn < Number(count ?? 1); turn++) await Promise.resolve()
+}
+
+/** What a subclass or an instrumentation does before it sends, and with what. */
+const clients: ReadonlyArray<readonly [string, (request: Request) => Request]> = [
+  [
+    "does something else first",
+    (request) =>
+      async (...[asked, schema, options]) => {
+        await turns(asked.params?._meta?.["turns"])
+        return request(asked, schema, options)
+      }
+  ],
+  [
+    "adds to the request",
+    (request) =>
+      async (...[asked, schema, options]) => {
+        await turns(asked.params?._meta?.["turns"])
+        return request({ ...asked, params: { ...asked.params, added: true } }, schema, options)
+      }
+  ]
+]
+
+/** Makes another request of each, later. */
+const remaking = (client: Client): void => {
+  const request = client.request.bind(client)
+  client.request = async ({ method, params }, schema, options) => {
+    await Promise.resolve()
+    return request(params === undefined ? { method } : { method, params }, schema, options)
+  }
 }
 
 describe("the record of a request", () => {
@@ -123,13 +160,70 @@ describe("the record of a request", () => {
       const link = yield* connect()
       const { client, requests } = link
       const { ended, record } = begin(link, (view) => view.ping({ signal: AbortSignal.abort() }))
-      const others = [client.ping(), client.ping()]
-      yield* Effect.promise(() => Promise.all([ended, ...others]))
+      yield* Effect.promise(() => ended)
+      yield* Effect.promise(() => Promise.all([client.ping(), client.ping()]))
       expect(record).toMatchObject({ fate: "unsent", evidence: undefined })
       const first = new RequestRecord.Record("ping")
-      const both = requests.track(first, false, () => Promise.all([client.ping(), client.callTool(hang)]))
+      const both = requests.track(first, false, { method: "ping" }, (ping) =>
+        Promise.all([client.request(ping, EmptyResultSchema), client.callTool(hang)])
+      )
       expect([...requests.pending.values()].map((pending) => pending.record === first)).toEqual([true, false])
       yield* Effect.promise(() => Promise.all([client.close(), both.catch(() => {})]))
+    }).pipe(Effect.scoped)
+  )
+
+  for (const [name, request] of clients)
+    it.live(`is written by that one request, also with a client that ${name}`, () =>
+      Effect.gen(function* () {
+        const link = yield* connect()
+        link.client.request = request(link.client.request.bind(link.client))
+        // Two of one method at once, of which the second one arrives first.
+        const slow = begin(link, (client) => client.callTool({ name: "hang", _meta: { turns: 5 } }))
+        const quick = begin(link, (client) => client.callTool({ name: "fail" }))
+        expect(yield* Effect.promise(() => quick.ended)).toMatchObject({ isError: true })
+        expect(quick.record).toMatchObject({ fate: "answered", evidence: { _tag: "Answered" } })
+        expect(only(link.requests).record).toBe(slow.record)
+        expect(slow.record).toMatchObject({ fate: "dispatched", evidence: undefined })
+        expect(yield* Ask.probe(link.requests, link.client, { _tag: "ping" })).toEqual({ _tag: "Answered" })
+      }).pipe(Effect.scoped)
+    )
+
+  it.live("of a client that makes new requests later is that of the only one that can be meant", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      remaking(link.client)
+      expect(yield* Ask.probe(link.requests, link.client, { _tag: "ping" })).toEqual({ _tag: "Answered" })
+      const { ended, record } = begin(link, (client) => client.callTool(echo))
+      yield* Effect.promise(() => ended)
+      expect(record).toMatchObject({ fate: "answered", evidence: { _tag: "Answered" } })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("of a client that makes new requests later is not unsent where any of several can be meant", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      remaking(link.client)
+      const first = begin(link, (client) => client.callTool(echo))
+      const second = begin(link, (client) => client.callTool(hang))
+      yield* Effect.promise(() => first.ended)
+      for (const { record } of [first, second])
+        expect(record).toMatchObject({ fate: "dispatched", evidence: undefined })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("of a request that a client did not make stays unsent, and waits for no other one", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      const request = link.client.request.bind(link.client)
+      link.client.request = async () => {
+        await Promise.resolve()
+        throw new Error("not now")
+      }
+      const { ended, record } = begin(link, (client) => client.ping())
+      yield* Effect.promise(() => ended)
+      link.client.request = request
+      yield* Effect.promise(() => link.client.ping())
+      expect(record).toMatchObject({ fate: "unsent", evidence: undefined })
     }).pipe(Effect.scoped)
   )
 

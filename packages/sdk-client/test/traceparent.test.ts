@@ -58,4 +58,25 @@ describe("a request of the transport's own", () => {
       expect(Connector.traceparent(span)).toBe(traceparent)
     }).pipe(Effect.scoped)
   )
+
+  it.live("carries no ids that W3C Trace Context does not allow", () =>
+    Effect.gen(function* () {
+      const { client, metas, requests } = yield* keeping
+      const probe = Ask.probe(requests, client, { _tag: "tool", name: "keep", arguments: {} })
+      const { spanId, traceId } = span
+      const spans = [
+        { traceId: "request-17", spanId },
+        { traceId, spanId: "17" },
+        { traceId: "0".repeat(32), spanId },
+        { traceId, spanId: "0".repeat(16) },
+        { traceId: traceId.toUpperCase(), spanId }
+      ]
+      for (const ids of spans) yield* Effect.withParentSpan(probe, Tracer.externalSpan(ids))
+      yield* Effect.withTracerEnabled(Effect.withSpan(probe, "disabled"), false)
+      expect(metas).toEqual(Array(spans.length + 1).fill(undefined))
+      expect(Connector.traceparent(Tracer.externalSpan({ traceId: "a3ce929d0e0e4736", spanId }))).toBe(
+        `00-0000000000000000a3ce929d0e0e4736-${spanId}-01`
+      )
+    }).pipe(Effect.scoped)
+  )
 })

@@ -34,7 +34,11 @@ export interface Options<E = never, R = never> {
   readonly client?: () => Client
   /** OAuth, as the SDK does it. Its requests go out through `fetch`, without `headers`. */
   readonly authProvider?: OAuthClientProvider
-  /** Settings of every request. With a `dispatcher` among them, Node's global `fetch` is used. */
+  /**
+   * `headers` for every request, and `redirect: "error"` where not even redirects within the origin are to be followed. What
+   * else `fetch` knows goes to the `fetch` that is given, or to Node's global one where there is a `dispatcher` among it; the
+   * session's own connections know no more.
+   */
   readonly requestInit?: RequestInit
   /**
    * Sends every request. Default: connections of the session's own, which end with it. A `fetch` given here decides

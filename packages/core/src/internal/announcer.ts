@@ -9,11 +9,19 @@ export interface Announcer {
   /** whether anybody listens: if not, an event need not even be made */
   readonly isHeard: () => boolean
   /** readers of a stream, while they read */
-  readonly listeners: Set<Observer>
+  readonly listeners: Set<Listener>
+  /** nothing will happen any more: every reader is told, and whoever comes later too */
+  readonly end: () => void
+}
+
+/** One reader. */
+export interface Listener {
+  readonly observe: Observer
+  readonly end: () => void
 }
 
 export const make = (backend: string, clock: Clock.Clock, observers: ReadonlyArray<Observer>): Announcer => {
-  const listeners = new Set<Observer>()
+  const listeners = new Set<Listener>()
   const isHeard = () => observers.length > 0 || listeners.size > 0
   return {
     isHeard,
@@ -22,7 +30,10 @@ export const make = (backend: string, clock: Clock.Clock, observers: ReadonlyArr
       if (!isHeard()) return
       const event: KeepaliveEvent = { ...happening, backend, at: clock.currentTimeMillisUnsafe() }
       for (const observer of observers) tell(observer, event)
-      for (const listener of listeners) tell(listener, event)
+      for (const { observe } of listeners) tell(observe, event)
+    },
+    end: () => {
+      for (const listener of listeners) listener.end()
     }
   }
 }

@@ -8,11 +8,12 @@ import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type { Connector, Session, SessionHost } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
-import type { FailureDetail } from "../FailureDetail.ts"
+import { type FailureDetail, ofCause } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Notice } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import * as Probe from "../Probe.ts"
+import * as Refresh from "./refresh.ts"
 import type { OpenSession, Seen } from "./sessionCell.ts"
 
 export interface Options<Client, R, SetupR> {
@@ -45,7 +46,14 @@ export const open = Effect.fnUntraced(function* <Client, R, SetupR>(
 ): Effect.fn.Return<OpenSession<Client>, Evidence.Verdict, R | SetupR> {
   const { connector, generation, now, scope } = options
   const began = now()
-  const seen: Seen = { alive: began, answer: began, call: began, missedSince: undefined, muted: false }
+  const seen: Seen = {
+    alive: began,
+    answer: began,
+    call: began,
+    credentials: began,
+    missedSince: undefined,
+    muted: false
+  }
   const died = yield* Deferred.make<never, Evidence.Evidence>()
   const host = hostOf(options, seen, died)
   const opening = Effect.gen(function* () {
@@ -57,6 +65,7 @@ export const open = Effect.fnUntraced(function* <Client, R, SetupR>(
       scope,
       ladder,
       seen,
+      refresh: Refresh.make({ session, scope, seen, now }),
       calls: new Set(),
       tools: new Map(),
       draining: undefined,
@@ -109,7 +118,9 @@ const prepare = Effect.fnUntraced(function* <Client, SetupR>(
   { policy, setup }: Pick<Options<Client, never, SetupR>, "policy" | "setup">
 ) {
   if (setup) {
-    yield* Effect.catchCause(setup(session.client), () => Effect.fail(Evidence.transportFailure("setup")))
+    yield* Effect.catchCause(setup(session.client), (cause) =>
+      Effect.fail(Evidence.transportFailure("setup", ofCause(cause)))
+    )
   }
   const method = policy.probe
   if (typeof method !== "object" || method.method !== "tool") return

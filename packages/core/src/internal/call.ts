@@ -7,7 +7,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { CallRejected, type CallError, SessionUnavailable } from "../BackendError.ts"
+import { CallRejected, type CallError, SessionReplaced, SessionUnavailable } from "../BackendError.ts"
 import { admission, reasonOf } from "../ConnectionState.ts"
 import { type RequestRecord, traceparent } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
@@ -16,7 +16,7 @@ import type { CallOutcome } from "../KeepaliveEvent.ts"
 import { isProbed } from "../Probe.ts"
 import type { Doubt } from "../Signal.ts"
 import { type Ended, judge, type Kept, type Unfinished, type UseOptions } from "./judgement.ts"
-import type { CallInFlight, OpenSession } from "./sessionCell.ts"
+import { type CallInFlight, isUsable, type OpenSession } from "./sessionCell.ts"
 import * as Tracing from "./tracing.ts"
 
 export type Callback<Client, A> = (client: Client, signal: AbortSignal) => PromiseLike<A>
@@ -31,14 +31,19 @@ export const runOnce = <Client, A>(
   Effect.withFiber(({ cache: { span } }) => {
     if (policy.spans) Tracing.link(span, open)
     return Effect.callback((resume) => {
-      const call = open.session.call(span && traceparent(span))
-      // a controller costs as much as the rest of the guard: made only for a callback that takes the signal
-      const controller = callback.length > 1 ? new AbortController() : undefined
+      const call = open.session.call(traceparent(span))
+      // A controller costs as much as the rest of the guard: a callback that names the client alone gets none.
+      const controller = callback.length === 1 ? undefined : new AbortController()
+      /** whatever else the callback has begun: it must not go on beside the next run */
+      const end = () => {
+        call.end()
+        controller?.abort()
+      }
       const entry: CallInFlight = {
         startedAt,
         abandon: (reason) => {
           resume(Effect.succeed({ _tag: "Abandoned", reason, requests: snapshot(call.requests) }))
-          controller?.abort()
+          end()
         }
       }
       const leave = () => {
@@ -56,7 +61,10 @@ export const runOnce = <Client, A>(
         }
         resume(Effect.succeed(ended))
       }
-      const threw = (cause: unknown) => settle({ _tag: "Threw", cause, requests: call.requests })
+      const threw = (cause: unknown) => {
+        settle({ _tag: "Threw", cause, requests: snapshot(call.requests) })
+        end()
+      }
       try {
         callback(call.client, controller?.signal ?? never).then((value) => settle({ _tag: "Ok", value }), threw)
       } catch (cause) {
@@ -64,7 +72,7 @@ export const runOnce = <Client, A>(
       }
       return Effect.sync(() => {
         leave()
-        controller?.abort()
+        end()
       })
     })
   })
@@ -162,6 +170,17 @@ const awaitDecision = <Client>(
     })
   )
 
+/** Reads the credentials of the session again; false if that takes longer than there is time. */
+const refreshed = <Client>(
+  { supervisor }: Kept<Client>,
+  open: OpenSession<Client>,
+  deadline: number
+): Effect.Effect<boolean> =>
+  Effect.map(
+    Effect.timeoutOption(open.refresh, Duration.millis(Math.max(0, deadline - supervisor.now()))),
+    Option.isSome
+  )
+
 /** The session on which a call may begin: one that was silent for long is asked first whether it still lives. */
 const ready = Effect.fnUntraced(function* <Client>(kept: Kept<Client>, deadline: number) {
   while (true) {
@@ -193,7 +212,9 @@ export const use = <Client, A>(
       if (!open && admission(supervisor.state()) === "reject") return Effect.fail(rejected(kept))
       if (!open || isStale(kept, open, now)) return proceed(kept, callback, options, settling, undefined)
       return Effect.flatMap(runOnce(kept, open, callback, now), (ended) =>
-        ended._tag === "Ok" ? Effect.succeed(ended.value) : proceed(kept, callback, options, settling, { open, ended })
+        ended._tag === "Ok"
+          ? Effect.succeed(ended.value)
+          : proceed(kept, callback, options, settling, { open, startedAt: now, ended })
       )
     }
     const call = announced(kept, settling, begin())
@@ -201,35 +222,69 @@ export const use = <Client, A>(
   })
 
 /** Tells how the call ends, if anybody listens. */
-const announced = <Client, A>(
-  { supervisor: { announcer } }: Kept<Client>,
+const announced = <Client, A, E extends CallError | SessionReplaced>(
+  kept: Kept<Client>,
   settling: Settling,
-  call: Effect.Effect<A, CallError>
-): Effect.Effect<A, CallError> => {
-  if (!announcer.isHeard()) return call
-  const settled = (outcome: CallOutcome) => Effect.sync(() => announcer.emit({ _tag: "CallSettled", outcome }))
-  return call.pipe(
-    Effect.tap(() => settled(settling.replayed ? "replayed" : "ok")),
-    Effect.tapError((error) => settled(outcomeOf(error)))
-  )
-}
+  call: Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  kept.supervisor.announcer.isHeard()
+    ? Effect.tap(announcedFailure(kept, call), () => settled(kept, settling.replayed ? "replayed" : "ok"))
+    : call
+
+const announcedFailure = <Client, A, E extends CallError | SessionReplaced>(
+  kept: Kept<Client>,
+  call: Effect.Effect<A, E>
+): Effect.Effect<A, E> => Effect.tapError(call, (error) => settled(kept, outcomeOf(error)))
+
+const settled = <Client>({ supervisor: { announcer } }: Kept<Client>, outcome: CallOutcome) =>
+  Effect.sync(() => announcer.emit({ _tag: "CallSettled", outcome }))
+
+/** The session to which several calls are bound. Where there is none, it is as if one of them had been rejected. */
+export const sessionToPin = <Client>(
+  kept: Kept<Client>
+): Effect.Effect<OpenSession<Client>, SessionUnavailable | CallRejected> =>
+  Effect.suspend(() => announcedFailure(kept, ready(kept, deadlineOf(kept))))
+
+/** When a call that begins now has waited long enough. */
+const deadlineOf = <Client>({ policy, supervisor }: Kept<Client>) =>
+  supervisor.now() + Duration.toMillis(policy.waitForSession)
 
 /** A call on this session or not at all. */
 export const useOn = <Client, A>(
   kept: Kept<Client>,
   open: OpenSession<Client>,
   callback: Callback<Client, A>
-): Effect.Effect<A, CallError> =>
+): Effect.Effect<A, CallError | SessionReplaced> =>
   Effect.suspend(() => {
-    const call = Effect.flatMap(runOnce(kept, open, callback, kept.supervisor.now()), (ended) => {
-      if (ended._tag === "Ok") return Effect.succeed(ended.value)
-      const { doubt, reason, truth } = judge(kept, open, ended, {})
-      if (doubt) kept.supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
-      return Effect.fail(truth)
-    })
-    const told = announced(kept, { replayed: false }, call)
+    const told = announced(kept, { replayed: false }, proceedOn(kept, open, callback))
     return kept.policy.spans ? Tracing.call(kept.id, told) : told
   })
+
+const proceedOn = Effect.fnUntraced(function* <Client, A>(
+  kept: Kept<Client>,
+  open: OpenSession<Client>,
+  callback: Callback<Client, A>
+): Effect.fn.Return<A, CallError | SessionReplaced> {
+  const { id, supervisor } = kept
+  const deadline = deadlineOf(kept)
+  const replaced = Effect.suspend(() => Effect.fail(new SessionReplaced({ backend: id, generation: open.generation })))
+  const isAsked = supervisor.current() === open && isStale(kept, open, supervisor.now())
+  if (isAsked && !(yield* awaitDecision(kept, open, deadline, "stale", "timeout"))) {
+    return yield* Effect.fail(unavailable(kept))
+  }
+  for (let isFirst = true; ; isFirst = false) {
+    if (!isUsable(open)) return yield* replaced
+    const startedAt = supervisor.now()
+    const ended: Ended<A> = yield* runOnce(kept, open, callback, startedAt)
+    if (ended._tag === "Ok") return ended.value
+    const { again, doubt, reason, truth } = judge(kept, open, ended, {})
+    if (isFirst && again && doubt === "auth" && supervisor.current() === open) {
+      if (open.seen.credentials > startedAt || (yield* refreshed(kept, open, deadline))) continue
+    }
+    if (doubt) supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
+    return yield* truth._tag === "SessionUnavailable" ? replaced : Effect.fail(truth)
+  }
+})
 
 /** A call that ends every session on which it runs must not go on to do so (the bound of the AWS SDKs' standard mode). */
 const maxRuns = 3
@@ -240,6 +295,7 @@ interface Settling {
 
 interface Run<Client> {
   readonly open: OpenSession<Client>
+  readonly startedAt: number
   readonly ended: Unfinished
 }
 
@@ -251,8 +307,8 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
   settling: Settling,
   first: Run<Client> | undefined
 ): Effect.fn.Return<A, CallError> {
-  const { policy, supervisor } = kept
-  const deadline = supervisor.now() + Duration.toMillis(policy.waitForSession)
+  const { supervisor } = kept
+  const deadline = deadlineOf(kept)
   let run = first
   let runs = 0
   let unknown: CallError | undefined
@@ -267,11 +323,12 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
   while (true) {
     if (!run) {
       const open = yield* Effect.mapError(ready(kept, deadline), orUnknown)
-      const ended: Ended<A> = yield* runOnce(kept, open, callback, supervisor.now())
+      const startedAt = supervisor.now()
+      const ended: Ended<A> = yield* runOnce(kept, open, callback, startedAt)
       if (ended._tag === "Ok") return ended.value
-      run = { open, ended }
+      run = { open, startedAt, ended }
     }
-    const { ended, open } = run
+    const { ended, open, startedAt } = run
     const { again, doubt, reason, truth } = judge(kept, open, ended, options)
     if (truth._tag === "OutcomeUnknown") unknown = truth
     run = undefined
@@ -281,11 +338,10 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
       if (doubt) supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
       return yield* settle(truth)
     }
-    if (again && doubt === "auth" && refreshedOn !== open) {
+    if (again && doubt === "auth" && refreshedOn !== open && supervisor.current() === open) {
       refreshedOn = open
-      const left = Duration.millis(Math.max(0, deadline - supervisor.now()))
-      const read = yield* Effect.timeoutOption(open.session.refresh, left)
-      if (Option.isNone(read)) return yield* settle(truth)
+      // whoever came first has read them for all
+      if (open.seen.credentials <= startedAt && !(yield* refreshed(kept, open, deadline))) return yield* settle(truth)
     } else if (!again) {
       if (doubt) supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
       return yield* settle(truth)
@@ -302,7 +358,7 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
   }
 })
 
-const outcomeOf = (error: CallError): CallOutcome => {
+const outcomeOf = (error: CallError | SessionReplaced): CallOutcome => {
   switch (error._tag) {
     case "CallFailed":
       return "failed"
@@ -310,11 +366,12 @@ const outcomeOf = (error: CallError): CallOutcome => {
       return "outcome_unknown"
     case "SessionUnavailable":
     case "CallRejected":
+    case "SessionReplaced":
       return "rejected"
   }
 }
 
-/** What the requests had come to when the session ended: the closing of the session changes the records. */
+/** What the requests had come to: what ends the call or its session changes the records. */
 const snapshot = (requests: ReadonlyArray<RequestRecord>): ReadonlyArray<RequestRecord> =>
   requests.map((request) => ({ ...request }))
 

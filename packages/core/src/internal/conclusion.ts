@@ -14,11 +14,13 @@ export interface Observed {
   readonly at: number
   /** whether this process itself was late */
   readonly late: boolean
+  /** whether an older session still drains */
+  readonly draining: boolean
   /** whether a session that succeeded is to be probed while it is healthy */
   readonly probed: boolean
 }
 
-export const signalOf = (verdict: Verdict, { at, current, late, probed, run }: Observed): Signal => {
+export const signalOf = (verdict: Verdict, { at, current, draining, late, probed, run }: Observed): Signal => {
   switch (verdict._tag) {
     case "Succeeded":
       return { _tag: "Succeeded", run, probed }
@@ -29,7 +31,8 @@ export const signalOf = (verdict: Verdict, { at, current, late, probed, run }: O
         reason: verdict.reason,
         callInFlight: current !== undefined && hasCallSince(current, current.seen.missedSince ?? at),
         silentFor: Duration.millis(at - (current?.seen.alive ?? at)),
-        late
+        late,
+        draining
       }
     case "Busy":
       return { _tag: "Busy", run, retryAfter: verdict.retryAfter }

@@ -60,20 +60,23 @@ export const judge = <Client>(
   ended: Unfinished,
   options: UseOptions
 ): Judgement => {
+  const { requests } = ended
   const isReplayable = (request: RequestRecord) =>
     options.idempotent === true ||
     readOnlyMethods.has(request.method) ||
     (policy.trustAnnotations && isHarmless(open, request))
-  const isSafe = (request: RequestRecord) =>
-    request.fate === "unsent" || request.fate === "refused" || isReplayable(request)
-
-  const again = ended.requests.every(isSafe)
-  const isUnknown = ended.requests.some((request) => request.fate === "dispatched")
+  // what the callback has left behind unsent may still be sent, unless the session has ended
+  const isUnsent = (request: RequestRecord) =>
+    request.fate === "unsent" && (request.settled || ended._tag === "Abandoned")
+  const again = requests.every((request) => isUnsent(request) || request.fate === "refused" || isReplayable(request))
+  const unanswered = requests.filter(
+    (request) => !isUnsent(request) && request.fate !== "refused" && request.fate !== "answered"
+  )
   const unknown = (reason: FailureReason) =>
     new OutcomeUnknown({ backend: id, generation: open.generation, reason, detail: open.lost })
 
   if (ended._tag === "Abandoned") {
-    const wasTouched = ended.requests.some((request) => request.fate === "dispatched" || request.fate === "answered")
+    const wasTouched = unanswered.length > 0 || requests.some(({ fate }) => fate === "answered")
     const truth = wasTouched
       ? unknown(ended.reason)
       : new SessionUnavailable({
@@ -86,23 +89,26 @@ export const judge = <Client>(
     return { truth, again, doubt: undefined, reason: ended.reason }
   }
 
-  const failure = ended.requests.findLast((request) => request.fate !== "answered")
-  const evidence = failure?.evidence
-  if (failure === undefined || evidence === undefined) {
-    // the server's answer, the callback's own error, or its own deadline
-    const answer = ended.requests.findLast((request) => request.evidence !== undefined)?.evidence
-    const doubt = answer === undefined ? undefined : Evidence.ofCall(answer)
-    const isOwnDeadline = failure?.fate === "dispatched" && !isReplayable(failure)
-    const truth = isOwnDeadline
-      ? unknown("timeout")
-      : new CallFailed({ backend: id, reason: undefined, retryAfter: undefined, cause: ended.cause })
-    return { truth, again: false, doubt, reason: doubt === undefined ? "unknown" : "upstream" }
-  }
+  /** what the callback met last: the failure of a request, or an answer */
+  const met = requests.findLast(({ evidence }) => evidence !== undefined)
+  const evidence = met?.evidence
+  const doubt = evidence && Evidence.ofCall(evidence)
+  const reason = evidence === undefined ? "unknown" : Evidence.reasonOf(evidence)
+  const cut = unanswered.findLast((request) => request.evidence !== undefined)?.evidence
+  const lost = cut === undefined ? "timeout" : Evidence.reasonOf(cut)
 
-  const reason = Evidence.reasonOf(evidence)
-  const doubt = Evidence.ofCall(evidence)
-  const retryAfter = evidence._tag === "Refused" ? evidence.retryAfter : undefined
-  const truth = isUnknown ? unknown(reason) : new CallFailed({ backend: id, reason, retryAfter, cause: ended.cause })
+  if (met === undefined || met.fate === "answered") {
+    // the server's answer, the callback's own error, or its own deadline
+    const truth = unanswered.every(isReplayable)
+      ? new CallFailed({ backend: id, reason: undefined, retryAfter: undefined, cause: ended.cause })
+      : unknown(lost)
+    return { truth, again: false, doubt, reason }
+  }
+  const retryAfter = evidence?._tag === "Refused" ? evidence.retryAfter : undefined
+  const truth =
+    unanswered.length > 0
+      ? unknown(cut === undefined ? reason : lost)
+      : new CallFailed({ backend: id, reason, retryAfter, cause: ended.cause })
   return { truth, again: again && doubt !== undefined, doubt, reason }
 }
 

@@ -24,13 +24,15 @@ import {
   stay,
   stop,
   also,
+  type Drop,
+  undoubted,
   weightier
 } from "./steps.ts"
 
 // ----------------------------------------------------------------------------------------------- attempts and sessions
 
 export const attempt = (model: Model): Step => {
-  const next = { ...model, doubt: undefined, upstream: false, resting: false }
+  const next = undoubted(model)
   return run({ ...next, state: connecting(next) }, "attempt", { before: [{ _tag: "Disarm", timer: "attempt" }] })
 }
 
@@ -40,7 +42,8 @@ export const connecting = (model: Model): ConnectionState => ({
   trial: model.openings > 0
 })
 
-export const replace = (model: Model): Step => run(model, "attempt")
+/** What a probe was to decide is still to be decided, if the session stays. */
+export const replace = (model: Model): Step => run({ ...model, doubt: undecided(model) }, "attempt")
 
 /** A replacement that cannot stand beside the session it replaces. */
 export const supersede = (model: Model): Step =>
@@ -50,16 +53,13 @@ export const adopt = (rules: Rules, model: Model, probed: boolean): Step => {
   const generation = model.generation + 1
   const predecessor = generationOf(model.state)
   const adopted: Model = {
-    ...model,
+    ...undoubted(model),
     state: { _tag: "Connected", generation },
     running: undefined,
     generation,
     stable: "no",
     probed,
     deep: false,
-    resting: false,
-    upstream: false,
-    doubt: undefined,
     refreshed: false
   }
   return {
@@ -71,18 +71,19 @@ export const adopt = (rules: Rules, model: Model, probed: boolean): Step => {
       { _tag: "Reset", schedule: "confirm" },
       arm("stable", "stableAfter"),
       ...nextProbe(adopted),
-      ...(rules.sleepsWhenIdle ? [arm("idle", "idleAfter", { from: "call" })] : none),
+      ...(rules.sleepsWhenIdle ? [arm("idle", "idleAfter")] : none),
       settle("doubters"),
       settle("waiters")
     ]
   }
 }
 
+/** Whether a server may have refused a session because of another: one that accepts only one does. */
+export const isRefusal = (reason: FailureReason): boolean => reason === "http_4xx" || reason === "protocol"
+
 /** A replacement that the server refused may be refused because of the session it should replace: that one goes first. */
 export const replacementFailed = (model: Model, reason: FailureReason): Step =>
-  reason === "http_4xx" || reason === "protocol"
-    ? supersede({ ...model, running: undefined })
-    : probe({ ...model, running: undefined })
+  isRefusal(reason) ? supersede({ ...model, running: undefined }) : probe({ ...model, running: undefined })
 
 export const attemptFailed = (rules: Rules, model: Model, reason: FailureReason): Step => {
   const failures = model.failures + 1
@@ -103,6 +104,33 @@ export const attemptFailed = (rules: Rules, model: Model, reason: FailureReason)
   }
 }
 
+/**
+ * Alive, so that what runs is no miss. But who asks for time has not looked at the session, nor at the server behind a
+ * gateway: what is in doubt there is asked again when the time has come.
+ */
+export const rested = (model: Model, retryAfter: Duration.Duration | undefined): Step => {
+  const { running } = model
+  if (isReplacing(model)) {
+    const kept = { ...model, running: undefined }
+    return { model: kept, actions: nextProbe(kept, { notBefore: retryAfter }) }
+  }
+  const isOpen = running?.decides === "session"
+  const well = alive({
+    ...model,
+    running: undefined,
+    doubt: isOpen ? undecided(model) : model.doubt,
+    upstream: model.upstream || running?.kind === "deepProbe"
+  })
+  return {
+    model: well,
+    actions: [
+      ...nextProbe(well, { notBefore: retryAfter }),
+      ...(well.upstream ? [arm("deep", "confirmInterval", { notBefore: retryAfter })] : none),
+      ...(isOpen ? none : [settle("doubters")])
+    ]
+  }
+}
+
 /** Alive, so no failure is counted; without a time to wait for, the schedule that would be next gives one. */
 export const attemptBusy = (model: Model, retryAfter: Duration.Duration | undefined): Step => {
   const isOpen = model.openings > 0
@@ -119,20 +147,30 @@ export const attemptBusy = (model: Model, retryAfter: Duration.Duration | undefi
   }
 }
 
-export const needsAuth = (model: Model): Step => ({
-  model: { ...model, state: { _tag: "NeedsAuth" }, running: undefined },
-  actions: [...dropOpen(model, "auth"), arm("attempt", "openFor"), settle("doubters"), settle("waiters")]
+export const needsAuth = (rules: Rules, model: Model): Step => ({
+  model: { ...undoubted(model), state: { _tag: "NeedsAuth" }, running: undefined },
+  actions: [
+    ...dropOpen(model, "auth", drainFor(rules, "auth")),
+    arm("attempt", "openFor"),
+    settle("doubters"),
+    settle("waiters")
+  ]
 })
 
 /**
- * The session is dead. A stable one is replaced at once; one that was lost earlier counts as a failed attempt.
- *
- * A server that has only forgotten the session is alive, and refuses or cuts what is still under way on it, in no more
- * time than a probe may take. Its word is awaited: it tells a call that was refused from one that may have been executed.
+ * A server that refuses a session or its credentials lives, and answers or refuses itself what is still under way on it.
+ * Its word is awaited, for it tells a call that was refused from one that may have been executed. Of a session that it
+ * has forgotten that takes no longer than a probe may; with credentials that have expired it may go on with all it began.
  */
-export const lose = (rules: Rules, model: Model, reason: FailureReason): Step => {
-  const dropped = drop(model, reason, reason === "session_lost" && !rules.exclusive ? "timeout" : undefined)
-  const orphan = { ...model, doubt: undefined, upstream: false, resting: false }
+const drainFor = ({ exclusive }: Rules, reason: FailureReason): Drop["drain"] => {
+  if (exclusive) return undefined
+  return reason === "session_lost" ? "timeout" : reason === "auth" ? "drainTimeout" : undefined
+}
+
+/** The session is dead. A stable one is replaced at once; one that was lost earlier counts as a failed attempt. */
+export const lose = (rules: Rules, model: Model, reason: FailureReason, drain = drainFor(rules, reason)): Step => {
+  const dropped = drop(model, reason, drain)
+  const orphan = undoubted(model)
   if (isReplacing(model)) {
     return { model: { ...orphan, state: connecting(orphan) }, actions: [dropped, settle("doubters")] }
   }
@@ -142,9 +180,13 @@ export const lose = (rules: Rules, model: Model, reason: FailureReason): Step =>
   return { model: next.model, actions: [...stopped, settle("doubters"), ...next.actions] }
 }
 
+/** Without probes a failed call is all there is to go by. It was one request's failure: the others may end by themselves. */
+export const loseUnprobed = (rules: Rules, model: Model, reason: FailureReason): Step =>
+  lose(rules, model, reason, rules.exclusive ? undefined : "drainTimeout")
+
 /** To a state without session, attempt or timer. */
 export const leave = (model: Model, state: ConnectionState): Step => ({
-  model: { ...model, state, running: undefined, doubt: undefined, upstream: false, resting: false },
+  model: { ...undoubted(model), state, running: undefined },
   actions: [
     ...(model.running ? [stop] : none),
     { _tag: "Disarm", timer: "attempt" },
@@ -199,7 +241,7 @@ export const missed = (rules: Rules, model: Model, signal: Extract<Signal, { _ta
     ...model,
     running: undefined,
     deep: model.deep || kind === "deepProbe",
-    doubt: decides === undefined || isDecided ? model.doubt : weightier(model.doubt, decides)
+    doubt: isDecided ? model.doubt : undecided(model)
   }
   if (failures >= rules.failureThreshold) return lose(rules, doubted, signal.reason)
   const generation = generationOf(model.state) ?? model.generation
@@ -213,13 +255,19 @@ export const missed = (rules: Rules, model: Model, signal: Extract<Signal, { _ta
 }
 
 /** The same once more, in place of the one that ended without a verdict. */
-export const again = (model: Model, options: { readonly refresh?: boolean }): Step => {
-  const { kind, decides } = model.running ?? { kind: "probe", decides: undefined }
-  return run({ ...model, doubt: undefined }, kind, {
-    decides: decides === undefined ? model.doubt : weightier(model.doubt, decides),
-    refresh: options.refresh ?? false
-  })
+export const again = (
+  model: Model,
+  options: { readonly refresh?: boolean; readonly before?: ReadonlyArray<Action> }
+): Step => {
+  const kind = model.running?.kind ?? "probe"
+  return kind === "attempt"
+    ? run(model, kind, options)
+    : run({ ...model, doubt: undefined }, kind, { ...options, decides: undecided(model) })
 }
+
+/** What is in doubt, also what the probe that runs was to decide. */
+const undecided = ({ doubt, running }: Model): Model["doubt"] =>
+  running?.decides === undefined ? doubt : weightier(doubt, running.decides)
 
 export const run = (
   model: Model,

@@ -2,6 +2,7 @@
  * The sessions of one backend: the current one, and those that drain. What a session has seen is kept here and not in
  * the transition table, so that a received byte costs one assignment.
  */
+import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type { Session, Tool } from "../Connector.ts"
@@ -17,6 +18,8 @@ export interface OpenSession<Client> {
   readonly scope: Scope.Closeable
   readonly ladder: Ladder
   readonly seen: Seen
+  /** `Session.refresh`, once at a time however many ask */
+  readonly refresh: Effect.Effect<void>
   readonly calls: Set<CallInFlight>
   tools: ReadonlyMap<string, Tool>
   /** why it was let go of, once it was: it closes when the last call has ended */
@@ -37,6 +40,8 @@ export interface Seen {
   answer: number
   /** the end of the last call */
   call: number
+  /** when the credentials were read last */
+  credentials: number
   /** the first of the probes that failed in a row */
   missedSince: number | undefined
   /** whether the session is over, so that nothing it still reports counts */
@@ -51,7 +56,7 @@ export interface CallInFlight {
   readonly abandon: (reason: FailureReason) => void
 }
 
-/** Whether a call that is bound to this session may begin: also while it drains, unless the server knows it no more. */
+/** Whether a call that is bound to this session may begin: also while it drains, if it was replaced on purpose. */
 export const isUsable = (open: OpenSession<unknown>): boolean =>
   open.ended === undefined && (open.draining === undefined || open.draining === "closed")
 

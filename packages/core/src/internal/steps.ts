@@ -28,6 +28,9 @@ export const alive = (model: Model): Model =>
     ? { ...model, state: { _tag: "Connected", generation: model.state.generation } }
     : model
 
+/** Nothing is in doubt of a session that is gone. */
+export const undoubted = (model: Model): Model => ({ ...model, doubt: undefined, upstream: false, resting: false })
+
 /** Whether something speaks against the session that only a probe can decide. */
 export const isOpenQuestion = (model: Model): boolean =>
   model.state._tag === "Unhealthy" || model.deep || model.doubt !== undefined || (model.upstream && !model.resting)
@@ -57,7 +60,7 @@ export const isReplacing = (model: Model): boolean =>
 export const generationOf = (state: ConnectionState): number | undefined =>
   state._tag === "Connected" || state._tag === "Unhealthy" ? state.generation : undefined
 
-const weights = ["transport", "auth", "stale", "session"] as const
+const weights = ["stream", "transport", "auth", "stale", "session"] as const
 
 export const weightier = (a: Model["doubt"], b: Exclude<Doubt, "upstream">): Exclude<Doubt, "upstream"> =>
   a !== undefined && weights.indexOf(a) > weights.indexOf(b) ? a : b
@@ -66,19 +69,17 @@ export const stop: Action = { _tag: "Stop" }
 
 export const settle = (who: "waiters" | "doubters"): Action => ({ _tag: "Settle", who })
 
-export const drop = (
-  model: Model,
-  reason: FailureReason,
-  drain?: Extract<Action, { _tag: "Drop" }>["drain"]
-): Action => ({
+export type Drop = Extract<Action, { _tag: "Drop" }>
+
+export const drop = (model: Model, reason: FailureReason, drain?: Drop["drain"]): Action => ({
   _tag: "Drop",
   generation: generationOf(model.state) ?? model.generation,
   drain,
   reason
 })
 
-export const dropOpen = (model: Model, reason: FailureReason): ReadonlyArray<Action> =>
-  generationOf(model.state) === undefined ? none : [drop(model, reason)]
+export const dropOpen = (model: Model, reason: FailureReason, drain?: Drop["drain"]): ReadonlyArray<Action> =>
+  generationOf(model.state) === undefined ? none : [drop(model, reason, drain)]
 
 export const arm = (
   timer: Timer,
@@ -95,10 +96,10 @@ export const arm = (
   notBefore: options.notBefore
 })
 
-/** The next probe, at the pace of the state. */
+/** The next probe, at the pace of the state: soon, where something is in doubt. */
 export const nextProbe = (model: Model, options: Parameters<typeof arm>[2] = {}): ReadonlyArray<Action> =>
   model.probed || isOpenQuestion(model)
-    ? [arm("probe", model.state._tag === "Unhealthy" ? "confirm" : "cadence", options)]
+    ? [arm("probe", model.state._tag === "Unhealthy" || model.doubt !== undefined ? "confirm" : "cadence", options)]
     : none
 
 /** What runs has lost its time: if it fails, that proves nothing. */

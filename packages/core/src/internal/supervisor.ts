@@ -2,10 +2,12 @@
  * Performs the actions of the transition table: fibers, scopes and timers. It has no rule of its own. Signals are taken
  * one after the other, synchronously; whatever waits runs in a fiber of the backend's scope.
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberMap from "effect/FiberMap"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
@@ -15,7 +17,7 @@ import type { Action } from "../Action.ts"
 import { admission, type ConnectionState } from "../ConnectionState.ts"
 import type { Connector } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
-import type { FailureDetail } from "../FailureDetail.ts"
+import { type FailureDetail, ofCause } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Observer } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
@@ -73,7 +75,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const close = yield* FiberSet.runtime(closings)()
   const fibers = yield* FiberMap.make<"run" | "tools" | Timer | `drain:${number}`>()
   const fork = yield* FiberMap.runtime(fibers)<R | SetupR>()
-  const stopFiber = (key: "run" | Timer | `drain:${number}`) => {
+  const stopFiber = (key: Timer | `drain:${number}`) => {
     const fiber = FiberMap.getUnsafe(fibers, key)
     if (Option.isSome(fiber)) fiber.value.interruptUnsafe()
   }
@@ -140,12 +142,11 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const perform = (action: Action) => {
     switch (action._tag) {
       case "Run":
-        // what it replaces ends before it begins
-        stopFiber("run")
-        fork("run", action.kind === "attempt" ? attempt(action) : probe(action))
+        stopRun()
+        fork("run", concluding(action, action.kind === "attempt" ? attempt(action) : probe(action)))
         return
       case "Stop":
-        return stopFiber("run")
+        return stopRun()
       case "Arm":
         fork(action.timer, timer(action))
         return
@@ -169,6 +170,26 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
         return emit(action.happening)
     }
   }
+
+  type Run = Extract<Action, { _tag: "Run" }>
+
+  /** Ends what runs, and what it has opened and nobody will adopt. Its end is awaited as that of a session is. */
+  const stopRun = () => {
+    const running = Option.getOrUndefined(FiberMap.getUnsafe(fibers, "run"))
+    running?.interruptUnsafe()
+    if (running) close(Fiber.await(running))
+    const orphan = candidate
+    candidate = undefined
+    if (orphan) close(Scope.close(orphan.scope, Exit.void))
+  }
+
+  /** However a run ends, the table is told: where it waits for an end that never comes, nothing is kept alive. */
+  const concluding = <E, R>({ run }: Run, effect: Effect.Effect<void, E, R>): Effect.Effect<void, E, R> =>
+    Effect.onExit(effect, (exit) =>
+      Effect.sync(() => {
+        if (Exit.isFailure(exit)) conclude(run, broken(exit.cause), false)
+      })
+    )
 
   const timer = Effect.fnUntraced(function* (action: Extract<Action, { _tag: "Arm" }>) {
     const armedAt = now()
@@ -210,6 +231,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     open.draining = action.reason
     draining.set(open.generation, open)
     if (open.calls.size === 0) return finish(open, action.reason)
+    emit({ _tag: "SessionDraining", generation: open.generation, reason: action.reason })
     fork(
       `drain:${open.generation}`,
       Effect.andThen(
@@ -220,11 +242,11 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   }
   const finish = (open: OpenSession<Client>, reason: FailureReason) => {
     if (open.ended !== undefined) return
+    open.ended = reason
+    open.seen.muted = true
     draining.delete(open.generation)
     stopFiber(`drain:${open.generation}`)
     emit({ _tag: "SessionClosed", generation: open.generation, reason, detail: open.lost?.summary })
-    open.ended = reason
-    open.seen.muted = true
     const calls = [...open.calls]
     open.calls.clear()
     for (const call of calls) resumptions.push(() => call.abandon(reason))
@@ -237,7 +259,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
 
   // ------------------------------------------------------------------------------------------------------- attempts
 
-  const attempt = Effect.fnUntraced(function* (action: Extract<Action, { _tag: "Run" }>) {
+  const attempt = Effect.fnUntraced(function* (action: Run) {
     // Servers that keep one session only accept no other until the old one is gone. An exclusive transport never has two,
     // however long the end of the old one takes, which it bounds itself.
     const closed = FiberSet.awaitEmpty(closings)
@@ -266,7 +288,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
             return { verdict: succeeded }
           }
         }),
-        Effect.catchDefect(() => Effect.succeed({ verdict: broken })),
+        Effect.catchCause((cause) => Effect.succeed({ verdict: broken(cause) })),
         Effect.timeoutOrElse({ duration: policy.connectTimeout, orElse: () => Effect.succeed({ verdict: timedOut }) }),
         Effect.onExit((exit) =>
           Effect.sync(() => {
@@ -291,13 +313,15 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
 
   const reportOf = (generation: number): Omit<Attempt.Report, "output"> => ({
     observe: (evidence) => {
-      const doubt = Evidence.ofCall(evidence)
+      const doubt = Evidence.ofStream(evidence)
       if (doubt) send({ _tag: "Doubt", generation, doubt, reason: Evidence.reasonOf(evidence) })
     },
     lost: (reason, told) => {
       const open = sessionOf(generation)
       if (open) open.lost = told
       if (open && open === current) detail = told
+      // the table knows of the current session only: what happens to one that drains leads to nothing but its end
+      if (draining.has(generation) && open) finish(open, reason)
       send({ _tag: "Lost", generation, reason })
     },
     notice: (notice, count) => emit({ _tag: "Noticed", notice, count })
@@ -320,10 +344,10 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
 
   // --------------------------------------------------------------------------------------------------------- probes
 
-  const probe = Effect.fnUntraced(function* (action: Extract<Action, { _tag: "Run" }>) {
+  const probe = Effect.fnUntraced(function* (action: Run) {
     const open = current
     if (!open) return
-    if (action.refresh) yield* Effect.timeoutOption(open.session.refresh, policy.timeout)
+    if (action.refresh) yield* Effect.timeoutOption(open.refresh, policy.timeout)
     const startedAt = now()
     const deep = action.kind === "deepProbe"
     const rung = deep ? "list-tools" : (open.ladder.latched ?? Probe.rungOf(policy.probe, open.session))._tag
@@ -331,8 +355,8 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     const about = { backend_id: options.id, method: rung }
     const { asked, method, verdict } = yield* Tracing.run(policy, "probe", about, (span) => {
       Tracing.link(span, open)
-      return Effect.catchDefect(Probe.ask(open.session, open.ladder, policy, deep), () =>
-        Effect.succeed({ asked: 1, method: rung, verdict: broken })
+      return Effect.catchCause(Probe.ask(open.session, open.ladder, policy, deep), (cause) =>
+        Effect.succeed({ asked: 1, method: rung, verdict: broken(cause) })
       )
     })
     const endedAt = now()
@@ -350,7 +374,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
 
   const conclude = (run: number, verdict: Evidence.Verdict, late: boolean) => {
     const probed = candidate === undefined || Probe.isProbed(policy.probe, candidate.session)
-    send(signalOf(verdict, { run, current, at: now(), late, probed }))
+    send(signalOf(verdict, { run, current, at: now(), late, probed, draining: draining.size > 0 }))
   }
 
   // ---------------------------------------------------------------------------------------------------- begin and end
@@ -359,7 +383,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     Effect.suspend(() => {
       send({ _tag: "Closed" })
       return Effect.andThen(FiberMap.clear(fibers), FiberSet.awaitEmpty(closings))
-    })
+    }).pipe(Effect.ensuring(Effect.sync(announcer.end)))
   )
   yield* ClockWatcher.watch(() => send({ _tag: "Jumped" }))
   take(begin)
@@ -390,5 +414,9 @@ const detailOf = (output: ReadonlyArray<string>): FailureDetail | undefined =>
 
 const succeeded: Evidence.Verdict = { _tag: "Succeeded" }
 /** A transport, or code of the user's that it runs, has thrown: a defect of theirs must not end the keeping alive. */
-const broken: Evidence.Verdict = { _tag: "Failed", reason: "unknown" }
+const broken = (cause: Cause.Cause<unknown>): Evidence.Verdict => ({
+  _tag: "Failed",
+  reason: "unknown",
+  detail: ofCause(cause)
+})
 const timedOut: Evidence.Verdict = { _tag: "Failed", reason: "timeout" }

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
-import type { CallError } from "../BackendError.ts"
+import type { CallError, SessionReplaced } from "../BackendError.ts"
 import { reasonOfVerdict, type Verdict } from "../Evidence.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import type { OpenSession } from "./sessionCell.ts"
@@ -39,7 +39,10 @@ export const run = <A extends Concluded, E, R>(
 const failureOf = ({ verdict }: Concluded) => (verdict._tag === "Succeeded" ? undefined : reasonOfVerdict(verdict))
 
 /** A call, in a span below its caller's. */
-export const call = <A>(backend: string, call: Effect.Effect<A, CallError>): Effect.Effect<A, CallError> =>
+export const call = <A, E extends CallError | SessionReplaced>(
+  backend: string,
+  call: Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
   within(
     "call",
     { attributes: { backend_id: backend } },
@@ -50,7 +53,8 @@ export const call = <A>(backend: string, call: Effect.Effect<A, CallError>): Eff
         : Option.match(Exit.findErrorOption(exit), { onNone: () => "unknown", onSome: wordOf })
   )
 
-const wordOf = (error: CallError) => (error.reason === undefined ? error._tag : `${error._tag} (${error.reason})`)
+const wordOf = (error: CallError | SessionReplaced) =>
+  "reason" in error && error.reason !== undefined ? `${error._tag} (${error.reason})` : error._tag
 
 /** Runs it in a span, which ends with it: interrupted, or failed with that word. */
 const within = <A, E, R>(

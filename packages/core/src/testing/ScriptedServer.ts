@@ -134,7 +134,7 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
     const isKnown = () => known.has(host)
 
     const request = <A>(
-      records: Array<Mutable<RequestRecord>>,
+      records: Array<Mutable<RequestRecord>> | undefined,
       method: string,
       tool: string | undefined,
       reply: () => Reply,
@@ -142,17 +142,23 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
       signal: AbortSignal | undefined
     ): Promise<A> =>
       new Promise((resolve, reject) => {
-        const record: Mutable<RequestRecord> = { method, fate: "unsent", evidence: undefined, ...(tool && { tool }) }
+        if (records === undefined) return reject(new ScriptedError("the call has ended"))
+        const record: Mutable<RequestRecord> = {
+          method,
+          fate: "unsent",
+          evidence: undefined,
+          settled: false,
+          ...(tool && { tool })
+        }
         records.push(record)
         const given = isKnown() ? reply() : refuse(404)
-        if (isExecuted(given)) {
-          record.fate = "dispatched"
-          if (tool !== undefined) executed.push(tool)
-        }
+        if (given._tag !== "Unreachable") record.fate = "dispatched"
+        if (isExecuted(given) && tool !== undefined) executed.push(tool)
         const fiber = run(
           Effect.map(meet(given, script.latency, true), (evidence) => {
             record.evidence = evidence
             record.fate = fateOf(evidence)
+            record.settled = true
             if (evidence._tag !== "TransportFailure") host.alive()
             if (evidence._tag === "Answered") resolve(value())
             else reject(new ScriptedError(evidence._tag))
@@ -160,17 +166,20 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
         )
         signal?.addEventListener("abort", () => {
           fiber.interruptUnsafe()
+          record.settled = true
           reject(new ScriptedError("aborted"))
         })
       })
 
     const session: Session<ScriptedClient> = {
-      client: clientOf([], request),
+      client: clientOf(() => [], request),
       era: "legacy",
       stateful: options.stateful ?? true,
       call: (): Call<ScriptedClient> => {
         const requests: Array<Mutable<RequestRecord>> = []
-        return { client: clientOf(requests, request), requests }
+        let ended = false
+        const client = clientOf(() => (ended ? undefined : requests), request)
+        return { client, requests, end: () => void (ended = true) }
       },
       probe: (_rung: ProbeRung) =>
         Effect.suspend(() => {
@@ -185,10 +194,11 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
     return session
   })
 
-  const clientOf = (records: Array<Mutable<RequestRecord>>, request: Request): ScriptedClient => ({
+  /** `records`: where its requests are written; `undefined` once its call has ended */
+  const clientOf = (records: () => Array<Mutable<RequestRecord>> | undefined, request: Request): ScriptedClient => ({
     callTool: (tool, callOptions) =>
       request(
-        records,
+        records(),
         "tools/call",
         tool,
         () => script.call(tool),
@@ -197,7 +207,7 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
       ),
     listTools: (callOptions) =>
       request(
-        records,
+        records(),
         "tools/list",
         undefined,
         () => answer,
@@ -257,7 +267,7 @@ export const error = (code: number): Reply => ({ _tag: "Error", code })
 type Mutable<A> = { -readonly [Key in keyof A]: A[Key] }
 
 type Request = <A>(
-  records: Array<Mutable<RequestRecord>>,
+  records: Array<Mutable<RequestRecord>> | undefined,
   method: string,
   tool: string | undefined,
   reply: () => Reply,

@@ -26,13 +26,13 @@ export const everyRules: ReadonlyArray<Rules> = [
   rules({ failureThreshold: 1, circuitFailures: 2, ...lazy }),
   rules({ failureThreshold: 1, circuitFailures: Number.POSITIVE_INFINITY, sleepsWhenIdle: true }),
   rules({ failureThreshold: 3, circuitFailures: Number.POSITIVE_INFINITY, ...lazy }),
-  rules({ failureThreshold: 3, circuitFailures: 2 })
+  rules({ failureThreshold: 2, circuitFailures: 2 })
 ]
 
 const timers: ReadonlyArray<Signal.Timer> = ["probe", "attempt", "stable", "idle", "deep"]
 const sessionTimers: ReadonlyArray<Signal.Timer> = ["probe", "stable", "idle", "deep"]
 const commands: ReadonlyArray<Signal.Command> = ["probe", "reconnect", "isolate", "reset"]
-const doubts: ReadonlyArray<Signal.Doubt> = ["session", "upstream", "auth", "transport", "stale"]
+const doubts: ReadonlyArray<Signal.Doubt> = ["session", "upstream", "auth", "transport", "stream", "stale"]
 const reasons: ReadonlyArray<FailureReason.FailureReason> = ["timeout", "session_lost", "http_4xx"]
 
 /** Where the supervisor stands, as far as the table can know it. */
@@ -51,7 +51,14 @@ export const generationOf = (state: ConnectionState.ConnectionState): number | u
 export const signals = (model: Transition.Model, grace: Duration.Duration): ReadonlyArray<Signal.Signal> => {
   const run = model.running?.run ?? model.runs + 1
   const generation = generationOf(model.state) ?? model.generation + 1
-  const failed = { _tag: "Failed", run, callInFlight: false, silentFor: Duration.zero, late: false } as const
+  const failed = {
+    _tag: "Failed",
+    run,
+    callInFlight: false,
+    silentFor: Duration.zero,
+    late: false,
+    draining: false
+  } as const
   const older: ReadonlyArray<Signal.Signal> = [
     { _tag: "Succeeded", run: run - 1, probed: true },
     { ...failed, run: run - 1, reason: "timeout" },
@@ -70,6 +77,7 @@ export const signals = (model: Transition.Model, grace: Duration.Duration): Read
     { ...failed, reason: "timeout", callInFlight: true, late: true },
     { ...failed, reason: "timeout", callInFlight: true, silentFor: grace },
     { ...failed, reason: "reset", callInFlight: true },
+    { ...failed, reason: "http_4xx", draining: true },
     { _tag: "Busy", run, retryAfter: undefined },
     { _tag: "Busy", run, retryAfter: Duration.seconds(7) },
     { _tag: "AuthRejected", run },
@@ -129,6 +137,16 @@ export const take = (given: Rules, world: World, signal: Signal.Signal): World =
 
 // ------------------------------------------------------------------------------------------------- the bookkeeping
 
+const drainOf = (
+  reason: FailureReason.FailureReason,
+  about: { readonly exclusive: boolean; readonly isReplaced: boolean; readonly isUnprobed: boolean }
+) => {
+  if (about.isReplaced) return "drainTimeout"
+  if (about.exclusive) return undefined
+  if (about.isUnprobed) return "drainTimeout"
+  return reason === "session_lost" ? "timeout" : reason === "auth" ? "drainTimeout" : undefined
+}
+
 const concludes = (signal: Signal.Signal | undefined): boolean => signal !== undefined && "run" in signal
 
 const perform = (
@@ -176,16 +194,17 @@ const perform = (
         break
       case "Drop":
         promise(
-          action.generation === session || (action.drain === "drainTimeout" && action.generation === world.session),
+          action.generation === session || (action.reason === "closed" && action.generation === world.session),
           "what is dropped is open"
         )
         promise(
-          (action.drain === "drainTimeout") === (action.generation !== session),
-          "a session is replaced when another was adopted, and only then"
-        )
-        promise(
-          (action.drain === "timeout") === (action.reason === "session_lost" && !exclusive),
-          "of a session that is dead, only one that the server has forgotten lets its calls end by themselves"
+          action.drain ===
+            drainOf(action.reason, {
+              exclusive,
+              isReplaced: action.generation !== session,
+              isUnprobed: signal?._tag === "Doubt" && !world.model.probed
+            }),
+          "calls end by themselves where another session was adopted, where a server lives that refuses this one, and where one call's failure is all there is to go by"
         )
         for (const timer of sessionTimers) armed.delete(timer)
         if (action.generation === session) session = undefined
@@ -216,7 +235,8 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   const from = before.model
   const to = step.model
   const isReset = signal._tag === "Operator" && signal.command === "reset"
-  const dropped = step.actions.find((action) => action._tag === "Drop" && action.drain !== "drainTimeout")
+  const isReplaced = step.actions.some((action) => action._tag === "Adopt")
+  const dropped = isReplaced ? undefined : step.actions.find((action) => action._tag === "Drop")
 
   const first = step.actions[0]
   const changes = step.actions.filter((action) => action._tag === "Emit" && action.happening._tag === "StateChanged")
@@ -294,6 +314,10 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   if (before.session !== undefined && generationOf(to.state) !== before.session) {
     promise(settles(step, "doubters"), "who waits for a doubt learns that its session is gone")
   }
+  const isPending = ({ doubt, running }: Transition.Model) => doubt !== undefined || running?.decides !== undefined
+  if (isPending(from) && !isPending(to)) {
+    promise(settles(step, "doubters"), "who waits for a doubt is not forgotten, whatever comes in between")
+  }
   if (
     concludes(signal) &&
     from.running?.decides !== undefined &&
@@ -326,6 +350,17 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
     const rearmed = step.actions.find((action) => action._tag === "Arm" && action.timer === signal.timer)
     const isAtOnce = rearmed?._tag === "Arm" && rearmed.from !== "now"
     promise(!isAtOnce || signal.used, "a timer that came due without use begins anew from now, so that it rests")
+  }
+
+  const isCrowded = signal._tag === "Failed" && signal.draining && signal.reason === "http_4xx"
+  if (isCrowded && from.state._tag === "Connecting" && from.running?.jumped === false) {
+    const goesFirst = step.actions.findIndex(({ _tag }) => _tag === "DropDraining")
+    promise(
+      to.failures === from.failures &&
+        goesFirst >= 0 &&
+        goesFirst < step.actions.findIndex(({ _tag }) => _tag === "Run"),
+      "an attempt that a server refuses while an older session drains is made again, uncounted, when that one is gone"
+    )
   }
 
   // what failures prove
@@ -461,19 +496,18 @@ const examineState = (given: Rules, world: World): void => {
 
 /** What the table can tell apart: everything but counters that only grow, and reasons that are only told. */
 const keyOf = (given: Rules, { armed, model, running, session }: World): string => {
-  const isOpen = session !== undefined
+  const { state } = model
   const begun = model.running
-  return JSON.stringify([
-    model.state._tag === "Unhealthy" ? `Unhealthy${model.state.failures}` : model.state._tag,
-    model.openings > 0
-      ? "opened"
-      : Math.min(model.failures, Number.isFinite(given.circuitFailures) ? given.circuitFailures : 1),
-    model.deep,
-    model.refreshed,
-    begun && [begun.kind, begun.decides, begun.jumped, running?.deep],
-    isOpen && [model.stable, model.probed, model.resting, model.upstream, model.doubt],
-    [...armed].toSorted()
-  ])
+  const failures = Math.min(model.failures, Number.isFinite(given.circuitFailures) ? given.circuitFailures : 1)
+  // of plain words: most of the time of an exploration is spent here
+  let key = state._tag === "Unhealthy" ? `Unhealthy${state.failures}` : state._tag
+  key += ` ${model.openings > 0 ? "opened" : failures} ${model.deep} ${model.refreshed}`
+  if (begun) key += ` ${begun.kind} ${begun.decides} ${begun.jumped} ${running?.deep}`
+  if (session !== undefined) {
+    key += ` ${model.stable} ${model.probed} ${model.resting} ${model.upstream} ${model.doubt}`
+  }
+  for (const timer of timers) if (armed.has(timer)) key += ` ${timer}`
+  return key
 }
 
 export interface Explored {
@@ -483,6 +517,15 @@ export interface Explored {
   readonly broken: ReadonlyArray<string>
 }
 
+/** A way through the table, from its end. */
+interface Path {
+  readonly signal: Signal.Signal
+  readonly before: Path | undefined
+}
+
+const signalsOf = (path: Path | undefined): ReadonlyArray<Signal.Signal> =>
+  path === undefined ? [] : [...signalsOf(path.before), path.signal]
+
 /** Meets every world that can be reached with every signal. */
 export const explore = (
   given: Rules,
@@ -490,12 +533,11 @@ export const explore = (
 ): Explored => {
   const first = begin(given)
   const known = new Set([keyOf(given, first)])
-  const open: Array<{ readonly world: World; readonly path: ReadonlyArray<Signal.Signal> }> = [
-    { world: first, path: [] }
-  ]
+  const met: Array<{ readonly world: World; readonly path: Path | undefined }> = [{ world: first, path: undefined }]
   const broken = new Map<string, string>()
   let steps = 0
-  for (let here = open.shift(); here; here = open.shift()) {
+  // grows while it is walked
+  for (const here of met) {
     for (const signal of signals(here.world.model, given.inFlightGrace)) {
       steps++
       if (!isPossible(here.world, signal)) {
@@ -509,7 +551,9 @@ export const explore = (
         next = take(given, here.world, signal)
       } catch (cause) {
         const text = cause instanceof Error ? cause.message : String(cause)
-        const way = [...here.path, signal].map((each) => JSON.stringify(each)).join("\n  ")
+        const way = signalsOf({ signal, before: here.path })
+          .map((each) => JSON.stringify(each))
+          .join("\n  ")
         if (!broken.has(text)) broken.set(text, `${text}\nrules ${JSON.stringify(given)}\nafter\n  ${way}`)
         continue
       }
@@ -518,7 +562,7 @@ export const explore = (
       const key = keyOf(given, next)
       if (known.has(key)) continue
       known.add(key)
-      open.push({ world: next, path: [...here.path, signal] })
+      met.push({ world: next, path: { signal, before: here.path } })
     }
   }
   return { worlds: known.size, steps, broken: [...broken.values()] }
@@ -552,6 +596,7 @@ export const failed =
     callInFlight: false,
     silentFor: Duration.zero,
     late: false,
+    draining: false,
     ...also
   })
 export const busy =

@@ -20,6 +20,8 @@ export const success = counter("vmcp_keepalive_success_total", "Probes that were
 export const failure = counter("vmcp_keepalive_failure_total", "Probes that failed")
 export const autoDisabled = counter("vmcp_keepalive_auto_disabled_total", "How often the circuit opened")
 export const suppressed = counter("vmcp_keepalive_suppressed_total", "Probes that traffic made needless")
+export const sessionLost = counter("vmcp_keepalive_session_lost_total", "Sessions that were lost")
+export const connectFailure = counter("vmcp_keepalive_connect_failure_total", "Attempts to open a session that failed")
 export const reconnect = counter("vmcp_keepalive_reconnect_total", "Attempts to open a session, but the first")
 export const call = counter("vmcp_keepalive_call_total", "Calls that ended")
 export const dropped = counter("vmcp_keepalive_dropped_total", "Events of backends beyond maxBackends")
@@ -45,8 +47,18 @@ export const state: Entry = {
 
 /** By name. */
 export const all: ReadonlyMap<string, Entry> = new Map(
-  [attempt, success, failure, latency, autoDisabled, suppressed, state, reconnect, call, dropped].map((entry) => [
-    entry.name,
-    entry
-  ])
+  [
+    attempt,
+    success,
+    failure,
+    latency,
+    autoDisabled,
+    suppressed,
+    state,
+    sessionLost,
+    connectFailure,
+    reconnect,
+    call,
+    dropped
+  ].map((entry) => [entry.name, entry])
 )

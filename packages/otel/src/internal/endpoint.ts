@@ -4,14 +4,23 @@
 import * as Effect from "effect/Effect"
 import { createServer, type RequestListener } from "node:http"
 import { pipeline, Readable } from "node:stream"
+import { setImmediate } from "node:timers/promises"
 
 export interface Options {
   readonly host: string
   readonly port: number
   readonly path: string
   readonly contentType: string
-  /** the page in parts; a part is made when the socket has room for it */
+  /** the page in parts, each made when it is taken */
   readonly body: () => Iterable<string>
+}
+
+/** Lets everything else that is due go before each further part: a reader that is fast enough would hold up the process. */
+async function* paced(parts: Iterable<string>): AsyncGenerator<string> {
+  for (const part of parts) {
+    yield part
+    await setImmediate()
+  }
 }
 
 /** Serves until the scope closes; succeeds with the port it listens on, fails with Node's error. */
@@ -26,7 +35,7 @@ export const serve = Effect.fnUntraced(function* (options: Options) {
     response.writeHead(200, { "content-type": contentType })
     if (request.method === "HEAD") return void response.end()
     // one that hangs up is no concern of ours
-    pipeline(Readable.from(body(), { objectMode: false }), response, () => {})
+    pipeline(Readable.from(paced(body()), { objectMode: false }), response, () => {})
   }
   const server = yield* Effect.acquireRelease(
     Effect.sync(() => createServer(listener)),

@@ -20,26 +20,30 @@ const cumulative = 2
  * back is a new series to the collector, and no counter that ran backwards.
  */
 export interface Beginnings {
-  /** nanoseconds, as OTLP writes them */
+  /** What is there at a time. */
+  readonly look: (families: ReadonlyArray<Family>, at: bigint) => void
+  /** In nanoseconds, as OTLP writes them; of a series that was there at the last look. */
   readonly of: (attributes: object) => string
-  readonly exported: (at: string) => void
 }
 
-export const beginnings = (start: string): Beginnings => {
+/** `start`: no figure is older. */
+export const beginnings = (start: bigint): Beginnings => {
   // the registry keeps one object for the attributes of a series, as long as the series lives
   const known = new WeakMap<object, string>()
-  let last = start
+  let last = String(start)
   return {
-    of: (attributes) => {
-      const since = known.get(attributes) ?? last
-      known.set(attributes, since)
-      return since
+    look: (families, at) => {
+      for (const { points } of families) {
+        for (const { attributes = none } of points) if (!known.has(attributes)) known.set(attributes, last)
+      }
+      last = String(at)
     },
-    exported: (at) => {
-      last = at
-    }
+    of: (attributes) => known.get(attributes) ?? last
   }
 }
+
+/** The attributes of a series that has none. */
+const none: Readonly<Record<string, string>> = {}
 
 /** Messages of at most `size` data points each, made one after the other as they are taken. */
 export function* messages(
@@ -76,7 +80,7 @@ const metricOf = (
   { at, beginnings }: { readonly beginnings: Beginnings; readonly at: string }
 ): OtlpMetric => {
   const { description, kind, name, unit } = entry
-  const timed = (attributes: Readonly<Record<string, string>> = {}) => ({
+  const timed = (attributes = none) => ({
     attributes: OtlpResource.entriesToAttributes(Object.entries(attributes)),
     startTimeUnixNano: beginnings.of(attributes),
     timeUnixNano: at
@@ -129,5 +133,15 @@ const metricOf = (
           })
         }
       }
+  }
+}
+
+/** How many data points a collector says, in JSON, that it did not take of a message that it did take. */
+export const rejectedPoints = (answer: string): number => {
+  try {
+    const { partialSuccess } = JSON.parse(answer)
+    return Number(partialSuccess?.rejectedDataPoints ?? 0)
+  } catch {
+    return 0
   }
 }

@@ -6,8 +6,10 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as OtlpResource from "effect/observability/OtlpResource"
 import * as OtlpSerialization from "effect/observability/OtlpSerialization"
+import * as Metric from "effect/Metric"
 import * as OtlpData from "./otlpData.ts"
 import { type Post, PostError } from "./post.ts"
+import * as Recorder from "./recorder.ts"
 import * as Snapshot from "./snapshot.ts"
 
 export interface Options {
@@ -25,18 +27,25 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const clock = yield* Clock.Clock
   const serialization = yield* OtlpSerialization.OtlpSerialization
   const read = yield* Snapshot.reader
-  const nanos = () => String(clock.currentTimeNanosUnsafe())
-  const beginnings = OtlpData.beginnings(nanos())
+  // what was counted before this exporter was made is exported too
+  const beginnings = OtlpData.beginnings(
+    Recorder.startOf(yield* Metric.MetricRegistry) ?? clock.currentTimeNanosUnsafe()
+  )
   let failed = 0
 
   const send = Effect.gen(function* () {
-    const at = nanos()
-    for (const message of OtlpData.messages(read(), { resource, beginnings, at, size: messageSize })) {
+    const at = clock.currentTimeNanosUnsafe()
+    const families = read()
+    let rejected = 0
+    beginnings.look(families, at)
+    for (const message of OtlpData.messages(families, { resource, beginnings, at: String(at), size: messageSize })) {
       const body = serialization.metrics(message)
       if (body._tag !== "Uint8Array") continue
-      yield* within(post({ contentType: body.contentType, bytes: body.body }), options.timeout)
+      const answer = yield* within(post({ contentType: body.contentType, bytes: body.body }), options.timeout)
+      rejected += OtlpData.rejectedPoints(answer)
     }
-    beginnings.exported(at)
+    // the figures are cumulative, so that sending them again would change nothing
+    if (rejected > 0) return yield* Effect.fail(new PostError(`rejected data points: ${rejected}`))
   })
 
   /** Says once that exports fail, and once that they do not any more. */
@@ -58,5 +67,5 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   yield* Effect.sleep(options.interval).pipe(Effect.andThen(reporting(send)), Effect.forever, Effect.forkScoped)
 })
 
-const within = (effect: Effect.Effect<void, PostError>, duration: Duration.Duration) =>
+const within = <A>(effect: Effect.Effect<A, PostError>, duration: Duration.Duration) =>
   Effect.timeoutOrElse(effect, { duration, orElse: () => Effect.fail(new PostError("timeout")) })

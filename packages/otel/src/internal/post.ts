@@ -18,8 +18,28 @@ export interface Body {
   readonly bytes: Uint8Array
 }
 
-/** Succeeds once the server has answered with a status of 200 to 299. It has no time limit, but can be interrupted. */
-export type Post = (body: Body) => Effect.Effect<void, PostError>
+/**
+ * Succeeds with what the server answered with a status of 200 to 299, or the beginning of it. It has no time limit, but
+ * can be interrupted.
+ */
+export type Post = (body: Body) => Effect.Effect<string, PostError>
+
+/** How much of an answer is kept, in characters. */
+const maxAnswer = 16 * 1024
+
+/** Whether it is an address to which `make` can post. */
+export const isAddress = (url: URL | null): boolean => url !== null && /^https?:$/.test(url.protocol)
+
+/** Whether Node would send it. */
+export const isHeader = (name: string, value: string): boolean => {
+  try {
+    http.validateHeaderName(name)
+    http.validateHeaderValue(name, value)
+    return true
+  } catch {
+    return false
+  }
+}
 
 export const make = Effect.fnUntraced(function* (url: URL, headers: Readonly<Record<string, string>>) {
   const { Agent, request } = url.protocol === "https:" ? https : http
@@ -41,11 +61,14 @@ export const make = Effect.fnUntraced(function* (url: URL, headers: Readonly<Rec
           },
           (response) => {
             const status = response.statusCode ?? 0
+            let answer = ""
+            response.setEncoding("utf8").on("data", (text: string) => {
+              if (answer.length < maxAnswer) answer += text
+            })
             response.once("error", () => failed("reset"))
             response.once("end", () =>
-              status >= 200 && status < 300 ? resume(Effect.void) : failed(`status ${status}`)
+              status >= 200 && status < 300 ? resume(Effect.succeed(answer)) : failed(`status ${status}`)
             )
-            response.resume()
           }
         )
         sent.once("error", (error) => failed("code" in error ? String(error.code) : "unknown"))

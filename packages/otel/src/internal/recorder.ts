@@ -1,10 +1,17 @@
 /**
- * The observer behind the metrics: which backends have series, from when and until when.
+ * What is counted in one target: which backends have series, from when and until when.
+ *
+ * However many layers count in a target, also of several runtimes of one process, there is one recorder: no event counts
+ * twice, and no layer ends the series of another.
  */
 import type { KeepaliveEvent, Observer } from "@vmcp-keepalive/core/KeepaliveEvent"
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberHandle from "effect/FiberHandle"
+import * as Scope from "effect/Scope"
 import * as Catalog from "./catalog.ts"
 import * as Expiry from "./expiry.ts"
 import * as Series from "./series.ts"
@@ -18,78 +25,112 @@ export interface Options<Handle> {
   readonly onFull: Effect.Effect<void>
 }
 
-/** What the observers made here fill, by the target's identity. */
-const filled = new WeakMap<Observer, object>()
+export interface Recorder {
+  readonly observe: Observer
+  /** wall-clock nanoseconds: no figure is older */
+  readonly startedAt: bigint
+}
 
-/** Whether one of the observers counts for this target already. */
-export const isCounting = (observers: ReadonlyArray<Observer>, identity: object): boolean =>
-  observers.some((observer) => filled.get(observer) === identity)
+interface Shared {
+  readonly recorder: Recorder
+  readonly scope: Scope.Closeable
+  layers: number
+}
 
-/** Makes the observer. When the scope closes, it removes every series that it made. */
-export const make = Effect.fnUntraced(function* <Handle>(options: Options<Handle>) {
-  const { maxBackends, removeAfter, target } = options
+/** By the target's identity. */
+const shared = new WeakMap<object, Shared>()
+
+/**
+ * The recorder of the target, until the scope closes. The first to ask makes it, and its options hold; the last to leave
+ * removes every series.
+ */
+export const join = <Handle>(options: Options<Handle>): Effect.Effect<Recorder, never, Scope.Scope> => {
+  const { identity } = options.target
+  const enter = Effect.contextWith((context: Context.Context<never>) =>
+    // in one go: two layers that are built side by side must not make one each
+    Effect.sync(() => {
+      let known = shared.get(identity)
+      if (known === undefined) {
+        const scope = Scope.makeUnsafe()
+        known = { recorder: Effect.runSyncWith(context)(Scope.provide(make(options), scope)), scope, layers: 0 }
+        shared.set(identity, known)
+      }
+      known.layers++
+      return known
+    })
+  )
+  const leave = (known: Shared) =>
+    Effect.suspend(() => {
+      if (--known.layers > 0) return Effect.void
+      shared.delete(identity)
+      return Scope.close(known.scope, Exit.void)
+    })
+  return Effect.map(Effect.acquireRelease(enter, leave), ({ recorder }) => recorder)
+}
+
+/** When counting in it began, if it has. */
+export const startOf = (identity: object): bigint | undefined => shared.get(identity)?.recorder.startedAt
+
+const make = Effect.fnUntraced(function* <Handle>({ maxBackends, onFull, removeAfter, target }: Options<Handle>) {
   const tell = yield* FiberHandle.makeRuntime<never>()
-  const backends = new Map<string, Series.Series>()
-  /** backends whose series were removed: a call that one of them rejects brings none back */
-  const gone = new Set<string>()
+  const counted = new Map<string, Series.Series>()
+  /** how many of each id live that get no series, for there was no room when the first of them started */
+  const uncounted = new Map<string, number>()
   let dropped: Handle | undefined
   let ended = false
 
   const closed = yield* Expiry.make(removeAfter, (backend) => {
-    backends.get(backend)?.remove()
-    backends.delete(backend)
-    gone.add(backend)
-    const [oldest] = gone
-    if (gone.size > maxBackends && oldest !== undefined) gone.delete(oldest)
+    counted.get(backend)?.remove()
+    counted.delete(backend)
   })
 
   const drop = () => {
     if (dropped === undefined) {
       dropped = target.make(Catalog.dropped, {})
-      tell(options.onFull)
+      tell(onFull)
     }
     target.update(dropped, 1)
   }
 
-  const observe = (event: KeepaliveEvent) => {
-    if (ended || !isCounted(event)) return
-    const { backend } = event
-    // what a backend that has closed still says: its calls end, and later ones are rejected
-    const isEpilogue = event._tag === "CallSettled"
-    let series = backends.get(backend)
-    if (series === undefined) {
-      if (isEpilogue && gone.has(backend)) return
-      if (backends.size >= maxBackends) return drop()
-      series = Series.make(backend, target)
-      backends.set(backend, series)
-      gone.delete(backend)
+  const seriesFor = (backend: string): Series.Series | undefined => {
+    closed.delete(backend)
+    const known = counted.get(backend)
+    if (known !== undefined) return known
+    const others = uncounted.get(backend) ?? 0
+    if (others > 0 || counted.size >= maxBackends) {
+      uncounted.set(backend, others + 1)
+      return undefined
     }
-    series.count(event)
-    if (event._tag === "StateChanged" && series.isClosed()) closed.set(backend)
-    else if (!isEpilogue) closed.delete(backend)
+    const series = Series.make(backend, target)
+    counted.set(backend, series)
+    return series
+  }
+
+  const observe = (event: KeepaliveEvent) => {
+    if (ended) return
+    const { backend } = event
+    // the first event of every backend: the others bring none back whose series are gone
+    const series = event._tag === "Started" ? seriesFor(backend) : counted.get(backend)
+    const isEnd = event._tag === "StateChanged" && event.to._tag === "Closed"
+    if (series !== undefined) {
+      series.count(event)
+      if (isEnd && series.isClosed()) closed.set(backend)
+      return
+    }
+    const living = uncounted.get(backend)
+    if (living === undefined) return
+    drop()
+    if (isEnd) uncounted.set(backend, living - 1)
+    if (isEnd && living === 1) uncounted.delete(backend)
   }
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       ended = true
-      for (const series of backends.values()) series.remove()
+      for (const series of counted.values()) series.remove()
       if (dropped !== undefined) target.remove(dropped)
     })
   )
-  filled.set(observe, target.identity)
-  return observe
+  const recorder: Recorder = { observe, startedAt: yield* Clock.currentTimeNanos }
+  return recorder
 })
-
-/** Whether any metric counts events of its kind. */
-const isCounted = (event: KeepaliveEvent): boolean => {
-  switch (event._tag) {
-    case "AttemptScheduled":
-    case "Stabilized":
-    case "SessionClosed":
-    case "ToolsChanged":
-    case "Noticed":
-      return false
-    default:
-      return true
-  }
-}

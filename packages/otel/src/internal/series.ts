@@ -11,7 +11,7 @@ import type { Target } from "./target.ts"
 
 export interface Series {
   readonly count: (event: KeepaliveEvent) => void
-  /** whether the backend has closed, and no other of its id lives */
+  /** whether every backend of this id has closed */
   readonly isClosed: () => boolean
   readonly remove: () => void
 }
@@ -55,6 +55,8 @@ const latency = plain(Catalog.latency)
 const suppressed = plain(Catalog.suppressed)
 const failure = byWord(Catalog.failure, "reason")
 const autoDisabled = byWord(Catalog.autoDisabled, "reason")
+const sessionLost = byWord(Catalog.sessionLost, "reason")
+const connectFailure = byWord(Catalog.connectFailure, "reason")
 const reconnect = byWord(Catalog.reconnect, "outcome")
 const call = byWord(Catalog.call, "outcome")
 const inState = byWord(Catalog.state, "state")
@@ -110,7 +112,11 @@ export const make = <Handle>(backend: string, target: Target<Handle>): Series =>
         case "AttemptSucceeded":
           return attempting("ok")
         case "AttemptFailed":
+          update(connectFailure(event.reason), 1)
           return attempting("failed")
+        case "SessionClosed":
+          // one that was closed on purpose was not lost
+          return event.reason === "closed" ? undefined : update(sessionLost(event.reason), 1)
         case "CallSettled":
           return update(call(event.outcome), 1)
         case "Started":

@@ -10,7 +10,7 @@ export type Attributes = Metric.Metric.AttributeSet
 
 /** `Handle`: one series, with its attributes applied. */
 export interface Target<Handle> {
-  /** two recorders with one identity would count everything twice */
+  /** what is counted in: there is one recorder for it */
   readonly identity: object
   readonly make: (entry: Catalog.Entry, attributes: Attributes) => Handle
   /** adds to a counter, records in a histogram, sets a gauge */
@@ -23,10 +23,8 @@ type Handle = Metric.Counter<number> | Metric.Gauge<number> | Metric.Histogram<n
 /** The metric registry of the context. */
 export const registry: Effect.Effect<Target<Handle>> = Effect.gen(function* () {
   const registry = yield* Metric.MetricRegistry
-  // as small as it can be: it is searched at every update
-  const context = Context.make(Metric.MetricRegistry, registry).pipe(
-    Context.add(Metric.CurrentMetricAttributes, yield* Metric.CurrentMetricAttributes)
-  )
+  // As small as it can be: it is searched at every update. Without the app's `CurrentMetricAttributes`: labels are ours alone.
+  const context = Context.make(Metric.MetricRegistry, registry)
   return {
     identity: registry,
     make: ({ description, kind, name }, attributes) => {

@@ -14,6 +14,8 @@ beforeAll(async () => {
 /** What Prometheus adds to every series that it scrapes. */
 const ofTheTarget = ["instance", "job"]
 const variables = Shipped.dashboard.templating.list.map(({ name }) => name)
+/** The variable that chooses among the values of a label. */
+const choice: Readonly<Record<string, string>> = { job: "job", instance: "instance", backend_id: "backend" }
 
 /** Everything that the expression names and that does not exist. */
 const unknownIn = (expression: string): ReadonlyArray<string> => {
@@ -26,7 +28,8 @@ const unknownIn = (expression: string): ReadonlyArray<string> => {
     for (const label of known?.keys() ?? []) labels.add(label)
     for (const matcher of matchers) {
       const values = known?.get(matcher.label)
-      if (values === undefined) unknown.push(`label ${metric}{${matcher.label}}`)
+      if (values === undefined && !ofTheTarget.includes(matcher.label))
+        unknown.push(`label ${metric}{${matcher.label}}`)
       for (const word of wordsOf(matcher)) {
         const isKnown = word.startsWith("$") ? variables.includes(word.slice(1)) : values?.has(word)
         if (isKnown !== true) unknown.push(`word ${metric}{${matcher.label}="${word}"}`)
@@ -60,7 +63,7 @@ describe("the names that are checked", () => {
     ])
     assert.deepStrictEqual(
       unknownIn('sum by (reason) (vmcp_keepalive_call_total{outcome="unknown"} offset 5m) > bool 0 or {job="x"}'),
-      ['word vmcp_keepalive_call_total{outcome="unknown"}', "metric ", "label {job}", 'word {job="x"}', "label reason"]
+      ['word vmcp_keepalive_call_total{outcome="unknown"}', "metric ", 'word {job="x"}', "label reason"]
     )
     assert.deepStrictEqual(unknownIn('vmcp_keepalive_state{backend_id=~"$backends"}'), [
       'word vmcp_keepalive_state{backend_id="$backends"}'
@@ -96,11 +99,58 @@ describe("the dashboard", () => {
     const own = used.filter((name) => !name.startsWith("__"))
     assert.deepStrictEqual([...new Set(own)].toSorted(), variables.toSorted())
     const builtIn = new Set(used.filter((name) => name.startsWith("__")))
-    assert.deepStrictEqual([...builtIn].toSorted(), ["__all", "__range", "__rate_interval"])
+    assert.deepStrictEqual([...builtIn].toSorted(), ["__all", "__interval", "__range"])
     for (const { definition, name } of Shipped.dashboard.templating.list) {
       if (definition === undefined) continue
-      const [, metric = "", label = ""] = /^label_values\((\w+), (\w+)\)$/.exec(definition) ?? []
-      assert.isTrue(vocabulary.get(metric)?.has(label), `${name}: ${definition}`)
+      const [, selector = "", label = ""] = /^label_values\((.+), (\w+)\)$/.exec(definition) ?? []
+      assert.deepStrictEqual(unknownIn(selector), [], name)
+      assert.include(labelsOf(selector), label, name)
+    }
+  })
+
+  it("asks about the chosen jobs and instances only, and below the first row about the chosen backends only", () => {
+    const first = Shipped.dashboard.panels.findIndex(({ title }) => title.includes("$backend"))
+    const ofTheFleet = new Set(Shipped.dashboard.panels.slice(0, first).map(({ id }) => id))
+    for (const { expr, panel } of Shipped.targets) {
+      for (const { matchers, metric } of namesOf(expr).selectors) {
+        const chosen = matchers.filter(
+          ({ label, operator, value }) => operator === "=~" && value === `$${choice[label]}`
+        )
+        // that a process was seen is of the process
+        const isOfProcess = ofTheFleet.has(panel.id) || (metric === "vmcp_keepalive_state" && panel.title !== "State")
+        assert.deepStrictEqual(
+          chosen.map(({ label }) => label),
+          isOfProcess ? ["job", "instance"] : ["job", "instance", "backend_id"],
+          panel.title
+        )
+      }
+    }
+    const choices = Shipped.dashboard.templating.list.flatMap(({ allValue, name }) =>
+      allValue === undefined ? [] : [{ allValue, name }]
+    )
+    assert.deepStrictEqual(
+      choices,
+      Object.values(choice).map((name) => ({ name, allValue: ".*" }))
+    )
+  })
+
+  it("sums bars of a minute or more, one after the other, where it says how often", () => {
+    for (const { expr, instant, panel } of Shipped.targets) {
+      const isCount = /_total\b/.test(expr) && !instant
+      if (isCount || expr.includes("$__")) assert.isDefined(panel.interval, panel.title)
+      if (panel.type === "stat") {
+        assert.deepStrictEqual(panel.options.reduceOptions?.calcs, [isCount ? "sum" : "lastNotNull"], panel.title)
+      }
+      // the time of a bar is the step of its query, whatever the scrape interval and the zoom are
+      assert.notMatch(expr, /\b(?:rate|irate|increase|delta)\b/, panel.title)
+    }
+  })
+
+  it("names in its texts only panels that it has, and each panel otherwise", () => {
+    const titles = Shipped.panels.map(({ title }) => title)
+    assert.strictEqual(new Set(titles).size, titles.length)
+    for (const { description, title } of Shipped.panels) {
+      assert.includeMembers(titles, [...Shipped.panelsIn(description)], title)
     }
   })
 
@@ -119,7 +169,8 @@ describe("the dashboard", () => {
         const metrics = namesOf(expr).selectors.map(({ metric }) => metric)
         return label === undefined ? [legendFormat] : metrics.flatMap((metric) => words(metric, label))
       })
-      const coloured = fieldConfig.overrides.map(({ matcher }) => matcher.options)
+      const named = fieldConfig.overrides.filter(({ matcher }) => matcher.id === "byName")
+      const coloured = named.map(({ matcher }) => matcher.options)
       if (transformations === undefined) assert.includeMembers([...legends], coloured, title)
       if (legends.includes("Connected")) assert.deepStrictEqual(coloured.toSorted(), states, title)
     }
@@ -144,7 +195,7 @@ describe("the dashboard", () => {
     const ids = Shipped.dashboard.panels.map(({ id }) => id)
     assert.strictEqual(new Set(ids).size, ids.length)
     const taken = new Set<string>()
-    for (const { gridPos, title } of Shipped.panels) {
+    for (const { gridPos, title } of Shipped.dashboard.panels) {
       assert.isAtMost(gridPos.x + gridPos.w, 24, title)
       for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
         for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
@@ -153,6 +204,14 @@ describe("the dashboard", () => {
         }
       }
     }
+    // Grafana puts each panel into the last row before it, and closes gaps
+    const tops = Shipped.dashboard.panels.map(({ gridPos }) => gridPos.y)
+    assert.deepStrictEqual(
+      tops,
+      tops.toSorted((a, b) => a - b)
+    )
+    const height = Math.max(...Shipped.dashboard.panels.map(({ gridPos }) => gridPos.y + gridPos.h))
+    assert.strictEqual(taken.size, 24 * height)
   })
 })
 
@@ -170,6 +229,15 @@ describe("the alerts", () => {
         for (const [, label = ""] of text.matchAll(/\$labels\.(\w+)/g)) assert.include(labelsOf(expr), label, alert)
       }
     }
+  })
+
+  it("name in their runbooks only panels of the dashboard, and most name one", () => {
+    const named = Shipped.alerts.map(({ annotations }) => Shipped.panelsIn(annotations.runbook))
+    assert.includeMembers(
+      Shipped.panels.map(({ title }) => title),
+      named.flat()
+    )
+    assert.isAtLeast(named.filter((titles) => titles.length > 0).length, 3)
   })
 
   it("each have tests in which they fire", () => {

@@ -29,6 +29,13 @@ export const pathOf = (file: string) => fileURLToPath(new URL(`../../${file}`, i
 export const alertsPath = pathOf("prometheus/alerts.yml")
 export const alertTestsPath = pathOf("prometheus/alerts.test.yml")
 
+const GridPos = Schema.Struct({ x: Schema.Int, y: Schema.Int, w: Schema.Int, h: Schema.Int })
+const Row = Schema.Struct({
+  type: Schema.Literal("row"),
+  id: Schema.Int,
+  title: Schema.NonEmptyString,
+  gridPos: GridPos
+})
 const Datasource = Schema.Struct({ type: Schema.String, uid: Schema.String })
 const Mapping = Schema.Struct({
   type: Schema.Literal("value"),
@@ -40,12 +47,17 @@ const Panel = Schema.Struct({
   title: Schema.NonEmptyString,
   description: Schema.NonEmptyString,
   datasource: Datasource,
-  gridPos: Schema.Struct({ x: Schema.Int, y: Schema.Int, w: Schema.Int, h: Schema.Int }),
+  gridPos: GridPos,
+  /** the least time between two values of a range query, which is its `$__interval` */
+  interval: Schema.optional(Schema.Literals(["1m", "15m"])),
+  options: Schema.Struct({
+    reduceOptions: Schema.optional(Schema.Struct({ calcs: Schema.Tuple([Schema.Literals(["lastNotNull", "sum"])]) }))
+  }),
   fieldConfig: Schema.Struct({
     defaults: Schema.Struct({ unit: Schema.NonEmptyString, mappings: Schema.optional(Schema.Array(Mapping)) }),
     overrides: Schema.Array(
       Schema.Struct({
-        matcher: Schema.Struct({ id: Schema.Literal("byName"), options: Schema.String }),
+        matcher: Schema.Struct({ id: Schema.Literals(["byName", "byFrameRefID"]), options: Schema.String }),
         properties: Schema.Array(Schema.Struct({ id: Schema.String, value: Schema.Unknown }))
       })
     )
@@ -53,6 +65,7 @@ const Panel = Schema.Struct({
   transformations: Schema.optional(Schema.Array(Schema.Unknown)),
   targets: Schema.NonEmptyArray(
     Schema.Struct({
+      refId: Schema.NonEmptyString,
       datasource: Datasource,
       expr: Schema.NonEmptyString,
       legendFormat: Schema.String,
@@ -68,12 +81,15 @@ const Dashboard = Schema.Struct({
   schemaVersion: Schema.Int,
   templating: Schema.Struct({
     list: Schema.Array(
-      Schema.Struct({ name: Schema.String, type: Schema.String, definition: Schema.optional(Schema.String) })
+      Schema.Struct({
+        name: Schema.String,
+        type: Schema.String,
+        definition: Schema.optional(Schema.String),
+        allValue: Schema.optional(Schema.String)
+      })
     )
   }),
-  panels: Schema.Array(
-    Schema.Union([Schema.Struct({ type: Schema.Literal("row"), id: Schema.Int, title: Schema.NonEmptyString }), Panel])
-  )
+  panels: Schema.Array(Schema.Union([Row, Panel]))
 })
 
 export const dashboardText = readFileSync(pathOf("grafana/dashboard.json"), "utf8")
@@ -81,6 +97,48 @@ export const dashboardText = readFileSync(pathOf("grafana/dashboard.json"), "utf
 export const dashboard = Schema.decodeUnknownSync(Dashboard)(JSON.parse(dashboardText))
 export const panels = dashboard.panels.flatMap((panel) => ("targets" in panel ? [panel] : []))
 export const targets = panels.flatMap((panel) => panel.targets.map((target) => ({ panel, ...target })))
+export type Target = (typeof targets)[number]
+/** The only target of the panel, or the one with this legend. */
+export const targetOf = (title: string, legend?: string): Target => {
+  const found = targets.filter(
+    ({ legendFormat, panel }) => panel.title === title && (legend ?? legendFormat) === legendFormat
+  )
+  if (found[0] === undefined || found.length > 1) throw new Error(`${found.length} targets of ${title} ${legend}`)
+  return found[0]
+}
+
+/** Queries that count events in bars. */
+export const counting = targets.filter(
+  ({ expr, instant, panel }) => /_total\b/.test(expr) && !instant && panel.fieldConfig.defaults.unit !== "percentunit"
+)
+
+/** The labels that tell the series of the query apart. */
+export const legendLabels = ({ legendFormat }: Target): ReadonlyArray<string> =>
+  [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label = ""]) => label)
+
+/** What Grafana puts in the place of variables. */
+export interface Choice {
+  /** the step of a range query */
+  readonly interval: string
+  /** the time range of the dashboard */
+  readonly range?: string
+  readonly job?: string
+  readonly instance?: string
+  readonly backend?: string
+}
+
+/** A query as Grafana sends it; where nothing is chosen, All is. */
+export const substituted = (expression: string, { interval, range = "1h", ...chosen }: Choice): string => {
+  const choices = new Map(Object.entries(chosen))
+  return dashboard.templating.list.reduce(
+    (query, { allValue = "", name }) => query.replaceAll(`$${name}`, choices.get(name) ?? allValue),
+    expression.replaceAll("$__interval", interval).replaceAll("$__range", range)
+  )
+}
+
+/** The panels that a text names, in double quotes. */
+export const panelsIn = (text: string): ReadonlyArray<string> =>
+  [...text.matchAll(/"([^"]+)"/g)].map(([, title = ""]) => title)
 
 const Alerts = Schema.Struct({
   groups: Schema.Array(
@@ -137,6 +195,7 @@ const everyKind = {
   ProbeSuppressed: [{ _tag: "ProbeSuppressed" }],
   CircuitOpened: FailureReason.all.map((reason) => ({ _tag: "CircuitOpened", openings: 1, reason }) as const),
   Stabilized: [{ _tag: "Stabilized" }],
+  SessionDraining: FailureReason.all.map((reason) => ({ _tag: "SessionDraining", generation: 1, reason }) as const),
   SessionClosed: FailureReason.all.map((reason) => ({ _tag: "SessionClosed", generation: 1, reason, detail }) as const),
   CallSettled: Object.values(outcomes),
   ToolsChanged: [{ _tag: "ToolsChanged", added: ["a"], removed: ["b"] }],

@@ -135,9 +135,10 @@ export class AnswerStream {
     this.finish()
   }
 
-  /** The SDK needs no more of it. */
+  /** The SDK needs no more of it, so that nothing of it may hold a socket: neither a connection nor one that resumed it. */
   finish(): void {
     this.#close()
+    this.#exchange.abort()
     this.wire.end(this.#exchange)
   }
 

@@ -15,13 +15,17 @@ import * as Stream from "effect/Stream"
 /** See the module. */
 export const make: Effect.Effect<FetchLike, never, HttpClient.HttpClient> = Effect.gen(function* () {
   const client = yield* HttpClient.HttpClient
+  const settings = yield* Effect.serviceOption(FetchHttpClient.RequestInit)
   const run = Effect.runPromiseWith(yield* Effect.context<never>())
   return (url, init) =>
     run(
       client.execute(requestOf(url, init)).pipe(
         Effect.flatMap(responseOf),
         // Node's fetch would follow a redirect to another origin with the session id and headers of the user.
-        Effect.provideService(FetchHttpClient.RequestInit, { redirect: init?.redirect ?? "follow" })
+        Effect.provideService(FetchHttpClient.RequestInit, {
+          ...Option.getOrUndefined(settings),
+          redirect: init?.redirect ?? "follow"
+        })
       ),
       init?.signal == null ? {} : { signal: init.signal }
     )

@@ -53,13 +53,12 @@ export const open = <E, R>(
       probe: (rung) => Probe.probe(wire, client, rung),
       refresh: Headers.read(options.headers).pipe(
         Effect.provideContext(environment),
-        Effect.matchEffect({
-          onFailure: () => Effect.void,
-          onSuccess: (headers) =>
-            Effect.sync(() => {
-              wire.credentials = headers
-            })
-        })
+        Effect.tap((headers) =>
+          Effect.sync(() => {
+            wire.credentials = headers
+          })
+        ),
+        Effect.ignore
       ),
       tools: Ask.tools(wire.requests, client)
     }
@@ -130,7 +129,7 @@ const end = ({ client, fibers, http, transport, wire }: Line): Effect.Effect<voi
   Effect.gen(function* () {
     wire.quiesce()
     yield* FiberSet.clear(fibers)
-    if (transport.sessionId !== undefined && !wire.forgotten) {
+    if (transport.sessionId !== undefined) {
       yield* Effect.promise(() => transport.terminateSession().catch(() => {})).pipe(Effect.timeoutOption(farewell))
     }
     wire.close()

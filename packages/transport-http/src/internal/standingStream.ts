@@ -163,7 +163,7 @@ const connect = async (
   const tally = { events: 0 }
   const resumed = position.lastId === undefined ? undefined : await get(wire, signal, position.lastId)
   const missed =
-    resumed !== undefined && isStream(resumed) ? listen(wire, position, resumed, signal, sink, tally) : undefined
+    resumed !== undefined && isStream(resumed) ? listen(wire, position, resumed, signal, sink, tally, true) : undefined
   // Servers with a careless event store replay what was missed and then send nothing more on a resumed stream. One that
   // does go on there refuses a second stream; else the second is the stream, and the first has done its work.
   const plain = await get(wire, signal)
@@ -175,7 +175,7 @@ const connect = async (
   }
   onOpen()
   if (missed !== undefined) setTimeout(missed.drop, replayTime)
-  await listen(wire, position, plain, signal, sink, tally).end
+  await listen(wire, position, plain, signal, sink, tally, false).end
   return tally.events
 }
 
@@ -199,22 +199,30 @@ const get = async (wire: Wire, signal: AbortSignal, lastId?: string): Promise<Ht
   }
 }
 
-/** Reads a connection, until it ends or is dropped. */
+/**
+ * Reads a connection, until it ends or is dropped. What a server sends again when it is asked to resume is not handed on
+ * again. On a stream that was not resumed only a request can be recognized, by its own id: servers that count the events of
+ * every stream from 1 send each change notification under the same id and in the same words.
+ */
 const listen = (
   wire: Wire,
   position: Position,
   response: HttpResponse,
   signal: AbortSignal,
   sink: (event: SseEvent) => void,
-  tally: { events: number }
+  tally: { events: number },
+  resuming: boolean
 ) => {
   const own = new AbortController()
   const feed = Sse.parser({
     onEvent: (event) => {
       if (event.id !== undefined && event.id !== "") position.lastId = event.id
-      if (wire.seen(event) || !Sse.isMessage(event)) return
+      const again = wire.seen(event)
+      if (!Sse.isMessage(event) || (again && resuming)) return
+      const message = Message.parse(event.data)
+      if (again && Message.isObject(message) && Message.isId(message["id"])) return
       tally.events++
-      if (Message.parse(event.data) === undefined) wire.host.notice("garbage")
+      if (message === undefined) wire.host.notice("garbage")
       else sink(event)
     },
     onRetry: (retry) => {

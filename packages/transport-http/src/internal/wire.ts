@@ -53,8 +53,6 @@ export class Wire {
   credentials: Readonly<Record<string, string>> = {}
   /** whether the session has been told to end: nothing is reported from then on */
   ended = false
-  /** whether the server said that it does not know the session */
-  forgotten = false
   /** what a message that is no request of ours met last: the handshake's notification, above all */
   stray: Evidence.Evidence | undefined = undefined
   /** two events in a row of one stream: a server that can replay sends the second when asked for what follows the first */
@@ -130,7 +128,6 @@ export class Wire {
   /** The status of a response as evidence. */
   refusal(response: HttpResponse, request: Headers): Evidence.Refused {
     const withSession = request.has("mcp-session-id")
-    if (withSession && response.status === 404) this.forgotten = true
     const retryAfter = Failure.retryAfter(response.headers.get("retry-after"), this.now())
     return {
       _tag: "Refused",

@@ -273,6 +273,30 @@ describe("a server that is busy", () => {
   )
 })
 
+describe("a standing stream that is refused once when it is opened again", () => {
+  for (const stateful of [true, false]) {
+    it.live(
+      `ends no session that is not probed, nor its calls: ${stateful ? "stateful, with none" : "stateless"}`,
+      () =>
+        Effect.gen(function* () {
+          const server = yield* ScriptedServer.make({ stateful })
+          const kept = yield* keep(server, { policy: { interval: "1 hour", probe: stateful ? "none" : "auto" } })
+          const slow = yield* Effect.forkChild(kept.call(server.slow(2)))
+          yield* Effect.repeat(server.executions, {
+            until: ({ length }) => length > 0,
+            schedule: Schedule.spaced("10 millis")
+          })
+          yield* kept.proxy.inject(Fault.Answer({ status: 503, on: { method: "GET" }, times: 1 }))
+          const refused = kept.proxy.struck
+          yield* server.control(Control.EndStreams())
+          yield* refused
+          assert.include(text(yield* Fiber.join(slow)), "content")
+          assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+        })
+    )
+  }
+})
+
 describe("a call that takes long", () => {
   it.live("is no death, although the server answers no probe meanwhile", () =>
     Effect.gen(function* () {
@@ -287,6 +311,9 @@ describe("a call that takes long", () => {
       })
       yield* server.react("ping", Reaction.Hang())
       assert.include(text(yield* Fiber.join(slow)), "content")
+      // more misses than would end a session on which nobody waits
+      const missed = kept.events.filter(({ _tag }) => _tag === "ProbeFailed")
+      assert.isAtLeast(missed.length, 3)
       assert.notInclude(path(kept.events), "Disconnected")
       const sessions = (yield* kept.proxy.requests).filter(({ rpcMethod }) => rpcMethod === "initialize")
       assert.strictEqual(sessions.length, 1)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { McpServers, ScriptedServer, Fault, type McpServer } from "@vmcp-keepalive/testkit"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Schedule } from "effect"
 import { isRenewed, keep, path, text } from "./support.ts"
 
 const servers = [
@@ -94,19 +94,30 @@ describe("an ordinary refusal", () => {
         policy: { interval: "1 hour" },
         before: (proxy) => proxy.inject(Fault.Answer({ status: 404, on: { method: "GET" }, times: 1 }))
       })
-      yield* kept.proxy.awaitRequest(({ rpcMethod, at }) => rpcMethod === "ping" && at > 0)
+      const { at: struck } = yield* kept.proxy.struck
+      yield* kept.proxy.awaitRequest(({ at, rpcMethod }) => rpcMethod === "ping" && at > struck)
       assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
     })
   )
 
-  it.live("404 to DELETE and to OPTIONS means nothing", () =>
+  it.live("404 to DELETE and to OPTIONS means nothing, nor does it to one call: the session gets its DELETE", () =>
     Effect.gen(function* () {
       const server = yield* ScriptedServer.make()
       const kept = yield* keep(server, { policy: { probe: "options" } })
-      yield* kept.proxy.inject(Fault.Answer({ status: 404, on: { method: ["OPTIONS", "DELETE"] } }))
+      const refusing = yield* kept.proxy.inject(Fault.Answer({ status: 404, on: { method: ["OPTIONS", "DELETE"] } }))
       yield* kept.backend.probe
+      const refusingOne = yield* kept.proxy.inject(Fault.Answer({ status: 404, on: { rpc: "tools/call" }, times: 1 }))
+      yield* Effect.flip(kept.call(server.echo("refused")))
+      yield* refusingOne.struck
       yield* kept.backend.reconnect
       assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 2 })
+      yield* kept.proxy.awaitRequest(({ method }) => method === "DELETE")
+      yield* refusing.heal
+      yield* kept.backend.reconnect
+      yield* Effect.repeat(server.stats, {
+        until: ({ deletes }) => deletes === 1,
+        schedule: Schedule.spaced("10 millis")
+      })
     })
   )
 })

@@ -1,13 +1,17 @@
 /** What becomes of a call whose answer stream is cut. */
 /* oxlint-disable vitest/no-standalone-expect -- it does not know `it.live` */
 import { describe, expect, it } from "@effect/vitest"
-import { Fault, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
+import { Fault, type FaultProxy, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Effect, Exit, Fiber } from "effect"
 import type { ServerResponse } from "node:http"
 import { HttpConnector } from "../../src/index.ts"
 import { eventuallyEffect, initializeResult, measured, open, openThroughProxy, run, serve } from "./support.ts"
 
 const cutCall = { on: { method: "POST", rpc: "tools/call" }, times: 1 } as const
+
+/** Of everything that was asked, only the standing stream is left. */
+const eventuallyOnlyStanding = (proxy: FaultProxy.FaultProxy) =>
+  eventuallyEffect(Effect.map(proxy.stats, ({ inFlight, openStreams }) => inFlight === 1 && openStreams === 1))
 
 const idOf = (body: string): unknown => (body === "" ? undefined : JSON.parse(body).id)
 
@@ -50,6 +54,7 @@ describe("a call whose answer stream is cut", () => {
       expect(ended.took).toBeLessThan(2500)
       expect(ended.requests).toMatchObject([{ fate: "answered", evidence: { _tag: "Answered" } }])
       expect(host.notices.map(({ notice }) => notice)).toContain("answer_resumed")
+      yield* eventuallyOnlyStanding(proxy)
     }).pipe(Effect.scoped)
   )
 
@@ -151,6 +156,7 @@ describe("a call whose answer stream is cut", () => {
         expect(ended.at - at).toBeLessThan(100)
         expect(ended.requests).toMatchObject([{ fate: "dispatched", evidence: { reason: "stream_cut" } }])
         expect(host.observed).toEqual([])
+        yield* eventuallyOnlyStanding(proxy)
         yield* close
       }
     }).pipe(Effect.scoped)
@@ -176,7 +182,7 @@ describe("a call whose answer stream is cut", () => {
         response.writeHead(200, { "content-type": "text/event-stream", "mcp-session-id": "s" })
         response.end(`id: e${++events}\ndata: \n\nid: e${++events}\ndata: ${initializeResult(idOf(body))}\n\n`)
       })
-      const { session } = yield* open(HttpConnector.make({ url: server.url }))
+      const { proxy, session } = yield* openThroughProxy(server)
       const call = yield* Effect.forkChild(run(session, (client) => client.callTool({ name: "x" })))
       yield* Effect.sleep("100 millis")
       const at = performance.now()
@@ -185,6 +191,7 @@ describe("a call whose answer stream is cut", () => {
       measured("a server that only pretends to resume: failed after", ended.at - at)
       expect(ended.at - at).toBeLessThan(400)
       expect(ended.requests).toMatchObject([{ fate: "dispatched", evidence: { reason: "stream_cut" } }])
+      yield* eventuallyOnlyStanding(proxy)
     }).pipe(Effect.scoped)
   )
 
@@ -216,8 +223,7 @@ describe("a call whose answer stream is cut", () => {
       yield* proxy.awaitRequest(({ lastEventId }) => lastEventId !== undefined)
       yield* Effect.sleep("200 millis")
       yield* Fiber.interrupt(call)
-      // Only the standing stream is left.
-      yield* eventuallyEffect(Effect.map(proxy.stats, ({ inFlight }) => inFlight === 1))
+      yield* eventuallyOnlyStanding(proxy)
     }).pipe(Effect.scoped)
   )
 })

@@ -5,7 +5,18 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { LoggingMessageNotificationSchema } from "@modelcontextprotocol/sdk/types.js"
 import { Fault, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
-import { eventually, eventuallyEffect, makeHost, measured, openThroughProxy } from "./support.ts"
+import type { ServerResponse } from "node:http"
+import { HttpConnector } from "../../src/index.ts"
+import {
+  eventually,
+  eventuallyEffect,
+  initializeResult,
+  makeHost,
+  measured,
+  open,
+  openThroughProxy,
+  serve
+} from "./support.ts"
 
 const standing = { method: "GET" } as const
 
@@ -153,6 +164,35 @@ describe("the standing stream", () => {
       }).pipe(Effect.scoped)
     )
   }
+
+  it.live("hands on every notification, also of a server that numbers the events of each stream from 1", () =>
+    Effect.gen(function* () {
+      let stream: ServerResponse | undefined
+      const server = yield* serve((request, body, response) => {
+        if (request.method === "GET") {
+          // it has no events that it could send again
+          if (request.headers["last-event-id"] !== undefined) return void response.writeHead(400).end()
+          stream = response
+          return response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders()
+        }
+        if (request.method === "DELETE") return void response.writeHead(200).end()
+        const { id } = JSON.parse(body)
+        if (id === undefined) return void response.writeHead(202).end()
+        response.writeHead(200, { "content-type": "application/json", "mcp-session-id": "s" }).end(initializeResult(id))
+      })
+      const { client, got } = listening()
+      yield* open(HttpConnector.make({ url: server.url, client }))
+      const data = { method: "notifications/message", params: { level: "info", data: "changed" } }
+      for (let connection = 1; connection <= 3; connection++) {
+        yield* eventually(() => stream !== undefined)
+        stream?.write(`id: 1\ndata: ${JSON.stringify({ jsonrpc: "2.0", ...data })}\n\n`)
+        yield* eventually(() => got.length === connection)
+        const cut = stream
+        stream = undefined
+        cut?.destroy()
+      }
+    }).pipe(Effect.scoped)
+  )
 
   it.live("never delays the opening of a session", () =>
     Effect.gen(function* () {
