@@ -131,9 +131,10 @@ export const memory: Described = Effect.map(Temporary.directory, (directory) => 
  * Tools: `echo {message}`, `slow {ms}` (others are answered meanwhile), `block {ms}` (nothing is), `fail` (an error
  * result), `exit {code}` (without an answer), `answerAndExit {code}` (at once when the answer is out), `kill {signal}`
  * (itself, without an answer, default SIGKILL), `environment` (as JSON), `pid`, `garbage {lines}` (that are no
- * JSON-RPC, then the answer), `longLine {bytes}` (a text of so many), `stderr {bytes}` (as `stderrFlood`, then the
- * answer), `closeStdin` (after the answer; lives on for ten minutes), `closeStdout` (after the answer; lives on until
- * its input ends), `spawnGrandchild {kind}` (as `grandchild`, default `group`; answers its pid).
+ * JSON-RPC, then the answer), `writeAs {as}` (that text instead of the line of the answer, with `$id` and `$answer` of
+ * the call in it), `longLine {bytes}` (a text of so many), `stderr {bytes}` (as `stderrFlood`, then the answer),
+ * `closeStdin` (after the answer; lives on for ten minutes), `closeStdout` (after the answer; lives on until its input
+ * ends), `spawnGrandchild {kind}` (as `grandchild`, default `group`; answers its pid).
  */
 export const scripted = (script: Script = {}): Described<ScriptedStdioServer> =>
   Effect.map(Temporary.directory, (directory) => {

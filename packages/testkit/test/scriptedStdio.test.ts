@@ -306,6 +306,16 @@ describe("a tool", () => {
     })
   )
 
+  it.live("writeAs writes what it is told, with the id and the answer of the call in it", () =>
+    Effect.gen(function* () {
+      const { child } = yield* ready()
+      const before = child.stdout()
+      yield* child.text("writeAs", { as: "call $id, $id: $answer\n" })
+      const result = { content: [{ type: "text", text: "done" }] }
+      assert.strictEqual(child.stdout(), `${before}call 2, 2: ${answer(2, result)}`)
+    })
+  )
+
   it.live("closeStdout ends its output, closeStdin refuses its input, and it lives on", () =>
     Effect.gen(function* () {
       const mute = yield* ready()

@@ -6,12 +6,14 @@
  * stderr is always read. A session is one child: the old one has ended before the next one starts.
  *
  * A descendant that makes a session of its own (`setsid`, Node's `detached: true`) has left the group. On Linux it is
- * killed nevertheless if it still holds the child's stdout or stderr when the group has ended; one that holds neither has
- * made itself independent, and is left alone. When this process itself is killed, no shutdown runs: the child sees the
- * end of its stdin, on which the specification has it exit; see `watchdog` for one that does not.
+ * killed nevertheless if it still holds the child's stdout or stderr when the group has ended; elsewhere it lives on, and
+ * with it a descriptor of this process. One that holds neither has made itself independent, and is left alone. When this
+ * process itself is killed, or calls `process.exit`, no shutdown runs: the child sees the end of its stdin, on which the
+ * specification has it exit; see `watchdog` for one that does not.
  *
  * On Windows there are no process groups and no SIGTERM: the child's process tree is ended with `taskkill /T /F`, which does
- * not find what outlived its parent. Name the executable file there (`npx.cmd`), since no shell looks for it.
+ * not find what outlived its parent. What npm installs as a command is a batch file there, which Node starts through a
+ * shell only: `cmd.exe` with `["/d", "/s", "/c", "npx", …]`.
  */
 import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import type { Connector } from "@vmcp-keepalive/core"
@@ -25,7 +27,11 @@ import * as Session from "./internal/session.ts"
 import * as Settings from "./internal/settings.ts"
 import * as Stderr from "./internal/stderr.ts"
 
-/** A value that is handed to the child. A redacted one is taken out of what the child writes to stderr, too. */
+/**
+ * A value that is handed to the child. A redacted one is taken out of what the child writes to stderr, too, where it
+ * stands as it is: not where it is encoded (base64, escaped in JSON). Arguments are visible to other users of the machine
+ * (`ps`): give secrets through `env`.
+ */
 export type Text = string | Redacted.Redacted<string>
 
 /** What {@link make} takes. */
@@ -52,8 +58,9 @@ export interface Options {
   readonly client?: () => Client
   /**
    * How the child is ended: its stdin is closed; `end` later (default 2 s) its group gets SIGTERM; `term` later (default 2 s)
-   * SIGKILL, after which it is waited for `kill` longer (default 1 s). Each wait ends as soon as the child has. The order
-   * is that of the specification (lifecycle, shutdown, stdio), the bounds are those of the SDK.
+   * SIGKILL, after which it is waited for `kill` longer (default 1 s; more than that for the child alone, not for its
+   * group). Each wait ends as soon as the child has. What is left of its group then gets SIGTERM at once. The order is
+   * that of the specification (lifecycle, shutdown, stdio), the bounds are those of the SDK.
    */
   readonly shutdown?: {
     readonly end?: Duration.Input
@@ -66,15 +73,15 @@ export interface Options {
    */
   readonly stderr?: { readonly lines?: number; readonly bytes?: number }
   /**
-   * The longest line of stdout, in bytes, 64 KiB to 256 MiB. Default: 16 MiB (the SDK
-   * closes the session at 10 MB). A request whose answer is longer fails with
-   * reason `protocol`, and the session goes on.
+   * The longest line of stdout, in bytes, 64 KiB to 256 MiB. Default: 16 MiB (the SDK closes the session at 10 MB). A call
+   * whose answer is longer fails (`CallFailed`) and is not run again; its cause says why. The session goes on.
    */
   readonly maxLineBytes?: number
   /**
-   * Whether a small shell watches over each child, so that the child's group gets SIGTERM and SIGKILL, after the same waits,
-   * when this process dies without a shutdown (SIGKILL, out of memory, power of the host is not meant). Needed only for servers
-   * that ignore the end of their stdin. POSIX only, one process of about 1 MB more for each session. Default: false.
+   * Whether a small shell watches over each child, so that the child's group gets SIGTERM and SIGKILL, after the same waits
+   * (in whole seconds, rounded up), when this process dies without a shutdown (SIGKILL, out of memory, `process.exit`).
+   * Needed only for servers that ignore the end of their stdin. One process of about 1 MB more for each session. Without
+   * `/bin/sh`, and on Windows, it is a `ConfigurationError` of `Backend.make`. Default: false.
    */
   readonly watchdog?: boolean
 }
@@ -82,8 +89,9 @@ export interface Options {
 /** A connector that also lets its servers' stderr be read. */
 export interface StdioConnector extends Connector.Connector<Client, ChildProcessSpawner | FileSystem> {
   /**
-   * The lines that the servers write to stderr while this is run, with redacted values taken out. It costs nothing while nobody
-   * reads. A reader that falls behind by more than 1024 lines loses the oldest of them: the servers never wait.
+   * The lines that the servers write to stderr while this is run, with redacted values taken out. A line of more than 4 KiB
+   * is cut to its first 1 KiB, with `…` behind it. It costs nothing while nobody reads. A reader that falls behind by more
+   * than 1 MiB loses the oldest lines: the servers never wait.
    */
   readonly stderr: Stream.Stream<string>
 }

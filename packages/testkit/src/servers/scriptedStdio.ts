@@ -108,10 +108,12 @@ const perform = async (method: string, params: NonNullable<Message["params"]>): 
   }
 }
 
-const reply = async (id: string | number | null, { after, ...outcome }: Answer) => {
+const reply = async (id: string | number | null, { after, as = "$answer\n", ...outcome }: Answer) => {
   if (script.garbage === "between") await write(process.stdout, `${garbageText}\n${garbageJson}\n`)
   const prefix = script.garbage === "prefix" ? garbageText : ""
-  await write(process.stdout, `${prefix}${JSON.stringify({ jsonrpc: "2.0", id, ...outcome })}\n`)
+  const answer = JSON.stringify({ jsonrpc: "2.0", id, ...outcome })
+  const written = as.replaceAll("$id", () => String(id)).replaceAll("$answer", () => answer)
+  await write(process.stdout, `${prefix}${written}`)
   after?.()
 }
 

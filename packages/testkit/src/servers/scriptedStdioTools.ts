@@ -2,11 +2,11 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Grandchild } from "../internal/stdioScript.ts"
 
-/** An answer to a JSON-RPC request, and what follows once it has been written. */
+/** An answer to a JSON-RPC request, how it is written (as a line unless that is said), and what follows once it has been. */
 export type Answer = (
   | { readonly result: unknown }
   | { readonly error: { readonly code: number; readonly message: string } }
-) & { readonly after?: () => void }
+) & { readonly as?: string; readonly after?: () => void }
 
 /** What a tool can do to the process. */
 export interface Host {
@@ -73,6 +73,7 @@ export const tools: Readonly<Record<string, Tool>> = {
       return text("done")
     }
   },
+  writeAs: { properties: { as: isString }, run: ({ as }) => ({ ...text("done"), as: String(as) }) },
   longLine: { properties: { bytes: isNumber }, run: ({ bytes }) => text("x".repeat(number(bytes))) },
   stderr: {
     properties: { bytes: isNumber },

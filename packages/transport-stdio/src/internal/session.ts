@@ -4,6 +4,7 @@
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { type Connector, Evidence, type FailureDetail, type FailureReason } from "@vmcp-keepalive/core"
 import { Ask, CallView } from "@vmcp-keepalive/sdk-client"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { FileSystem } from "effect/FileSystem"
@@ -12,7 +13,7 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as ChildProcess from "./childProcess.ts"
 import type { Settings } from "./settings.ts"
-import * as Spawn from "./spawnFailure.ts"
+import * as SpawnFailure from "./spawnFailure.ts"
 import * as Stderr from "./stderr.ts"
 import { StdioTransport } from "./transport.ts"
 import * as Watchdog from "./watchdog.ts"
@@ -30,12 +31,16 @@ export const open = (
   host: Connector.SessionHost
 ): Effect.Effect<Connector.Session<Client>, Evidence.Evidence, ChildProcessSpawner | FileSystem | Scope.Scope> =>
   Effect.gen(function* () {
-    const line = yield* Effect.acquireRelease(connect(options, host), end(options.settings))
-    const { client, transport } = line
+    const connection = yield* Effect.acquireRelease(connect(options, host), end(options.settings))
+    const { client, lost, transport } = connection
     const { requests } = transport
-    yield* Effect.forkScoped(watch(line, host))
-    yield* shakeHands(line, host)
-    yield* Ask.subscribe(requests, client, host.subscriptions)
+    yield* Effect.forkScoped(untilLost(connection, host))
+    const ready = Effect.gen(function* () {
+      yield* shakeHands(connection, host)
+      yield* Ask.subscribe(requests, client, host.subscriptions)
+      connection.opened = true
+    })
+    yield* Effect.raceFirst(ready, Deferred.await(lost))
     return {
       client,
       era: "legacy",
@@ -51,14 +56,17 @@ export const open = (
     }
   })
 
-interface Line {
+interface Connection {
   readonly client: Client
   readonly transport: StdioTransport
   readonly child: ChildProcess.Child
   readonly stderr: Stderr.Stderr
   readonly watchdog: Scope.Closeable
-  connected: boolean
-  /** the host knows of the end, or brought it about */
+  /** fails with what was seen of the end, where it came by itself */
+  readonly lost: Deferred.Deferred<never, Evidence.Evidence>
+  /** from now on the host is told of the end, which before makes the opening fail */
+  opened: boolean
+  /** the end is known, or was brought about */
   ended: boolean
 }
 
@@ -71,89 +79,88 @@ const connect = Effect.fnUntraced(function* (options: Options, host: Connector.S
   const transport = new StdioTransport(host, maxLineBytes)
   const secrets = [...command.args, ...Object.values(command.env)].filter((text) => Redacted.isRedacted(text))
   const stderr = new Stderr.Stderr(settings.stderr, secrets, readers)
-  const reader: ChildProcess.Reader = {
-    stdout: transport.received,
-    stderr: (chunk) => {
-      // a server that is silent on stdout, but reports its progress, is at work
-      host.alive()
-      stderr.push(chunk)
-    }
-  }
   host.output(() => stderr.last)
-  const child = yield* Effect.mapError(ChildProcess.start(command, shutdown, reader), Spawn.evidence)
+  const child = yield* ChildProcess.start(command, shutdown, {
+    stdout: transport.stdout,
+    stderr: {
+      push: (chunk) => {
+        // a server that is silent on stdout, but reports its progress, is at work
+        host.alive()
+        stderr.push(chunk)
+      },
+      end: () => stderr.end()
+    }
+  }).pipe(Effect.mapError(SpawnFailure.ofCommand))
   transport.attach(child.write)
   const watchdog = yield* Scope.make()
   if (settings.watchdog) {
     yield* Watchdog.watch(child.pid, shutdown).pipe(
       Scope.provide(watchdog),
       Effect.onError(() => child.end(shutdown)),
-      Effect.mapError(Spawn.evidence)
+      Effect.mapError(SpawnFailure.ofWatchdog)
     )
   }
-  const line: Line = { client, transport, child, stderr, watchdog, connected: false, ended: false }
-  return line
+  const lost = yield* Deferred.make<never, Evidence.Evidence>()
+  const connection: Connection = { client, transport, child, stderr, watchdog, lost, opened: false, ended: false }
+  return connection
 })
 
 /** `initialize`, and the notification that follows it. */
-const shakeHands = (line: Line, host: Connector.SessionHost): Effect.Effect<void, Evidence.Evidence> =>
+const shakeHands = (connection: Connection, host: Connector.SessionHost): Effect.Effect<void, Evidence.Evidence> =>
   Effect.callback((resume) => {
-    const { client, transport } = line
+    const { client, transport } = connection
     // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK's transport is no EventTarget
     transport.onclose = () => {
-      transport.requests.close()
-      if (line.connected) tell(line, host, "closed")
+      if (connection.opened) lose(connection, host, "closed")
     }
     client.connect(transport, CallView.patient()).then(
-      () => {
-        line.connected = true
-        resume(Effect.void)
-      },
+      () => resume(Effect.void),
       () => resume(Effect.fail(transport.requests.handshakeFailure()))
     )
   })
 
-/** Tells the host that the session is lost, once. */
-const tell = (
-  line: Line,
+/** The session ended by itself: whoever waits for something of it is told, once, and the host once it has the session. */
+const lose = (
+  connection: Connection,
   host: Connector.SessionHost,
   reason: FailureReason.FailureReason,
   detail?: FailureDetail.FailureDetail
 ): void => {
-  if (line.ended) return
-  line.ended = true
-  host.lost(reason, detail)
+  if (connection.ended) return
+  connection.ended = true
+  const evidence = Evidence.transportFailure(reason, detail)
+  connection.transport.stop(evidence)
+  Deferred.doneUnsafe(connection.lost, Exit.fail(evidence))
+  if (connection.opened) host.lost(reason, detail)
 }
 
-/** Tells the host that the child is dead, or can be reached no more. */
-const watch = (line: Line, host: Connector.SessionHost): Effect.Effect<void> => {
-  const { child, stderr } = line
-  const lost = (reason: FailureReason.FailureReason, what: string) =>
+/** Waits until the child is dead, or can be reached no more. */
+const untilLost = (connection: Connection, host: Connector.SessionHost): Effect.Effect<void> => {
+  const { child, stderr } = connection
+  const tell = (reason: FailureReason.FailureReason, what: string) =>
     Effect.sync(() => {
-      stderr.end()
-      const detail: FailureDetail.FailureDetail = {
-        summary: line.connected ? what : `${what} during the handshake`,
-        output: stderr.last
-      }
-      tell(line, host, reason, detail)
+      const summary = connection.opened ? what : `${what} during the handshake`
+      lose(connection, host, reason, { summary, output: stderr.last })
     })
   const died = Effect.gen(function* () {
     const ending = yield* child.ended
-    yield* Effect.timeoutOption(child.drained, lastWords)
-    yield* lost("process_exit", ending._tag === "Exited" ? `exit code ${ending.code}` : `signal ${ending.signal}`)
+    yield* Effect.raceFirst(child.drained, finalOutput)
+    yield* tell("process_exit", ending._tag === "Exited" ? `exit code ${ending.code}` : `signal ${ending.signal}`)
   })
   const unreachable = Effect.gen(function* () {
-    yield* child.deaf
+    yield* child.unreachable
     yield* Effect.sleep(exitFollows)
-    yield* lost("reset", "closed its pipes")
+    yield* tell("reset", "closed its pipes")
   })
   return Effect.raceFirst(died, unreachable)
 }
 
 /**
  * What a child wrote before it died, an answer perhaps, is still in its pipes when its exit is seen. The bound is for a
- * grandchild that holds them open; a death is to be told within 50 ms.
+ * grandchild that holds them open; a death is to be told within 50 ms. A process that is held up for as long reads nothing
+ * meanwhile: it does so in the turns that follow.
  */
-const lastWords = "20 millis"
+const finalOutput = Effect.andThen(Effect.sleep("10 millis"), Effect.repeat(Effect.yieldNow, { times: 20 }))
 
 /** Pipes that close are an exit, as a rule, whose status follows in a moment. */
 const exitFollows = "1 second"
@@ -161,10 +168,10 @@ const exitFollows = "1 second"
 /** Ends the child, then whatever still waits for it. */
 const end =
   ({ shutdown }: Settings) =>
-  (line: Line): Effect.Effect<void, never, FileSystem> =>
+  (connection: Connection): Effect.Effect<void, never, FileSystem> =>
     Effect.gen(function* () {
-      const { child, client, transport, watchdog } = line
-      line.ended = true
+      const { child, client, transport, watchdog } = connection
+      connection.ended = true
       transport.stop()
       yield* child.end(shutdown)
       yield* Scope.close(watchdog, Exit.void)

@@ -11,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import type { Options, Text } from "../StdioConnector.ts"
 import type { Command, Shutdown } from "./childProcess.ts"
 import type { Bounds } from "./stderr.ts"
+import * as Watchdog from "./watchdog.ts"
 
 /** What is known of them once they are right. */
 export interface Settings {
@@ -62,7 +63,12 @@ export const issues = (
 ): Effect.Effect<ReadonlyArray<BackendError.ConfigurationIssue>, never, FileSystem.FileSystem> => {
   const found = [...ofText(options), ...ofNumbers(options)]
   // what cannot even be asked for is not looked for
-  return found.length > 0 ? Effect.succeed(found) : ofFiles(resolve(options).command)
+  if (found.length > 0) return Effect.succeed(found)
+  const { command, watchdog } = resolve(options)
+  return Effect.zipWith(ofFiles(command), watchdog ? ofWatchdog : Effect.succeed([]), (one, other) => [
+    ...one,
+    ...other
+  ])
 }
 
 type Issue = BackendError.ConfigurationIssue
@@ -105,8 +111,6 @@ const ofNumbers = ({ maxLineBytes, shutdown = {}, stderr = {} }: Options): Reado
 
 /** As the system will look for them: the command in `PATH` unless it has a slash, and then seen from `cwd`. */
 const ofFiles = Effect.fnUntraced(function* ({ command, cwd, env }: Command) {
-  const fs = yield* FileSystem.FileSystem
-  const look = (path: string) => Effect.option(fs.stat(path))
   if (cwd !== undefined) {
     const directory = yield* look(cwd)
     if (Option.isNone(directory)) return [issue("a directory that exists", "cwd")]
@@ -118,7 +122,7 @@ const ofFiles = Effect.fnUntraced(function* ({ command, cwd, env }: Command) {
   const places = command.includes("/") ? [command] : path?.split(":").map((place) => `${place || "."}/${command}`)
   if (places === undefined) return []
   const files = (yield* Effect.forEach(places, (place) => look(fromCwd(place, cwd)))).filter(Option.isSome)
-  if (files.some(({ value }) => value.type === "File" && (value.mode & anyExecute) !== 0)) return []
+  if (files.some(isExecutable)) return []
   return [
     issue(
       files.length === 0 ? `a command that exists${command.includes("/") ? "" : ", in PATH"}` : "an executable file",
@@ -126,6 +130,19 @@ const ofFiles = Effect.fnUntraced(function* ({ command, cwd, env }: Command) {
     )
   ]
 })
+
+/** A shell watches. */
+const ofWatchdog = Effect.gen(function* () {
+  if (process.platform === "win32") return [issue("to be left out on Windows", "watchdog")]
+  return isExecutable(yield* look(Watchdog.shell))
+    ? []
+    : [issue(`a system with a shell at ${Watchdog.shell}`, "watchdog")]
+})
+
+const look = (path: string) => Effect.flatMap(FileSystem.FileSystem, (fs) => Effect.option(fs.stat(path)))
+
+const isExecutable = (file: Option.Option<FileSystem.File.Info>) =>
+  Option.isSome(file) && file.value.type === "File" && (file.value.mode & anyExecute) !== 0
 
 const anyExecute = 0o111
 

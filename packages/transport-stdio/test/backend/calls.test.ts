@@ -1,26 +1,44 @@
 /** The truth about calls whose server was killed under them. */
 import { assert, describe } from "@effect/vitest"
+import { Client } from "@modelcontextprotocol/sdk/client/index.js"
+import type { AnySchema } from "@modelcontextprotocol/sdk/server/zod-compat.js"
+import type { RequestOptions } from "@modelcontextprotocol/sdk/shared/protocol.js"
+import type { ClientRequest } from "@modelcontextprotocol/sdk/types.js"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect, Exit, Fiber } from "effect"
+import { median } from "../median.ts"
 import { executing, isRenewed, keep, only, promise, text } from "./support.ts"
 
 const { everything, scripted } = StdioServers
 
-promise("a killed child is noticed within 50 ms, always within a second", () =>
+/** How often something is measured of which the median counts. */
+const tries = 11
+
+promise("a killed child is noticed within 50 ms, and a call in flight fails within 50 ms", () =>
   Effect.gen(function* () {
     const server = yield* scripted()
     const kept = yield* keep(server)
-    const took: Array<number> = []
-    for (const generation of [1, 2, 3, 4, 5]) {
-      yield* kept.call(server.echo("stable"))
+    const noticed: Array<number> = []
+    const failed: Array<number> = []
+    for (let generation = 1; generation <= tries; generation++) {
+      const call = yield* Effect.forkChild(
+        Effect.map(Effect.flip(kept.call(server.slow(60))), (error) => ({ error, at: performance.now() }))
+      )
+      yield* executing(server, generation)
       const killedAt = kept.signal("SIGKILL")
+      const { at, error } = yield* Fiber.join(call)
+      assert.strictEqual(error._tag, "OutcomeUnknown")
+      failed.push(at - killedAt)
       const closed = yield* kept.event("SessionClosed", killedAt)
       assert.deepStrictEqual([closed.reason, closed.detail], ["process_exit", "signal SIGKILL"])
-      took.push(closed.seenAt - killedAt)
+      noticed.push(closed.seenAt - killedAt)
       yield* kept.until(isRenewed(generation))
     }
-    assert.isBelow(Math.min(...took), 50)
-    assert.isBelow(Math.max(...took), 1000)
+    console.log(
+      `measured: a kill noticed: ${median(noticed).toFixed(1)} ms, its call failed: ${median(failed).toFixed(1)} ms`
+    )
+    assert.isAtMost(median(noticed), 50)
+    assert.isAtMost(median(failed), 50)
   })
 )
 
@@ -36,9 +54,8 @@ describe("a call in flight when its server is killed", () => {
         yield* kept.call(server.echo("stable"))
         const call = yield* Effect.forkChild(Effect.flip(kept.call(server.slow(60))))
         yield* executing(server, 2)
-        const killedAt = kept.signal("SIGKILL")
+        kept.signal("SIGKILL")
         const error = yield* Fiber.join(call)
-        assert.isBelow(performance.now() - killedAt, 1000)
         assert(error._tag === "OutcomeUnknown")
         const { detail, generation, reason } = error
         assert.deepStrictEqual([generation, reason, detail?.summary], [1, "process_exit", "signal SIGKILL"])
@@ -79,6 +96,44 @@ describe("a call in flight when its server is killed", () => {
       assert(error._tag === "OutcomeUnknown")
       assert.deepStrictEqual([error.reason, error.detail?.summary], ["process_exit", "signal SIGKILL"])
       assert.strictEqual((yield* server.executions).length, 3)
+    })
+  )
+})
+
+promise("an answer that is too long is the server's answer: its call fails, says why, and is not run again", () =>
+  Effect.gen(function* () {
+    const server = yield* scripted()
+    const kept = yield* keep(server, { connector: { maxLineBytes: 64 * 1024 } })
+    for (const [index, idempotent] of [false, true].entries()) {
+      const error = yield* Effect.flip(kept.call({ name: "longLine", arguments: { bytes: 100_000 } }, { idempotent }))
+      assert(error._tag === "CallFailed")
+      assert.include(String(error.cause), "longer than maxLineBytes")
+      assert.strictEqual((yield* server.executions).length, index + 1)
+    }
+    yield* kept.backend.probe
+    assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+  })
+)
+
+describe("a client of the user's own that does something else before each request", () => {
+  class Waiting extends Client {
+    override async request<Schema extends AnySchema>(request: ClientRequest, schema: Schema, options?: RequestOptions) {
+      await Promise.resolve()
+      return super.request(request, schema, options)
+    }
+  }
+  const client = () => new Waiting({ name: "test", version: "1" })
+
+  promise("has its calls executed at most once, and its probes answered", () =>
+    Effect.gen(function* () {
+      const server = yield* scripted()
+      const kept = yield* keep(server, { connector: { client }, policy: { probe: "ping" } })
+      yield* kept.backend.probe
+      assert.deepStrictEqual(only(kept.events, "ProbeFailed"), [])
+      const error = yield* Effect.flip(kept.call({ name: "kill", arguments: {} }))
+      assert.strictEqual(error._tag, "OutcomeUnknown")
+      yield* kept.until(isRenewed())
+      assert.strictEqual((yield* server.executions).length, 1)
     })
   )
 })

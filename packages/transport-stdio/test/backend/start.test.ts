@@ -2,8 +2,9 @@
 import { assert, describe } from "@effect/vitest"
 import { Backend, type BackendError, KeepaliveEvent } from "@vmcp-keepalive/core"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
-import { Cause, Duration, Effect, Exit, Fiber, FileSystem, Inspectable, Redacted, Stream } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Fiber, FileSystem, Inspectable, Redacted, Stream } from "effect"
 import { StdioConnector } from "../../src/index.ts"
+import { fast } from "./clock.ts"
 import { is, isRenewed, keep, only, promise, quickShutdown, text, together } from "./support.ts"
 
 const { scripted } = StdioServers
@@ -97,6 +98,22 @@ describe("a child that never answers", () => {
       )
       for (const { pid } of kept.spawns) yield* Effect.timeout(ProcessGroups.awaitGone(pid), "5 seconds")
       assert.deepStrictEqual(yield* server.executions, [])
+    })
+  )
+
+  promise("has the two minutes of the transport where the policy says nothing", () =>
+    Effect.gen(function* () {
+      const server = yield* scripted({ silent: true })
+      const kept = yield* Effect.provideService(
+        keep(server, { await: false, policy: "default" }),
+        Clock.Clock,
+        yield* fast(60)
+      )
+      const { duration, reason } = yield* kept.event("AttemptFailed")
+      assert.strictEqual(reason, "timeout")
+      assert.isAtLeast(Duration.toSeconds(duration), 120)
+      // a second of the real clock later
+      assert.isAtMost(Duration.toSeconds(duration), 180)
     })
   )
 
@@ -203,7 +220,7 @@ promise(
         { connector: { cwd } }
       )
       const cases = [
-        [fs.remove(file), "the command does not exist"],
+        [fs.remove(file), "the command or its interpreter does not exist"],
         [fs.chmod(file, 0o644), "the command may not be executed"],
         [fs.remove(cwd, { recursive: true }), "the working directory does not exist"]
       ] as const

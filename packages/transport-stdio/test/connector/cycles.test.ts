@@ -1,45 +1,49 @@
-/** A server that is killed and started again 50 times leaves this process, and the machine, as they were. */
-/* oxlint-disable vitest/no-standalone-expect -- it does not know `promise` */
-import { expect } from "@effect/vitest"
-import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
-import { Effect, Exit, Fiber } from "effect"
-import { call, connectorOf, eventually, measured, memory, open, promise } from "./support.ts"
+/** A server that is killed and started again 60 times leaves its host's process, and the machine, as they were. */
+/* oxlint-disable vitest/no-standalone-expect -- it does not know `it.live` */
+import { expect, it } from "@effect/vitest"
+import { Leftovers } from "@vmcp-keepalive/testkit"
+import { Effect } from "effect"
+import { fork } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import type { Report } from "./cycles.ts"
+import { measured } from "./support.ts"
 
-const cycles = 50
-/** Until then caches fill and functions are compiled for the first time. */
-const warm = 10
+const program = fileURLToPath(new URL("cycles.ts", import.meta.url))
 
-promise("50 kills leave no process, no descriptor and a flat heap", () =>
+/** Without what V8's compilers add and drop on their own account. */
+const quietHeap = ["--expose-gc", "--no-opt", "--no-maglev", "--no-sparkplug", "--no-flush-bytecode"]
+
+/** In a process of its own, so that nothing else is in its heap. */
+const reportOf = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
+  const leftovers = yield* Leftovers.make()
+  const report = yield* Effect.callback<Report>((resume) => {
+    const child = fork(program, args, { execArgv: quietHeap })
+    let report: Effect.Effect<Report> = Effect.die(new Error("the process of the cycles has ended without a report"))
+    child.once("message", (sent: Report) => (report = Effect.succeed(sent)))
+    child.once("exit", () => resume(report))
+    return Effect.sync(() => child.kill("SIGKILL"))
+  })
+  yield* leftovers.check
+  return report
+})
+
+/** Bytes. A client that is kept makes some 20,000. */
+const mostHeap = 4000
+
+it.live("60 kills leave no process, no descriptor and a flat heap", () =>
   Effect.gen(function* () {
-    const server = yield* StdioServers.scripted()
-    const connector = connectorOf(server, { env: { SOME: "variable" }, stderr: { lines: 5 } })
-    const descriptors: Array<number> = []
-    const heap: Array<number> = []
-    const groups: Array<number> = []
-    for (let cycle = 1; cycle <= cycles; cycle++) {
-      const { close, group, host, session } = yield* open(connector)
-      expect((yield* call(session, server.echo(`${cycle}`))).text).toBe(`Echo: ${cycle}`)
-      // every other one dies at work
-      const calling =
-        cycle % 2 === 0
-          ? yield* Effect.forkChild(call(session, server.slow(30)), { startImmediately: true })
-          : undefined
-      ProcessGroups.signal(group, "SIGKILL")
-      yield* eventually(() => host.losses.length > 0, "the loss")
-      yield* close
-      if (calling !== undefined) expect(Exit.isFailure((yield* Fiber.join(calling)).result)).toBe(true)
-      groups.push(group)
-      if (cycle <= warm) continue
-      descriptors.push(ProcessGroups.openFds())
-      if (cycle === warm + 1 || cycle === cycles) heap.push(memory())
-    }
-    expect(new Set(groups).size).toBe(cycles)
-    expect(yield* server.starts).toBe(cycles)
-    for (const group of groups) expect(ProcessGroups.members(group)).toEqual([])
-    expect(new Set(descriptors).size).toBe(1)
-    const [first = 0, last = Infinity] = heap
-    const growth = last - first
-    measured("heap", growth / (cycles - warm), "bytes a cycle")
-    expect(growth / (cycles - warm)).toBeLessThan(24 * 1024)
+    const { cycles, descriptors, groups, heapPerCycle, processes, starts } = yield* reportOf()
+    measured("heap", heapPerCycle, "bytes a cycle")
+    expect([cycles, starts, groups, processes]).toEqual([60, 60, 60, 0])
+    expect(descriptors).toHaveLength(1)
+    expect(heapPerCycle).toBeLessThan(mostHeap)
+  })
+)
+
+it.live("a client that somebody keeps is seen in the heap", () =>
+  Effect.gen(function* () {
+    const { heapPerCycle } = yield* reportOf("kept")
+    measured("heap with a client that is kept", heapPerCycle, "bytes a cycle")
+    expect(heapPerCycle).toBeGreaterThan(2 * mostHeap)
   })
 )

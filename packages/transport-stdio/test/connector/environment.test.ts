@@ -2,9 +2,9 @@
 /* oxlint-disable vitest/no-standalone-expect -- it does not know `promise` */
 import { expect } from "@effect/vitest"
 import { StdioServers } from "@vmcp-keepalive/testkit"
-import { Effect, Redacted } from "effect"
+import { Effect, Fiber, Redacted } from "effect"
 import { StdioConnector } from "../../src/index.ts"
-import { call, collectStderr, connectorOf, eventually, open, opening, promise } from "./support.ts"
+import { call, collectStderr, connectorOf, eventually, failing, open, opening, promise } from "./support.ts"
 
 const secret = "hunter2-4711"
 
@@ -71,13 +71,41 @@ promise("a redacted value reaches the child as it is, and is redacted wherever t
     })
     expect(yield* connector.issues).toEqual([])
     const lines = yield* collectStderr(connector)
-    const { host } = yield* opening(connector)
-    yield* eventually(() => host.losses.length > 0, "the loss")
+    const { detail } = yield* failing(connector)
     const output = ["arg <redacted> env <redacted>!", "<redacted>", "<redacted>", "", expect.stringMatching(/^ +…$/)]
-    expect(host.losses).toMatchObject([{ detail: { summary: "exit code 5 during the handshake", output } }])
+    expect(detail).toEqual({ summary: "exit code 5 during the handshake", output })
     yield* eventually(() => lines.length >= output.length, "all lines")
     expect(lines).toEqual(output)
   })
+)
+
+promise(
+  "a redacted value of which the child wrote only the beginning is not shown, whoever writes on after its death",
+  () =>
+    Effect.gen(function* () {
+      const told = Effect.fnUntraced(function* (script: string) {
+        const connector = connectorOf(
+          { command: "sh", args: ["-c", script] },
+          { env: { TOKEN: Redacted.make(secret) } }
+        )
+        const lines = yield* collectStderr(connector)
+        const { close, fiber } = yield* opening(connector)
+        const evidence = yield* Effect.flip(Fiber.join(fiber))
+        const last = evidence._tag === "TransportFailure" ? evidence.detail?.output : undefined
+        yield* eventually(() => lines.length > 0, "the line")
+        yield* close
+        return { last, lines }
+      })
+      expect(yield* told(`printf 'token=%s' "\${TOKEN%????}" >&2; exit 1`)).toEqual({
+        last: ["token="],
+        lines: ["token="]
+      })
+      const grandchild = `(printf 'token=%s' "\${TOKEN%????}" >&2; sleep 0.4; echo "\${TOKEN#????????} end" >&2; sleep 1)`
+      expect(yield* told(`${grandchild} & sleep 0.2; exit 0`)).toEqual({
+        last: ["token="],
+        lines: ["token=<redacted> end"]
+      })
+    })
 )
 
 promise("a command that cannot be started repeats no secret", () =>
@@ -88,7 +116,7 @@ promise("a command that cannot be started repeats no secret", () =>
       env: { TOKEN: Redacted.make(secret) }
     })
     const told = yield* Effect.all([connector.issues, Effect.exit(Effect.scoped(open(connector)))])
-    expect(JSON.stringify(told)).toContain("the command does not exist")
+    expect(JSON.stringify(told)).toContain("the command or its interpreter does not exist")
     expect(JSON.stringify(told)).not.toContain(secret)
   })
 )

@@ -62,6 +62,20 @@ promise("a server whose answer to initialize is not MCP, or an error, fails its 
   })
 )
 
+promise("a command line that the system refuses fails the opening, and says how", () =>
+  Effect.gen(function* () {
+    const server = yield* scripted()
+    // Linux takes no argument of more than 128 KiB.
+    const connector = connectorOf({ ...server, args: [...server.args, "x".repeat(200_000)] })
+    expect(yield* connector.issues).toEqual([])
+    expect(yield* Effect.flip(Effect.scoped(connector.open(makeHost())))).toEqual({
+      _tag: "TransportFailure",
+      reason: "spawn",
+      detail: { summary: "the command could not be started (E2BIG)", output: [] }
+    })
+  })
+)
+
 promise("a client that cannot be made leaves no child", () =>
   Effect.gen(function* () {
     const server = yield* scripted()
@@ -89,7 +103,8 @@ promise("a watchdog that cannot be started fails the opening, and leaves no chil
     const host = makeHost()
     const attempt = connectorOf(server, { watchdog: true }).open(host)
     const failure = yield* Effect.flip(Effect.scoped(Effect.provideService(attempt, ChildProcessSpawner, noShell)))
-    expect(failure).toMatchObject({ reason: "spawn" })
+    const summary = "the watchdog could not be started (ENOENT)"
+    expect(failure).toEqual({ _tag: "TransportFailure", reason: "spawn", detail: { summary, output: [] } })
     expect(ProcessGroups.children()).toEqual([])
   })
 )
@@ -108,7 +123,12 @@ promise("every session has a client, a child and records of its own", () =>
     const [one, other] = [yield* open(connector), yield* open(connector)]
     expect([one.session.client, other.session.client]).toEqual(clients)
     expect(one.group).not.toBe(other.group)
-    expect(connector).toMatchObject({ kind: "stdio", exclusive: true, supportsOptions: false })
+    expect(connector).toMatchObject({
+      kind: "stdio",
+      exclusive: true,
+      supportsOptions: false,
+      connectTimeout: "120 seconds"
+    })
     expect(one.session).toMatchObject({ era: "legacy", stateful: true })
     ProcessGroups.signal(one.group, "SIGKILL")
     yield* eventually(() => one.host.losses.length === 1)

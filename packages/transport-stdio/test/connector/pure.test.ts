@@ -3,7 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { type Line, LineSplitter, shown } from "../../src/internal/lines.ts"
 import * as Message from "../../src/internal/message.ts"
-import { memory } from "./support.ts"
+import { measured, memory } from "./support.ts"
 
 /** The smallest that it may be. */
 const bound = 2 * shown
@@ -30,13 +30,15 @@ const linesOf = (bytes: Uint8Array): ReadonlyArray<Line> => {
     lines.push(rest.subarray(0, at))
     rest = rest.subarray(at + 1)
   }
+  const ended = lines.length
   if (rest.length > 0) lines.push(rest)
   const text = (line: Buffer) => (line.at(-1) === 0x0d ? line.subarray(0, -1) : line).toString()
-  return lines.map((line) =>
-    line.length <= bound
+  return lines.map((line, index) => ({
+    ...(line.length <= bound
       ? { text: text(line), tail: undefined }
-      : { text: line.subarray(0, shown).toString(), tail: text(line.subarray(-shown)) }
-  )
+      : { text: line.subarray(0, shown).toString(), tail: text(line.subarray(-shown)) }),
+    ended: index < ended
+  }))
 }
 
 const pieces = fc.oneof(
@@ -71,18 +73,25 @@ describe("lines", () => {
     expect(memory() - before).toBeLessThan(1_000_000)
     splitter.push(Buffer.from("end\nnext\n"))
     expect(lines).toEqual([
-      { text: "begin".padEnd(shown, "x"), tail: "end".padStart(shown, "x") },
-      { text: "next", tail: undefined }
+      { text: "begin".padEnd(shown, "x"), tail: "end".padStart(shown, "x"), ended: true },
+      { text: "next", tail: undefined, ended: true }
     ])
   })
 })
 
-const read = (text: string) => Message.read({ text, tail: undefined })
+const read = (text: string) => Message.read({ text, tail: undefined, ended: true })
 /** As the splitter gives a line that is too long. */
-const readLong = (text: string) => Message.read({ text: text.slice(0, shown), tail: text.slice(-shown) })
+const readLong = (text: string) => Message.read({ text: text.slice(0, shown), tail: text.slice(-shown), ended: true })
 const huge = "x".repeat(5000)
-const garbage = { _tag: "Garbage" }
-const unreadable = (id: number) => ({ _tag: "Unreadable", id })
+const garbage: Message.Reading = { found: [], garbage: true }
+const unreadable = (id: number, because = "The answer is no JSON-RPC"): Message.Reading => ({
+  found: [{ _tag: "Unreadable", id, because }],
+  garbage: true
+})
+const messages = (lines: ReadonlyArray<string>, isClean: boolean): Message.Reading => ({
+  found: lines.map((line) => ({ _tag: "Message", message: JSON.parse(line) })),
+  garbage: !isClean
+})
 
 const id = fc.oneof(fc.nat(), fc.string())
 const params = fc.dictionary(fc.string(), fc.jsonValue())
@@ -94,30 +103,60 @@ const message = fc.oneof(
 )
 
 describe("a line of stdout", () => {
-  it("is read as the message that it is, also behind garbage", () => {
+  it("is read as the messages that it holds, with anything before, between and after them", () => {
+    const space = fc.stringMatching(/^\s*$/)
+    const other = fc.oneof(
+      fc.stringMatching(/^[^{\s][^{]*$/),
+      fc
+        .dictionary(fc.string(), fc.jsonValue(), { minKeys: 1 })
+        .map((logged) => JSON.stringify({ level: 30, ...logged })),
+      fc.constantFrom("{x} ", "{ }{", '{"method":"tools/call","id":1}', '{"level":"info","msg":"rea')
+    )
     fc.assert(
-      fc.property(message, fc.stringMatching(/^[^{]+$/), (message, before) => {
-        const line = JSON.stringify(message)
-        expect(read(line)).toEqual({ _tag: "Message", message: JSON.parse(line), garbage: false })
-        // white space in front of JSON belongs to it
-        fc.pre(before.trim() !== "")
-        expect(read(before + line)).toEqual({ _tag: "Message", message: JSON.parse(line), garbage: true })
+      fc.property(fc.array(fc.tuple(space, message)), space, (found, last) => {
+        const lines = found.map(([, one]) => JSON.stringify(one))
+        const line = found.map(([before], index) => before + lines[index]).join("") + last
+        expect(read(line)).toEqual(messages(lines, lines.length > 0))
       })
     )
-    const idLast = { result: {}, id: 3, jsonrpc: "2.0" }
-    for (const before of ["Loading...", '{"level":"info"}', "{ }{", "[INFO] {x} "])
-      expect(read(before + JSON.stringify(idLast))).toEqual({ _tag: "Message", message: idLast, garbage: true })
+    fc.assert(
+      fc.property(fc.array(fc.tuple(other, message), { minLength: 1, maxLength: 4 }), other, (found, last) => {
+        const lines = found.map(([, one]) => JSON.stringify(one))
+        const line = found.map(([before], index) => before + lines[index]).join("") + last
+        expect(read(line)).toEqual(messages(lines, false))
+      })
+    )
+  })
+
+  it("is looked through in time, whatever it is", () => {
+    const began = performance.now()
+    const size = 2 * 1024 * 1024
+    for (const part of ["{", '{"', '{"a":', '{"a":1}', "{}", '{"a":"', '{"a":1}}'])
+      expect(read(part.repeat(size / part.length))).toEqual(garbage)
+    // Walking from each beginning to the end of the line would take an hour.
+    const took = performance.now() - began
+    measured("seven lines of 2 MiB of garbage", took)
+    expect(took).toBeLessThan(30_000)
+  })
+
+  it("that is logged has no message in it: what is inside of an object is part of that", () => {
+    const answer = '{"jsonrpc":"2.0","id":3,"result":{}}'
+    for (const line of [
+      `{"level":"debug","upstream":${answer}}`,
+      `12:00 {"level":"debug","upstream":${answer}}`,
+      `12:00 {"level":"debug","upstream":${JSON.stringify(answer)}}`,
+      `{"level":"debug","upstream":[${answer}]} ok`
+    ])
+      expect(read(line)).toEqual(garbage)
   })
 
   it("that is an answer which is not well-formed is known by its id", () => {
     for (const line of [
-      '{"id":3,"result":{}}',
       '{"jsonrpc":"1.0","id":3,"result":{}}',
       '{"jsonrpc":"2.0","id":3,"result":"text"}',
       '{"jsonrpc":"2.0","id":"3","result":null}',
-      '{"jsonrpc":"2.0","id":3}',
       '{"jsonrpc":"2.0","id":3,"error":"it failed"}',
-      'Loading...{"id":3,"result":{}}'
+      'Loading...{"jsonrpc":"2.0","id":3,"result":7}'
     ])
       expect(read(line)).toEqual(unreadable(3))
   })
@@ -133,7 +172,7 @@ describe("a line of stdout", () => {
       `Loading...{"jsonrpc":"2.0","id":7,"result":{"text":"${huge}"}}`,
       `Loading...{"result":{"text":"${huge}"},"jsonrpc":"2.0","id":7}`
     ])
-      expect(readLong(line)).toEqual(unreadable(7))
+      expect(readLong(line)).toEqual(unreadable(7, "The answer is longer than maxLineBytes"))
   })
 
   it("that is too long and no answer fails nobody: an id deep inside, or of the server's own request, is not ours", () => {
@@ -165,7 +204,11 @@ describe("a line of stdout", () => {
       '{"id":null,"result":{}}',
       '{"id":{"id":7},"result":{}}',
       '{"jsonrpc":"2.0","result":{"id":7}',
-      '[{"jsonrpc":"2.0","id":7,"result":{}}]'
+      // what is logged may well have an id, and an error
+      '{"level":30,"id":7,"msg":"order received"}',
+      '{"level":50,"id":7,"error":"not found"}',
+      '{"id":7,"result":{}}',
+      '{"jsonrpc":"2.0","id":7}'
     ])
       expect(read(line)).toEqual(garbage)
   })
@@ -180,7 +223,8 @@ describe("a line of stdout", () => {
     )
     fc.assert(
       fc.property(anything, fc.option(anything, { nil: undefined }), (text, tail) => {
-        expect(["Message", "Unreadable", "Garbage"]).toContain(Message.read({ text, tail })._tag)
+        const { found, garbage } = Message.read({ text, tail, ended: true })
+        expect(garbage || found.length > 0).toBe(true)
       }),
       { numRuns: 1000 }
     )

@@ -85,8 +85,10 @@ describe("stderr", () => {
           .map((parts) => ({ secrets, text: parts.join("") }))
       )
     fc.assert(
-      fc.property(written, fc.array(fc.nat(), { maxLength: 4 }), ({ secrets, text }, places) => {
-        const bytes = Buffer.from(text)
+      fc.property(written, fc.nat(), fc.array(fc.nat(), { maxLength: 4 }), ({ secrets, text }, death, places) => {
+        const all = Buffer.from(text)
+        // It may die in the midst of writing.
+        const bytes = all.subarray(0, all.length - (death % (all.length + 1)))
         const at = [0, ...places.map((place) => place % (bytes.length + 1)).toSorted((a, b) => a - b), bytes.length]
         const chunks = at.slice(1).map((end, index) => bytes.subarray(at[index], end))
         const { last, meanwhile, told } = shown(chunks, secrets)
@@ -111,12 +113,13 @@ it("a reader of stderr that falls behind loses the oldest lines only, and is tol
   let release = () => {}
   const released = new Promise<void>((resolve) => (release = resolve))
   const reader = readers.stream.pipe(
-    Stream.takeUntil((line) => line === "last"),
+    Stream.takeUntil((line) => line.endsWith("last")),
     Stream.runForEach((line) => {
       read.push(line)
       return Effect.promise(() => released)
     })
   )
+  const padded = (index: number) => String(index).padStart(63)
   await Effect.runPromise(
     Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(reader, { startImmediately: true })
@@ -124,13 +127,14 @@ it("a reader of stderr that falls behind loses the oldest lines only, and is tol
       yield* Effect.promise(async () => {
         while (read.length === 0) await new Promise((resolve) => setImmediate(resolve))
       })
-      for (let index = 0; index < 5000; index++) readers.tell(`${index}`)
-      readers.tell("last")
+      for (let index = 0; index < 100_000; index++) readers.tell(padded(index))
+      readers.tell("last".padStart(63))
       release()
       yield* Fiber.join(fiber)
     })
   )
   expect(read[0]).toBe("first")
-  expect(read.length).toBeLessThanOrEqual(1026)
-  expect(read.slice(-3)).toEqual(["4998", "4999", "last"])
+  // 1 MiB, and the line that it had read
+  expect(read.length).toBe(1 + (1024 * 1024) / (padded(0).length + 1))
+  expect(read.slice(-3)).toEqual([padded(99_998), padded(99_999), "last".padStart(63)])
 })

@@ -2,12 +2,23 @@
 /* oxlint-disable vitest/no-standalone-expect -- it does not know `promise` */
 import { expect } from "@effect/vitest"
 import { Client } from "@modelcontextprotocol/sdk/client/index.js"
+import { CreateMessageRequestSchema, LoggingMessageNotificationSchema } from "@modelcontextprotocol/sdk/types.js"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
-import { Effect, Exit, Fiber } from "effect"
+import { Cause, Effect, Exit, Fiber } from "effect"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { call, connectorOf, eventually, eventuallyEffect, open, promise } from "./support.ts"
+import {
+  call,
+  collectStderr,
+  connectorOf,
+  eventually,
+  eventuallyEffect,
+  measured,
+  memory,
+  open,
+  promise
+} from "./support.ts"
 
 const { scripted } = StdioServers
 
@@ -174,6 +185,117 @@ promise("probes of a server whose pipe is full leave nothing to be written", () 
     expect(yield* session.probe({ _tag: "ping" })).toEqual({ _tag: "Answered" })
     expect(heard("ping")).toBe(1)
     expect(heard("notifications/cancelled")).toBe(0)
+  })
+)
+
+promise("a request that its caller gave up is kept no longer, whether or not the server reads", () =>
+  Effect.gen(function* () {
+    const server = yield* scripted()
+    const { group, session } = yield* open(connectorOf(server, { shutdown: { end: 0, term: 0 } }))
+    ProcessGroups.signal(group, "SIGSTOP")
+    // It fills the pipe, so that the others wait behind it.
+    yield* Effect.forkScoped(call(session, big), { startImmediately: true })
+    const givenUp = (index: number) => {
+      const abort = new AbortController()
+      const made = session.client.callTool(server.echo(`${index} ${"x".repeat(1_000_000)}`), undefined, abort)
+      abort.abort()
+      return made.catch(() => {})
+    }
+    yield* Effect.promise(() => givenUp(0))
+    const before = memory()
+    for (let index = 1; index <= 100; index++) yield* Effect.promise(() => givenUp(index))
+    const grown = (memory() - before) / 1e6
+    measured("kept of 100 requests of 1 MB that were given up", grown, "MB")
+    expect(grown).toBeLessThan(3)
+  })
+)
+
+promise("whoever sends notifications waits for a server that does not read, and no longer than the session lives", () =>
+  Effect.gen(function* () {
+    const server = yield* scripted()
+    const { close, group, session } = yield* open(connectorOf(server, { shutdown: { end: 0, term: 0 } }))
+    ProcessGroups.signal(group, "SIGSTOP")
+    const data = "x".repeat(1_000_000)
+    let sent = 0
+    const notify = async () => {
+      for (; sent < 20; sent++)
+        await session.client.notification({
+          method: "notifications/progress",
+          params: { progressToken: 1, progress: 1, data }
+        })
+    }
+    const notifying = yield* Effect.forkChild(Effect.exit(Effect.tryPromise(notify)), { startImmediately: true })
+    // Two are on their way at most: nothing can tell that nothing happens.
+    yield* Effect.sleep("50 millis")
+    expect(sent).toBeLessThanOrEqual(2)
+    ProcessGroups.signal(group, "SIGCONT")
+    yield* eventually(() => sent === 20, "the last notification")
+    ProcessGroups.signal(group, "SIGSTOP")
+    sent = 0
+    const others = yield* Effect.forkChild(Effect.exit(Effect.tryPromise(notify)), { startImmediately: true })
+    yield* close
+    yield* Fiber.join(others)
+    yield* Fiber.join(notifying)
+  })
+)
+
+promise("a request is written as it was when it was made, also if its caller changes its arguments then", () =>
+  Effect.gen(function* () {
+    const { session } = yield* open(connectorOf(yield* scripted()))
+    const args = { message: "as it was" }
+    const made = session.client.callTool({ name: "echo", arguments: args })
+    args.message = "as it is"
+    expect(JSON.stringify(yield* Effect.promise(() => made))).toContain("as it was")
+  })
+)
+
+promise("a request that is no JSON fails alone, and nothing of it is left", () =>
+  Effect.gen(function* () {
+    const server = yield* scripted()
+    const { session } = yield* open(connectorOf(server))
+    const { requests, result } = yield* call(session, { name: "echo", arguments: { message: 1n } })
+    expect(Exit.isFailure(result) && String(Cause.squash(result.cause))).toContain("BigInt")
+    expect(requests).toMatchObject([{ fate: "unsent" }])
+    expect(handlersOf(session.client)).toBe(0)
+    expect((yield* call(session, server.echo("after it"))).text).toContain("after it")
+  })
+)
+
+promise("nothing that the server says after the end of its session reaches the handlers of the user's", () =>
+  Effect.gen(function* () {
+    const asked = (id: string) =>
+      JSON.stringify({ jsonrpc: "2.0", id, method: "sampling/createMessage", params: { messages: [], maxTokens: 1 } })
+    const told = JSON.stringify({
+      jsonrpc: "2.0",
+      method: "notifications/message",
+      params: { level: "info", data: "x" }
+    })
+    const { args, command } = StdioServers.throughShell(yield* scripted())
+    const [flag = "", script = ""] = args
+    const heard: Array<string> = []
+    const client = () => {
+      const made = new Client({ name: "test", version: "1" }, { capabilities: { sampling: {} } })
+      made.setRequestHandler(CreateMessageRequestSchema, (_, { requestId }) => {
+        heard.push(String(requestId))
+        return { model: "m", role: "assistant", content: { type: "text", text: "" } }
+      })
+      made.setNotificationHandler(LoggingMessageNotificationSchema, () => void heard.push("told"))
+      return made
+    }
+    const connector = connectorOf(
+      // Its server ends with its stdin; the shell then speaks for it.
+      {
+        command,
+        args: [flag, `echo '${asked("before")}'; ${script}; echo '${told}'; echo '${asked("after")}'; echo end >&2`]
+      },
+      { client }
+    )
+    const lines = yield* collectStderr(connector)
+    const { close } = yield* open(connector)
+    yield* eventually(() => heard.length > 0, "what is said before")
+    yield* close
+    yield* eventually(() => lines.includes("end"), "the end")
+    expect(heard).toEqual(["before"])
   })
 )
 

@@ -153,6 +153,25 @@ for (const kind of ["group", "detached"] as const) {
   )
 }
 
+promise(
+  "what has left the group and holds a pipe of the server's goes with it, as whatever descriptor it holds it",
+  () =>
+    Effect.gen(function* () {
+      const { args, command } = throughShell(yield* scripted())
+      // It says who it is, and has the stdout of the server as its descriptor 3.
+      const holder =
+        "exec 3>&1; setsid sh -c 'echo $$ >&2; exec sleep 600 2>/dev/null' </dev/null >/dev/null & exec 3>&-"
+      const connector = connectorOf({ command, args: ["-c", `${holder}\n${args[1]}`] })
+      const lines = yield* collectStderr(connector)
+      const { close } = yield* open(connector)
+      yield* eventually(() => lines.length > 0, "the holder")
+      const pid = Number(lines[0])
+      yield* eventually(() => ProcessGroups.fdsOf(pid)[2] === "/dev/null", "the holder's own stderr")
+      yield* close
+      expect(ProcessGroups.fdsOf(pid)).toEqual([])
+    })
+)
+
 promise("a watchdog watches over a session, and ends with it", () =>
   Effect.gen(function* () {
     const server = yield* scripted()

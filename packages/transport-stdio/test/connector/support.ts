@@ -138,6 +138,19 @@ export const opening = Effect.fnUntraced(function* <R>(
   return { fiber, host, group: groupSince(before) ?? 0, close }
 })
 
+/** What the opening of a session failed with that does not come to be; with `meanwhile` in its group's midst. */
+export const failing = Effect.fnUntraced(function* <R>(
+  connector: Connector.Connector<Client, R>,
+  meanwhile: (group: number) => void = () => {}
+) {
+  const { close, fiber, group, host } = yield* opening(connector)
+  meanwhile(group)
+  const evidence = yield* Effect.flip(Fiber.join(fiber))
+  yield* close
+  if (host.losses.length > 0) yield* Effect.die(new Error("the loss of what never was a session was told"))
+  return evidence._tag === "TransportFailure" ? evidence : { reason: evidence._tag, detail: undefined }
+})
+
 /** A connector for one of the testkit's servers. */
 export const connectorOf = (
   { args, command }: { readonly command: string; readonly args: ReadonlyArray<string> },
@@ -153,7 +166,11 @@ interface Called {
 export const call = Effect.fnUntraced(function* (session: Connector.Session<Client>, called: Called) {
   const began = performance.now()
   const { client, requests } = session.call()
-  const result = yield* Effect.exit(Effect.tryPromise((signal) => client.callTool(called, undefined, { signal })))
+  const made = Effect.tryPromise({
+    try: (signal) => client.callTool(called, undefined, { signal }),
+    catch: (error) => error
+  })
+  const result = yield* Effect.exit(made)
   return { result, text: Exit.isSuccess(result) ? textOf(result.value) : "", requests, took: performance.now() - began }
 })
 
