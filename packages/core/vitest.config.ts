@@ -1,3 +1,4 @@
 import { defineConfig } from "vitest/config"
 
-export default defineConfig({ test: { include: ["test/**/*.test.ts"] } })
+// Nothing here waits for real time, so that as many files as there are cores may run side by side.
+export default defineConfig({ test: { include: ["test/**/*.test.ts"], maxWorkers: "100%" } })

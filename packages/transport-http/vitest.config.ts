@@ -1,7 +1,24 @@
 import { defineConfig } from "vitest/config"
 
-// Real servers over real sockets: generous bounds, the tests measure what must be fast. One file at a time: two disturb
-// each other's timing on a small machine.
+// Real servers over real sockets: generous bounds, the tests measure what must be fast.
+const bounds = { testTimeout: 60_000, hookTimeout: 60_000 }
+/** They say how many milliseconds after a cut something happens, so that nothing else may run beside them. */
+const timed = ["test/connector/answerStream.test.ts", "test/connector/standingStream.test.ts"]
+
 export default defineConfig({
-  test: { include: ["test/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000, maxWorkers: 1 }
+  test: {
+    projects: [
+      {
+        test: {
+          ...bounds,
+          name: "two at a time",
+          include: ["test/**/*.test.ts"],
+          exclude: timed,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 }
+        }
+      },
+      { test: { ...bounds, name: "timed", include: timed, maxWorkers: 1, sequence: { groupOrder: 1 } } }
+    ]
+  }
 })

@@ -33,16 +33,7 @@ const told = (walked: Walk) => ofKind(walked, "Emit").map((action) => action.hap
 const dropped = (walked: Walk) =>
   ofKind(walked, "Drop").map(({ drain, reason }) => `${reason}${drain === undefined ? "" : `, drained for ${drain}`}`)
 
-describe("the table, exhaustively and at random", () => {
-  it("answers every signal in every state that can be reached, and keeps every promise", () => {
-    for (const given of Table.everyRules) {
-      const { broken, steps, worlds } = Table.explore(given)
-      assert.strictEqual(broken.join("\n\n"), "")
-      assert.isAbove(worlds, 10_000)
-      assert.isAbove(steps, 500_000)
-    }
-  }, 180_000)
-
+describe("the table, at random", () => {
   it("keeps every promise over 100,000 steps at random", () => {
     let steps = 0
     const anyRules = fc.record({
