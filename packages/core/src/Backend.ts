@@ -14,20 +14,22 @@ import {
   CallRejected,
   ConfigurationError,
   type ConfigurationIssue,
-  type SessionReplaced,
   type SessionUnavailable
 } from "./BackendError.ts"
 import { admission, type ConnectionState } from "./ConnectionState.ts"
 import type { Connector } from "./Connector.ts"
 import * as Call from "./internal/call.ts"
 import type { Kept } from "./internal/judgement.ts"
-import type { CallInFlight } from "./internal/sessionCell.ts"
+import * as Pin from "./internal/pin.ts"
 import * as Supervisor from "./internal/supervisor.ts"
+import * as Waiting from "./internal/waiting.ts"
 import * as KeepaliveEvent from "./KeepaliveEvent.ts"
 import * as KeepalivePolicy from "./KeepalivePolicy.ts"
 import type { Command } from "./Signal.ts"
 
 // ---------------------------------------------------------------------------------------------------------- models
+
+export type { PinnedSession } from "./internal/pin.ts"
 
 /** One MCP server, kept alive until the scope in which it was made closes. */
 export interface Backend<out Client> {
@@ -55,7 +57,7 @@ export interface Backend<out Client> {
    * the session is replaced, its calls fail with `SessionReplaced`: nothing of it continues on another one.
    */
   readonly pinned: <A, E, R>(
-    body: (session: PinnedSession<Client>) => Effect.Effect<A, E, R>
+    body: (session: Pin.PinnedSession<Client>) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | SessionUnavailable | CallRejected, R>
 
   readonly state: Effect.Effect<ConnectionState>
@@ -81,15 +83,6 @@ export interface Backend<out Client> {
   readonly reset: Effect.Effect<void>
   /** Waits, without a bound, until a session is open; wakes an idle backend. Fails only when the backend is isolated or its scope has ended. */
   readonly awaitConnected: Effect.Effect<void, CallRejected>
-}
-
-/** One session, for as long as it lives. */
-export interface PinnedSession<out Client> {
-  readonly generation: number
-  /** As `Backend.use`, on this session or not at all. */
-  readonly use: <A>(
-    callback: (client: Client, signal: AbortSignal) => PromiseLike<A>
-  ) => Effect.Effect<A, CallError | SessionReplaced>
 }
 
 /** What a caller knows of a call. */
@@ -177,7 +170,7 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
   const backend: Backend<Client> = {
     id,
     use: (callback, useOptions) => Call.use(kept, callback, useOptions),
-    pinned: (body) => pinned(kept, body),
+    pinned: (body) => Pin.pinned(kept, body),
     state: Effect.sync(supervisor.state),
     changes: reading(
       () => [supervisor.state()],
@@ -188,14 +181,14 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
       (event) => event
     ),
     probe: Effect.suspend(() =>
-      admission(supervisor.state()) === "run" ? command("probe") : Effect.fail(Call.unavailable(kept))
+      admission(supervisor.state()) === "run" ? command("probe") : Effect.fail(Waiting.unavailable(kept))
     ),
-    reconnect: Effect.suspend(() => (isShut() ? Effect.fail(Call.rejected(kept)) : command("reconnect"))),
+    reconnect: Effect.suspend(() => (isShut() ? Effect.fail(Waiting.rejected(kept)) : command("reconnect"))),
     isolate: Effect.sync(() => supervisor.send({ _tag: "Operator", command: "isolate" })),
     reset: Effect.sync(() => supervisor.send({ _tag: "Operator", command: "reset" })),
     awaitConnected: Effect.callback<void, CallRejected>((resume) => {
       const look = () => {
-        if (isShut()) resume(Effect.fail(Call.rejected(kept)))
+        if (isShut()) resume(Effect.fail(Waiting.rejected(kept)))
         else if (supervisor.current()) resume(Effect.void)
         else return false
         return true
@@ -211,29 +204,3 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
 
 /** How many events a reader may be behind. */
 const readerBuffer = 4096
-
-const pinned = <Client, A, E, R>(
-  kept: Kept<Client>,
-  body: (session: PinnedSession<Client>) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | SessionUnavailable | CallRejected, R> =>
-  Effect.gen(function* () {
-    const { supervisor } = kept
-    const open = yield* Call.sessionToPin(kept)
-    const session: PinnedSession<Client> = {
-      generation: open.generation,
-      use: (callback) => Call.useOn(kept, open, callback)
-    }
-    // between its calls the server has nothing to work on, so that it excuses no silent probe
-    const pin: CallInFlight = { startedAt: Number.POSITIVE_INFINITY, abandon: () => {} }
-    return yield* Effect.acquireUseRelease(
-      Effect.sync(() => open.calls.add(pin)),
-      () => body(session),
-      // the whole body keeps the session in use: one that drains lives until it ends
-      () =>
-        Effect.sync(() => {
-          open.calls.delete(pin)
-          open.seen.call = supervisor.now()
-          supervisor.released(open)
-        })
-    )
-  })

@@ -1,6 +1,6 @@
 /**
  * Performs the actions of the transition table: fibers, scopes and timers. It has no rule of its own. Signals are taken
- * one after the other, synchronously; whatever waits runs in a fiber of the backend's scope.
+ * in turns, synchronously; whatever waits runs in a fiber of the backend's scope.
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -31,6 +31,7 @@ import { signalOf } from "./conclusion.ts"
 import * as Delays from "./delays.ts"
 import { isUsedSince, lastOf, type OpenSession } from "./sessionCell.ts"
 import * as Tracing from "./tracing.ts"
+import * as Turns from "./turns.ts"
 
 export interface Supervisor<Client> {
   readonly send: (signal: Signal) => void
@@ -97,43 +98,20 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
 
   // ---------------------------------------------------------------------------------------------------- the signals
 
-  const queue: Array<Signal> = []
-  /** what resumes others: their code runs when the actions of a signal are done, and not in their midst */
-  const resumptions: Array<() => void> = []
-  let isTaking = false
-  let isResuming = false
-  const send = (signal: Signal) => {
-    queue.push(signal)
-    settle()
-  }
-  const settle = () => {
-    if (isTaking) return
-    isTaking = true
-    try {
-      for (let signal = queue.shift(); signal; signal = queue.shift()) take(Transition.step(rules, model, signal))
-    } finally {
-      isTaking = false
+  const turns = Turns.make<Signal>(
+    (signal) => take(Transition.step(rules, model, signal)),
+    () => {
+      if (!model.running) flush(resting)
     }
-    if (isResuming) return
-    isResuming = true
-    try {
-      while (true) {
-        if (resumptions.length === 0 && !model.running) flush(resting)
-        const resume = resumptions.shift()
-        if (!resume) return
-        resume()
-      }
-    } finally {
-      isResuming = false
-    }
-  }
+  )
+  const { later, send } = turns
   const take = (step: Transition.Step) => {
     model = step.model
     for (const action of step.actions) perform(action)
     if (current && model.state._tag === "Connected") current.seen.missedSince = undefined
   }
   const flush = (listeners: Set<() => void>) => {
-    resumptions.push(...listeners)
+    for (const listener of listeners) later(listener)
     listeners.clear()
   }
 
@@ -164,7 +142,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
         return
       case "Settle":
         if (action.who === "doubters") return flush(doubters)
-        for (const waiter of waiters) resumptions.push(() => waiters.has(waiter) && waiter() && waiters.delete(waiter))
+        for (const waiter of waiters) later(() => waiters.has(waiter) && waiter() && waiters.delete(waiter))
         return
       case "Emit":
         return emit(action.happening)
@@ -249,9 +227,9 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     emit({ _tag: "SessionClosed", generation: open.generation, reason, detail: open.lost?.summary })
     const calls = [...open.calls]
     open.calls.clear()
-    for (const call of calls) resumptions.push(() => call.abandon(reason))
+    for (const call of calls) later(() => call.abandon(reason))
     close(Scope.close(open.scope, Exit.void))
-    settle()
+    turns.settle()
   }
   const released = (open: OpenSession<Client>) => {
     if (open.draining !== undefined && open.calls.size === 0) finish(open, open.draining)
@@ -387,7 +365,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   )
   yield* ClockWatcher.watch(() => send({ _tag: "Jumped" }))
   take(begin)
-  settle()
+  turns.settle()
 
   const supervisor: Supervisor<Client> = {
     send,

@@ -1,0 +1,90 @@
+/**
+ * Several calls on one session, or not at all: nothing of them continues on another one.
+ */
+import * as Effect from "effect/Effect"
+import { type CallError, type CallRejected, SessionReplaced, type SessionUnavailable } from "../BackendError.ts"
+import { announced, announcedFailure } from "./call.ts"
+import { type Ended, judge, type Kept } from "./judgement.ts"
+import { type Callback, runOnce } from "./run.ts"
+import { type CallInFlight, isUsable, type OpenSession } from "./sessionCell.ts"
+import * as Tracing from "./tracing.ts"
+import { awaitDecision, deadlineOf, isStale, ready, refreshed, unavailable } from "./waiting.ts"
+
+/** One session, for as long as it lives. */
+export interface PinnedSession<out Client> {
+  readonly generation: number
+  /** As `Backend.use`, on this session or not at all. */
+  readonly use: <A>(
+    callback: (client: Client, signal: AbortSignal) => PromiseLike<A>
+  ) => Effect.Effect<A, CallError | SessionReplaced>
+}
+
+/** Runs the body with a session that lives as long as it does, unless the server or the transport ends it. */
+export const pinned = <Client, A, E, R>(
+  kept: Kept<Client>,
+  body: (session: PinnedSession<Client>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SessionUnavailable | CallRejected, R> =>
+  Effect.gen(function* () {
+    const { supervisor } = kept
+    const open = yield* sessionToPin(kept)
+    const session: PinnedSession<Client> = {
+      generation: open.generation,
+      use: (callback) => useOn(kept, open, callback)
+    }
+    // between its calls the server has nothing to work on, so that it excuses no silent probe
+    const pin: CallInFlight = { startedAt: Number.POSITIVE_INFINITY, abandon: () => {} }
+    return yield* Effect.acquireUseRelease(
+      Effect.sync(() => open.calls.add(pin)),
+      () => body(session),
+      // the whole body keeps the session in use: one that drains lives until it ends
+      () =>
+        Effect.sync(() => {
+          open.calls.delete(pin)
+          open.seen.call = supervisor.now()
+          supervisor.released(open)
+        })
+    )
+  })
+
+/** The session to which several calls are bound. Where there is none, it is as if one of them had been rejected. */
+const sessionToPin = <Client>(
+  kept: Kept<Client>
+): Effect.Effect<OpenSession<Client>, SessionUnavailable | CallRejected> =>
+  Effect.suspend(() => announcedFailure(kept, ready(kept, deadlineOf(kept))))
+
+/** A call on this session or not at all. */
+const useOn = <Client, A>(
+  kept: Kept<Client>,
+  open: OpenSession<Client>,
+  callback: Callback<Client, A>
+): Effect.Effect<A, CallError | SessionReplaced> =>
+  Effect.suspend(() => {
+    const told = announced(kept, { replayed: false }, proceedOn(kept, open, callback))
+    return kept.policy.spans ? Tracing.call(kept.id, told) : told
+  })
+
+const proceedOn = Effect.fnUntraced(function* <Client, A>(
+  kept: Kept<Client>,
+  open: OpenSession<Client>,
+  callback: Callback<Client, A>
+): Effect.fn.Return<A, CallError | SessionReplaced> {
+  const { id, supervisor } = kept
+  const deadline = deadlineOf(kept)
+  const replaced = Effect.suspend(() => Effect.fail(new SessionReplaced({ backend: id, generation: open.generation })))
+  const isAsked = supervisor.current() === open && isStale(kept, open, supervisor.now())
+  if (isAsked && !(yield* awaitDecision(kept, open, deadline, "stale", "timeout"))) {
+    return yield* Effect.fail(unavailable(kept))
+  }
+  for (let isFirst = true; ; isFirst = false) {
+    if (!isUsable(open)) return yield* replaced
+    const startedAt = supervisor.now()
+    const ended: Ended<A> = yield* runOnce(kept, open, callback, startedAt)
+    if (ended._tag === "Ok") return ended.value
+    const { again, doubt, reason, truth } = judge(kept, open, ended, {})
+    if (isFirst && again && doubt === "auth" && supervisor.current() === open) {
+      if (open.seen.credentials > startedAt || (yield* refreshed(kept, open, deadline))) continue
+    }
+    if (doubt) supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
+    return yield* truth._tag === "SessionUnavailable" ? replaced : Effect.fail(truth)
+  }
+})
