@@ -2,8 +2,8 @@ import { defineConfig } from "vitest/config"
 
 // Real servers over real sockets: generous bounds, the tests measure what must be fast.
 const bounds = { testTimeout: 60_000, hookTimeout: 60_000 }
-/** They say how many milliseconds after a cut something happens, so that nothing else may run beside them. */
-const timed = ["test/connector/answerStream.test.ts", "test/connector/standingStream.test.ts"]
+/** They say within how many milliseconds something happens, so that nothing else may run beside them. */
+const timed = ["test/connector/**/*.test.ts"]
 
 export default defineConfig({
   test: {

@@ -40,12 +40,13 @@ export interface Backend<out Client> {
    *
    * While the backend is connected it runs at once; without a session it waits, at most `waitForSession`; when the
    * backend is known to be bad it is rejected at once. When the session dies under it, it fails within milliseconds,
-   * or is run again on the next session if nothing would be executed twice. (A server that lives and only refuses the
-   * session is given the policy's `timeout`, and with the credentials `drainTimeout`, to answer or refuse what is under way.)
+   * or is run again on the next session if nothing would be executed twice. Where only the session is given up, since the
+   * server refuses it or a call without probes has failed, it may still be answered: for `timeout` where the server has
+   * forgotten the session, else for `drainTimeout`.
    *
    * The client that the callback gets has no timeout unless the caller sets one. Pass `signal` on to the client's
-   * methods, so that interruption cancels them; it is aborted when the effect is interrupted or the session ends. (A
-   * callback that declares no second parameter gets a signal that is never aborted.)
+   * methods, so that interruption cancels them; it is aborted when the effect is interrupted, when the session ends and
+   * before the callback is run again. (A callback that names the client alone gets a signal that is never aborted.)
    */
   readonly use: <A>(
     callback: (client: Client, signal: AbortSignal) => PromiseLike<A>,

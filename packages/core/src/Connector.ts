@@ -101,7 +101,7 @@ export interface Call<out Client> {
   readonly client: Client
   /** every request made so far through `client`, in order; the entries change as the requests proceed */
   readonly requests: ReadonlyArray<RequestRecord>
-  /** The call has failed: `client` begins no further request, whatever the callback still does with it. */
+  /** The call is over, and not well: `client` begins no further request, whatever the callback still does with it. */
   readonly end: () => void
 }
 

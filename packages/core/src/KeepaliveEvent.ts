@@ -85,12 +85,15 @@ export const layerObserver = <E = never, R = never>(
 ): Layer.Layer<never, E, Exclude<R, Scope.Scope>> =>
   Layer.effect(
     // One key for all would leave the last of two layers that are built side by side, and the others without a word.
-    Context.Service<never, Observer>(`${keyPrefix}${keys++}`),
+    Context.Service<never, Observer>(`${keyPrefix}${keys.next++}`),
     Effect.isEffect(observer) ? observer : Effect.succeed(observer)
   )
 
 const keyPrefix = "@vmcp-keepalive/core/Observer/"
-let keys = 0
+// one count for all copies of this package that a process may have loaded
+const count = Symbol.for(keyPrefix)
+const keys: { next: number } = Reflect.get(globalThis, count) ?? { next: 0 }
+Reflect.set(globalThis, count, keys)
 
 /** The observers of the context, each once; where there are none, events cost nothing. */
 export const observers: Effect.Effect<ReadonlyArray<Observer>> = Effect.map(Effect.context<never>(), (context) => {

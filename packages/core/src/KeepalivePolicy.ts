@@ -82,7 +82,10 @@ export interface Options {
   readonly probe?: ProbeMethod
   /** time between probes of a healthy session, ±10 %: 1 second to 24 hours; default 300 seconds */
   readonly interval?: Duration.Input
-  /** bound of one probe, shorter than the interval; default min(10 seconds, interval / 2) */
+  /**
+   * bound of one probe, and of what is still under way on a session that the server has forgotten; shorter than the
+   * interval; default min(10 seconds, interval / 2)
+   */
   readonly timeout?: Duration.Input
   /** time between probes while Unhealthy, at most the interval; default min(5 seconds, interval), as Envoy's unhealthy interval */
   readonly confirmInterval?: Duration.Input
@@ -111,7 +114,10 @@ export interface Options {
   readonly staleAfter?: Duration.Input
   /** silence for which a call in flight excuses probe timeouts; default 5 minutes */
   readonly inFlightGrace?: Duration.Input
-  /** how long a session that is replaced, or whose credentials are rejected, may finish its calls; default 30 seconds */
+  /**
+   * how long a session may finish its calls that is replaced, whose credentials are rejected, or that is not probed and given
+   * up for one call that failed; default 30 seconds
+   */
   readonly drainTimeout?: Duration.Input
   /** connect when made, or for the first call; default `"eager"` */
   readonly connect?: "eager" | "lazy"

@@ -35,6 +35,25 @@ describe("a callback that does several things at once", () => {
     })
   )
 
+  it.effect("is over before its next run begins", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const backend = yield* make(server)
+      yield* backend.awaitConnected
+      const order: Array<string> = []
+      let runs = 0
+      const replies = [ScriptedServer.refuse(401)]
+      server.script.call = () => replies.shift() ?? ScriptedServer.answer
+      yield* backend.use((client, signal) => {
+        const run = ++runs
+        order.push(`run ${run}`)
+        signal.addEventListener("abort", () => order.push(`run ${run} is told`))
+        return client.callTool("echo", { signal })
+      })
+      assert.deepStrictEqual(order, ["run 1", "run 1 is told", "run 2"])
+    })
+  )
+
   it.effect("begins nothing more once it has failed, although it was given no signal", () =>
     Effect.gen(function* () {
       const server = ScriptedServer.make()
@@ -161,16 +180,52 @@ describe("credentials that calls were rejected with", () => {
     })
   )
 
-  it.effect("are read again for a pinned call too", () =>
+  it.effect("are read again for a pinned call too, which is told as one that was run again", () =>
     Effect.gen(function* () {
       const server = ScriptedServer.make()
+      const outcomes: Array<string> = []
       const { connector, counts } = counting(server, Effect.void)
-      const backend = yield* Backend.make({ id: "scripted", connector })
+      const backend = yield* Backend.make({ id: "scripted", connector }).pipe(
+        Effect.provide(
+          KeepaliveEvent.layerObserver((event) => {
+            if (event._tag === "CallSettled") outcomes.push(event.outcome)
+          })
+        )
+      )
       yield* backend.awaitConnected
+      yield* TestClock.adjust("1 second")
       const replies = [ScriptedServer.refuse(401)]
       server.script.call = () => replies.shift() ?? ScriptedServer.answer
       assert.strictEqual(yield* backend.pinned((session) => session.use(echo)), "echo")
       assert.strictEqual(counts.refreshed, 1)
+      assert.deepStrictEqual(outcomes, ["replayed"])
+    })
+  )
+
+  it.effect("whose reading hangs once are read anew for the calls that come later", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const readings = [Effect.never]
+      const { connector, counts } = counting(
+        server,
+        Effect.suspend(() => readings.shift() ?? Effect.void)
+      )
+      const backend = yield* Backend.make({
+        id: "scripted",
+        connector,
+        policy: { interval: "1 hour", timeout: "1 second" }
+      })
+      yield* backend.awaitConnected
+      server.script.call = () => ScriptedServer.refuse(401)
+      const hung = yield* Effect.forkChild(Effect.exit(backend.use(echo)), { startImmediately: true })
+      yield* TestClock.adjust("30 seconds")
+      yield* Fiber.join(hung)
+      const replies = [ScriptedServer.refuse(401)]
+      server.script.call = () => replies.shift() ?? ScriptedServer.answer
+      const call = yield* Effect.forkChild(backend.use(echo), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(call), "echo")
+      assert.strictEqual(counts.refreshed, 2)
     })
   )
 })
@@ -265,7 +320,10 @@ describe("a single-session server", () => {
   it.effect("whose session drains for want of credentials accepts another as soon as there are new ones", () =>
     Effect.gen(function* () {
       const server = ScriptedServer.make()
-      const backend = yield* make(server)
+      const events: Array<KeepaliveEvent.KeepaliveEvent> = []
+      const backend = yield* make(server).pipe(
+        Effect.provide(KeepaliveEvent.layerObserver((event) => events.push(event)))
+      )
       yield* backend.awaitConnected
       server.script.singleSession = true
       server.script.call = () => ScriptedServer.silence
@@ -276,7 +334,14 @@ describe("a single-session server", () => {
       yield* backend.reset
       yield* backend.awaitConnected
       assert.strictEqual(server.counts.open, 1)
-      assert.strictEqual((yield* Fiber.join(call))._tag, "OutcomeUnknown")
+      // it went for the credentials, whatever made it go at last
+      const error = yield* Fiber.join(call)
+      assert(error._tag === "OutcomeUnknown")
+      assert.strictEqual(error.reason, "auth")
+      assert.deepStrictEqual(
+        events.flatMap((event) => (event._tag === "SessionClosed" ? [event.reason] : [])),
+        ["auth"]
+      )
     })
   )
 })

@@ -52,7 +52,7 @@ export interface OtlpOptions extends Options {
   readonly url: string
   /** credentials, for one. Default: none */
   readonly headers?: Readonly<Record<string, string | Redacted.Redacted>>
-  /** time between exports, shorter than `removeAfter`. Default: 30 seconds */
+  /** time between exports, shorter than `removeAfter`, which is at least twice as long by default. Default: 30 seconds */
   readonly interval?: Duration.Input
   /** of one request; an export has several where there are more than 5,000 series. Default: 10 seconds */
   readonly timeout?: Duration.Input
@@ -147,7 +147,7 @@ export const layerPrometheus = (
     [
       ...checksOf(options),
       Settings.whole("port", port, 0, 65_535),
-      Settings.that("host", "a name or address, or to be left out", host !== "")
+      Settings.that(["host"], "a name or address, or to be left out", host !== "")
     ],
     () => Layer.provideMerge(Layer.effect(PrometheusEndpoint, endpoint), registryLayer(options))
   )
@@ -160,8 +160,20 @@ export const layerPrometheus = (
  * next export that succeeds has everything. Fails with {@link TelemetryConfigurationError} only, if its options are wrong.
  */
 export const layerOtlp = (options: OtlpOptions): Layer.Layer<never, Settings.TelemetryConfigurationError> => {
-  const { flushTimeout = "3 seconds", interval = "30 seconds", removeAfter = defaults.removeAfter } = options
-  const { protocol = "http/json", timeout = "10 seconds" } = options
+  const {
+    flushTimeout = "3 seconds",
+    interval = "30 seconds",
+    protocol = "http/json",
+    timeout = "10 seconds"
+  } = options
+  // so that the last figures of a backend are exported, however long the interval is
+  const twice = Option.map(Duration.fromInput(interval), (duration) => Duration.times(duration, 2))
+  const {
+    removeAfter = Duration.max(
+      defaults.removeAfter,
+      Option.getOrElse(twice, () => defaults.removeAfter)
+    )
+  } = options
   const url = URL.parse(options.url)
   const headers = Object.entries(options.headers ?? {}).map(
     ([name, value]) => [name, Redacted.isRedacted(value) ? String(Redacted.value(value)) : value] as const
@@ -180,9 +192,9 @@ export const layerOtlp = (options: OtlpOptions): Layer.Layer<never, Settings.Tel
   return Settings.checked(
     [
       ...checksOf(options),
-      Settings.that("url", "a whole address, such as http://localhost:4318/v1/metrics", Post.isAddress(url)),
+      Settings.that(["url"], "a whole address, such as http://localhost:4318/v1/metrics", Post.isAddress(url)),
       ...headers.map(([name, value]) =>
-        Settings.that(`headers.${name}`, "a name and a value that HTTP allows", Post.isHeader(name, value))
+        Settings.that(["headers", nameOf(name)], "a name and a value that HTTP allows", Post.isHeader(name, value))
       ),
       Settings.duration("interval", interval, {
         expected: "a duration above zero and below removeAfter, so that the last figures of a backend are exported",
@@ -196,10 +208,13 @@ export const layerOtlp = (options: OtlpOptions): Layer.Layer<never, Settings.Tel
     () =>
       Layer.effectDiscard(exporter).pipe(
         Layer.provide(protocol === "http/protobuf" ? OtlpSerialization.layerProtobuf : OtlpSerialization.layerJson),
-        Layer.provideMerge(registryLayer(options))
+        Layer.provideMerge(registryLayer({ ...options, removeAfter }))
       )
   )
 }
+
+/** Whoever took a whole header for its name wrote the value behind the colon. */
+const nameOf = (name: string) => name.split(/[^!#$%&'*+.^_`|~0-9A-Za-z-]/, 1)[0] ?? ""
 
 /**
  * Hands every figure, as it changes, to instruments of the app's own `MeterProvider` too.
@@ -272,13 +287,20 @@ const reasonOf = (error: unknown): MetricsEndpointError["reason"] => {
   }
 }
 
-/** Effect's reader of the environment dies where nobody names the service. */
+/** Effect's reader of the environment dies where nobody names the service, and where what stands there cannot be read. */
 const resourceOf = Effect.fnUntraced(function* (options: NonNullable<OtlpOptions["resource"]>) {
   const attributes = { ...options.attributes }
-  const named = yield* Effect.catchCause(OtlpResource.fromConfig({ ...options, attributes }), () =>
-    OtlpResource.fromConfig({ ...options, attributes, serviceName: "unknown_service:node" })
+  const serviceName = options.serviceName ?? "unknown_service:node"
+  const resource = yield* OtlpResource.fromConfig({ ...options, attributes }).pipe(
+    Effect.catchCause(() => OtlpResource.fromConfig({ ...options, attributes, serviceName })),
+    Effect.catchCause(() =>
+      Effect.as(
+        Effect.logWarning("OTEL_RESOURCE_ATTRIBUTES cannot be read, and is left out of what is exported"),
+        OtlpResource.make({ ...options, attributes, serviceName })
+      )
+    )
   )
-  if (named.attributes.some(({ key }) => key === "service.instance.id")) return named
+  if (resource.attributes.some(({ key }) => key === "service.instance.id")) return resource
   const instance = OtlpResource.entriesToAttributes([["service.instance.id", randomUUID()]])
-  return { ...named, attributes: [...named.attributes, ...instance] }
+  return { ...resource, attributes: [...resource.attributes, ...instance] }
 })

@@ -1,7 +1,7 @@
 /** What a collector gets, on the wire. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Leftovers } from "@vmcp-keepalive/testkit"
-import { Deferred, Effect, Fiber, Logger, Redacted } from "effect"
+import { ConfigProvider, Deferred, Effect, Fiber, Logger, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { KeepaliveMetrics } from "../src/index.ts"
 import * as Collector from "./collector.ts"
@@ -140,6 +140,37 @@ describe("on the wire", () => {
       const collector = yield* Collector.make()
       yield* Effect.flatMap(On.tell, (tell) => Effect.sync(() => tell("a", On.sent))).pipe(exporting(collector.url))
       assert.strictEqual(collector.exports[0]?.resource["service.name"], "unknown_service:node")
+    }).pipe(Effect.scoped, On.isolated)
+  )
+
+  it.effect("what the environment says of the service is left out, and that is said, where it cannot be read", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const { layer, lines } = capture()
+      yield* Effect.flatMap(On.tell, (tell) => Effect.sync(() => tell("a", On.sent))).pipe(
+        exporting(collector.url, { resource: { attributes: { zone: "north" } } }),
+        Effect.provide(layer),
+        Effect.provideService(
+          ConfigProvider.ConfigProvider,
+          ConfigProvider.fromEnv({ env: { OTEL_RESOURCE_ATTRIBUTES: "a=%E0%A4%A,b" } })
+        )
+      )
+      const resource = collector.exports[0]?.resource
+      assert.deepInclude(resource, { "service.name": "unknown_service:node", zone: "north" })
+      assert.strictEqual(lines.length, 1)
+      assert.include(lines[0], "OTEL_RESOURCE_ATTRIBUTES")
+    }).pipe(Effect.scoped, On.isolated)
+  )
+
+  it.effect("an interval as long as the series of a closed backend stay by default makes them stay longer", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      yield* Effect.gen(function* () {
+        const tell = yield* On.tell
+        tell("a", On.sent, On.changed("Connecting", "Closed"))
+        const last = Collector.figuresOf(yield* nextExport(collector))
+        assert.deepInclude(last, attempts(1))
+      }).pipe(exporting(collector.url, { interval: "2 minutes" }))
     }).pipe(Effect.scoped, On.isolated)
   )
 
@@ -412,11 +443,12 @@ describe("options that cannot work", () => {
     [{ url: "hunter2" }, ["url"]],
     [{ url: "localhost:4318?key=hunter2" }, ["url"]],
     [{ url: "ftp://hunter2@localhost/" }, ["url"]],
-    [{ ...right, headers: { "x y": "z" } }, ["headers.x y"]],
+    [{ ...right, headers: { "x y": "z" } }, ["headers.x"]],
+    [{ ...right, headers: { "Authorization: Bearer hunter2": "" } }, ["headers.Authorization"]],
     [{ ...right, headers: { authorization: Redacted.make("hunter2\n") } }, ["headers.authorization"]],
     [{ ...right, interval: 0, timeout: 0, flushTimeout: -1 }, ["interval", "timeout", "flushTimeout"]],
     // the last figures of a backend would be gone before they are exported
-    [{ ...right, interval: "1 minute" }, ["interval"]],
+    [{ ...right, interval: "1 minute", removeAfter: "1 minute" }, ["interval"]],
     [{ ...right, interval: "10 seconds", removeAfter: "10 seconds" }, ["interval"]]
   ]
   for (const [options, paths] of wrong) {

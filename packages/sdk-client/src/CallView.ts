@@ -50,7 +50,7 @@ class View implements ProxyHandler<Client> {
   ) {
     this.#self = self
     this.#request = (request, schema, options) => {
-      if (this.#ended) return Promise.reject(new Error("The call has failed: nothing more is sent for it"))
+      if (this.#ended) return Promise.reject(new Error("The call is over: nothing more is sent for it"))
       const record = RequestRecord.ofRequest(request)
       records.push(record)
       const traced = withTraceparent(request, traceparent)

@@ -51,6 +51,7 @@ export class Requests {
   #transport: Pick<Transport, "onmessage"> | undefined = undefined
   /** those that the transport has not been handed yet: of a client that does something else first */
   readonly #expected = new Set<Tracked>()
+  #closed = false
 
   /** `subscriptions` are those of the `SessionHost`: changed as the server answers. */
   constructor(subscriptions: Set<string>) {
@@ -86,11 +87,16 @@ export class Requests {
       record.settled = true
       this.#expected.delete(tracked)
     }
+    const succeeded = () => {
+      settled()
+      // of a client that makes other requests of its own: what was sent for this one is not known, but it has an answer
+      if (record.fate === "dispatched" && record.evidence === undefined) record.met("answered", Evidence.answered)
+    }
     this.#expected.add(tracked)
     try {
       const result = send({ ...request, [tag]: tracked })
       // before anything that the caller attaches
-      result.then(settled, settled)
+      result.then(succeeded, settled)
       return result
     } catch (error) {
       settled()
@@ -114,6 +120,8 @@ export class Requests {
       return isKnown ? transmit(undefined) : Promise.resolve()
     }
     if (Array.isArray(message) || !("method" in message) || !("id" in message)) return transmit(undefined)
+    // who is told that nothing of a request was sent may send it again, on another session
+    if (this.#closed) return Promise.reject(new Error("Not connected"))
     const pending = this.#sending(message)
     const sent = transmit(pending)
     // The client attaches its own handler as soon as this returns, so it rejects the request with the real error first.
@@ -217,9 +225,11 @@ export class Requests {
 
   /**
    * The session ends: what is under way and has no evidence gets this one, `closed` by default, and all that is held is
-   * freed. The callers get their error from the client, when the transport tells it (`onclose`).
+   * freed. The callers get their error from the client, when the transport tells it (`onclose`). What the client hands to the
+   * transport from now on is not sent.
    */
   close(evidence: Evidence.Evidence = Evidence.transportFailure("closed")): void {
+    this.#closed = true
     for (const { record } of this.#pending.values()) record.evidence ??= evidence
     for (const { release } of this.#pending.values()) release?.()
   }

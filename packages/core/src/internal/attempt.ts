@@ -65,7 +65,7 @@ export const open = Effect.fnUntraced(function* <Client, R, SetupR>(
       scope,
       ladder,
       seen,
-      refresh: Refresh.make({ session, scope, seen, now }),
+      refresh: Refresh.make({ session, scope, seen, now, timeout: options.policy.timeout }),
       calls: new Set(),
       tools: new Map(),
       draining: undefined,

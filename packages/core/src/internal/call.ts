@@ -12,7 +12,7 @@ import { type Ended, judge, type Kept, type Unfinished, type UseOptions } from "
 import { type Callback, runOnce } from "./run.ts"
 import type { OpenSession } from "./sessionCell.ts"
 import * as Tracing from "./tracing.ts"
-import { awaitDecision, deadlineOf, isStale, ready, refreshed, rejected, unavailable } from "./waiting.ts"
+import { awaitDecision, deadlineOf, hasOtherCredentials, isStale, ready, rejected, unavailable } from "./waiting.ts"
 
 /** Settles a call exactly once, on as many sessions as it takes. */
 export const use = <Client, A>(
@@ -60,7 +60,8 @@ const settled = <Client>({ supervisor: { announcer } }: Kept<Client>, outcome: C
 /** A call that ends every session on which it runs must not go on to do so (the bound of the AWS SDKs' standard mode). */
 const maxRuns = 3
 
-interface Settling {
+/** What is known of a call beside how it ends. */
+export interface Settling {
   replayed: boolean
 }
 
@@ -111,8 +112,7 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
     }
     if (again && doubt === "auth" && refreshedOn !== open && supervisor.current() === open) {
       refreshedOn = open
-      // whoever came first has read them for all
-      if (open.seen.credentials <= startedAt && !(yield* refreshed(kept, open, deadline))) return yield* settle(truth)
+      if (!(yield* hasOtherCredentials(kept, open, startedAt, deadline))) return yield* settle(truth)
     } else if (!again) {
       if (doubt) supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
       return yield* settle(truth)

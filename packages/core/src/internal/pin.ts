@@ -3,12 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import { type CallError, type CallRejected, SessionReplaced, type SessionUnavailable } from "../BackendError.ts"
-import { announced, announcedFailure } from "./call.ts"
+import { announced, announcedFailure, type Settling } from "./call.ts"
 import { type Ended, judge, type Kept } from "./judgement.ts"
 import { type Callback, runOnce } from "./run.ts"
 import { type CallInFlight, isUsable, type OpenSession } from "./sessionCell.ts"
 import * as Tracing from "./tracing.ts"
-import { awaitDecision, deadlineOf, isStale, ready, refreshed, unavailable } from "./waiting.ts"
+import { awaitDecision, deadlineOf, hasOtherCredentials, isStale, ready, unavailable } from "./waiting.ts"
 
 /** One session, for as long as it lives. */
 export interface PinnedSession<out Client> {
@@ -59,14 +59,16 @@ const useOn = <Client, A>(
   callback: Callback<Client, A>
 ): Effect.Effect<A, CallError | SessionReplaced> =>
   Effect.suspend(() => {
-    const told = announced(kept, { replayed: false }, proceedOn(kept, open, callback))
+    const settling: Settling = { replayed: false }
+    const told = announced(kept, settling, proceedOn(kept, open, callback, settling))
     return kept.policy.spans ? Tracing.call(kept.id, told) : told
   })
 
 const proceedOn = Effect.fnUntraced(function* <Client, A>(
   kept: Kept<Client>,
   open: OpenSession<Client>,
-  callback: Callback<Client, A>
+  callback: Callback<Client, A>,
+  settling: Settling
 ): Effect.fn.Return<A, CallError | SessionReplaced> {
   const { id, supervisor } = kept
   const deadline = deadlineOf(kept)
@@ -75,14 +77,15 @@ const proceedOn = Effect.fnUntraced(function* <Client, A>(
   if (isAsked && !(yield* awaitDecision(kept, open, deadline, "stale", "timeout"))) {
     return yield* Effect.fail(unavailable(kept))
   }
-  for (let isFirst = true; ; isFirst = false) {
+  while (true) {
     if (!isUsable(open)) return yield* replaced
     const startedAt = supervisor.now()
     const ended: Ended<A> = yield* runOnce(kept, open, callback, startedAt)
     if (ended._tag === "Ok") return ended.value
     const { again, doubt, reason, truth } = judge(kept, open, ended, {})
-    if (isFirst && again && doubt === "auth" && supervisor.current() === open) {
-      if (open.seen.credentials > startedAt || (yield* refreshed(kept, open, deadline))) continue
+    if (!settling.replayed && again && doubt === "auth" && supervisor.current() === open) {
+      settling.replayed = yield* hasOtherCredentials(kept, open, startedAt, deadline)
+      if (settling.replayed) continue
     }
     if (doubt) supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
     return yield* truth._tag === "SessionUnavailable" ? replaced : Effect.fail(truth)

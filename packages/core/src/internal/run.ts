@@ -32,8 +32,9 @@ export const runOnce = <Client, A>(
       const entry: CallInFlight = {
         startedAt,
         abandon: (reason) => {
-          resume(Effect.succeed({ _tag: "Abandoned", reason, requests: snapshot(call.requests) }))
+          const requests = snapshot(call.requests)
           end()
+          resume(Effect.succeed({ _tag: "Abandoned", reason, requests }))
         }
       }
       const leave = () => {
@@ -52,8 +53,9 @@ export const runOnce = <Client, A>(
         resume(Effect.succeed(ended))
       }
       const threw = (cause: unknown) => {
-        settle({ _tag: "Threw", cause, requests: snapshot(call.requests) })
+        const requests = snapshot(call.requests)
         end()
+        settle({ _tag: "Threw", cause, requests })
       }
       try {
         callback(call.client, controller?.signal ?? never).then((value) => settle({ _tag: "Ok", value }), threw)

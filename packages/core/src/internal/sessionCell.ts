@@ -40,7 +40,7 @@ export interface Seen {
   answer: number
   /** the end of the last call */
   call: number
-  /** when the credentials were read last */
+  /** when the credentials were read last, or could not be */
   credentials: number
   /** the first of the probes that failed in a row */
   missedSince: number | undefined

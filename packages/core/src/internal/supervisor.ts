@@ -138,7 +138,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
       case "Drop":
         return drop(action)
       case "DropDraining":
-        for (const open of [...draining.values()]) finish(open, "closed")
+        for (const open of [...draining.values()]) finish(open, open.draining ?? "closed")
         return
       case "Settle":
         if (action.who === "doubters") return flush(doubters)

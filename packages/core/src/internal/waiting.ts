@@ -101,16 +101,22 @@ export const awaitDecision = <Client>(
     })
   )
 
-/** Reads the credentials of the session again; false if that takes longer than there is time. */
-export const refreshed = <Client>(
+/**
+ * Whether a run that began then, and was rejected, may be made again with other credentials: they are read, unless whoever
+ * came first has done so for all. False if that takes longer than there is time.
+ */
+export const hasOtherCredentials = <Client>(
   { supervisor }: Kept<Client>,
   open: OpenSession<Client>,
+  startedAt: number,
   deadline: number
 ): Effect.Effect<boolean> =>
-  Effect.map(
-    Effect.timeoutOption(open.refresh, Duration.millis(Math.max(0, deadline - supervisor.now()))),
-    Option.isSome
-  )
+  open.seen.credentials > startedAt
+    ? Effect.succeed(true)
+    : Effect.map(
+        Effect.timeoutOption(open.refresh, Duration.millis(Math.max(0, deadline - supervisor.now()))),
+        Option.isSome
+      )
 
 /** The session on which a call may begin: one that was silent for long is asked first whether it still lives. */
 export const ready = Effect.fnUntraced(function* <Client>(kept: Kept<Client>, deadline: number) {

@@ -8,7 +8,10 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
-/** Settings of a layer are wrong: every one of them is listed, and nothing was started. No value is repeated: it may be a secret. */
+/**
+ * Settings of a layer are wrong: every one of them is listed, and nothing was started. No value is repeated: it may be a
+ * secret.
+ */
 export class TelemetryConfigurationError extends Schema.TaggedError<TelemetryConfigurationError>()(
   "TelemetryConfigurationError",
   { issues: Schema.Array(Schema.Struct({ path: Schema.Array(Schema.String), expected: Schema.String })) }
@@ -22,7 +25,7 @@ export class TelemetryConfigurationError extends Schema.TaggedError<TelemetryCon
 /** What may be wrong: nothing, or what was expected. */
 export type Check = ReadonlyArray<ConfigurationIssue>
 
-const issue = (path: string, expected: string): Check => [{ path: path.split("."), expected }]
+const issue = (path: string, expected: string): Check => [{ path: [path], expected }]
 
 /** A duration of at least zero, for which `also` holds. */
 export const duration = (
@@ -54,7 +57,8 @@ export const whole = (path: string, value: number | undefined, least: number, mo
     : issue(path, `a whole number of ${least} to ${most}`)
 
 /** Anything else. */
-export const that = (path: string, expected: string, holds: boolean): Check => (holds ? [] : issue(path, expected))
+export const that = (path: ReadonlyArray<string>, expected: string, holds: boolean): Check =>
+  holds ? [] : [{ path, expected }]
 
 /** The layer, or the error that says what is wrong with its settings. */
 export const checked = <A, E>(

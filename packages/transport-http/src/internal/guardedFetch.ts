@@ -53,6 +53,8 @@ const post = async (wire: Wire, headers: Headers, body: string): Promise<Respons
   const { id, method } = outgoing(body)
   if (method === "initialize") headers.delete("mcp-session-id")
   const pending = id === undefined || method === undefined ? undefined : wire.requests.pending.get(id)
+  // It may have waited for its credentials until the session was over, and be sent on another one already.
+  if (pending !== undefined && wire.ended) throw new Error("The session has ended")
   const exchange = wire.begin()
   if (pending !== undefined) {
     pending.release = () => exchange.abort()

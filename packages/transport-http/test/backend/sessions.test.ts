@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { OAuthClientProvider } from "@modelcontextprotocol/sdk/client/auth.js"
+import { Backend } from "@vmcp-keepalive/core"
 import { Fault, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Effect, Fiber } from "effect"
+import { HttpConnector } from "../../src/index.ts"
 import { isRenewed, keep, text } from "./support.ts"
 
 describe("a planned replacement", () => {
@@ -14,6 +17,45 @@ describe("a planned replacement", () => {
       assert.include(text(yield* kept.call(server.echo("new"))), "new")
       assert.include(text(yield* Fiber.join(slow)), "content")
       yield* kept.proxy.awaitRequest(({ method }) => method === "DELETE")
+    })
+  )
+
+  it.live("sends a call only once that waited for its token until the old session was over", () =>
+    Effect.gen(function* () {
+      const server = yield* ScriptedServer.make()
+      // so that the farewell of the old session lasts
+      yield* server.react("DELETE", ScriptedServer.Reaction.Hang())
+      let token = Promise.resolve({ access_token: "token", token_type: "Bearer" })
+      const authProvider: OAuthClientProvider = {
+        redirectUrl: undefined,
+        clientMetadata: { redirect_uris: [] },
+        clientInformation: () => undefined,
+        tokens: () => token,
+        saveTokens: () => {},
+        redirectToAuthorization: () => {},
+        saveCodeVerifier: () => {},
+        codeVerifier: () => ""
+      }
+      const backend = yield* Backend.make({
+        id: "slow tokens",
+        connector: HttpConnector.make({ url: server.url, authProvider }),
+        policy: { drainTimeout: "100 millis" }
+      })
+      yield* backend.awaitConnected
+      const ready = token
+      let arrive = () => {}
+      token = new Promise((resolve) => (arrive = () => resolve(ready)))
+      const call = yield* Effect.forkChild(
+        backend.use((client) => client.callTool(server.echo("once"))),
+        { startImmediately: true }
+      )
+      token = ready
+      // its drainTimeout passes, and the call begins anew on the next session
+      yield* backend.reconnect
+      assert.include(text(yield* Fiber.join(call)), "once")
+      arrive()
+      assert.include(text(yield* backend.use((client) => client.callTool(server.echo("next")))), "next")
+      assert.strictEqual((yield* server.executions).length, 2)
     })
   )
 
