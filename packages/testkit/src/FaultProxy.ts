@@ -15,6 +15,7 @@ import * as Injections from "./internal/injections.ts"
 import type { Mark } from "./internal/injections.ts"
 import * as RequestLog from "./internal/requestLog.ts"
 import type { RequestRecord } from "./internal/requestLog.ts"
+import { reset } from "./internal/reset.ts"
 
 export type { Mark } from "./internal/injections.ts"
 export type { RequestRecord } from "./internal/requestLog.ts"
@@ -128,7 +129,7 @@ export const make = (options: Options): Effect.Effect<FaultProxy, FaultProxyErro
       Effect.suspend(() => {
         injections.strike(injection, server)
         return close(server, () => {
-          for (const socket of sockets) socket.resetAndDestroy()
+          for (const socket of sockets) reset(socket)
           for (const exchange of [...exchanges]) exchange.destroy()
         })
       })
@@ -139,7 +140,7 @@ export const make = (options: Options): Effect.Effect<FaultProxy, FaultProxyErro
       if (!Injections.isUniversal(fault) || (fault._tag !== "HalfClose" && fault._tag !== "Reset")) return
       for (const socket of idleSockets()) {
         injections.strike(injection, socket)
-        if (fault._tag === "Reset") socket.resetAndDestroy()
+        if (fault._tag === "Reset") reset(socket)
         else socket.end()
       }
     }

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Fault, FaultProxy, Leftovers, McpServers, ScriptedServer } from "../src/index.ts"
 import { call, open, rpc } from "./client.ts"
-import { http, line, target } from "./target.ts"
+import { http, line, rpc as rpcText, target } from "./target.ts"
 import { temporary } from "./temporary.ts"
 
 /** What `fetch` keeps: its pool of idle connections, and the timers of that. */
@@ -35,6 +35,29 @@ describe("after the scope", () => {
         })
       )
       yield* leftovers.check
+    })
+  )
+
+  it.live("nothing is left of a connection that was half-closed and then reset, whichever faults did it", () =>
+    Effect.gen(function* () {
+      const backend = yield* target
+      for (const second of [Fault.Reset(), Fault.Refuse()]) {
+        const leftovers = yield* Leftovers.make()
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const proxy = yield* FaultProxy.make({ target: backend })
+            const idle = yield* line(proxy.port)
+            idle.send(http("POST", "/a", rpcText("ping")))
+            yield* idle.until('"ping"')
+            const streaming = yield* line(proxy.port)
+            streaming.send(http("GET", "/sse"))
+            yield* streaming.until("event-stream")
+            yield* proxy.inject(Fault.HalfClose())
+            yield* proxy.inject(second)
+          })
+        )
+        yield* leftovers.check
+      }
     })
   )
 

@@ -4,6 +4,7 @@ import * as Http from "node:http"
 import type { Facts, Fault } from "../Fault.ts"
 import type { Injection, Injections } from "./injections.ts"
 import * as Lane from "./lane.ts"
+import { reset } from "./reset.ts"
 
 export interface Exchange {
   readonly facts: Facts
@@ -128,7 +129,7 @@ export const start = (options: Options): Exchange => {
     }
     stop()
     if (injection.fault._tag === "HalfClose") client.end()
-    else client.resetAndDestroy()
+    else reset(client)
   }
 
   const onAnswer = (answer: Http.IncomingMessage) => {
@@ -189,7 +190,7 @@ export const start = (options: Options): Exchange => {
       if (over || dropped !== undefined || response.headersSent) return
       stop()
       if (options.upstreamDown === 502) response.writeHead(502).end()
-      else client.resetAndDestroy()
+      else reset(client)
     })
     watchIdle()
     upstream.end(options.body)
