@@ -12,6 +12,7 @@ import type { BackendError, Connector } from "@vmcp-keepalive/core"
 import { Evidence } from "@vmcp-keepalive/core"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
+import { Farewells } from "./internal/farewell.ts"
 import * as FetchFromHttpClient from "./internal/fetchFromHttpClient.ts"
 import * as Headers from "./internal/headers.ts"
 import * as Session from "./internal/session.ts"
@@ -51,6 +52,7 @@ export interface Options<E = never, R = never> {
 /** A connector for the server at `url`. Settings that cannot work are in its `issues`; nothing is sent. */
 export const make = <E = never, R = never>(options: Options<E, R>): Connector.Connector<Client, R> => {
   const endpoint = parseUrl(options.url)
+  const farewells = new Farewells()
   return {
     kind: "http",
     exclusive: false,
@@ -70,7 +72,8 @@ export const make = <E = never, R = never>(options: Options<E, R>): Connector.Co
               client: options.client ?? defaultClient,
               authProvider: options.authProvider,
               requestInit: options.requestInit,
-              fetch: options.fetch
+              fetch: options.fetch,
+              farewells
             },
             host
           )

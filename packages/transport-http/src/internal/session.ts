@@ -11,6 +11,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
+import type { Farewells } from "./farewell.ts"
 import * as GuardedFetch from "./guardedFetch.ts"
 import * as Headers from "./headers.ts"
 import * as Http from "./http.ts"
@@ -27,10 +28,8 @@ export interface Options<E, R> {
   readonly authProvider: OAuthClientProvider | undefined
   readonly requestInit: RequestInit | undefined
   readonly fetch: FetchLike | undefined
+  readonly farewells: Farewells
 }
-
-/** How long telling the server that the session ends may take. */
-const farewell = "1 second"
 
 /** Opens a session; it ends with the scope. */
 export const open = <E, R>(
@@ -39,10 +38,10 @@ export const open = <E, R>(
 ): Effect.Effect<Connector.Session<Client>, Evidence.Evidence, R | Scope.Scope> =>
   Effect.gen(function* () {
     const credentials = yield* Headers.read(options.headers)
-    const line = yield* Effect.acquireRelease(connect(options, host), end)
+    const line = yield* Effect.acquireRelease(connect(options, host), (opened) => end(opened, options.farewells))
     const { client, transport, wire } = line
     wire.credentials = credentials
-    yield* shakeHands(line)
+    yield* options.farewells.sayAgain(wire, shakeHands(line))
     yield* Ask.subscribe(wire.requests, client, host.subscriptions)
     const environment = yield* Effect.context<R>()
     return {
@@ -125,13 +124,11 @@ const shakeHands = ({ client, transport, wire }: Line): Effect.Effect<void, Evid
   })
 
 /** Frees what the session holds, tells the server, and closes. What the SDK reports after that has no reader. */
-const end = ({ client, fibers, http, transport, wire }: Line): Effect.Effect<void> =>
+const end = ({ client, fibers, http, transport, wire }: Line, farewells: Farewells): Effect.Effect<void> =>
   Effect.gen(function* () {
     wire.quiesce()
     yield* FiberSet.clear(fibers)
-    if (transport.sessionId !== undefined) {
-      yield* Effect.promise(() => transport.terminateSession().catch(() => {})).pipe(Effect.timeoutOption(farewell))
-    }
+    yield* farewells.say(wire)
     wire.close()
     yield* Effect.promise(() => client.close().catch(() => {}))
     yield* Effect.promise(() => transport.close().catch(() => {}))

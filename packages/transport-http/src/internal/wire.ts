@@ -106,14 +106,19 @@ export class Wire {
     return response
   }
 
+  /** What names the session to the server, as it is known now. */
+  line(): Line {
+    return { sessionId: this.#line?.sessionId, protocolVersion: this.#line?.protocolVersion }
+  }
+
   /** The headers of a request of our own, as the SDK would make them. */
-  async headers(): Promise<Headers> {
+  async headers({ protocolVersion, sessionId }: Line = this.line()): Promise<Headers> {
     const headers = new Headers(this.#requestInit?.headers)
     const tokens = await this.#authProvider?.tokens()
     if (tokens !== undefined && !headers.has("authorization"))
       headers.set("authorization", `Bearer ${tokens.access_token}`)
-    if (this.#line?.sessionId !== undefined) headers.set("mcp-session-id", this.#line.sessionId)
-    if (this.#line?.protocolVersion !== undefined) headers.set("mcp-protocol-version", this.#line.protocolVersion)
+    if (sessionId !== undefined) headers.set("mcp-session-id", sessionId)
+    if (protocolVersion !== undefined) headers.set("mcp-protocol-version", protocolVersion)
     return this.withCredentials(headers)
   }
 

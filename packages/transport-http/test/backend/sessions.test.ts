@@ -82,6 +82,40 @@ describe("a planned replacement", () => {
       assert.strictEqual((yield* server.stats).sessions, 1)
     })
   )
+
+  it.live("works on such a server also where the network swallowed the farewell as well", () =>
+    Effect.gen(function* () {
+      const server = yield* ScriptedServer.make({ singleSession: true })
+      const kept = yield* keep(server)
+      const drop = yield* kept.proxy.inject(Fault.SilentDrop())
+      const farewell = yield* kept.proxy.awaitRequest(({ method }) => method === "DELETE")
+      assert.isFalse(farewell.forwarded)
+      // the next attempt: the farewell has been given up
+      yield* kept.proxy.awaitRequest(({ at, rpcMethod }) => rpcMethod === "initialize" && at > farewell.at)
+      yield* drop.heal
+      yield* kept.until(isRenewed())
+      assert.strictEqual((yield* server.stats).sessions, 1)
+    })
+  )
+})
+
+describe("a farewell that the server never answers", () => {
+  it.live("is said again before the next session, which does not wait for it, and then no more", () =>
+    Effect.gen(function* () {
+      const server = yield* ScriptedServer.make()
+      yield* server.react("DELETE", ScriptedServer.Reaction.Hang())
+      const kept = yield* keep(server)
+      for (const generation of [2, 3, 4])
+        assert.deepStrictEqual(yield* kept.backend.reconnect, { _tag: "Connected", generation })
+      const sessions = (yield* kept.proxy.requests).flatMap(({ rpcMethod, sessionId }) =>
+        rpcMethod === "notifications/initialized" ? [sessionId] : []
+      )
+      yield* kept.proxy.awaitRequest(({ method, sessionId }) => method === "DELETE" && sessionId === sessions[2])
+      const farewells = (yield* kept.proxy.requests).filter(({ method }) => method === "DELETE")
+      const times = sessions.map((id) => farewells.filter(({ sessionId }) => sessionId === id).length)
+      assert.deepStrictEqual(times, [2, 2, 1, 0])
+    })
+  )
 })
 
 describe("the end of the scope", () => {
