@@ -1,7 +1,7 @@
 /** stderr is always read, whoever reads along; of it is kept what the bounds allow. */
 /* oxlint-disable vitest/no-standalone-expect -- it does not know `promise` */
 import { expect } from "@effect/vitest"
-import { median } from "../median.ts"
+import { median } from "../timing.ts"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect, Fiber, Stream } from "effect"
 import {
