@@ -78,7 +78,9 @@ const say = (wire: Wire, line: Line): Effect.Effect<boolean> =>
     Option.match({ onNone: () => false, onSome: isTaken })
   )
 
-/** Whether the server itself has heard it, whatever it thinks of it: 404 and 405 will be no other the next time. */
+/**
+ * Whether the server itself has heard it. Also 405: it never lets a client end a session. A 404 may be the server's, which
+ * does not know the session, or that of a proxy, behind which the session lives on.
+ */
 const isTaken = (answer: Evidence.Evidence): boolean =>
-  answer._tag === "Answered" ||
-  (answer._tag === "Refused" && answer.status < 500 && ![401, 403, 408, 429].includes(answer.status))
+  answer._tag === "Answered" || (answer._tag === "Refused" && answer.status === 405)

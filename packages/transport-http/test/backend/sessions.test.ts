@@ -83,20 +83,25 @@ describe("a planned replacement", () => {
     })
   )
 
-  it.live("works on such a server also where the network swallowed the farewell as well", () =>
-    Effect.gen(function* () {
-      const server = yield* ScriptedServer.make({ singleSession: true })
-      const kept = yield* keep(server)
-      const drop = yield* kept.proxy.inject(Fault.SilentDrop())
-      const farewell = yield* kept.proxy.awaitRequest(({ method }) => method === "DELETE")
-      assert.isFalse(farewell.forwarded)
-      // the next attempt: the farewell has been given up
-      yield* kept.proxy.awaitRequest(({ at, rpcMethod }) => rpcMethod === "initialize" && at > farewell.at)
-      yield* drop.heal
-      yield* kept.until(isRenewed())
-      assert.strictEqual((yield* server.stats).sessions, 1)
-    })
-  )
+  for (const [name, fault] of [
+    ["the network swallowed the farewell as well", Fault.SilentDrop()],
+    ["a proxy answered it with 404", Fault.Answer({ status: 404 })],
+    ["a proxy answered it with 503", Fault.Answer({ status: 503 })]
+  ] as const)
+    it.live(`works on such a server also where ${name}`, () =>
+      Effect.gen(function* () {
+        const server = yield* ScriptedServer.make({ singleSession: true })
+        const kept = yield* keep(server)
+        const trouble = yield* kept.proxy.inject(fault)
+        const farewell = yield* kept.proxy.awaitRequest(({ method }) => method === "DELETE")
+        assert.isFalse(farewell.forwarded)
+        // the next attempt: the farewell has been given up
+        yield* kept.proxy.awaitRequest(({ at, rpcMethod }) => rpcMethod === "initialize" && at > farewell.at)
+        yield* trouble.heal
+        yield* kept.until(isRenewed())
+        assert.strictEqual((yield* server.stats).sessions, 1)
+      })
+    )
 })
 
 describe("a farewell that the server never answers", () => {
