@@ -24,6 +24,9 @@ export const countMessages = (executions: ReadonlyArray<McpServer.Execution>): R
   return counts
 }
 
+/** Outcomes that say that the call was not executed. */
+const neverSent: ReadonlySet<string> = new Set(["SessionUnavailable", "CallRejected", "SessionReplaced"])
+
 /** What is not true of a call, in words; nothing where all is. */
 export const untruths = (entry: Entry, executed: ReadonlyMap<string, number>, longest: number): ReadonlyArray<string> =>
   [
@@ -31,8 +34,7 @@ export const untruths = (entry: Entry, executed: ReadonlyMap<string, number>, lo
       const times = executed.get(message) ?? 0
       if (times > 1 && !entry.idempotent) return [`executed ${times} times`]
       if (times === 0 && entry.outcome === "Ok") return ["answered, and never executed"]
-      const neverSent = entry.outcome === "SessionUnavailable" || entry.outcome === "CallRejected"
-      return times > 0 && neverSent ? [`${entry.outcome}, and executed`] : []
+      return times > 0 && neverSent.has(entry.outcome) ? [`${entry.outcome}, and executed`] : []
     }),
     ...(entry.outcome === "WrongAnswer" ? ["not its answer"] : []),
     ...(entry.took > longest ? [`settled after ${Math.round(entry.took)} ms`] : [])

@@ -62,7 +62,10 @@ const soaked = Effect.gen(function* () {
       const server = yield* ScriptedServer.make(behaviour)
       const proxy = yield* FaultProxy.make({ target: server })
       const backend = yield* make(id, HttpConnector.make({ url: `${proxy.url}/mcp` }))
-      const troubles = Trouble.http(server, proxy, id === "one session" ? "sessions" : "everything")
+      const troubles = [
+        ...Trouble.http(server, proxy, id === "one session" ? "sessions" : "everything"),
+        ...Trouble.operator(backend)
+      ]
       return { id, backend, server, troubles } satisfies Soaked
     }),
     { concurrency: "unbounded" }
@@ -81,7 +84,12 @@ const soaked = Effect.gen(function* () {
     Effect.fnUntraced(function* ([id, script, as]) {
       const server = as(yield* StdioServers.scripted(script))
       const backend = yield* make(id, StdioConnector.make({ command: server.command, args: server.args, shutdown }))
-      return { id, backend, server, troubles: Trouble.stdio(server, backend) } satisfies Soaked
+      return {
+        id,
+        backend,
+        server,
+        troubles: [...Trouble.stdio(server, backend), ...Trouble.operator(backend)]
+      } satisfies Soaked
     })
   )
   return [...(yield* overHttp), ...(yield* overStdio)]
@@ -102,39 +110,63 @@ const trouble = ({ id, troubles }: Soaked, note: (what: string) => void): Effect
 
 const text = (result: unknown) => JSON.stringify(result)
 
-/** One call after the other, for ever. */
-const caller = ({ backend, id, server }: Soaked, name: string, entries: Array<Entry>): Effect.Effect<void> => {
+const kinds = ["echo", "echo", "slow", "two at once", "given up", "pinned"] as const
+
+/** One call after the other, until the soak is over. */
+const caller = (
+  { backend, id, server }: Soaked,
+  name: string,
+  entries: Array<Entry>,
+  isOver: () => boolean
+): Effect.Effect<void> => {
   let calls = 0
   const one = Effect.gen(function* () {
-    const kind = yield* Random.choice(["echo", "echo", "slow", "two at once", "given up"] as const)
-    const idempotent = (yield* Random.next) < 0.3
-    const messages = (kind === "two at once" ? ["a", "b"] : ["a"]).map((part) => `${name}-${calls}${part}`)
-    calls++
-    const slow = yield* Random.nextIntBetween(50, 600)
+    const kind = yield* Random.choice(kinds)
+    const idempotent = kind !== "pinned" && (yield* Random.next) < 0.3
+    const ms = yield* Random.nextIntBetween(50, 600)
     const patience = yield* Random.nextIntBetween(1, 300)
-    const isSlow = kind === "slow" || kind === "given up"
-    const send = (client: Client, signal: AbortSignal) =>
+    const number = calls++
+
+    /** Sends these messages, and gives whether each got its own answer. */
+    const sending = (messages: ReadonlyArray<string>) => (client: Client, signal: AbortSignal) =>
       Promise.all(
         messages.map(async (message) => {
-          const call = isSlow ? { name: "slow", arguments: { ms: slow, message } } : server.echo(message)
+          const isSlow = kind === "slow" || kind === "given up"
+          const call = isSlow ? { name: "slow", arguments: { ms, message } } : server.echo(message)
           return text(await client.callTool(call, undefined, { signal })).includes(isSlow ? "done" : message)
         })
       )
-    const began = performance.now()
-    const used = backend.use(send, { idempotent }).pipe(
-      Effect.match({
-        onFailure: ({ _tag }) => _tag,
-        onSuccess: (right) => (right.every(Boolean) ? "Ok" : "WrongAnswer")
+    const entered = <E extends { readonly _tag: string }>(
+      messages: ReadonlyArray<string>,
+      sent: Effect.Effect<ReadonlyArray<boolean>, E>
+    ) =>
+      Effect.gen(function* () {
+        const began = performance.now()
+        const outcome = yield* Effect.match(sent, {
+          onFailure: ({ _tag }) => _tag,
+          onSuccess: (right) => (right.every(Boolean) ? "Ok" : "WrongAnswer")
+        }).pipe(
+          kind === "given up"
+            ? Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.succeed("GivenUp") })
+            : (self) => self
+        )
+        entries.push({ backend: id, kind, messages, idempotent, outcome, took: performance.now() - began })
       })
-    )
-    const outcome = yield* kind === "given up"
-      ? Effect.timeoutOrElse(used, { duration: patience, orElse: () => Effect.succeed("GivenUp") })
-      : used
-    entries.push({ backend: id, kind, messages, idempotent, outcome, took: performance.now() - began })
+
+    const [first, second] = [`${name}-${number}a`, `${name}-${number}b`]
+    if (kind === "pinned") {
+      const both = backend.pinned((session) =>
+        Effect.forEach([first, second], (message) => entered([message], session.use(sending([message]))))
+      )
+      yield* Effect.catch(both, (error) => entered([first], Effect.fail(error)))
+    } else {
+      const messages = kind === "two at once" ? [first, second] : [first]
+      yield* entered(messages, backend.use(sending(messages), { idempotent }))
+    }
     // what is rejected at once is asked again, but not all the time
     yield* sleepBetween(5, 60)
   })
-  return Effect.forever(one).pipe(Random.withSeed(`${seed} ${id} ${name}`))
+  return Effect.repeat(one, { until: isOver }).pipe(Random.withSeed(`${seed} ${id} ${name}`))
 }
 
 /** Waits until it holds, half a minute at most. */
@@ -167,8 +199,9 @@ const soak = Effect.gen(function* () {
     KeepaliveEvent.layerObserver((event) => events.push(event))
   )
   yield* Effect.forEach(all, ({ backend }) => backend.awaitConnected, { concurrency: "unbounded" })
+  let isOver = false
   const callers = yield* Effect.forEach(all, (one) =>
-    Effect.forEach(["x", "y", "z"], (name) => Effect.forkChild(caller(one, name, entries)))
+    Effect.forEach(["x", "y", "z"], (name) => Effect.forkChild(caller(one, name, entries, () => isOver)))
   )
   const troubles = yield* Effect.forEach(all, (one) => Effect.forkChild(trouble(one, (what) => notes.push(what))))
   yield* Effect.sleep(seconds * 1000)
@@ -186,7 +219,12 @@ const soak = Effect.gen(function* () {
     yield* eventually(`${id} is back (${last.join("; ")})`, answered)
   }
   const back = performance.now() - over
-  yield* Fiber.interruptAll(callers.flat())
+  isOver = true
+  for (const [index, { id }] of all.entries())
+    yield* eventually(
+      `every call to ${id} settles`,
+      Effect.sync(() => (callers[index] ?? []).every((fiber) => fiber.pollUnsafe() !== undefined))
+    )
   const found: Array<string> = []
   for (const { id, server } of all) {
     const own = () => events.filter(({ backend }) => backend === id)

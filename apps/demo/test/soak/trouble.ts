@@ -117,3 +117,11 @@ export const stdio = (
     around("grandchild", Effect.andThen(call("spawnGrandchild"), signal("SIGKILL", false)))
   ]
 }
+
+/** What an operator does, who does not know what else is going on. */
+export const operator = (backend: Backend.Backend<Client>): ReadonlyArray<Trouble> => [
+  around("reconnected by an operator", Effect.exit(backend.reconnect)),
+  around("probed by an operator", Effect.exit(backend.probe)),
+  around("reset by an operator", backend.reset),
+  around("isolated by an operator", backend.isolate, backend.reset)
+]
