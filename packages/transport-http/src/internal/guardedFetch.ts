@@ -150,7 +150,7 @@ const jsonAnswer = async (
   throw new Failure.NotAnAnswer("What the server sent does not answer the request")
 }
 
-/** A request that is passed on as it is: the end of the session, and a resumption that the caller asked for. */
+/** A request that is passed on as it is: a resumption, or an end of the session, that the user's code asked the SDK for. */
 const pass = async (wire: Wire, request: Omit<HttpRequest, "signal">): Promise<Response> => {
   const exchange = wire.begin()
   const response = await wire.send({ ...request, signal: exchange.signal })

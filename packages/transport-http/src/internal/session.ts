@@ -41,7 +41,7 @@ export const open = <E, R>(
     const line = yield* Effect.acquireRelease(connect(options, host), (opened) => end(opened, options.farewells))
     const { client, transport, wire } = line
     wire.credentials = credentials
-    yield* options.farewells.sayAgain(wire, shakeHands(line))
+    yield* options.farewells.sayAgainBefore(wire, shakeHands(line))
     yield* Ask.subscribe(wire.requests, client, host.subscriptions)
     const environment = yield* Effect.context<R>()
     return {

@@ -51,7 +51,21 @@ export const keep = Effect.fnUntraced(function* (
     }),
     policy: { ...quick, ...options.policy }
   }).pipe(Effect.provide(KeepaliveEvent.layerObserver((event) => events.push(event))))
-  if (options.await !== false) yield* Effect.orDie(backend.awaitConnected)
+  /** What never ends says what went before it, which a test that has run out of time would not. */
+  const settling = <A, E>(what: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.timeoutOrElse(effect, {
+      duration: "40 seconds",
+      orElse: () =>
+        Effect.flatMap(proxy.requests, (requests) => {
+          const sent = requests
+            .slice(-20)
+            .map(({ at, method, rpcMethod }) => `${Math.round(at)} ${rpcMethod ?? method}`)
+          return Effect.die(
+            new Error(`${what} never settled; ${tags(events).slice(-20).join(", ")}; ${sent.join(", ")}`)
+          )
+        })
+    })
+  if (options.await !== false) yield* settling("awaitConnected", Effect.orDie(backend.awaitConnected))
   const kept: Kept = {
     backend,
     proxy,
@@ -64,7 +78,7 @@ export const keep = Effect.fnUntraced(function* (
         Effect.timeout("15 seconds"),
         Effect.orDie
       ),
-    call: (call, useOptions) => callOf(backend, call, useOptions)
+    call: (call, useOptions) => settling(call.name, callOf(backend, call, useOptions))
   }
   return kept
 })
