@@ -16,13 +16,14 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { randomUUID } from "node:crypto"
 import * as Endpoint from "./internal/endpoint.ts"
+import * as Figures from "./internal/figures.ts"
+import * as Hosts from "./internal/hosts.ts"
 import * as Instruments from "./internal/instruments.ts"
 import * as OtlpExporter from "./internal/otlpExporter.ts"
 import * as Post from "./internal/post.ts"
 import * as PrometheusText from "./internal/prometheusText.ts"
 import * as Recorder from "./internal/recorder.ts"
 import * as Settings from "./internal/settings.ts"
-import * as Snapshot from "./internal/snapshot.ts"
 import * as Target from "./internal/target.ts"
 
 // ------------------------------------------------------------------------------------------------------------ models
@@ -44,6 +45,17 @@ export interface PrometheusOptions extends Options {
   readonly port: number
   /** the address to listen on. Default: `127.0.0.1`, so that only this machine can read */
   readonly host?: string
+  /**
+   * Names and addresses, without a port, by which the page is reached beside `host`, `localhost`, `127.0.0.1` and `::1`: where
+   * a reverse proxy leaves the `Host` header as it was, for one. Others get status 403. Default: none on loopback, so that no
+   * web page can read it by DNS rebinding; elsewhere any
+   */
+  readonly allowedHosts?: ReadonlyArray<string>
+  /**
+   * How long a reader may take to read the page, before it is cut off. Default: 10 seconds, as long as Prometheus waits
+   * for a scrape
+   */
+  readonly writeTimeout?: Duration.Input
 }
 
 /** Of {@link layerOtlp}. Where nothing else is said, defaults are those of the OpenTelemetry specification. */
@@ -130,12 +142,14 @@ export const layer = (options: Options = {}): Layer.Layer<never, Settings.Teleme
 export const layerPrometheus = (
   options: PrometheusOptions
 ): Layer.Layer<PrometheusEndpoint, Settings.TelemetryConfigurationError | MetricsEndpointError> => {
-  const { host = "127.0.0.1", port } = options
+  const { allowedHosts, host = "127.0.0.1", port, writeTimeout = "10 seconds" } = options
   const endpoint = Effect.gen(function* () {
-    const read = yield* Snapshot.reader
+    const read = yield* Figures.reader
     const actual = yield* Endpoint.serve({
       host,
       port,
+      allowedHosts,
+      writeTimeout: Duration.toMillis(Duration.fromInputUnsafe(writeTimeout)),
       path: "/metrics",
       contentType: PrometheusText.contentType,
       body: () => PrometheusText.format(read())
@@ -147,7 +161,14 @@ export const layerPrometheus = (
     [
       ...checksOf(options),
       Settings.whole("port", port, 0, 65_535),
-      Settings.that(["host"], "a name or address, or to be left out", host !== "")
+      Settings.that(["host"], "a name or address, or to be left out", host !== ""),
+      ...(allowedHosts ?? []).map((name, index) =>
+        Settings.that(["allowedHosts", `${index}`], "a name or address without a port", Hosts.isHost(name))
+      ),
+      Settings.duration("writeTimeout", writeTimeout, {
+        expected: "a duration above zero, and of a day at most",
+        holds: Duration.between({ minimum: Duration.millis(1), maximum: Duration.days(1) })
+      })
     ],
     () => Layer.provideMerge(Layer.effect(PrometheusEndpoint, endpoint), registryLayer(options))
   )

@@ -2,7 +2,8 @@
  * The text format of Prometheus, version 0.0.4. Effect's own writer comes with its HTTP router, which takes 0.1 s to load,
  * and writes all at once.
  */
-import type { Family } from "./snapshot.ts"
+import * as Catalog from "./catalog.ts"
+import * as Figures from "./figures.ts"
 
 export const contentType = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -10,20 +11,25 @@ export const contentType = "text/plain; version=0.0.4; charset=utf-8"
 const chunkSize = 64 * 1024
 
 /** The page in parts, each made when it is taken. */
-export function* format(families: ReadonlyArray<Family>): Generator<string> {
+export function* format(families: ReadonlyArray<Figures.Family>): Generator<string> {
   let text = ""
-  for (const { entry, points } of families) {
+  for (const { attributes, entry, values } of families) {
     const { description, kind, name } = entry
+    const width = Figures.width(entry)
     text += `# HELP ${name} ${description}\n# TYPE ${name} ${kind}\n`
-    for (const { attributes, state } of points) {
-      const labels = labelsOf(attributes ?? {})
-      if ("buckets" in state) {
+    for (const [index, labelled] of attributes.entries()) {
+      const labels = labelsOf(labelled)
+      const at = (offset: number) => values[index * width + offset]
+      if (kind === "histogram") {
         const before = labels === "" ? "" : `${labels},`
-        for (const [boundary, count] of state.buckets) text += `${name}_bucket{${before}le="${boundary}"} ${count}\n`
-        text += `${name}_bucket{${before}le="+Inf"} ${state.count}\n`
-        text += `${name}_sum${braced(labels)} ${state.sum}\n${name}_count${braced(labels)} ${state.count}\n`
+        const count = at(width - 1)
+        for (const [bucket, boundary] of Catalog.boundaries.entries()) {
+          text += `${name}_bucket{${before}le="${boundary}"} ${at(bucket)}\n`
+        }
+        text += `${name}_bucket{${before}le="+Inf"} ${count}\n`
+        text += `${name}_sum${braced(labels)} ${at(width - 2)}\n${name}_count${braced(labels)} ${count}\n`
       } else {
-        text += `${name}${braced(labels)} ${"count" in state ? state.count : state.value}\n`
+        text += `${name}${braced(labels)} ${at(0)}\n`
       }
       if (text.length < chunkSize) continue
       yield text

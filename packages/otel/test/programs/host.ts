@@ -1,0 +1,41 @@
+/**
+ * A process with the metrics page of many backends, each with all its series. Says where the page is, and on `measure` what
+ * the process needs; the next `measure` says what it needed at most since then.
+ */
+import { type KeepaliveEvent } from "@vmcp-keepalive/core"
+import { Effect } from "effect"
+import { KeepaliveMetrics } from "../../src/index.ts"
+import * as On from "../support.ts"
+
+const everything: ReadonlyArray<KeepaliveEvent.Happening> = [
+  On.sent,
+  On.answered("3 millis"),
+  On.missed("timeout"),
+  On.suppressed,
+  On.opened("reset"),
+  On.connected(),
+  On.sessionClosed("reset"),
+  On.refused(),
+  ...On.outcomes.map(On.called),
+  On.changed("Connecting", "Connected")
+]
+
+const megabytes = () => process.memoryUsage.rss() / 1024 / 1024
+
+const program = Effect.gen(function* () {
+  const { url } = yield* KeepaliveMetrics.PrometheusEndpoint
+  const tell = yield* On.tell
+  for (let id = 0; id < Number(process.argv[2]); id++) tell(`backend-${id}`, ...everything)
+  global.gc?.()
+  let most = megabytes()
+  setInterval(() => (most = Math.max(most, megabytes())), 20)
+  process.on("message", () => {
+    process.send?.({ megabytes: most })
+    most = megabytes()
+  })
+  process.send?.({ url })
+  return yield* Effect.never
+})
+
+process.on("disconnect", () => process.exit())
+Effect.runFork(program.pipe(Effect.provide(KeepaliveMetrics.layerPrometheus({ port: 0 }))))
