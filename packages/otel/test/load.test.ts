@@ -58,6 +58,9 @@ describe("5,000 backends, 300 readers that do not read, 1,500 half requests, and
           host.send("measure")
           return Effect.map(said(host), (answer) => Size(answer).megabytes)
         })
+        // what it needs for one who reads the page is not counted
+        yield* Effect.promise(() => read(url))
+        yield* most
         const before = yield* most
         const load = yield* start("load", url, `${seconds}`)
         yield* said(load)
@@ -74,6 +77,7 @@ describe("5,000 backends, 300 readers that do not read, 1,500 half requests, and
         const more = (yield* most) - before
         const slowest = Math.max(...times)
         const seen = JSON.stringify({ before, more, slowest, scrapes: times.length, ...opened })
+        if (process.env["SHOW"]) console.log(seen)
         assert.isBelow(more, 100, seen)
         assert.isBelow(slowest, 2, seen)
         assert.isAtLeast(opened.readers, 300)

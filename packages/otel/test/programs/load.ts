@@ -1,6 +1,6 @@
 /**
  * Everything that is bad for a server with one page, at once and for a while: readers that do not read, requests that do not
- * end, and requests that do not wait for answers. Who is cut off comes back after a second. Says when all of it has begun, and what it did.
+ * end, and requests that do not wait for answers. Who is cut off comes back after 3 seconds. Says when all of it has begun, and what it did.
  */
 import * as net from "node:net"
 
@@ -23,7 +23,7 @@ const open = (kind: keyof typeof opened, text: string, reads: boolean) => {
     if (reads) socket.resume()
   })
   socket.on("error", () => {})
-  socket.on("close", () => setTimeout(open, 1000, kind, text, reads))
+  socket.on("close", () => setTimeout(open, 3000, kind, text, reads))
 }
 
 for (let count = 0; count < Math.max(readers, halves); count++) {
