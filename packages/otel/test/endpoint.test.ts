@@ -17,18 +17,19 @@ afterAll(() => Effect.runPromise(leftovers.check))
 
 /** The page, and its status. */
 const ask = (port: number, headers: http.OutgoingHttpHeaders = {}) =>
-  Effect.callback<{ readonly status: number; readonly text: string; readonly headers: http.IncomingHttpHeaders }, Error>(
-    (resume) => {
-      http
-        .get({ port, host: "127.0.0.1", path: "/metrics", agent: false, headers }, (response) => {
-          const { headers, statusCode: status = 0 } = response
-          let text = ""
-          response.setEncoding("utf8").on("data", (part) => (text += part))
-          response.on("end", () => resume(Effect.succeed({ status, text, headers })))
-        })
-        .on("error", (error) => resume(Effect.fail(error)))
-    }
-  )
+  Effect.callback<
+    { readonly status: number; readonly text: string; readonly headers: http.IncomingHttpHeaders },
+    Error
+  >((resume) => {
+    http
+      .get({ port, host: "127.0.0.1", path: "/metrics", agent: false, headers }, (response) => {
+        const { headers, statusCode: status = 0 } = response
+        let text = ""
+        response.setEncoding("utf8").on("data", (part) => (text += part))
+        response.on("end", () => resume(Effect.succeed({ status, text, headers })))
+      })
+      .on("error", (error) => resume(Effect.fail(error)))
+  })
 
 /** A connection on which something has been sent, as soon as it has been answered or, with `answered: false`, opened. */
 const connect = (port: number, text: string, { answered = true } = {}) =>
@@ -114,7 +115,9 @@ describe("those who ask at once", () => {
     Effect.gen(function* () {
       const { port } = yield* counted({ partSize: tooMuch, writeTimeout: 500 })
       const slow = yield* connect(port, get)
-      const reset = Effect.callback<Error>((resume) => void slow.once("error", (error) => resume(Effect.succeed(error))))
+      const reset = Effect.callback<Error>(
+        (resume) => void slow.once("error", (error) => resume(Effect.succeed(error)))
+      )
       yield* Effect.sleep("600 millis")
       slow.resume()
       assert.strictEqual((yield* reset).message, "read ECONNRESET")
@@ -126,10 +129,12 @@ describe("those who ask at once", () => {
 describe("a connection", () => {
   it.live("is for one request: it is closed after the answer, and cut where more come at once", () =>
     Effect.gen(function* () {
-      const { port, seen } = yield* counted({ *body() {
-        seen.renderings++
-        yield "x"
-      } })
+      const { port, seen } = yield* counted({
+        *body() {
+          seen.renderings++
+          yield "x"
+        }
+      })
       assert.strictEqual((yield* ask(port, { connection: "keep-alive" })).headers.connection, "close")
       const greedy = yield* connect(port, get.repeat(5000), { answered: false })
       yield* closed(greedy)
@@ -161,7 +166,10 @@ describe("a connection", () => {
       const silent = yield* connect(port, "", { answered: false })
       const trickling = yield* connect(port, "GET /metrics HTTP/1.1\r\n", { answered: false })
       const drop = setInterval(() => trickling.write("a: b\r\n"), 200)
-      yield* Effect.ensuring(Effect.all([closed(silent), closed(trickling)], { concurrency: 2 }), Effect.sync(() => clearInterval(drop)))
+      yield* Effect.ensuring(
+        Effect.all([closed(silent), closed(trickling)], { concurrency: 2 }),
+        Effect.sync(() => clearInterval(drop))
+      )
       assert.isAtLeast(performance.now() - begun, Connections.limits.headersTimeout - 100)
     }).pipe(Effect.scoped, Effect.timeout("12 seconds"))
   )
@@ -175,7 +183,13 @@ describe("the Host header", () => {
     )
   const serving = (options: Partial<KeepaliveMetrics.PrometheusOptions>) =>
     Effect.provide(KeepaliveMetrics.layerPrometheus({ port: 0, ...options }))
-  const strange = ["evil.example", "localhost.evil.example:9464", "127.0.0.1.nip.io", "127.0.0.2", "evil.example@localhost"]
+  const strange = [
+    "evil.example",
+    "localhost.evil.example:9464",
+    "127.0.0.1.nip.io",
+    "127.0.0.2",
+    "evil.example@localhost"
+  ]
 
   it.live("has to name this machine where only this machine can read: a web page of another name reads nothing", () =>
     Effect.gen(function* () {
@@ -193,13 +207,17 @@ describe("the Host header", () => {
   it.live("may name what `allowedHosts` names, and the host that was asked for", () =>
     Effect.gen(function* () {
       const { port } = yield* KeepaliveMetrics.PrometheusEndpoint
-      const hosts = ["metrics.example", "metrics.example:443", "[fd00::1]:9464", "127.0.0.2", "localhost", "evil.example"]
+      const hosts = [
+        "metrics.example",
+        "metrics.example:443",
+        "[fd00::1]:9464",
+        "127.0.0.2",
+        "localhost",
+        "evil.example"
+      ]
       const expected = hosts.map((host) => [host, host === "evil.example" ? 403 : 200])
       assert.deepStrictEqual(yield* statuses(port, hosts), Object.fromEntries(expected))
-    }).pipe(
-      serving({ host: "0.0.0.0", allowedHosts: ["Metrics.Example", "fd00::1", "127.0.0.2"] }),
-      On.isolated
-    )
+    }).pipe(serving({ host: "0.0.0.0", allowedHosts: ["Metrics.Example", "fd00::1", "127.0.0.2"] }), On.isolated)
   )
 
   it.live("is anything where other machines can read", () =>

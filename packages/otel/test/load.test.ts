@@ -77,7 +77,6 @@ describe("5,000 backends, 300 readers that do not read, 1,500 half requests, and
         const more = (yield* most) - before
         const slowest = Math.max(...times)
         const seen = JSON.stringify({ before, more, slowest, scrapes: times.length, ...opened })
-        if (process.env["SHOW"]) console.log(seen)
         assert.isBelow(more, 100, seen)
         assert.isBelow(slowest, 2, seen)
         assert.isAtLeast(opened.readers, 300)
