@@ -42,7 +42,8 @@ export const bound = (server: Server): { readonly asked: (socket: Socket) => voi
   const asked = new Set<Socket>()
 
   server.on("connection", (socket: Socket) => {
-    for (const longest of asking.size + asked.size < mostConnections ? [] : [...asking, ...asked].slice(0, 1)) {
+    if (asking.size + asked.size >= mostConnections) {
+      const [longest = socket] = asking.size > 0 ? asking : asked
       forget(longest)
       cut(longest)
     }
