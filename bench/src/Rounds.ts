@@ -1,6 +1,6 @@
 /** Rounds: every contestant once, and again, so that what disturbs the machine disturbs all of them. */
 import { Effect } from "effect"
-import type { Contestant, Measured } from "./Row.ts"
+import type { Contestant, Measured, Result } from "./Row.ts"
 
 export interface Options {
   /** how often each is measured */
@@ -10,21 +10,25 @@ export interface Options {
 }
 
 /** Runs the rounds; each begins with another contestant. */
-export const interleave = (
-  contestants: ReadonlyArray<Contestant>,
+export const interleave = (contestants: ReadonlyArray<Contestant>, options: Options): Effect.Effect<Measured> =>
+  Effect.map(Effect.promise(() => turns(contestants, options)), (results) => ({ contestants: results }))
+
+/** The same, of contestants that measure more than one thing a round. */
+export const turns = async <Value>(
+  contestants: ReadonlyArray<Contestant<Value>>,
   { rounds, warmUp = 1 }: Options
-): Effect.Effect<Measured> =>
-  Effect.promise(async () => {
-    const values = contestants.map((): Array<number> => [])
-    for (let round = -warmUp; round < rounds; round++) {
-      for (let turn = 0; turn < contestants.length; turn++) {
-        const index = (turn + round + warmUp) % contestants.length
-        const value = await contestants[index]?.round()
-        if (round >= 0 && value !== undefined) values[index]?.push(value)
-      }
+): Promise<ReadonlyArray<Result<Value>>> => {
+  const results = contestants.map(({ name, round }) => ({ name, round, rounds: new Array<Value>() }))
+  for (let number = -warmUp; number < rounds; number++) {
+    for (let turn = 0; turn < results.length; turn++) {
+      const contestant = results[(turn + number + warmUp) % results.length]
+      if (contestant === undefined) continue
+      const value = await contestant.round()
+      if (number >= 0) contestant.rounds.push(value)
     }
-    return { contestants: contestants.map(({ name }, index) => ({ name, rounds: values[index] ?? [] })) }
-  })
+  }
+  return results.map(({ name, rounds: values }) => ({ name, rounds: values }))
+}
 
 /** Milliseconds that something took. */
 export const elapsed = async (run: () => PromiseLike<unknown>): Promise<number> => {

@@ -5,31 +5,47 @@
  */
 import type { Effect, Scope } from "effect"
 
+export type Unit = "ns" | "µs" | "ms" | "B" | "descriptors"
+
 /** One who is measured. */
-export interface Contestant {
+export interface Contestant<Value = number> {
   readonly name: string
   /** One round: what was measured, in the unit of the row. */
-  readonly round: () => Promise<number>
+  readonly round: () => Promise<Value>
+}
+
+/** One who was measured: values by round. */
+export interface Result<Value = number> {
+  readonly name: string
+  readonly rounds: ReadonlyArray<Value>
 }
 
 export interface Row {
-  /** names it on the command line */
+  /** names it on the command line; what stands before a hyphen names all that begin with it */
   readonly name: string
   /** what is measured, for a reader */
   readonly title: string
-  readonly unit: "ns" | "µs" | "ms" | "B"
+  readonly unit: Unit
   /** Sets the contestants up; the first is what the others are compared with. */
   readonly run: Effect.Effect<Measured, unknown, Scope.Scope>
 }
 
 /** What came of a row. */
 export interface Measured {
-  /** values by round, for each contestant */
-  readonly contestants: ReadonlyArray<{ readonly name: string; readonly rounds: ReadonlyArray<number> }>
+  readonly contestants: ReadonlyArray<Result>
+  /** what else was measured of the same contestants in the same rounds; default: nothing */
+  readonly also?: ReadonlyArray<Quantity>
   /** what has to hold on every machine; default: nothing */
   readonly limits?: ReadonlyArray<Limit>
   /** what else there is to say, a line each; default: nothing */
   readonly remarks?: ReadonlyArray<string>
+}
+
+/** A further thing that was measured. */
+export interface Quantity {
+  readonly title: string
+  readonly unit: Unit
+  readonly contestants: ReadonlyArray<Result>
 }
 
 /** A figure that may not be greater: where it is, the bench fails. */
@@ -37,8 +53,8 @@ export interface Limit {
   readonly what: string
   readonly found: number
   readonly most: number
-  /** default: a plain count */
-  readonly unit?: Row["unit"]
+  /** `×`: a ratio; default: a plain count */
+  readonly unit?: Unit | "×"
   /** why `most` is what it is */
   readonly because: string
 }

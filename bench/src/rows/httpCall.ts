@@ -1,14 +1,23 @@
-/** What a tool call over HTTP costs through a backend, beside the SDK's client and transport as they are. */
-import { Client } from "@modelcontextprotocol/sdk/client/index.js"
+/**
+ * What a tool call over HTTP takes and costs through a backend, beside the SDK's client and transport as they are, and
+ * beside JSON-RPC without a client.
+ */
+import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { Backend } from "@vmcp-keepalive/core"
 import { ScriptedServer } from "@vmcp-keepalive/testkit"
 import { HttpConnector } from "@vmcp-keepalive/transport-http"
 import { Effect } from "effect"
 import * as BareClient from "../BareClient.ts"
-import * as Rounds from "../Rounds.ts"
+import * as Calls from "../Calls.ts"
+import * as RawClient from "../RawClient.ts"
 import type { Row } from "../Row.ts"
 
-const times = 25
+const times = 100
+
+const sdk = "SDK client.callTool"
+const raw = "JSON-RPC over undici's dispatch"
+const ours = "backend.use(client.callTool)"
+const withFetch = "the same, with Node's fetch"
 
 const row = (name: string, answers: "sse" | "json"): Row => ({
   name,
@@ -17,19 +26,49 @@ const row = (name: string, answers: "sse" | "json"): Row => ({
   run: Effect.gen(function* () {
     const server = yield* ScriptedServer.make({ answers })
     const bare = yield* BareClient.http(server.url)
-    const backend = yield* Backend.make({ id: name, connector: HttpConnector.make({ url: server.url }) })
-    yield* backend.awaitConnected
+    const direct = yield* RawClient.make(server.url)
+    const own = yield* Backend.make({ id: name, connector: HttpConnector.make({ url: server.url }) })
+    const fetching = yield* Backend.make({
+      id: `${name}-fetch`,
+      connector: HttpConnector.make({ url: server.url, fetch: globalThis.fetch })
+    })
+    yield* own.awaitConnected
+    yield* fetching.awaitConnected
     const echo = (client: Client) => client.callTool({ name: "echo", arguments: { message: "hello" } })
-    const call = Effect.orDie(backend.use(echo))
-    return yield* Rounds.interleave(
+    const results = yield* Calls.interleave(
       [
-        Rounds.inMicroseconds(Rounds.promised("SDK client.callTool", times, () => echo(bare))),
-        Rounds.inMicroseconds(Rounds.effect("backend.use(client.callTool)", times, call))
+        Calls.promised(sdk, () => echo(bare)),
+        Calls.promised(raw, () => direct.callTool("echo", { message: "hello" })),
+        Calls.effect(ours, Effect.orDie(own.use(echo))),
+        Calls.effect(withFetch, Effect.orDie(fetching.use(echo)))
       ],
-      { rounds: 41, warmUp: 10 }
+      { times, rounds: 21, warmUp: 8 }
     )
+    return {
+      ...Calls.measured(results, "it"),
+      limits: [
+        Calls.limit(results, { quantity: "wall", of: ours, beside: sdk, most: 0.55, because: ownWire }),
+        Calls.limit(results, { quantity: "cpu", of: ours, beside: sdk, most: 0.45, because: ownWire }),
+        Calls.limit(results, {
+          quantity: "wall",
+          of: ours,
+          beside: raw,
+          most: 1.3,
+          because: "what the SDK's client and the backend add is little beside what the socket takes"
+        }),
+        Calls.limit(results, {
+          quantity: "wall",
+          of: withFetch,
+          beside: sdk,
+          most: 1.1,
+          because: "the SDK sends through the same fetch"
+        })
+      ]
+    }
   })
 })
+
+const ownWire = "no fetch, no Response and no Web stream stand between a message and its socket"
 
 export const httpCallSse = row("http-call-sse", "sse")
 export const httpCallJson = row("http-call-json", "json")

@@ -1,4 +1,4 @@
-/** What a tool call over stdio costs through a backend, beside the SDK's client and transport as they are. */
+/** What a tool call over stdio takes and costs through a backend, beside the SDK's client and transport as they are. */
 import { NodeServices } from "@effect/platform-node"
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { Backend } from "@vmcp-keepalive/core"
@@ -6,10 +6,13 @@ import { StdioServers } from "@vmcp-keepalive/testkit"
 import { StdioConnector } from "@vmcp-keepalive/transport-stdio"
 import { Effect } from "effect"
 import * as BareClient from "../BareClient.ts"
-import * as Rounds from "../Rounds.ts"
+import * as Calls from "../Calls.ts"
 import type { Row } from "../Row.ts"
 
-const times = 50
+const times = 200
+
+const sdk = "SDK client.callTool"
+const ours = "backend.use(client.callTool)"
 
 export const stdioCall: Row = {
   name: "stdio-call",
@@ -24,13 +27,24 @@ export const stdioCall: Row = {
     })
     yield* backend.awaitConnected
     const echo = (client: Client) => client.callTool({ name: "echo", arguments: { message: "hello" } })
-    const call = Effect.orDie(backend.use(echo))
-    return yield* Rounds.interleave(
+    const results = yield* Calls.interleave(
       [
-        Rounds.inMicroseconds(Rounds.promised("SDK client.callTool", times, () => echo(bare.client))),
-        Rounds.inMicroseconds(Rounds.effect("backend.use(client.callTool)", times, call))
+        Calls.promised(sdk, () => echo(bare.client)),
+        Calls.effect(ours, Effect.orDie(backend.use(echo)))
       ],
-      { rounds: 41, warmUp: 20 }
+      { times, rounds: 31, warmUp: 10 }
     )
+    return {
+      ...Calls.measured(results, "it"),
+      limits: [
+        Calls.limit(results, {
+          quantity: "wall",
+          of: ours,
+          beside: sdk,
+          most: 1.05,
+          because: "both write a line into a pipe and read one"
+        })
+      ]
+    }
   }).pipe(Effect.provide(NodeServices.layer))
 }
