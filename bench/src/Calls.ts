@@ -56,7 +56,12 @@ export const interleave = (
   callers: ReadonlyArray<Caller>,
   { times, ...options }: Rounds.Options & { readonly times: number }
 ): Effect.Effect<ReadonlyArray<Result<Taken>>> =>
-  Effect.promise(() => Rounds.turns(callers.map((caller) => contestant(caller, times)), options))
+  Effect.promise(() =>
+    Rounds.turns(
+      callers.map((caller) => contestant(caller, times)),
+      options
+    )
+  )
 
 const contestant = ({ make, name }: Caller, times: number): Contestant<Taken> => ({
   name,
@@ -83,13 +88,19 @@ const of = (results: ReadonlyArray<Result<Taken>>, quantity: keyof Taken): Reado
 /** The median, over the rounds, of the ratio of one beside another. */
 export const limit = (
   results: ReadonlyArray<Result<Taken>>,
-  { beside, of: name, quantity, ...limit }: Omit<Limit, "found" | "unit" | "what"> & {
+  {
+    beside,
+    of: name,
+    quantity,
+    ...limit
+  }: Omit<Limit, "found" | "unit" | "what"> & {
     readonly quantity: keyof Taken
     readonly of: string
     readonly beside: string
   }
 ): Limit => {
-  const rounds = (contestant: string) => of(results, quantity).find((result) => result.name === contestant)?.rounds ?? []
+  const rounds = (contestant: string) =>
+    of(results, quantity).find((result) => result.name === contestant)?.rounds ?? []
   return {
     ...limit,
     what: `${quantity === "cpu" ? "CPU" : "time"}: ${name} beside ${beside}`,

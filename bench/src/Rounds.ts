@@ -11,7 +11,10 @@ export interface Options {
 
 /** Runs the rounds; each begins with another contestant. */
 export const interleave = (contestants: ReadonlyArray<Contestant>, options: Options): Effect.Effect<Measured> =>
-  Effect.map(Effect.promise(() => turns(contestants, options)), (results) => ({ contestants: results }))
+  Effect.map(
+    Effect.promise(() => turns(contestants, options)),
+    (results) => ({ contestants: results })
+  )
 
 /** The same, of contestants that measure more than one thing a round. */
 export const turns = async <Value>(
@@ -72,12 +75,6 @@ export const plain = (name: string, times: number, once: () => unknown): Contest
     if (kept === none) throw new Error("unreachable")
     return Promise.resolve((took * 1e6) / times)
   }
-})
-
-/** The same, told in microseconds where it was in nanoseconds. */
-export const inMicroseconds = ({ name, round }: Contestant): Contestant => ({
-  name,
-  round: () => round().then((nanoseconds) => nanoseconds / 1000)
 })
 
 const none = Symbol("none")

@@ -61,7 +61,7 @@ const atMost = (limit: Limit) => `at most ${amount(limit.most, limit)}`
 
 const number = (value: number) => (value >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3))
 const cell = ({ max, median, min }: Spread.Spread, render: (value: number) => string) =>
-  `${render(median).padStart(9)}  ${`${render(min)} – ${render(max)}`.padEnd(19)}`
+  `${render(median).padStart(9)}  ${(min === max ? "" : `${render(min)} – ${render(max)}`).padEnd(19)}`
 
 /** A table to be read. */
 export const text = ({ also, limits, lines, remarks, rounds, title, unit }: Summary): string => {

@@ -1,5 +1,6 @@
 /**
- * Measures this library beside what it is built on, in one run: `pnpm bench [row…]`. With `--json` it prints one object
+ * Measures this library beside what it is built on, in one run: `pnpm bench [row…]`, where `http` is every row
+ * whose name begins with `http-`. With `--json` it prints one object
  * and nothing else; turbo adds lines of its own, so: `pnpm --silent --filter @vmcp-keepalive/bench bench --json`.
  * It fails where a row exceeds a limit: how long something takes is nobody's fault, what is left behind is ours.
  */
@@ -11,6 +12,10 @@ import { detection } from "./rows/detection.ts"
 import { guard } from "./rows/guard.ts"
 import { heap } from "./rows/heap.ts"
 import { httpCallJson, httpCallSse } from "./rows/httpCall.ts"
+import { httpConnect } from "./rows/httpConnect.ts"
+import { httpIdle } from "./rows/httpIdle.ts"
+import { httpKill } from "./rows/httpKill.ts"
+import { httpMany } from "./rows/httpMany.ts"
 import { metricsCall, metricsEvent, metricsHeap } from "./rows/metrics.ts"
 import { rejection } from "./rows/rejection.ts"
 import { stdioCall } from "./rows/stdioCall.ts"
@@ -25,8 +30,12 @@ const rows: ReadonlyArray<Row> = [
   step,
   httpCallSse,
   httpCallJson,
+  httpConnect,
+  httpIdle,
+  httpMany,
   stdioCall,
   detection,
+  httpKill,
   stdioDetection,
   metricsCall,
   metricsEvent,
@@ -41,12 +50,13 @@ const { positionals, values } = parseArgs({
   strict: true
 })
 
-const unknown = positionals.filter((name) => !rows.some((row) => row.name === name))
+const names = (asked: string, { name }: Row) => name === asked || name.startsWith(`${asked}-`)
+const unknown = positionals.filter((name) => !rows.some((row) => names(name, row)))
 if (unknown.length > 0) {
   console.error(`No such row: ${unknown.join(", ")}. Rows are ${rows.map(({ name }) => name).join(", ")}.`)
   process.exit(2)
 }
-const asked = rows.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
+const asked = rows.filter((row) => positionals.length === 0 || positionals.some((name) => names(name, row)))
 
 const machine = {
   node: process.version,

@@ -5,18 +5,10 @@
 import { NodeServices } from "@effect/platform-node"
 import { ProcessGroups } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
-import { setTimeout as sleep } from "node:timers/promises"
-import { isDeepStrictEqual } from "node:util"
 import * as Heap from "../Heap.ts"
+import * as Held from "../Held.ts"
+import * as Program from "../Program.ts"
 import * as StdioBackend from "../StdioBackend.ts"
-
-/** What is there while a session is open and nothing happens. */
-interface Held {
-  /** open file descriptors */
-  readonly descriptors: number
-  /** how many there are of each of `process.getActiveResourcesInfo()` */
-  readonly resources: Readonly<Record<string, number>>
-}
 
 export interface Report {
   readonly cycles: number
@@ -25,8 +17,8 @@ export interface Report {
   /** processes in the groups of servers that were killed, and children once the backend is closed */
   readonly processes: number
   /** once everything was used for the first time */
-  readonly before: Held
-  readonly after: Held
+  readonly before: Held.Held
+  readonly after: Held.Held
   /** bytes, of the least squares line from cycle `heapFrom` on */
   readonly heapPerCycle: number
   readonly warm: number
@@ -40,24 +32,6 @@ const warm = 20
 const heapFrom = 200
 /** how often the heap is looked at */
 const heapEvery = 20
-
-const resourcesNow = () => {
-  const counts: Record<string, number> = {}
-  for (const name of process.getActiveResourcesInfo().toSorted()) counts[name] = (counts[name] ?? 0) + 1
-  return counts
-}
-
-/** What is there once nothing has changed for a while: a timer between two runs of its fiber is not gone. */
-const heldAtRest = async (): Promise<Held> => {
-  let held: Held = { descriptors: 0, resources: {} }
-  for (let same = 0; same < 3;) {
-    await sleep(5)
-    const now: Held = { descriptors: ProcessGroups.openFds(), resources: resourcesNow() }
-    same = isDeepStrictEqual(now, held) ? same + 1 : 0
-    held = now
-  }
-  return held
-}
 
 /** Of the least squares line through values that are one apart. */
 const slope = (values: ReadonlyArray<number>): number => {
@@ -76,7 +50,7 @@ const cycling = Effect.gen(function* () {
   const { cycle, pid } = yield* StdioBackend.make("stdio-cycles")
   let milliseconds = 0
   let processes = 0
-  let before: Held | undefined
+  let before: Held.Held | undefined
   const heap: Array<number> = []
   for (let count = 1; count <= cycles; count++) {
     const began = performance.now()
@@ -84,21 +58,18 @@ const cycling = Effect.gen(function* () {
     milliseconds += performance.now() - began
     // now, because numbers of processes come again
     processes += ProcessGroups.members(group).length
-    if (count === warm) before = yield* Effect.promise(heldAtRest)
+    if (count === warm) before = yield* Effect.promise(Held.atRest)
     if (count >= heapFrom && count % heapEvery === 0) heap.push(yield* Effect.promise(Heap.used))
   }
-  const after = yield* Effect.promise(heldAtRest)
+  const after = yield* Effect.promise(Held.atRest)
   const last = yield* pid
   return { milliseconds, processes, before: before ?? after, after, heapPerCycle: slope(heap) / heapEvery, last }
 })
 
-const main = Effect.gen(function* () {
+const report = Effect.gen(function* () {
   const { last, processes, ...found } = yield* Effect.scoped(cycling)
   const left = ProcessGroups.members(last).length + ProcessGroups.children().length
-  const report: Report = { ...found, processes: processes + left, cycles, warm, heapFrom }
-  process.send?.(report)
+  return { ...found, processes: processes + left, cycles, warm, heapFrom } satisfies Report
 })
 
-process.on("disconnect", () => process.exit())
-await Effect.runPromise(Effect.provide(main, NodeServices.layer))
-process.disconnect()
+await Program.main(Effect.provide(report, NodeServices.layer))

@@ -1,10 +1,11 @@
 /** What a backend holds while nothing happens. Needs `--expose-gc`. */
-import { Backend, type Connector } from "@vmcp-keepalive/core"
+import { Backend } from "@vmcp-keepalive/core"
 import { ScriptedServer } from "@vmcp-keepalive/core/testing"
 import { Effect, Exit, Scope } from "effect"
 import * as Heap from "../Heap.ts"
 import * as Rounds from "../Rounds.ts"
 import type { Contestant, Row } from "../Row.ts"
+import * as Session from "../Session.ts"
 
 const count = 10_000
 
@@ -15,7 +16,7 @@ export const heap: Row = {
   run: Rounds.interleave(
     [
       holding("fiber that sleeps", () => Effect.forkScoped(Effect.sleep("1 hour"))),
-      holding("session of the scripted server, without a backend", () => ScriptedServer.make().connector.open(nobody)),
+      holding("session of the scripted server, without a backend", () => Session.open(ScriptedServer.make().connector)),
       holding("backend on such a session, connected and probed", (index) =>
         Effect.tap(
           Backend.make({ id: `idle-${index}`, connector: ScriptedServer.make().connector }),
@@ -41,13 +42,4 @@ function holding(name: string, make: (index: number) => Effect.Effect<unknown, u
       return (after - before) / held.length
     }
   }
-}
-
-const nobody: Connector.SessionHost = {
-  alive: () => {},
-  observe: () => {},
-  lost: () => {},
-  output: () => {},
-  notice: () => {},
-  subscriptions: new Set()
 }

@@ -28,10 +28,7 @@ export const stdioCall: Row = {
     yield* backend.awaitConnected
     const echo = (client: Client) => client.callTool({ name: "echo", arguments: { message: "hello" } })
     const results = yield* Calls.interleave(
-      [
-        Calls.promised(sdk, () => echo(bare.client)),
-        Calls.effect(ours, Effect.orDie(backend.use(echo)))
-      ],
+      [Calls.promised(sdk, () => echo(bare.client)), Calls.effect(ours, Effect.orDie(backend.use(echo)))],
       { times, rounds: 31, warmUp: 10 }
     )
     return {

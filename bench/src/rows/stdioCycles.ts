@@ -1,9 +1,8 @@
 /** A server over stdio that is killed again and again: what a life costs, and what is left of it. */
 import { NodeServices } from "@effect/platform-node"
 import { Effect } from "effect"
-import { type ChildProcess, fork } from "node:child_process"
-import { fileURLToPath } from "node:url"
 import * as BareChild from "../BareChild.ts"
+import * as Program from "../Program.ts"
 import type { Report } from "../programs/cycles.ts"
 import * as Rounds from "../Rounds.ts"
 import type { Limit, Row } from "../Row.ts"
@@ -29,33 +28,13 @@ export const stdioCycles: Row = {
       ],
       { rounds: 31, warmUp: 5 }
     )
-    const report = yield* manyCycles
+    const report = yield* Program.run<Report>("cycles", { flags: quietHeap })
     return { contestants, limits: limitsOf(report), remarks: remarksOf(report) }
   }).pipe(Effect.provide(NodeServices.layer))
 }
 
 /** Without what V8's compilers add and drop on their own account: some 5 KB a cycle until cycle 600. */
 const quietHeap = ["--expose-gc", "--no-opt", "--no-maglev", "--no-sparkplug", "--no-flush-bytecode"]
-
-/** In a process of its own, so that nothing else is in its heap. */
-const manyCycles = Effect.flatMap(
-  Effect.acquireRelease(
-    Effect.sync(() =>
-      fork(fileURLToPath(import.meta.resolve("../programs/cycles.js")), {
-        execArgv: quietHeap,
-        stdio: ["ignore", "ignore", "inherit", "ipc"]
-      })
-    ),
-    (child) => Effect.sync(() => child.kill("SIGKILL"))
-  ),
-  (child) => reportOf(child)
-)
-
-const reportOf = (child: ChildProcess): Effect.Effect<Report> =>
-  Effect.callback((resume) => {
-    child.on("message", (report: Report) => resume(Effect.succeed(report)))
-    child.on("exit", (code, signal) => resume(Effect.die(`the process of the cycles ended with ${signal ?? code}`)))
-  })
 
 /**
  * Bytes. Found are 4 to 17, and 6 to 8 when the same process only sleeps; a request's record that is kept makes about 100
