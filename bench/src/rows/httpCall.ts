@@ -42,7 +42,7 @@ const row = (name: string, answers: "sse" | "json"): Row => ({
         Calls.effect(ours, Effect.orDie(own.use(echo))),
         Calls.effect(withFetch, Effect.orDie(fetching.use(echo)))
       ],
-      { times, rounds: 21, warmUp: 8 }
+      { times, rounds: 25, warmUp: 12 }
     )
     return {
       ...Calls.measured(results, "it"),
