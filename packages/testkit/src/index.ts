@@ -1,3 +1,4 @@
+export * as Certificate from "./Certificate.ts"
 export * as Fault from "./Fault.ts"
 export * as FaultProxy from "./FaultProxy.ts"
 export * as Leftovers from "./Leftovers.ts"
