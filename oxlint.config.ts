@@ -42,6 +42,14 @@ const transport: ReadonlyArray<Ban> = [
   }
 ]
 
+const wire: ReadonlyArray<Ban> = [
+  ...transport,
+  {
+    regex: "^(@modelcontextprotocol/|@vmcp-keepalive/sdk-client$)",
+    message: "A wire knows no SDK, types included: clients of several kinds stand on it. Import sdk-client/peer."
+  }
+]
+
 const otel: ReadonlyArray<Ban> = [
   ...published,
   { regex: "^(@opentelemetry/|@effect/opentelemetry)", message: "Optional peers: only KeepaliveProducer needs them." }
@@ -77,7 +85,15 @@ export default defineConfig({
     { files: ["**/*.config.ts"], rules: { "import/no-default-export": "off" } },
     { files: ["packages/otel/src/**"], rules: { "no-restricted-imports": bans(otel) } },
     { files: ["packages/otel/src/KeepaliveProducer.ts"], rules: { "no-restricted-imports": bans(published) } },
-    { files: ["packages/{sdk-client,transport-*}/src/**"], rules: { "no-restricted-imports": bans(transport) } },
+    { files: ["packages/{sdk-client,transport-*}/src/**"], rules: { "no-restricted-imports": bans(wire) } },
+    {
+      files: [
+        "packages/sdk-client/src/{CallView,JsonSchema}.ts",
+        "packages/transport-http/src/{HttpConnector.ts,internal/sdk1/**}",
+        "packages/transport-stdio/src/StdioConnector.ts"
+      ],
+      rules: { "no-restricted-imports": bans(transport) }
+    },
     {
       files: ["packages/core/src/**"],
       rules: {

@@ -1,5 +1,5 @@
 /**
- * Tool calls without a client: JSON-RPC bodies over undici's `dispatch`, answers parsed as JSON or as the one event of an
+ * Tool calls without a client: JSON-RPC bodies over undici's `dispatch`, answers parsed as JSON or as the last event of an
  * SSE stream. It checks no more than it must to tell an answer from a refusal: the least that a call can cost.
  */
 import { Effect } from "effect"
@@ -65,7 +65,9 @@ const poster =
           },
           onResponseData: (_controller, chunk) => {
             text += chunk.toString()
-            if (sse && text.endsWith("\n\n")) resolve({ message: JSON.parse(dataOf(text)), session })
+            if (!sse || !text.endsWith("\n\n")) return
+            const data = dataOf(text)
+            if (data !== "") resolve({ message: JSON.parse(data), session })
           },
           onResponseEnd: () => {
             if (!sse) resolve({ message: JSON.parse(text), session })
@@ -75,9 +77,9 @@ const poster =
       )
     })
 
-/** The data of a stream that has one event. */
-const dataOf = (stream: string): string =>
-  stream
-    .split("\n")
-    .flatMap((line) => (line.startsWith("data: ") ? [line.slice("data: ".length)] : []))
-    .join("\n")
+/** The data of the last event; empty where that only carries an id. */
+const dataOf = (stream: string): string => {
+  const event = stream.trimEnd().split("\n\n").at(-1) ?? ""
+  const lines = event.split("\n").filter((line) => line.startsWith("data:"))
+  return lines.map((line) => line.slice(5).trim()).join("\n")
+}

@@ -11,7 +11,7 @@ import type { Row } from "./Row.ts"
 import { detection } from "./rows/detection.ts"
 import { guard } from "./rows/guard.ts"
 import { heap } from "./rows/heap.ts"
-import { httpCallJson, httpCallSse } from "./rows/httpCall.ts"
+import { httpCallJson, httpCallReal, httpCallSse } from "./rows/httpCall.ts"
 import { httpConnect } from "./rows/httpConnect.ts"
 import { httpIdle } from "./rows/httpIdle.ts"
 import { httpKill } from "./rows/httpKill.ts"
@@ -30,6 +30,7 @@ const rows: ReadonlyArray<Row> = [
   step,
   httpCallSse,
   httpCallJson,
+  httpCallReal,
   httpConnect,
   httpIdle,
   httpMany,

@@ -8,7 +8,6 @@ import { HttpConnector } from "@vmcp-keepalive/transport-http"
 import { StdioConnector } from "@vmcp-keepalive/transport-stdio"
 import { Duration, Effect, Redacted } from "effect"
 import type { FileSystem, PlatformError, Scope } from "effect"
-import type { ChildProcessSpawner } from "effect/process"
 import type { Journal } from "./Journal.ts"
 import type { Place, ProxiedPlace, Server } from "./Place.ts"
 import * as Shell from "./Shell.ts"
@@ -65,9 +64,7 @@ export const shutdown = {
 } as const
 
 /** Starts everything; the backends themselves start what speaks stdio. */
-export const make = (
-  journal: Journal
-): Effect.Effect<World, WorldError, ChildProcessSpawner.ChildProcessSpawner | FileSystem.FileSystem | Scope.Scope> =>
+export const make = (journal: Journal): Effect.Effect<World, WorldError, FileSystem.FileSystem | Scope.Scope> =>
   Effect.gen(function* () {
     const credentials = new Map<string, Redacted.Redacted>([["scripted", firstCredentials]])
     const client = () => new Client({ name: "vmcp-keepalive-demo", version: "1.0.0" })

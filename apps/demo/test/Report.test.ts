@@ -92,7 +92,7 @@ describe("a line", () => {
 
   test("tells a change of state with its reason", () => {
     const from = { _tag: "Connected", generation: 1 } as const
-    const to = { _tag: "Unhealthy", generation: 1, failures: 2, reason: "timeout" } as const
+    const to = { _tag: "Unhealthy", generation: 1, failures: 2, reason: "timeout", held: false } as const
     expect(of(event({ _tag: "StateChanged", from, to, ...stamp }))).toBe(
       " 12.3s  everything    Connected → Unhealthy (timeout, 2 in a row)"
     )

@@ -2,7 +2,6 @@
  * A process that holds one backend over stdio, whose server is killed 1,000 times, and nothing else: what is left in it
  * is the backend's. It sends one {@link Report} to its parent.
  */
-import { NodeServices } from "@effect/platform-node"
 import { ProcessGroups } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
 import * as Heap from "../Heap.ts"
@@ -72,4 +71,4 @@ const report = Effect.gen(function* () {
   return { ...found, processes: processes + left, cycles, warm, heapFrom } satisfies Report
 })
 
-await Program.main(Effect.provide(report, NodeServices.layer))
+await Program.main(report)

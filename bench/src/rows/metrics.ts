@@ -45,10 +45,10 @@ export const metricsCall: Row = {
 const happenings = (backend: string): ReadonlyArray<KeepaliveEvent.KeepaliveEvent> => {
   const stamp = { backend, at: 0 }
   return [
-    { ...stamp, _tag: "Started", state: { _tag: "Connecting", attempt: 1, trial: false } },
+    { ...stamp, _tag: "Started", state: { _tag: "Connecting", attempt: 1, trial: false, reason: undefined } },
     { ...stamp, _tag: "ProbeSent", method: "ping" },
     { ...stamp, _tag: "ProbeSucceeded", method: "ping", latency: Duration.millis(3) },
-    { ...stamp, _tag: "ProbeFailed", method: "ping", reason: "timeout" },
+    { ...stamp, _tag: "ProbeFailed", method: "ping", reason: "timeout", detail: undefined },
     { ...stamp, _tag: "ProbeSuppressed" },
     { ...stamp, _tag: "CircuitOpened", openings: 1, reason: "timeout" },
     { ...stamp, _tag: "AttemptFailed", reason: "refused", detail: undefined, duration: Duration.zero },
@@ -57,7 +57,7 @@ const happenings = (backend: string): ReadonlyArray<KeepaliveEvent.KeepaliveEven
     {
       ...stamp,
       _tag: "StateChanged",
-      from: { _tag: "Connecting", attempt: 1, trial: false },
+      from: { _tag: "Connecting", attempt: 1, trial: false, reason: undefined },
       to: { _tag: "Connected", generation: 1 }
     }
   ]

@@ -1,5 +1,4 @@
 /** What a tool call over stdio takes and costs through a backend, beside the SDK's client and transport as they are. */
-import { NodeServices } from "@effect/platform-node"
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { Backend } from "@vmcp-keepalive/core"
 import { StdioServers } from "@vmcp-keepalive/testkit"
@@ -43,5 +42,5 @@ export const stdioCall: Row = {
         })
       ]
     }
-  }).pipe(Effect.provide(NodeServices.layer))
+  })
 }

@@ -1,5 +1,4 @@
 /** A server over stdio that is killed again and again: what a life costs, and what is left of it. */
-import { NodeServices } from "@effect/platform-node"
 import { Effect } from "effect"
 import * as BareChild from "../BareChild.ts"
 import * as Program from "../Program.ts"
@@ -30,7 +29,7 @@ export const stdioCycles: Row = {
     )
     const report = yield* Program.run<Report>("cycles", { flags: quietHeap })
     return { contestants, limits: limitsOf(report), remarks: remarksOf(report) }
-  }).pipe(Effect.provide(NodeServices.layer))
+  })
 }
 
 /** Without what V8's compilers add and drop on their own account: some 5 KB a cycle until cycle 600. */

@@ -1,5 +1,4 @@
 /** How soon a call in flight is told that its server, a child process, was killed. */
-import { NodeServices } from "@effect/platform-node"
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { Effect, Exit, Scope } from "effect"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -53,7 +52,7 @@ export const stdioDetection: Row = {
       ],
       { rounds: 15, warmUp: 3 }
     )
-  }).pipe(Effect.provide(NodeServices.layer))
+  })
 }
 
 /** until the call has reached the server, in milliseconds */

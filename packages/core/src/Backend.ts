@@ -16,11 +16,12 @@ import {
   type ConfigurationIssue,
   type SessionUnavailable
 } from "./BackendError.ts"
-import { admission, type ConnectionState } from "./ConnectionState.ts"
+import type { ConnectionState } from "./ConnectionState.ts"
 import type { Connector } from "./Connector.ts"
 import * as Call from "./internal/call.ts"
 import type { Kept } from "./internal/judgement.ts"
 import * as Pin from "./internal/pin.ts"
+import { generationOf } from "./internal/steps.ts"
 import * as Supervisor from "./internal/supervisor.ts"
 import * as Waiting from "./internal/waiting.ts"
 import * as KeepaliveEvent from "./KeepaliveEvent.ts"
@@ -38,8 +39,8 @@ export interface Backend<out Client> {
   /**
    * Runs any call of the client on the current session, and settles exactly once.
    *
-   * While the backend is connected it runs at once; without a session it waits, at most `waitForSession`; when the
-   * backend is known to be bad it is rejected at once. When the session dies under it, it fails within milliseconds,
+   * While the backend is connected it runs at once; without a session, and while the session is held for a long call alone, it
+   * waits, at most `waitForSession`; when the backend is known to be bad it is rejected at once. When the session dies under it, it fails within milliseconds,
    * or is run again on the next session if nothing would be executed twice. Where only the session is given up, since the
    * server refuses it or a call without probes has failed, it may still be answered: for `timeout` where the server has
    * forgotten the session, else for `drainTimeout`.
@@ -55,7 +56,8 @@ export interface Backend<out Client> {
 
   /**
    * Runs several calls on one session, for servers whose session holds state (a browser, a transaction). As soon as
-   * the session is replaced, its calls fail with `SessionReplaced`: nothing of it continues on another one.
+   * the session is replaced, its calls fail with `SessionReplaced`: nothing of it continues on another one. While the session is
+   * held for a long call, further ones wait, at most `waitForSession`.
    */
   readonly pinned: <A, E, R>(
     body: (session: Pin.PinnedSession<Client>) => Effect.Effect<A, E, R>
@@ -82,7 +84,7 @@ export interface Backend<out Client> {
   readonly isolate: Effect.Effect<void>
   /** Forgets failures, opens the backend again if it was isolated, and attempts or probes now. */
   readonly reset: Effect.Effect<void>
-  /** Waits, without a bound, until a session is open; wakes an idle backend. Fails only when the backend is isolated or its scope has ended. */
+  /** Waits, without a bound, until a session is open that takes calls; wakes an idle backend. Fails only when the backend is isolated or its scope has ended. */
   readonly awaitConnected: Effect.Effect<void, CallRejected>
 }
 
@@ -182,7 +184,7 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
       (event) => event
     ),
     probe: Effect.suspend(() =>
-      admission(supervisor.state()) === "run" ? command("probe") : Effect.fail(Waiting.unavailable(kept))
+      generationOf(supervisor.state()) === undefined ? Effect.fail(Waiting.unavailable(kept)) : command("probe")
     ),
     reconnect: Effect.suspend(() => (isShut() ? Effect.fail(Waiting.rejected(kept)) : command("reconnect"))),
     isolate: Effect.sync(() => supervisor.send({ _tag: "Operator", command: "isolate" })),

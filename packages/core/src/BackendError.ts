@@ -63,13 +63,15 @@ export class CallRejected extends Schema.TaggedError<CallRejected>()("CallReject
 
 /**
  * A request of the call may have been executed, and no answer will come: the session died under it, or its answer was
- * cut. It is not sent again unless the call was marked as replayable.
+ * cut, or a refusal came so late that the server may have acted first. It is not sent again unless the call was marked as
+ * replayable. `retryAfter` is what the server asked for with 503, if it did.
  */
 export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("OutcomeUnknown", {
   backend: Schema.String,
   generation: Schema.Int,
   reason: FailureReason,
-  detail: Schema.UndefinedOr(FailureDetail)
+  detail: Schema.UndefinedOr(FailureDetail),
+  retryAfter: Schema.UndefinedOr(Schema.Duration)
 }) {
   override get message(): string {
     return `The outcome of a call to backend "${this.backend}" is unknown (${because(this.reason, this.detail)})`
@@ -78,16 +80,19 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("Outcom
 
 /**
  * The call itself failed while the backend is well: the server answered with an error, a request was refused, or the
- * callback threw. `reason` is `undefined` where the answer came from the server or from the callback.
+ * callback threw. `reason` is `undefined` where the answer came from the server or from the callback. `code` is what was
+ * seen: the HTTP status, the code of the server's JSON-RPC error, an errno such as `ECONNREFUSED` or the code of a TLS error.
  */
 export class CallFailed extends Schema.TaggedError<CallFailed>()("CallFailed", {
   backend: Schema.String,
   reason: Schema.UndefinedOr(FailureReason),
+  code: Schema.UndefinedOr(Schema.Union([Schema.Number, Schema.String])),
   retryAfter: Schema.UndefinedOr(Schema.Duration),
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `A call to backend "${this.backend}" failed${this.reason === undefined ? "" : ` (${this.reason})`}`
+    const seen = [this.reason, this.code].filter((each) => each !== undefined)
+    return `A call to backend "${this.backend}" failed${seen.length === 0 ? "" : ` (${seen.join(", ")})`}`
   }
 }
 

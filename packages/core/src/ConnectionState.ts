@@ -27,6 +27,8 @@ export interface Connecting {
   readonly attempt: number
   /** whether it is the trial of a half-open circuit: calls are rejected until it has succeeded */
   readonly trial: boolean
+  /** the last reason for which there is no session; `undefined` where none was lost and no attempt has failed yet */
+  readonly reason: FailureReason | undefined
 }
 
 /** A session is open and nothing speaks against it. */
@@ -36,12 +38,21 @@ export interface Connected {
   readonly generation: number
 }
 
-/** A session is open and 1 to `failureThreshold - 1` probes in a row have failed. */
+/**
+ * A session is open and 1 to `failureThreshold - 1` probes in a row have failed; or more, all of them excused by a long call
+ * that is in flight (`held`).
+ */
 export interface Unhealthy {
   readonly _tag: "Unhealthy"
   readonly generation: number
+  /** counted up to `failureThreshold - 1`, 1 at least */
   readonly failures: number
   readonly reason: FailureReason
+  /**
+   * whether only a call in flight keeps the session from being given up: a server that works on it may not answer probes. No
+   * new call is admitted until the server has answered, or the session was replaced.
+   */
+  readonly held: boolean
 }
 
 /** No session; the next attempt is due. */
@@ -83,8 +94,9 @@ export const circuit = (state: ConnectionState): "closed" | "open" | "half-open"
 export const admission = (state: ConnectionState): "run" | "wait" | "reject" => {
   switch (state._tag) {
     case "Connected":
-    case "Unhealthy":
       return "run"
+    case "Unhealthy":
+      return state.held ? "wait" : "run"
     case "Idle":
     case "Disconnected":
       return "wait"
@@ -101,6 +113,7 @@ export const admission = (state: ConnectionState): "run" | "wait" | "reject" => 
 /** The last reason for which the backend is not well, if it is not. */
 export const reasonOf = (state: ConnectionState): FailureReason | undefined => {
   switch (state._tag) {
+    case "Connecting":
     case "Unhealthy":
     case "Disconnected":
     case "CircuitOpen":

@@ -39,8 +39,8 @@ export interface Connector<out Client, out R = never> {
 
 /** The backend, as a session sees it. Every method is synchronous, cheap and safe to call after the session's end. */
 export interface SessionHost {
-  /** a byte came from the server, on any stream */
-  readonly alive: () => void
+  /** A byte came from the server, on any stream. Returns the time that was noted for it, in monotonic milliseconds. */
+  readonly alive: () => number
   /**
    * Something was seen outside calls and probes: the standing stream was refused, its reopening failed.
    * (What a call met is in its {@link Call.requests}, what a probe met is its result.)
@@ -68,15 +68,20 @@ export interface Session<out Client> {
   /** whether the server keeps a session for us: with HTTP, whether it gave a session id */
   readonly stateful: boolean
   /**
+   * Whether the bytes of one request's answer can be told from those of others, so that its records have `heardAt`: with
+   * HTTP every answer has a stream of its own, with stdio all share one.
+   */
+  readonly separateAnswers: boolean
+  /**
    * Begins a call: a view of the client that records what becomes of every request made through it. `traceparent` (W3C
    * Trace Context) goes into the `_meta` of each (MCP SEP-414), unless the caller has put one there.
    */
   readonly call: (traceparent?: string) => Call<Client>
   /** Asks once whether the server lives, without a timeout; interruption frees what it holds, sockets included. */
   readonly probe: (rung: ProbeRung) => Effect.Effect<Evidence>
-  /** Reads the credentials again; requests from then on carry them. */
-  readonly refresh: Effect.Effect<void>
-  /** The server's tools; an empty list where it has none. */
+  /** Reads the credentials again; requests from then on carry them. Whether they differ from those that were sent last. */
+  readonly refresh: Effect.Effect<boolean>
+  /** The server's tools; an empty list where it has none. Fails with reason `overflow` where the list is longer than a bound. */
   readonly tools: Effect.Effect<ReadonlyArray<Tool>, Evidence>
 }
 
@@ -112,13 +117,21 @@ export interface RequestRecord {
   readonly tool?: string
   /**
    * - `unsent`: nothing of it reached a server: not written yet, or no connection could be made
-   * - `refused`: the server, or a proxy, refused it with a status below 500
-   * - `dispatched`: it may have reached the server, and there is no answer
+   * - `refused`: the server, or a proxy, refused it with a status 4xx, or with a redirect 307 or 308 that was not followed
+   * - `dispatched`: it may have reached the server, and there is no answer: also after 5xx, and after 301, 302 and 303, which
+   *   may be what a server says that has done it
    * - `answered`: a result or a JSON-RPC error came over the wire
    */
   readonly fate: "unsent" | "refused" | "dispatched" | "answered"
   /** what ended it; `undefined` while it is under way, and after a caller's own abort or deadline */
   readonly evidence: Evidence | undefined
+  /**
+   * When the last byte of its own answer came, as {@link SessionHost.alive} returns it; `undefined` before the first, and where
+   * {@link Session.separateAnswers} is false.
+   */
+  readonly heardAt: number | undefined
+  /** milliseconds from when it was written to its refusal; `undefined` unless its fate is `refused` */
+  readonly refusedAfter: number | undefined
   /** whether the caller has its answer or an error: what is not settled may still be sent */
   readonly settled: boolean
 }

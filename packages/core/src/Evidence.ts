@@ -25,7 +25,7 @@ export interface ErrorAnswer {
   readonly code: number
 }
 
-/** An HTTP status instead of an answer. Below 500 the request was not dispatched to the MCP server. */
+/** An HTTP status instead of an answer. What it says of whether the request was executed is in its record's `fate`. */
 export interface Refused {
   readonly _tag: "Refused"
   readonly status: number
@@ -40,6 +40,8 @@ export interface TransportFailure {
   readonly _tag: "TransportFailure"
   readonly reason: FailureReason
   readonly detail?: FailureDetail
+  /** an errno or the code of a TLS error: `ECONNRESET`, `CERT_HAS_EXPIRED`, `UND_ERR_SOCKET` */
+  readonly code?: string
 }
 
 /** The server answered a request of ours. */
@@ -52,10 +54,11 @@ export const errorAnswer = (code: number): Evidence => ({ _tag: "ErrorAnswer", c
 export const refused = (options: Omit<Refused, "_tag">): Evidence => ({ _tag: "Refused", ...options })
 
 /** The transport failed. */
-export const transportFailure = (reason: FailureReason, detail?: FailureDetail): Evidence => ({
+export const transportFailure = (reason: FailureReason, detail?: FailureDetail, code?: string): Evidence => ({
   _tag: "TransportFailure",
   reason,
-  ...(detail === undefined ? {} : { detail })
+  ...(detail === undefined ? {} : { detail }),
+  ...(code === undefined ? {} : { code })
 })
 
 /** Whether an error answer may be a gateway speaking for a dead server: -32603 and the implementation-defined codes. */
@@ -72,40 +75,89 @@ export const isSessionUnknown = (evidence: Refused): boolean =>
 /** Whether the status says that the credentials do not do. */
 export const isAuth = (evidence: Refused): boolean => evidence.status === 401 || evidence.status === 403
 
-/** What a piece of evidence says when it answers a probe or an attempt. */
+/** Whether the status is a redirect that was not followed: what is there is not the server, and says nothing of the session. */
+export const isRedirect = (evidence: Refused): boolean => evidence.status >= 300 && evidence.status < 400
+
+/** The code of what was seen: an HTTP status, the code of a JSON-RPC error, an errno or the code of a TLS error. */
+export const codeOf = (evidence: Evidence): number | string | undefined => {
+  switch (evidence._tag) {
+    case "Answered":
+      return undefined
+    case "ErrorAnswer":
+    case "TransportFailure":
+      return evidence.code
+    case "Refused":
+      return evidence.status
+  }
+}
+
+/** What was seen, as a phrase without any text of the server's: `HTTP 503`, `ECONNRESET on read`, `JSON-RPC error -32000`. */
+export const summaryOf = (evidence: Evidence): string | undefined => {
+  switch (evidence._tag) {
+    case "Answered":
+      return undefined
+    case "ErrorAnswer":
+      return `JSON-RPC error ${evidence.code}`
+    case "Refused":
+      return `HTTP ${evidence.status}`
+    case "TransportFailure":
+      return evidence.detail?.summary ?? evidence.code
+  }
+}
+
+/** What was seen, for errors: the summary, and the lines that a transport kept of the server. */
+export const detailOf = (evidence: Evidence): FailureDetail | undefined => {
+  const summary = summaryOf(evidence)
+  const output = evidence._tag === "TransportFailure" ? (evidence.detail?.output ?? []) : []
+  return summary === undefined && output.length === 0 ? undefined : { summary, output }
+}
+
+/** What a piece of evidence says when it answers a probe or an attempt. `detail`: what was seen, where it says more. */
 export type Verdict =
   | { readonly _tag: "Succeeded" }
-  | { readonly _tag: "Failed"; readonly reason: FailureReason; readonly detail?: FailureDetail }
-  | { readonly _tag: "Busy"; readonly retryAfter: Duration.Duration | undefined }
-  | { readonly _tag: "AuthRejected" }
+  | { readonly _tag: "Failed"; readonly reason: FailureReason; readonly detail: FailureDetail | undefined }
+  | {
+      readonly _tag: "Busy"
+      readonly retryAfter: Duration.Duration | undefined
+      readonly detail: FailureDetail | undefined
+    }
+  | { readonly _tag: "AuthRejected"; readonly detail: FailureDetail | undefined }
 
 const succeeded: Verdict = { _tag: "Succeeded" }
-const failed = (reason: FailureReason): Verdict => ({ _tag: "Failed", reason })
+const failed = (reason: FailureReason, evidence: Evidence): Verdict => ({
+  _tag: "Failed",
+  reason,
+  detail: detailOf(evidence)
+})
 
 const ofRefusal = (evidence: Refused): Verdict => {
-  if (isAuth(evidence)) return { _tag: "AuthRejected" }
-  if (isBusy(evidence)) return { _tag: "Busy", retryAfter: evidence.retryAfter }
-  return failed(evidence.status >= 500 ? "http_5xx" : "http_4xx")
+  const detail = detailOf(evidence)
+  if (isAuth(evidence)) return { _tag: "AuthRejected", detail }
+  if (isBusy(evidence)) return { _tag: "Busy", retryAfter: evidence.retryAfter, detail }
+  return { _tag: "Failed", reason: ofStatus(evidence), detail }
 }
+
+const ofStatus = (evidence: Refused): FailureReason =>
+  isRedirect(evidence) ? "protocol" : evidence.status >= 500 ? "http_5xx" : "http_4xx"
 
 /**
  * What the answer to a probe means.
  *
  * Any JSON-RPC answer is life, -32601 included. Only the deep probe takes an upstream code for death: it is the one
- * that a gateway must pass on. Only an HTTP-level probe (`options`) takes a 4xx for life.
+ * that a gateway must pass on. Only an HTTP-level probe (`options`) takes a 4xx, or a redirect that was not followed, for life.
  */
 export const ofProbe = (evidence: Evidence, probe: { readonly deep: boolean; readonly httpOnly: boolean }): Verdict => {
   switch (evidence._tag) {
     case "Answered":
       return succeeded
     case "ErrorAnswer":
-      return probe.deep && isUpstreamCode(evidence.code) ? failed("upstream") : succeeded
+      return probe.deep && isUpstreamCode(evidence.code) ? failed("upstream", evidence) : succeeded
     case "Refused":
       if (isAuth(evidence) || isBusy(evidence)) return ofRefusal(evidence)
-      if (probe.httpOnly) return evidence.status < 500 ? succeeded : failed("http_5xx")
-      return isSessionUnknown(evidence) ? failed("session_lost") : ofRefusal(evidence)
+      if (probe.httpOnly && evidence.status < 500) return succeeded
+      return isSessionUnknown(evidence) ? failed("session_lost", evidence) : ofRefusal(evidence)
     case "TransportFailure":
-      return failed(evidence.reason)
+      return failed(evidence.reason, evidence)
   }
 }
 
@@ -118,13 +170,11 @@ export const ofAttempt = (evidence: Evidence): Verdict => {
     case "Answered":
       return succeeded
     case "ErrorAnswer":
-      return failed(reasonOf(evidence))
+      return failed(reasonOf(evidence), evidence)
     case "Refused":
       return ofRefusal(evidence)
-    case "TransportFailure": {
-      const { detail, reason } = evidence
-      return detail === undefined ? failed(reason) : { _tag: "Failed", reason, detail }
-    }
+    case "TransportFailure":
+      return failed(evidence.reason, evidence)
   }
 }
 
@@ -158,15 +208,17 @@ export const reasonOf = (evidence: Evidence): FailureReason => {
       return "unknown"
     case "ErrorAnswer":
       return isUpstreamCode(evidence.code) ? "upstream" : "protocol"
-    case "Refused": {
+    case "Refused":
       if (isSessionUnknown(evidence)) return "session_lost"
-      const verdict = ofRefusal(evidence)
-      return verdict._tag === "Failed" ? verdict.reason : verdict._tag === "Busy" ? "busy" : "auth"
-    }
+      return isAuth(evidence) ? "auth" : isBusy(evidence) ? "busy" : ofStatus(evidence)
     case "TransportFailure":
       return evidence.reason
   }
 }
+
+/** What was seen that led to the verdict. */
+export const detailOfVerdict = (verdict: Verdict): FailureDetail | undefined =>
+  verdict._tag === "Succeeded" ? undefined : verdict.detail
 
 /** The verdict as one reason, for events. */
 export const reasonOfVerdict = (verdict: Verdict): FailureReason => {

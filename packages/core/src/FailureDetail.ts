@@ -4,11 +4,11 @@
 import * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 
-/** How a session or an attempt ended, in the transport's words and in the server's. */
+/** How a session, an attempt or a call ended, in the transport's words and in the server's. */
 export interface FailureDetail {
   /**
-   * A phrase of the transport's own, free of any text from the server: `exit code 1`, `signal SIGKILL`. Events have it too.
-   * `undefined` where the reason says it all.
+   * A phrase of this library's own, free of any text from the server: `HTTP 503`, `ECONNRESET on read`, `exit code 1`. Events
+   * have it too. `undefined` where the reason says it all.
    */
   readonly summary: string | undefined
   /**

@@ -37,6 +37,8 @@ export const all = [
   "process_exit",
   /** what came back is not MCP */
   "protocol",
+  /** the server sent, or left unread, more than a bound allows */
+  "overflow",
   /** the `setup` of the backend failed on a new session */
   "setup",
   /** the tool named as probe is not in the server's list */

@@ -27,7 +27,7 @@ export type Happening =
   /** `delay` until the next attempt */
   | { readonly _tag: "AttemptScheduled"; readonly delay: Duration.Duration }
   | { readonly _tag: "AttemptSucceeded"; readonly generation: number; readonly duration: Duration.Duration }
-  /** `detail`: the transport's own word on it, such as `exit code 1` */
+  /** `detail`: what was seen, in words of this library's own, such as `HTTP 503`, `ECONNREFUSED on connect`, `exit code 1` */
   | {
       readonly _tag: "AttemptFailed"
       readonly reason: FailureReason
@@ -37,7 +37,13 @@ export type Happening =
   /** a probe was sent */
   | { readonly _tag: "ProbeSent"; readonly method: string }
   | { readonly _tag: "ProbeSucceeded"; readonly method: string; readonly latency: Duration.Duration }
-  | { readonly _tag: "ProbeFailed"; readonly method: string; readonly reason: FailureReason }
+  /** `detail`: as of a failed attempt */
+  | {
+      readonly _tag: "ProbeFailed"
+      readonly method: string
+      readonly reason: FailureReason
+      readonly detail: string | undefined
+    }
   /** traffic made a probe needless */
   | { readonly _tag: "ProbeSuppressed" }
   | { readonly _tag: "CircuitOpened"; readonly openings: number; readonly reason: FailureReason }

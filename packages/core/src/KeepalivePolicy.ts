@@ -99,7 +99,10 @@ export interface Options {
   readonly cadence?: OwnSchedule
   /** delays between attempts; default 1 second, ×2, up to 300 seconds, jittered; reaches its cap only without a circuit */
   readonly backoff?: Partial<Exponential<Duration.Input>> | OwnSchedule
-  /** failed attempts in a row that open the circuit (default 5), and for how long (default 30 seconds, ×2, up to 5 minutes) */
+  /**
+   * failed attempts in a row that open the circuit (default 5), and for how long (default 30 seconds, ×2, up to 5 minutes); from
+   * 4 × `failures` (20 without a circuit) busy answers to attempts in a row on, each of them is a failed attempt
+   */
   readonly circuit?:
     | {
         readonly failures?: number
@@ -112,7 +115,10 @@ export interface Options {
   readonly waitForSession?: Duration.Input
   /** silence after which a call is preceded by a probe; default 60 seconds */
   readonly staleAfter?: Duration.Input
-  /** silence for which a call in flight excuses probe timeouts; default 5 minutes */
+  /**
+   * for how long a call in flight excuses probe timeouts after the last byte of its own answer (where answers share one stream, as
+   * with stdio: of the session), and, times 4, in all; default 5 minutes
+   */
   readonly inFlightGrace?: Duration.Input
   /**
    * how long a session may finish its calls that is replaced, whose credentials are rejected, or that is not probed and given
@@ -279,10 +285,13 @@ export const resolve = (
     if (value === "none") return "none"
     if (!isPlain(value)) {
       issue("circuit", '{ failures, openFor } or "none"')
-      return { failures: 5, openFor: defaultOpenFor }
+      return { failures: defaultCircuitFailures, openFor: defaultOpenFor }
     }
     unknownKeys("circuit", value, ["failures", "openFor"])
-    return { failures: count("circuit.failures", value["failures"], 5), openFor: openFor(value["openFor"]) }
+    return {
+      failures: count("circuit.failures", value["failures"], defaultCircuitFailures),
+      openFor: openFor(value["openFor"])
+    }
   }
   const cadence = (): OwnSchedule | undefined => {
     const value = given["cadence"]
@@ -369,6 +378,8 @@ export const toolRung = (tool: ToolProbe): ProbeRung => ({
   arguments: tool.arguments ?? {}
 })
 
+/** How many failed attempts in a row open the circuit unless the policy says otherwise. */
+export const defaultCircuitFailures = 5
 /** The backoff that a policy has unless it names one. */
 export const defaultBackoff: Exponential = { initial: Duration.seconds(1), factor: 2, cap: Duration.seconds(300) }
 /** How long a circuit opens unless the policy says otherwise. */

@@ -152,6 +152,7 @@ const ofTable = (
                   reason: "unknown",
                   callInFlight: false,
                   silentFor: Duration.zero,
+                  missedFor: Duration.zero,
                   late: false,
                   draining: false
                 }

@@ -12,6 +12,8 @@ export interface Rules {
   readonly failureThreshold: number
   /** failed attempts in a row that open the circuit; infinite without a circuit */
   readonly circuitFailures: number
+  /** busy answers to attempts in a row from which on each is a failed attempt */
+  readonly busyAttempts: number
   readonly inFlightGrace: Duration.Duration
   readonly connect: "eager" | "lazy"
   readonly sleepsWhenIdle: boolean
@@ -30,6 +32,8 @@ export interface Model {
   readonly generation: number
   /** failed attempts in a row, sessions lost before they were stable included */
   readonly failures: number
+  /** busy answers to attempts in a row, up to `busyAttempts`, from which on each of them counts as a failed attempt */
+  readonly busies: number
   /** how often the circuit has opened; above zero, every attempt is a trial */
   readonly openings: number
   /** whether the session is stable: `due` when it has lived long enough and only an answer is missing */

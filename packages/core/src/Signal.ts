@@ -49,9 +49,14 @@ export type Signal =
       readonly reason: FailureReason
       /** whether a call that began before the first miss is still in flight */
       readonly callInFlight: boolean
-      /** how long ago the last byte came */
+      /**
+       * how long ago the last byte of such a call's own answer came, or the call began; where answers share one stream, the last
+       * byte of the session
+       */
       readonly silentFor: Duration.Duration
-      /** whether this process itself was late, so that the failure proves nothing about the server */
+      /** how long ago the first of the probes began that were missed in a row */
+      readonly missedFor: Duration.Duration
+      /** whether this process itself was late by more than the time that ran out, so that the failure proves nothing about the server */
       readonly late: boolean
       /** whether an older session still lets its calls end */
       readonly draining: boolean

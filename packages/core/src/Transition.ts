@@ -4,11 +4,13 @@
  * It computes no delay and reads no clock: it names a schedule, and what was observed comes in with the signal. The
  * supervisor performs the actions and has no rule of its own. The diagram in ARCHITECTURE.md is drawn from this table.
  */
+import type { Action } from "./Action.ts"
 import type { ConnectionState } from "./ConnectionState.ts"
 import {
   adopt,
   again,
   attempt,
+  attemptAfresh,
   attemptBusy,
   attemptFailed,
   connecting,
@@ -32,18 +34,21 @@ import {
   arm,
   forgiven,
   generationOf,
+  isHeld,
   isOpenQuestion,
   isReplacing,
   jumped,
   nextProbe,
+  none,
   onto,
   resetSchedules,
+  settle,
   stabilized,
   stay,
   weightier
 } from "./internal/steps.ts"
 import type { Model, Rules, Step } from "./Model.ts"
-import type { KeepalivePolicy } from "./KeepalivePolicy.ts"
+import * as KeepalivePolicy from "./KeepalivePolicy.ts"
 import type { Signal } from "./Signal.ts"
 
 export type { Model, Rules, Running, Step } from "./Model.ts"
@@ -51,14 +56,19 @@ export type { Model, Rules, Running, Step } from "./Model.ts"
 // ------------------------------------------------------------------------------------------------------ constructors
 
 /** The rules of a policy. */
-export const rules = (policy: KeepalivePolicy, connector: { readonly exclusive: boolean }): Rules => ({
+export const rules = (policy: KeepalivePolicy.KeepalivePolicy, connector: { readonly exclusive: boolean }): Rules => ({
   failureThreshold: policy.failureThreshold,
   circuitFailures: policy.circuit === "none" ? Number.POSITIVE_INFINITY : policy.circuit.failures,
+  busyAttempts:
+    busyPerFailure * (policy.circuit === "none" ? KeepalivePolicy.defaultCircuitFailures : policy.circuit.failures),
   inFlightGrace: policy.inFlightGrace,
   connect: policy.connect,
   sleepsWhenIdle: policy.idleAfter !== "never",
   exclusive: connector.exclusive
 })
+
+/** how many busy answers in a row are borne for each failed attempt that the circuit would bear */
+const busyPerFailure = 4
 
 /** How a backend begins. */
 export const initial = (rules: Rules): Step => {
@@ -68,6 +78,7 @@ export const initial = (rules: Rules): Step => {
     runs: 0,
     generation: 0,
     failures: 0,
+    busies: 0,
     openings: 0,
     stable: "no",
     probed: false,
@@ -87,15 +98,11 @@ export const step = (rules: Rules, model: Model, signal: Signal): Step => {
   if ("generation" in signal && signal.generation !== generationOf(model.state)) return stay(model)
   const row: Row = table[model.state._tag]
   const next = apply(row, { rules, model }, signal)
-  return next.model.state === model.state
-    ? next
-    : {
-        model: next.model,
-        actions: [
-          { _tag: "Emit", happening: { _tag: "StateChanged", from: model.state, to: next.model.state } },
-          ...next.actions
-        ]
-      }
+  if (next.model.state === model.state) return next
+  const changed: Action = { _tag: "Emit", happening: { _tag: "StateChanged", from: model.state, to: next.model.state } }
+  // calls that a held session does not admit look again when it is held no longer, whatever ended that
+  const released = isHeld(model.state) && !isHeld(next.model.state) ? [settle("waiters")] : none
+  return { model: next.model, actions: [changed, ...next.actions, ...released] }
 }
 
 // --------------------------------------------------------------------------------------------------------- the table
@@ -137,7 +144,7 @@ const sessionless: Row = {
       case "reconnect":
         return attempt(model)
       case "reset":
-        return also(attempt(forgiven(model)), ...resetSchedules)
+        return attemptAfresh(model)
       case "isolate":
         return leave(model, { _tag: "Isolated" })
     }
@@ -148,8 +155,10 @@ const sessionless: Row = {
 const open: Row = {
   ...ignored,
   Succeeded: ({ rules, model }, { probed }) => (isReplacing(model) ? adopt(rules, model, probed) : passed(model)),
-  Failed: ({ rules, model }, signal) =>
-    isReplacing(model) ? replacementFailed(model, signal.reason) : missed(rules, model, signal),
+  Failed: ({ rules, model }, signal) => {
+    if (!isReplacing(model)) return missed(rules, model, signal)
+    return signal.late ? again(model, {}) : replacementFailed(model, signal.reason)
+  },
   Busy: ({ model }, { retryAfter }) => rested(model, retryAfter),
   AuthRejected: ({ rules, model }) => {
     if (!model.refreshed) return again({ ...model, refreshed: true }, { refresh: true })
@@ -231,16 +240,17 @@ const table: { readonly [Tag in ConnectionState["_tag"]]: Row } = {
   Connecting: {
     ...ignored,
     Succeeded: ({ rules, model }, { probed }) => adopt(rules, model, probed),
-    Failed: ({ rules, model }, { draining, reason }) => {
-      if (model.running?.jumped) return again(model, {})
+    Failed: ({ rules, model }, { draining, late, reason }) => {
+      if (late || model.running?.jumped) return again(model, {})
+      const notBusy = { ...model, busies: 0 }
       // refused because of the session that still drains, perhaps: then that one goes first
       return draining && isRefusal(reason)
-        ? again(model, { before: [{ _tag: "DropDraining" }] })
-        : attemptFailed(rules, model, reason)
+        ? again(notBusy, { before: [{ _tag: "DropDraining" }] })
+        : attemptFailed(rules, notBusy, reason)
     },
-    Busy: ({ model }, { retryAfter }) => attemptBusy(model, retryAfter),
+    Busy: ({ rules, model }, { retryAfter }) => attemptBusy(rules, model, retryAfter),
     AuthRejected: ({ rules, model }) =>
-      model.refreshed ? needsAuth(rules, model) : again({ ...model, refreshed: true }, { refresh: true }),
+      model.refreshed ? needsAuth(rules, model) : again({ ...model, busies: 0, refreshed: true }, { refresh: true }),
     Jumped: ({ model }) => jumped(model),
     Operator: ({ model }, { command }) => {
       switch (command) {
@@ -249,7 +259,7 @@ const table: { readonly [Tag in ConnectionState["_tag"]]: Row } = {
           return stay(model)
         case "reset": {
           const cleared = forgiven(model)
-          return { model: { ...cleared, state: connecting(cleared) }, actions: resetSchedules }
+          return { model: { ...cleared, state: connecting(cleared, undefined) }, actions: resetSchedules }
         }
         case "isolate":
           return leave(model, { _tag: "Isolated" })
@@ -263,8 +273,7 @@ const table: { readonly [Tag in ConnectionState["_tag"]]: Row } = {
   NeedsAuth: sessionless,
   Isolated: {
     ...ignored,
-    Operator: ({ model }, { command }) =>
-      command === "reset" ? also(attempt(forgiven(model)), ...resetSchedules) : stay(model)
+    Operator: ({ model }, { command }) => (command === "reset" ? attemptAfresh(model) : stay(model))
   },
   Closed: { ...ignored, Closed: ({ model }) => stay(model) }
 }

@@ -42,7 +42,7 @@ describe("a callback that does several things at once", () => {
       yield* backend.awaitConnected
       const order: Array<string> = []
       let runs = 0
-      const replies = [ScriptedServer.refuse(401)]
+      const replies = [ScriptedServer.unreachable()]
       server.script.call = () => replies.shift() ?? ScriptedServer.answer
       yield* backend.use((client, signal) => {
         const run = ++runs
@@ -115,7 +115,8 @@ describe("a callback that does several things at once", () => {
 })
 
 describe("credentials that calls were rejected with", () => {
-  const counting = (server: ScriptedServer.ScriptedServer, refresh: Effect.Effect<void> = Effect.sleep("1 second")) => {
+  const others = Effect.as(Effect.sleep("1 second"), true)
+  const counting = (server: ScriptedServer.ScriptedServer, refresh: Effect.Effect<boolean> = others) => {
     const counts = { refreshed: 0 }
     const connector = {
       ...server.connector,
@@ -169,9 +170,10 @@ describe("credentials that calls were rejected with", () => {
       const { connector } = counting(server, Effect.die(new Error("a defect of the app")))
       const backend = yield* Backend.make({ id: "scripted", connector, policy: { interval: "30 seconds" } })
       yield* backend.awaitConnected
-      const replies = [ScriptedServer.refuse(401)]
-      server.script.call = () => replies.shift() ?? ScriptedServer.answer
-      assert.strictEqual(yield* backend.use(echo), "echo")
+      server.script.call = () => ScriptedServer.refuse(401)
+      const error = yield* Effect.flip(backend.use(echo))
+      assert(error._tag === "CallFailed")
+      assert.strictEqual(error.reason, "auth")
       server.script.probe = ScriptedServer.refuse(401)
       assert.deepStrictEqual(yield* backend.probe, { _tag: "NeedsAuth" })
       server.script.probe = ScriptedServer.answer
@@ -184,7 +186,7 @@ describe("credentials that calls were rejected with", () => {
     Effect.gen(function* () {
       const server = ScriptedServer.make()
       const outcomes: Array<string> = []
-      const { connector, counts } = counting(server, Effect.void)
+      const { connector, counts } = counting(server, Effect.succeed(true))
       const backend = yield* Backend.make({ id: "scripted", connector }).pipe(
         Effect.provide(
           KeepaliveEvent.layerObserver((event) => {
@@ -208,7 +210,7 @@ describe("credentials that calls were rejected with", () => {
       const readings = [Effect.never]
       const { connector, counts } = counting(
         server,
-        Effect.suspend(() => readings.shift() ?? Effect.void)
+        Effect.suspend((): Effect.Effect<boolean> => readings.shift() ?? Effect.succeed(true))
       )
       const backend = yield* Backend.make({
         id: "scripted",
@@ -598,11 +600,11 @@ describe("a call in flight when a probe learns that the server has forgotten the
 })
 
 describe("a call in flight when a probe learns that the credentials do no longer", () => {
-  const rejected = Effect.fnUntraced(function* (reply: ScriptedServer.Reply) {
+  const rejected = Effect.fnUntraced(function* (reply: ScriptedServer.Reply, latency = 20) {
     const server = ScriptedServer.make()
     const backend = yield* make(server)
     yield* backend.awaitConnected
-    server.script.latency = "20 seconds"
+    server.script.latency = `${latency} seconds`
     server.script.call = () => reply
     const call = yield* Effect.forkChild(Effect.exit(backend.use(echo)), { startImmediately: true })
     server.script.latency = 0
@@ -622,9 +624,16 @@ describe("a call in flight when a probe learns that the credentials do no longer
 
   it.effect("gets its own refusal, and is not reported as one that may have been executed", () =>
     Effect.gen(function* () {
-      const { exit, server } = yield* rejected(ScriptedServer.refuse(401))
-      assert.isTrue(Exit.isFailure(exit) && String(exit.cause).includes("CallRejected"), String(exit))
+      const { exit, server } = yield* rejected(ScriptedServer.refuse(401), 9)
+      assert.isTrue(Exit.isFailure(exit) && String(exit.cause).includes("CallFailed"), String(exit))
       assert.deepStrictEqual(server.executed, [])
+    })
+  )
+
+  it.effect("is reported as one that may have been executed where its refusal comes later than timeout", () =>
+    Effect.gen(function* () {
+      const { exit } = yield* rejected(ScriptedServer.refuse(401), 11)
+      assert.isTrue(Exit.isFailure(exit) && String(exit.cause).includes("OutcomeUnknown"), String(exit))
     })
   )
 })

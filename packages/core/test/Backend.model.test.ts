@@ -21,11 +21,15 @@ type Operation =
   | { readonly _tag: "Latency"; readonly latency: Duration.Input }
   /** the server does everything right again */
   | { readonly _tag: "Heal" }
-  | { readonly _tag: "Server"; readonly does: "forget" | "kill" | "chunk" | "one session" | "many sessions" }
+  | {
+      readonly _tag: "Server"
+      readonly does: "forget" | "kill" | "chunk" | "progress" | "one session" | "many sessions"
+    }
   | { readonly _tag: "Operator"; readonly command: "reconnect" | "isolate" | "reset" | "probe" }
 
 const replies: ReadonlyArray<ScriptedServer.Reply> = [
-  ...[404, 400, 401, 403, 429, 500, 503].map((status) => ScriptedServer.refuse(status)),
+  ...[404, 400, 401, 403, 429, 500, 503, 303, 307].map((status) => ScriptedServer.refuse(status)),
+  ScriptedServer.overflow,
   ScriptedServer.refuse(429, "20 seconds"),
   ScriptedServer.unreachable("refused"),
   ScriptedServer.unreachable("reset"),
@@ -76,12 +80,15 @@ const anyOperation: fc.Arbitrary<Operation> = fc.oneof(
   },
   { weight: 4, arbitrary: fc.record({ _tag: fc.constant("Hiccup" as const), reply: anyReply }) },
   { weight: 4, arbitrary: fc.constant({ _tag: "Heal" } as const) },
-  { weight: 2, arbitrary: fc.record({ _tag: fc.constant("Latency" as const), latency: fc.constantFrom(0, 20, 4000) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ _tag: fc.constant("Latency" as const), latency: fc.constantFrom(0, 20, 4000, 11_000) })
+  },
   {
     weight: 3,
     arbitrary: fc.record({
       _tag: fc.constant("Server" as const),
-      does: fc.constantFrom("forget" as const, "forget", "kill", "chunk", "one session", "many sessions")
+      does: fc.constantFrom("forget" as const, "forget", "kill", "chunk", "progress", "one session", "many sessions")
     })
   },
   {
@@ -106,6 +113,8 @@ const anyLife = fc.record({
   seed: fc.nat(1_000_000),
   exclusive: fc.boolean(),
   stateful: fc.boolean(),
+  separateAnswers: fc.boolean(),
+  otherCredentials: fc.boolean(),
   policy: fc.record({
     interval: fc.constant("30 seconds" as const),
     circuit: fc.constantFrom<NonNullable<KeepalivePolicy.Options["circuit"]>>("none", { failures: 1 }, { failures: 3 }),
@@ -113,6 +122,7 @@ const anyLife = fc.record({
     stableAfter: fc.constantFrom(0, 5000),
     staleAfter: fc.constantFrom(2000, 60_000),
     drainTimeout: fc.constantFrom(0, 30_000),
+    inFlightGrace: fc.constantFrom(5000, 300_000),
     connect: fc.constantFrom("eager" as const, "lazy" as const),
     idleAfter: fc.constantFrom("never" as const, "20 seconds" as const),
     probe: fc.constantFrom<KeepalivePolicy.ProbeMethod>("auto", "none", "list-tools")
@@ -135,8 +145,9 @@ interface Call {
 }
 
 const live = Effect.fnUntraced(function* (life: Life) {
-  const server = ScriptedServer.make({ exclusive: life.exclusive, stateful: life.stateful })
+  const server = ScriptedServer.make(life)
   const { script } = server
+  script.otherCredentials = () => life.otherCredentials
   const events: Array<KeepaliveEvent.KeepaliveEvent> = []
   const calls: Array<Call> = []
   const scope = yield* Scope.make()
@@ -224,6 +235,7 @@ const live = Effect.fnUntraced(function* (life: Life) {
         if (operation.does === "forget") server.forgetSessions()
         else if (operation.does === "kill") server.kill("process_exit")
         else if (operation.does === "chunk") server.chunk()
+        else if (operation.does === "progress") server.progress()
         else script.singleSession = operation.does === "one session"
         return yield* Effect.yieldNow
       case "Operator":

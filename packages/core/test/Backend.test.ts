@@ -303,7 +303,13 @@ describe("a doubt", () => {
         Effect.forEach(Array.from({ length: 20 }), () => Effect.exit(backend.use(echo)), { concurrency: "unbounded" })
       )
       yield* Stream.runHead(Stream.filter(backend.changes, ({ _tag }) => _tag === "Unhealthy"))
-      assert.deepStrictEqual(yield* backend.state, { _tag: "Unhealthy", generation: 1, failures: 1, reason: "refused" })
+      assert.deepStrictEqual(yield* backend.state, {
+        _tag: "Unhealthy",
+        generation: 1,
+        failures: 1,
+        reason: "refused",
+        held: false
+      })
       server.script.call = () => ScriptedServer.answer
       server.script.probe = ScriptedServer.answer
       yield* TestClock.adjust("5 seconds")
@@ -360,7 +366,7 @@ describe("an attempt", () => {
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(yield* backend.state, { _tag: "CircuitOpen", openings: 1, reason: "timeout" })
       yield* TestClock.adjust("10 seconds")
-      assert.deepStrictEqual(yield* backend.state, { _tag: "Connecting", attempt: 2, trial: true })
+      assert.deepStrictEqual(yield* backend.state, { _tag: "Connecting", attempt: 2, trial: true, reason: "timeout" })
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(yield* backend.state, { _tag: "CircuitOpen", openings: 2, reason: "timeout" })
     })

@@ -326,6 +326,7 @@ describe("the table as one schedule", () => {
   it.effect("goes the main road: Unhealthy, lost, backoff, circuit open, one trial, and afresh only when stable", () =>
     Effect.gen(function* () {
       const reason = "unknown"
+      const held = false
       const seen = yield* driven(
         exact,
         [
@@ -340,27 +341,27 @@ describe("the table as one schedule", () => {
         [60, { _tag: "Connected", generation: 1 }],
         [120, { _tag: "Connected", generation: 1 }],
         [180, { _tag: "Connected", generation: 1 }],
-        [240, { _tag: "Unhealthy", generation: 1, failures: 1, reason }],
-        [245, { _tag: "Unhealthy", generation: 1, failures: 2, reason }],
+        [240, { _tag: "Unhealthy", generation: 1, failures: 1, reason, held }],
+        [245, { _tag: "Unhealthy", generation: 1, failures: 2, reason, held }],
         // lost, and stable: an attempt at once
-        [250, { _tag: "Connecting", attempt: 1, trial: false }],
+        [250, { _tag: "Connecting", attempt: 1, trial: false, reason }],
         [250, { _tag: "Disconnected", attempt: 1, reason }],
         [251, { _tag: "Disconnected", attempt: 2, reason }],
         [253, { _tag: "CircuitOpen", openings: 1, reason }],
         [283, { _tag: "CircuitOpen", openings: 2, reason }],
         // one trial
         [343, { _tag: "Connected", generation: 2 }],
-        [403, { _tag: "Unhealthy", generation: 2, failures: 1, reason }],
-        [408, { _tag: "Unhealthy", generation: 2, failures: 2, reason }],
+        [403, { _tag: "Unhealthy", generation: 2, failures: 1, reason, held }],
+        [408, { _tag: "Unhealthy", generation: 2, failures: 2, reason, held }],
         // lost before it was stable: the next, longer delay
         [413, { _tag: "CircuitOpen", openings: 3, reason }],
         [533, { _tag: "Connected", generation: 3 }],
         [593, { _tag: "Connected", generation: 3 }],
         // stable: afresh
         [653, { _tag: "Connected", generation: 3 }],
-        [713, { _tag: "Unhealthy", generation: 3, failures: 1, reason }],
-        [718, { _tag: "Unhealthy", generation: 3, failures: 2, reason }],
-        [723, { _tag: "Connecting", attempt: 1, trial: false }],
+        [713, { _tag: "Unhealthy", generation: 3, failures: 1, reason, held }],
+        [718, { _tag: "Unhealthy", generation: 3, failures: 2, reason, held }],
+        [723, { _tag: "Connecting", attempt: 1, trial: false, reason }],
         [723, { _tag: "Disconnected", attempt: 1, reason }],
         [724, { _tag: "Disconnected", attempt: 2, reason }],
         [726, { _tag: "CircuitOpen", openings: 1, reason }],

@@ -29,13 +29,14 @@ const sessionOf = (
     client: undefined,
     era: kind.era ?? "legacy",
     stateful: kind.stateful ?? true,
+    separateAnswers: true,
     call: () => ({ client: undefined, requests: [], end: () => {} }),
     probe: (rung) =>
       Effect.suspend(() => {
         asked.push(rung)
         return reply(rung)
       }),
-    refresh: Effect.void,
+    refresh: Effect.succeed(false),
     tools: Effect.succeed([])
   }
   return { asked, ladder, session }
@@ -50,7 +51,11 @@ const round = ({ ladder, session }: Probed, given: Partial<typeof policy> = {}, 
     const asking = Probe.ask(session, ladder, { ...policy, ...given }, deep)
     const fiber = yield* Effect.forkChild(
       Effect.flatMap(asking, (result) =>
-        Effect.map(Clock.currentTimeMillis, (now) => ({ ...result, took: (now - begun) / 1000 }))
+        Effect.map(Clock.currentTimeMillis, (now) => ({
+          ...result,
+          verdict: told(result.verdict),
+          took: (now - begun) / 1000
+        }))
       )
     )
     yield* TestClock.adjust("1 hour")
@@ -59,10 +64,26 @@ const round = ({ ladder, session }: Probed, given: Partial<typeof policy> = {}, 
 
 const tags = ({ asked }: Probed) => asked.map((rung) => rung._tag)
 
-const succeeded: Evidence.Verdict = { _tag: "Succeeded" }
-const failed = (reason: FailureReason.FailureReason): Evidence.Verdict => ({ _tag: "Failed", reason })
-const rejected: Evidence.Verdict = { _tag: "AuthRejected" }
-const busy = (retryAfter?: Duration.Duration): Evidence.Verdict => ({ _tag: "Busy", retryAfter })
+/** What a verdict says, with what was seen, which an error tells, as one phrase. */
+type Told = Evidence.Verdict extends infer V
+  ? V extends unknown
+    ? Omit<V, "detail"> & { readonly seen?: string }
+    : never
+  : never
+const told = (verdict: Evidence.Verdict): Told => {
+  if (verdict._tag === "Succeeded") return verdict
+  const { detail, ...said } = verdict
+  return detail?.summary === undefined ? said : { ...said, seen: detail.summary }
+}
+
+const succeeded: Told = { _tag: "Succeeded" }
+const failed = (reason: FailureReason.FailureReason, seen?: string): Told => ({
+  _tag: "Failed",
+  reason,
+  ...(seen === undefined ? {} : { seen })
+})
+const rejected = (seen: string): Told => ({ _tag: "AuthRejected", seen })
+const busy = (seen: string, retryAfter?: Duration.Duration): Told => ({ _tag: "Busy", retryAfter, seen })
 
 describe("a server that does not know the question (-32601)", () => {
   it.effect("is alive, and is asked for its tools from then on", () =>
@@ -287,11 +308,11 @@ describe("a probe", () => {
 
 describe("the deep probe", () => {
   const codes = [
-    [-32603, failed("upstream")],
-    [-32000, failed("upstream")],
-    [-32001, failed("upstream")],
-    [-32010, failed("upstream")],
-    [-32019, failed("upstream")],
+    [-32603, failed("upstream", "JSON-RPC error -32603")],
+    [-32000, failed("upstream", "JSON-RPC error -32000")],
+    [-32001, failed("upstream", "JSON-RPC error -32001")],
+    [-32010, failed("upstream", "JSON-RPC error -32010")],
+    [-32019, failed("upstream", "JSON-RPC error -32019")],
     [-32020, succeeded],
     [-31999, succeeded],
     [-32601, succeeded],
@@ -349,7 +370,7 @@ describe("the deep probe", () => {
 })
 
 describe("an OPTIONS request", () => {
-  const statuses: ReadonlyArray<readonly [status: number, verdict: Evidence.Verdict]> = [
+  const statuses: ReadonlyArray<readonly [status: number, verdict: Told]> = [
     // what real servers answer, and what the second seed took for death unless it was 200
     [200, succeeded],
     [204, succeeded],
@@ -358,13 +379,13 @@ describe("an OPTIONS request", () => {
     [405, succeeded],
     [301, succeeded],
     [409, succeeded],
-    [401, rejected],
-    [403, rejected],
-    [429, busy()],
-    [500, failed("http_5xx")],
-    [502, failed("http_5xx")],
-    [503, failed("http_5xx")],
-    [504, failed("http_5xx")]
+    [401, rejected("HTTP 401")],
+    [403, rejected("HTTP 403")],
+    [429, busy("HTTP 429")],
+    [500, failed("http_5xx", "HTTP 500")],
+    [502, failed("http_5xx", "HTTP 502")],
+    [503, failed("http_5xx", "HTTP 503")],
+    [504, failed("http_5xx", "HTTP 504")]
   ]
 
   it.effect.each(statuses)("answered with %s is judged at the level of HTTP", ([status, verdict]) =>
@@ -380,24 +401,26 @@ describe("an OPTIONS request", () => {
 
 describe("an MCP probe that is refused", () => {
   const retryAfter = Duration.seconds(20)
-  const refusals: ReadonlyArray<readonly [refusal: Parameters<typeof Evidence.refused>[0], verdict: Evidence.Verdict]> =
-    [
-      [{ status: 404, withSession: true }, failed("session_lost")],
-      [{ status: 400, withSession: true }, failed("session_lost")],
-      [{ status: 404, withSession: false }, failed("http_4xx")],
-      [{ status: 400, withSession: false }, failed("http_4xx")],
-      [{ status: 405, withSession: true }, failed("http_4xx")],
-      [{ status: 401, withSession: true }, rejected],
-      [{ status: 403, withSession: true }, rejected],
-      [{ status: 401, withSession: false }, rejected],
-      [{ status: 429, withSession: true }, busy()],
-      [{ status: 429, withSession: true, retryAfter }, busy(retryAfter)],
-      [{ status: 503, withSession: true, retryAfter }, busy(retryAfter)],
-      [{ status: 503, withSession: true }, failed("http_5xx")],
-      [{ status: 500, withSession: true, retryAfter }, failed("http_5xx")],
-      [{ status: 502, withSession: false }, failed("http_5xx")],
-      [{ status: 504, withSession: true }, failed("http_5xx")]
-    ]
+  const refusals: ReadonlyArray<readonly [refusal: Parameters<typeof Evidence.refused>[0], verdict: Told]> = [
+    [{ status: 404, withSession: true }, failed("session_lost", "HTTP 404")],
+    [{ status: 400, withSession: true }, failed("session_lost", "HTTP 400")],
+    [{ status: 404, withSession: false }, failed("http_4xx", "HTTP 404")],
+    [{ status: 400, withSession: false }, failed("http_4xx", "HTTP 400")],
+    [{ status: 405, withSession: true }, failed("http_4xx", "HTTP 405")],
+    [{ status: 401, withSession: true }, rejected("HTTP 401")],
+    [{ status: 403, withSession: true }, rejected("HTTP 403")],
+    [{ status: 401, withSession: false }, rejected("HTTP 401")],
+    [{ status: 429, withSession: true }, busy("HTTP 429")],
+    [{ status: 429, withSession: true, retryAfter }, busy("HTTP 429", retryAfter)],
+    [{ status: 503, withSession: true, retryAfter }, busy("HTTP 503", retryAfter)],
+    [{ status: 503, withSession: true }, failed("http_5xx", "HTTP 503")],
+    [{ status: 500, withSession: true, retryAfter }, failed("http_5xx", "HTTP 500")],
+    [{ status: 502, withSession: false }, failed("http_5xx", "HTTP 502")],
+    [{ status: 504, withSession: true }, failed("http_5xx", "HTTP 504")],
+    // a redirect that was not followed leads away from the server
+    [{ status: 302, withSession: true }, failed("protocol", "HTTP 302")],
+    [{ status: 307, withSession: true }, failed("protocol", "HTTP 307")]
+  ]
 
   it.effect.each(refusals.map(([refusal, verdict]) => ({ ...refusal, verdict })))(
     "with $status (session id: $withSession, Retry-After: $retryAfter) means $verdict._tag",
@@ -465,10 +488,10 @@ describe("what counts as life, and as what", () => {
     readonly learned: string
     readonly evidence: Evidence.Evidence
     /** to a probe, to the deep probe where that differs, and to OPTIONS where that differs */
-    readonly probe: Evidence.Verdict
-    readonly deep?: Evidence.Verdict
-    readonly options?: Evidence.Verdict
-    readonly attempt: Evidence.Verdict
+    readonly probe: Told
+    readonly deep?: Told
+    readonly options?: Told
+    readonly attempt: Told
     readonly call: ReturnType<typeof Evidence.ofCall>
     readonly reason: FailureReason.FailureReason
   }
@@ -486,7 +509,7 @@ describe("what counts as life, and as what", () => {
       learned: `the JSON-RPC error ${code}`,
       evidence: Evidence.errorAnswer(code),
       probe: succeeded,
-      attempt: failed("protocol"),
+      attempt: failed("protocol", `JSON-RPC error ${code}`),
       call: undefined,
       reason: "protocol" as const
     })),
@@ -494,8 +517,8 @@ describe("what counts as life, and as what", () => {
       learned: `the JSON-RPC error ${code}, which a gateway may give for a dead server`,
       evidence: Evidence.errorAnswer(code),
       probe: succeeded,
-      deep: failed("upstream"),
-      attempt: failed("upstream"),
+      deep: failed("upstream", `JSON-RPC error ${code}`),
+      attempt: failed("upstream", `JSON-RPC error ${code}`),
       call: "upstream" as const,
       reason: "upstream" as const
     }))
@@ -505,36 +528,45 @@ describe("what counts as life, and as what", () => {
     ...[404, 400].map((status) => ({
       learned: `${status} to a request with a session id`,
       evidence: refused(status, true),
-      probe: failed("session_lost"),
+      probe: failed("session_lost", `HTTP ${status}`),
       options: succeeded,
-      attempt: failed("http_4xx"),
+      attempt: failed("http_4xx", `HTTP ${status}`),
       call: "session" as const,
       reason: "session_lost" as const
     })),
     ...[404, 400].map((status) => ({
       learned: `${status} to a request without a session id`,
       evidence: refused(status, false),
-      probe: failed("http_4xx"),
+      probe: failed("http_4xx", `HTTP ${status}`),
       options: succeeded,
-      attempt: failed("http_4xx"),
+      attempt: failed("http_4xx", `HTTP ${status}`),
       call: undefined,
       reason: "http_4xx" as const
     })),
     ...[402, 405, 406, 409, 410, 413, 415, 422].map((status) => ({
       learned: `${status}, one of the other 4xx`,
       evidence: refused(status, true),
-      probe: failed("http_4xx"),
+      probe: failed("http_4xx", `HTTP ${status}`),
       options: succeeded,
-      attempt: failed("http_4xx"),
+      attempt: failed("http_4xx", `HTTP ${status}`),
       call: undefined,
       reason: "http_4xx" as const
+    })),
+    ...[300, 301, 302, 303, 304, 307, 308].map((status) => ({
+      learned: `${status}, a redirect that was not followed`,
+      evidence: refused(status, true),
+      probe: failed("protocol", `HTTP ${status}`),
+      options: succeeded,
+      attempt: failed("protocol", `HTTP ${status}`),
+      call: undefined,
+      reason: "protocol" as const
     })),
     ...[401, 403].flatMap((status) =>
       [true, false].map((withSession) => ({
         learned: `${status} ${withSession ? "with" : "without"} a session id`,
         evidence: refused(status, withSession),
-        probe: rejected,
-        attempt: rejected,
+        probe: rejected(`HTTP ${status}`),
+        attempt: rejected(`HTTP ${status}`),
         call: "auth" as const,
         reason: "auth" as const
       }))
@@ -542,56 +574,90 @@ describe("what counts as life, and as what", () => {
     {
       learned: "429",
       evidence: refused(429, true),
-      probe: busy(),
-      attempt: busy(),
+      probe: busy("HTTP 429"),
+      attempt: busy("HTTP 429"),
       call: undefined,
       reason: "busy"
     },
     ...[429, 503].map((status) => ({
       learned: `${status} with Retry-After`,
       evidence: refused(status, true, seconds),
-      probe: busy(seconds),
-      attempt: busy(seconds),
+      probe: busy(`HTTP ${status}`, seconds),
+      attempt: busy(`HTTP ${status}`, seconds),
       call: undefined,
       reason: "busy" as const
     })),
     ...[500, 501, 502, 503, 504, 599].map((status) => ({
       learned: `${status} without Retry-After`,
       evidence: refused(status, true),
-      probe: failed("http_5xx"),
-      attempt: failed("http_5xx"),
+      probe: failed("http_5xx", `HTTP ${status}`),
+      attempt: failed("http_5xx", `HTTP ${status}`),
       call: "transport" as const,
       reason: "http_5xx" as const
     })),
     {
       learned: "502 with Retry-After",
       evidence: refused(502, true, seconds),
-      probe: failed("http_5xx"),
-      attempt: failed("http_5xx"),
+      probe: failed("http_5xx", "HTTP 502"),
+      attempt: failed("http_5xx", "HTTP 502"),
       call: "transport",
       reason: "http_5xx"
     }
   ]
 
   const failures: ReadonlyArray<TableRow> = (
-    ["timeout", "refused", "reset", "dns", "tls", "stream_cut", "process_exit", "protocol", "unknown"] as const
+    [
+      "timeout",
+      "refused",
+      "reset",
+      "dns",
+      "tls",
+      "stream_cut",
+      "process_exit",
+      "protocol",
+      "overflow",
+      "unknown"
+    ] as const
   ).map((reason) => ({
     learned: `a failure of the transport: ${reason}`,
-    evidence: Evidence.transportFailure(reason),
-    probe: failed(reason),
-    attempt: failed(reason),
+    evidence: Evidence.transportFailure(reason, undefined, "ECODE"),
+    probe: failed(reason, "ECODE"),
+    attempt: failed(reason, "ECODE"),
     call: "transport",
     reason
   }))
 
   it.each([...answers, ...refusals, ...failures])("$learned", (row) => {
     const { attempt, call, evidence, probe, reason } = row
-    assert.deepStrictEqual(Evidence.ofProbe(evidence, { deep: false, httpOnly: false }), probe)
-    assert.deepStrictEqual(Evidence.ofProbe(evidence, { deep: true, httpOnly: false }), row.deep ?? probe)
-    assert.deepStrictEqual(Evidence.ofProbe(evidence, { deep: false, httpOnly: true }), row.options ?? probe)
-    assert.deepStrictEqual(Evidence.ofAttempt(evidence), attempt)
+    assert.deepStrictEqual(told(Evidence.ofProbe(evidence, { deep: false, httpOnly: false })), probe)
+    assert.deepStrictEqual(told(Evidence.ofProbe(evidence, { deep: true, httpOnly: false })), row.deep ?? probe)
+    assert.deepStrictEqual(told(Evidence.ofProbe(evidence, { deep: false, httpOnly: true })), row.options ?? probe)
+    assert.deepStrictEqual(told(Evidence.ofAttempt(evidence)), attempt)
     assert.deepStrictEqual(Evidence.ofCall(evidence), call)
     assert.deepStrictEqual(Evidence.reasonOf(evidence), reason)
+  })
+
+  it("what was seen is told in words of this library's own, and as a code", () => {
+    const output = ["what the server wrote"]
+    const cases: ReadonlyArray<readonly [Evidence.Evidence, string | undefined, number | string | undefined]> = [
+      [Evidence.answered, undefined, undefined],
+      [Evidence.errorAnswer(-32000), "JSON-RPC error -32000", -32000],
+      [refused(503, true, seconds), "HTTP 503", 503],
+      [Evidence.transportFailure("reset"), undefined, undefined],
+      [Evidence.transportFailure("tls", undefined, "CERT_HAS_EXPIRED"), "CERT_HAS_EXPIRED", "CERT_HAS_EXPIRED"],
+      [
+        Evidence.transportFailure("reset", { summary: "ECONNRESET on read", output }, "ECONNRESET"),
+        "ECONNRESET on read",
+        "ECONNRESET"
+      ],
+      [Evidence.transportFailure("process_exit", { summary: "exit code 1", output }), "exit code 1", undefined]
+    ]
+    for (const [evidence, summary, code] of cases) {
+      assert.strictEqual(Evidence.summaryOf(evidence), summary)
+      assert.strictEqual(Evidence.codeOf(evidence), code)
+      const kept = evidence._tag === "TransportFailure" && evidence.detail !== undefined ? output : []
+      assert.deepStrictEqual(Evidence.detailOf(evidence), summary === undefined ? undefined : { summary, output: kept })
+    }
   })
 
   it("an implementation-defined code is one of -32000 to -32019, both ends included, or -32603", () => {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
 import * as fc from "fast-check"
-import { type Action, Transition } from "../src/index.ts"
+import { type Action, ConnectionState, KeepalivePolicy, Transition } from "../src/index.ts"
 import * as Table from "./support/table.ts"
 import {
   authRejected,
@@ -41,7 +41,8 @@ describe("the table, at random", () => {
       circuitFailures: fc.oneof(fc.integer({ min: 1, max: 6 }), fc.constant(Number.POSITIVE_INFINITY)),
       connect: fc.constantFrom("eager" as const, "lazy" as const),
       sleepsWhenIdle: fc.boolean(),
-      exclusive: fc.boolean()
+      exclusive: fc.boolean(),
+      busyAttempts: fc.integer({ min: 1, max: 24 })
     })
     // Isolated and Closed are rare, so that a walk is long
     const anyMoves = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 19 })), {
@@ -78,12 +79,12 @@ describe("attempts and the circuit", () => {
     assert.deepStrictEqual(state(once), { _tag: "Disconnected", attempt: 1, reason: "refused" })
     assert.deepStrictEqual(armed(once), ["attempt: backoff"])
     const second = walk(given, failed("refused"), due("attempt"))
-    assert.deepStrictEqual(state(second), { _tag: "Connecting", attempt: 2, trial: false })
+    assert.deepStrictEqual(state(second), { _tag: "Connecting", attempt: 2, trial: false, reason: "refused" })
     const open = walk(given, failed("refused"), due("attempt"), failed("dns"))
     assert.deepStrictEqual(state(open), { _tag: "CircuitOpen", openings: 1, reason: "dns" })
     assert.deepStrictEqual(armed(open), ["attempt: openFor"])
     const trial = walk(given, failed("refused"), due("attempt"), failed("dns"), due("attempt"))
-    assert.deepStrictEqual(state(trial), { _tag: "Connecting", attempt: 3, trial: true })
+    assert.deepStrictEqual(state(trial), { _tag: "Connecting", attempt: 3, trial: true, reason: "dns" })
     const healed = walk(given, failed("refused"), due("attempt"), failed("dns"), due("attempt"), succeeded)
     assert.deepStrictEqual(state(healed), { _tag: "Connected", generation: 1 })
   })
@@ -105,6 +106,80 @@ describe("attempts and the circuit", () => {
     assert.deepStrictEqual(state(walked), { _tag: "Disconnected", attempt: 0, reason: "busy" })
     assert.deepStrictEqual(armed(walked), ["attempt: retryAfter"])
     assert.deepStrictEqual(ofKind(walked, "Arm")[0]?.notBefore, Duration.seconds(7))
+  })
+
+  describe("busy without an end, with Retry-After or without, also of 0 seconds,", () => {
+    const round = (retryAfter?: Duration.Duration) => [busy(retryAfter), due("attempt")]
+    const rounds = (count: number, retryAfter?: Duration.Duration) =>
+      Array.from({ length: count }, () => round(retryAfter)).flat()
+
+    for (const retryAfter of [Duration.zero, Duration.seconds(7), undefined]) {
+      it(`is a failure from the busyAttempts-th answer on (${retryAfter}): the delays grow, and the circuit opens`, () => {
+        const given = rules({ circuitFailures: 2, busyAttempts: 8 })
+        const before = walk(given, ...rounds(6, retryAfter), busy(retryAfter))
+        assert.deepStrictEqual(state(before), { _tag: "Disconnected", attempt: 0, reason: "busy" })
+        const first = walk(given, ...rounds(7, retryAfter), busy(retryAfter))
+        assert.deepStrictEqual(state(first), { _tag: "Disconnected", attempt: 1, reason: "busy" })
+        assert.deepStrictEqual(armed(first), ["attempt: backoff"])
+        assert.deepStrictEqual(ofKind(first, "Arm")[0]?.notBefore, retryAfter)
+        const open = walk(given, ...rounds(8, retryAfter), busy(retryAfter))
+        assert.deepStrictEqual(state(open), { _tag: "CircuitOpen", openings: 1, reason: "busy" })
+        assert.deepStrictEqual(armed(open), ["attempt: openFor"])
+        const trial = walk(given, ...rounds(9, retryAfter), busy(retryAfter))
+        assert.deepStrictEqual(state(trial), { _tag: "CircuitOpen", openings: 2, reason: "busy" })
+      })
+    }
+
+    it("begins its row anew after a failure, a rejection, a session and a reset", () => {
+      const given = rules({ circuitFailures: 9, busyAttempts: 2 })
+      for (const between of [
+        [failed("refused"), due("attempt")],
+        [authRejected, failed("refused"), due("attempt")],
+        [succeeded, lost(), due("attempt")],
+        [operator("reset")]
+      ]) {
+        const { model } = walk(given, busy(), due("attempt"), ...between).world
+        const walked = walk(given, busy(), due("attempt"), ...between, busy())
+        assert.strictEqual(walked.world.model.failures, model.failures)
+      }
+      const row = walk(given, busy(), due("attempt"), busy())
+      assert.strictEqual(row.world.model.failures, 1)
+    })
+
+    it("slows down also without a circuit: from 20 in a row on", () => {
+      const { policy } = KeepalivePolicy.resolve(
+        { circuit: "none" },
+        { connectTimeout: "30 seconds", supportsOptions: true }
+      )
+      const given = Transition.rules(policy, { exclusive: false })
+      const walked = walk(given, ...rounds(19, Duration.zero), busy(Duration.zero))
+      assert.deepStrictEqual(state(walked), { _tag: "Disconnected", attempt: 1, reason: "busy" })
+      assert.deepStrictEqual(armed(walked), ["attempt: backoff"])
+    })
+  })
+
+  it("one whose time ran out while this process was late proves nothing: it is made again, uncounted", () => {
+    const given = rules({ circuitFailures: 1 })
+    const late = walk(given, failed("timeout", { late: true }))
+    assert.deepStrictEqual(state(late), { _tag: "Connecting", attempt: 1, trial: false, reason: undefined })
+    assert.deepStrictEqual(started(late), ["attempt"])
+    assert.strictEqual(late.world.model.failures, 0)
+    const replacing = walk(given, ...stable, operator("reconnect"), failed("timeout", { late: true }))
+    assert.deepStrictEqual(state(replacing), { _tag: "Connected", generation: 1 })
+    assert.deepStrictEqual(started(replacing), ["attempt"])
+  })
+
+  it("carries the last reason, until an operator resets it", () => {
+    const reasons = (...moves: ReadonlyArray<Table.Move>) => {
+      const at = state(walk(rules(), ...moves))
+      return at._tag === "Connecting" ? at.reason : at._tag
+    }
+    assert.isUndefined(reasons())
+    assert.strictEqual(reasons(failed("dns"), due("attempt")), "dns")
+    assert.strictEqual(reasons(authRejected, authRejected, due("attempt")), "auth")
+    assert.strictEqual(reasons(...stable, operator("reconnect"), lost("reset")), "reset")
+    assert.isUndefined(reasons(failed("dns"), operator("reset")))
+    assert.isUndefined(reasons(failed("dns"), due("attempt"), operator("reset")))
   })
 
   it("a busy trial keeps its openings", () => {
@@ -146,7 +221,7 @@ describe("attempts and the circuit", () => {
 describe("a session that ends", () => {
   it("a stable one is replaced at once", () => {
     const walked = walk(rules(), ...stable, lost())
-    assert.deepStrictEqual(state(walked), { _tag: "Connecting", attempt: 1, trial: false })
+    assert.deepStrictEqual(state(walked), { _tag: "Connecting", attempt: 1, trial: false, reason: "process_exit" })
     assert.deepStrictEqual(dropped(walked), ["process_exit"])
   })
 
@@ -209,7 +284,13 @@ describe("probes", () => {
 
   it("1 to failureThreshold - 1 failed probes in a row make it Unhealthy, the next one drops the session", () => {
     const one = walk(rules(), ...stable, ...missed)
-    assert.deepStrictEqual(state(one), { _tag: "Unhealthy", generation: 1, failures: 1, reason: "timeout" })
+    assert.deepStrictEqual(state(one), {
+      _tag: "Unhealthy",
+      generation: 1,
+      failures: 1,
+      reason: "timeout",
+      held: false
+    })
     assert.deepStrictEqual(armed(one), ["probe: confirm"])
     assert.strictEqual(tag(walk(rules(), ...stable, ...missed, ...missed)), "Unhealthy")
     const three = walk(rules(), ...stable, ...missed, ...missed, ...missed)
@@ -295,13 +376,60 @@ describe("probes", () => {
 
 describe("a long call in flight", () => {
   const held = failed("timeout", { callInFlight: true, silentFor: Duration.minutes(4) })
+  const rounds = (count: number) => Array.from({ length: count }, () => [due("probe"), held]).flat()
 
   it("holds the backend at Unhealthy while probes time out, until inFlightGrace passes without a byte", () => {
-    const rounds = Array.from({ length: 20 }, () => [due("probe"), held]).flat()
-    const walked = walk(rules(), ...stable, ...rounds)
-    assert.deepStrictEqual(state(walked), { _tag: "Unhealthy", generation: 1, failures: 2, reason: "timeout" })
+    const walked = walk(rules(), ...stable, ...rounds(20))
+    assert.deepStrictEqual(state(walked), {
+      _tag: "Unhealthy",
+      generation: 1,
+      failures: 2,
+      reason: "timeout",
+      held: true
+    })
     const graceless = failed("timeout", { callInFlight: true, silentFor: Duration.minutes(5) })
-    assert.deepStrictEqual(dropped(walk(rules(), ...stable, ...rounds, due("probe"), graceless)), ["timeout"])
+    assert.deepStrictEqual(dropped(walk(rules(), ...stable, ...rounds(20), due("probe"), graceless)), ["timeout"])
+  })
+
+  it("holds it no longer than four times inFlightGrace from the first miss, whatever comes of the call", () => {
+    const at = (missedFor: Duration.Duration) =>
+      walk(rules(), ...stable, ...rounds(20), due("probe"), failed("timeout", { callInFlight: true, missedFor }))
+    assert.strictEqual(tag(at(Duration.minutes(19))), "Unhealthy")
+    assert.deepStrictEqual(dropped(at(Duration.minutes(20))), ["timeout"])
+  })
+
+  it("holds the session only where it would be given up otherwise, also where one miss is enough", () => {
+    const heldOf = (walked: Walk) => {
+      const at = state(walked)
+      return at._tag === "Unhealthy" ? at.held : at._tag
+    }
+    assert.strictEqual(heldOf(walk(rules(), ...stable, ...rounds(1))), false)
+    assert.strictEqual(heldOf(walk(rules(), ...stable, ...rounds(2))), false)
+    assert.strictEqual(heldOf(walk(rules(), ...stable, ...rounds(3))), true)
+    assert.strictEqual(heldOf(walk(rules({ failureThreshold: 1 }), ...stable, ...rounds(1))), true)
+    assert.strictEqual(heldOf(walk(rules(), ...stable, doubt("stale"), held)), true)
+  })
+
+  it("a held session admits no call, and who waits looks again when it is Connected, replaced or gone", () => {
+    const before = [...stable, ...rounds(3)]
+    assert.strictEqual(ConnectionState.admission(state(walk(rules(), ...before))), "wait")
+    for (const moves of [
+      [due("probe"), succeeded],
+      [due("probe"), busy()],
+      [callAnswered],
+      [operator("reset")],
+      [operator("reconnect"), succeeded],
+      [due("probe"), failed("timeout")],
+      [due("probe"), failed("reset")],
+      [lost()],
+      [operator("isolate")]
+    ]) {
+      const walked = walk(rules(), ...before, ...moves)
+      assert.include(
+        ofKind(walked, "Settle").map(({ who }) => who),
+        "waiters"
+      )
+    }
   })
 
   it("excuses nothing but timeouts", () => {
@@ -312,6 +440,7 @@ describe("a long call in flight", () => {
   it("is not killed because another call finds the session silent", () => {
     const walked = walk(rules(), ...stable, doubt("stale"), held)
     assert.strictEqual(tag(walked), "Unhealthy")
+    assert.strictEqual(tag(walk(rules(), ...stable, doubt("stale"), held, due("probe"), failed("reset"))), "Connecting")
     assert.strictEqual(
       tag(walk(rules(), ...stable, doubt("stale"), held, due("probe"), failed("timeout"))),
       "Connecting"
@@ -475,12 +604,12 @@ describe("an operator", () => {
 
   it("reconnect in an open circuit is the trial now, counters kept", () => {
     const walked = walk(rules({ circuitFailures: 1 }), failed("refused"), operator("reconnect"))
-    assert.deepStrictEqual(state(walked), { _tag: "Connecting", attempt: 2, trial: true })
+    assert.deepStrictEqual(state(walked), { _tag: "Connecting", attempt: 2, trial: true, reason: "refused" })
   })
 
   it("reset clears counters and attempts now", () => {
     const walked = walk(rules({ circuitFailures: 1 }), failed("refused"), operator("reset"))
-    assert.deepStrictEqual(state(walked), { _tag: "Connecting", attempt: 1, trial: false })
+    assert.deepStrictEqual(state(walked), { _tag: "Connecting", attempt: 1, trial: false, reason: undefined })
     assert.deepStrictEqual(
       ofKind(walked, "Reset").map((reset) => reset.schedule),
       ["backoff", "openFor"]

@@ -108,7 +108,7 @@ describe("a call", () => {
       const call = yield* Effect.forkChild(Effect.flip(backend.use(echo)), { startImmediately: true })
       yield* TestClock.adjust("150 seconds")
       assert.strictEqual((yield* backend.state)._tag, "Unhealthy")
-      server.chunk()
+      server.progress()
       yield* TestClock.adjust("150 seconds")
       assert.strictEqual((yield* backend.state)._tag, "Unhealthy")
       yield* TestClock.adjust("60 seconds")

@@ -9,7 +9,7 @@
  * | CircuitOpen, NeedsAuth | Error |
  *
  * A line is annotated with `backend_id`, `from`, `to` and what is known of `reason`, `generation`, `failures`,
- * `openings`, `attempt`, `trial` and `detail`, the transport's own words. Nothing of it comes from a server.
+ * `openings`, `attempt`, `trial`, `held` and `detail`, the transport's own words. Nothing of it comes from a server.
  */
 import type { ConnectionState } from "@vmcp-keepalive/core/ConnectionState"
 import { reasonOf } from "@vmcp-keepalive/core/ConnectionState"

@@ -86,7 +86,11 @@ describe("a change of state", () => {
     )(() =>
       Effect.gen(function* () {
         const tell = yield* On.tell
-        tell("a", { _tag: "StateChanged", from: On.stateOf.Idle, to: { _tag: "Connecting", attempt: 2, trial: true } })
+        tell("a", {
+          _tag: "StateChanged",
+          from: On.stateOf.Idle,
+          to: { _tag: "Connecting", attempt: 2, trial: true, reason: "dns" }
+        })
         tell("a", On.refused("ECONNREFUSED"), On.changed("Connecting", "Disconnected"))
         tell("a", On.changed("Disconnected", "Connecting"))
         tell("a", On.refused("ECONNREFUSED"), On.refused(), On.changed("Connecting", "CircuitOpen"))
@@ -94,7 +98,7 @@ describe("a change of state", () => {
         tell("a", {
           _tag: "StateChanged",
           from: On.stateOf.Connected,
-          to: { _tag: "Unhealthy", generation: 7, failures: 2, reason: "timeout" }
+          to: { _tag: "Unhealthy", generation: 7, failures: 2, reason: "timeout", held: true }
         })
         tell("a", On.changed("Unhealthy", "Connecting"), On.sessionClosed("process_exit", "exit code 1"))
         tell("b", On.changed("Connected", "Connecting"), On.sessionDraining("session_lost"))
@@ -108,7 +112,7 @@ describe("a change of state", () => {
         assert.deepStrictEqual(
           lines.map(({ annotations, level }): Record<string, unknown> => ({ level, ...annotations })),
           [
-            { level: "DEBUG", ...a, from: "Idle", to: "Connecting", attempt: 2, trial: true },
+            { level: "DEBUG", ...a, from: "Idle", to: "Connecting", attempt: 2, trial: true, reason: "dns" },
             {
               level: "WARN",
               ...a,
@@ -128,7 +132,8 @@ describe("a change of state", () => {
               to: "Unhealthy",
               generation: 7,
               failures: 2,
-              reason: "timeout"
+              reason: "timeout",
+              held: true
             },
             {
               level: "WARN",

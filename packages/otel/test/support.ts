@@ -17,9 +17,9 @@ export const tell = Effect.map(KeepaliveEvent.observers, (observers) => {
 
 export const stateOf = {
   Idle: { _tag: "Idle" },
-  Connecting: { _tag: "Connecting", attempt: 1, trial: false },
+  Connecting: { _tag: "Connecting", attempt: 1, trial: false, reason: undefined },
   Connected: { _tag: "Connected", generation: 1 },
-  Unhealthy: { _tag: "Unhealthy", generation: 1, failures: 1, reason: "timeout" },
+  Unhealthy: { _tag: "Unhealthy", generation: 1, failures: 1, reason: "timeout", held: false },
   Disconnected: { _tag: "Disconnected", attempt: 1, reason: "refused" },
   CircuitOpen: { _tag: "CircuitOpen", openings: 1, reason: "refused" },
   NeedsAuth: { _tag: "NeedsAuth" },
@@ -45,7 +45,8 @@ export const answered = (latency: Duration.Input): Happening => ({
 export const missed = (reason: FailureReason.FailureReason): Happening => ({
   _tag: "ProbeFailed",
   method: "ping",
-  reason
+  reason,
+  detail: undefined
 })
 export const suppressed: Happening = { _tag: "ProbeSuppressed" }
 export const opened = (reason: FailureReason.FailureReason): Happening => ({

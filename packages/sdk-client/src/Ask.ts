@@ -1,42 +1,33 @@
 /**
- * Requests of a transport's own: probes, the list of tools, subscriptions. Each is told by its record, however the SDK
- * ended it. None has a timeout.
+ * Requests of a transport's own: probes, the list of tools, subscriptions. Each is told by its record. None has a timeout, and no
+ * client sees them.
  */
-import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
-import { ResultSchema } from "@modelcontextprotocol/sdk/types.js"
-import type { Result } from "@modelcontextprotocol/sdk/types.js"
 import { Connector, Evidence } from "@vmcp-keepalive/core"
 import * as Effect from "effect/Effect"
-import { patient, withTraceparent } from "./CallView.ts"
+import type { Limits } from "./Limits.ts"
 import * as Message from "./Message.ts"
 import * as RequestRecord from "./RequestRecord.ts"
-import type { Requests } from "./Requests.ts"
-
-/** What is asked. */
-export interface Question {
-  readonly method: string
-  readonly params?: { readonly [name: string]: unknown; readonly _meta?: { [name: string]: unknown } }
-}
+import type { Question, Requests } from "./Requests.ts"
+import { withTraceparent } from "./internal/traceparent.ts"
 
 /** What a request brought. */
 export interface Asked {
   readonly evidence: Evidence.Evidence
   /** `undefined` where there was no result */
-  readonly result: Result | undefined
+  readonly result: Message.Result | undefined
 }
 
 /** Asks the server something. Interruption frees what the request holds and tells the server nothing: it may be frozen. */
-export const ask = (requests: Requests, client: Client, question: Question): Effect.Effect<Asked> =>
+export const ask = (requests: Requests, question: Question): Effect.Effect<Asked> =>
   Effect.withFiber(({ cache: { span } }) => {
     const traced = withTraceparent(question, Connector.traceparent(span))
-    return Effect.callback((resume, signal) => {
+    return Effect.callback((resume) => {
       const record = RequestRecord.ofRequest(question)
-      // Without evidence it was not even sent: the client is closed.
-      const done = (result: Result | undefined) =>
+      const cancel = requests.ask({ ...traced, record }, (result) =>
+        // Without evidence it was not even sent: the session is over.
         resume(Effect.succeed({ evidence: record.evidence ?? Evidence.transportFailure("closed"), result }))
-      requests
-        .track(record, true, traced, (tracked) => client.request(tracked, ResultSchema, patient({ signal })))
-        .then(done, () => done(undefined))
+      )
+      return Effect.sync(cancel)
     })
   })
 
@@ -44,8 +35,8 @@ export const ask = (requests: Requests, client: Client, question: Question): Eff
 export type Rung = Exclude<Connector.ProbeRung, { readonly _tag: "options" }>
 
 /** Asks once whether the server lives. */
-export const probe = (requests: Requests, client: Client, rung: Rung): Effect.Effect<Evidence.Evidence> =>
-  Effect.map(ask(requests, client, questionOf(rung)), ({ evidence }) => evidence)
+export const probe = (requests: Requests, rung: Rung): Effect.Effect<Evidence.Evidence> =>
+  Effect.map(ask(requests, questionOf(rung)), ({ evidence }) => evidence)
 
 const questionOf = (rung: Rung): Question => {
   switch (rung._tag) {
@@ -60,55 +51,55 @@ const questionOf = (rung: Rung): Question => {
   }
 }
 
-/** More pages than any server has: one that never stops is not followed for ever. */
-const maxPages = 1000
-
 /**
- * The server's tools, from all pages; an empty list where it has none. A cursor that comes twice in a row ends the list.
- * Fails with what was seen instead of a page: `protocol` where the answer is no list.
+ * The server's tools, from all pages; an empty list where it says that it has none. A cursor that comes twice in a row ends the
+ * list. Fails with what was seen instead of a page: `protocol` where the answer is no list, `overflow` where there are more
+ * tools or pages than the limits allow.
  */
 export const tools = (
   requests: Requests,
-  client: Client
+  capabilities: { readonly tools?: unknown } | undefined,
+  limits: Pick<Limits, "tools" | "pages">
 ): Effect.Effect<ReadonlyArray<Connector.Tool>, Evidence.Evidence> =>
   Effect.gen(function* () {
     const found: Array<Connector.Tool> = []
-    if (client.getServerCapabilities()?.tools === undefined) return found
+    if (capabilities?.tools === undefined) return found
     let cursor: string | undefined
-    for (let page = 0; page < maxPages; page++) {
+    for (let page = 0; page < limits.pages; page++) {
       const params = cursor === undefined ? {} : { cursor }
-      const { evidence, result } = yield* ask(requests, client, { method: "tools/list", params })
-      if (result === undefined || !Array.isArray(result["tools"]))
+      const { evidence, result } = yield* ask(requests, { method: "tools/list", params })
+      const listed = result?.["tools"]
+      if (result === undefined || !Array.isArray(listed))
         return yield* Effect.fail(evidence._tag === "Answered" ? Evidence.transportFailure("protocol") : evidence)
-      found.push(...result["tools"].flatMap(toolOf))
+      if (found.length + listed.length > limits.tools) return yield* Effect.fail(tooMany)
+      for (const tool of listed) {
+        const read = toolOf(tool)
+        if (read !== undefined) found.push(read)
+      }
       const next = result["nextCursor"]
-      if (typeof next !== "string" || next === cursor) break
+      if (typeof next !== "string" || next === cursor) return found
       cursor = next
     }
-    return found
+    return yield* Effect.fail(tooMany)
   })
 
-const toolOf = (tool: unknown): ReadonlyArray<Connector.Tool> => {
-  if (!Message.isObject(tool) || typeof tool["name"] !== "string") return []
+const tooMany = Evidence.transportFailure("overflow", { summary: "the list of tools has no end", output: [] })
+
+const toolOf = (tool: unknown): Connector.Tool | undefined => {
+  if (!Message.isObject(tool) || typeof tool["name"] !== "string") return undefined
   const hints = Message.isObject(tool["annotations"]) ? tool["annotations"] : {}
-  return [
-    { name: tool["name"], readOnly: hints["readOnlyHint"] === true, idempotent: hints["idempotentHint"] === true }
-  ]
+  return { name: tool["name"], readOnly: hints["readOnlyHint"] === true, idempotent: hints["idempotentHint"] === true }
 }
 
 /**
  * Subscribes again, 8 at a time. An error answer to one is that resource's own matter; a failure of the transport is the
  * session's, and fails with what was seen.
  */
-export const subscribe = (
-  requests: Requests,
-  client: Client,
-  uris: Iterable<string>
-): Effect.Effect<void, Evidence.Evidence> =>
+export const subscribe = (requests: Requests, uris: Iterable<string>): Effect.Effect<void, Evidence.Evidence> =>
   Effect.forEach(
     [...uris],
     (uri) =>
-      Effect.flatMap(ask(requests, client, { method: "resources/subscribe", params: { uri } }), ({ evidence }) =>
+      Effect.flatMap(ask(requests, { method: "resources/subscribe", params: { uri } }), ({ evidence }) =>
         evidence._tag === "Answered" || evidence._tag === "ErrorAnswer" ? Effect.void : Effect.fail(evidence)
       ),
     { concurrency: 8, discard: true }

@@ -1,16 +1,14 @@
 /**
  * The requests of one session: which are under way, what each holds, and how it ended.
  *
- * It stands between the SDK's `Client` and its transport: {@link Requests.send} sees what goes out,
- * {@link Requests.attach} what comes in. A request ends exactly once: by the server's answer, by its caller, or here,
- * where no answer will come. Nothing of it is left in the SDK then.
+ * It stands between a client and its transport: {@link Requests.send} sees what goes out, {@link Requests.received} what comes
+ * in. A request ends exactly once: by the server's answer, by its caller, or here, where no answer will come. Nothing of it is
+ * left in the client then. What the transport asks on its own account ({@link Requests.ask}) is answered here, and no client
+ * sees it.
  */
-import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js"
-import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js"
-import { ErrorCode } from "@modelcontextprotocol/sdk/types.js"
 import { Evidence } from "@vmcp-keepalive/core"
 import * as Message from "./Message.ts"
-import { Record } from "./RequestRecord.ts"
+import { ofRequest, Record } from "./RequestRecord.ts"
 
 /** A request that waits for its answer. */
 export interface Pending {
@@ -21,8 +19,14 @@ export interface Pending {
   readonly uri: string | undefined
   /** whether the server is not told that nobody waits any more */
   readonly silent: boolean
-  /** frees what the request holds, such as a socket; set by the transport, called when nobody waits any more */
+  /** whether the transport itself asks, and no client */
+  readonly own: boolean
+  /** whether it is part of a call, of which the core decides whether it may be sent again */
+  readonly guarded: boolean
+  /** frees what the request holds, such as a socket; set by the transport, called when it has ended or nobody waits any more */
   release: (() => void) | undefined
+  /** who waits for it is told: of its answer, or why there is none */
+  readonly settle: (answer: Message.Answer | Error) => void
 }
 
 /** What a request is recognized by when the client hands it to the transport, at once or later: `JSON` does not see it. */
@@ -32,38 +36,88 @@ const tag = Symbol("vmcp-keepalive/Tracked")
 class Tracked {
   readonly record: Record
   readonly silent: boolean
+  /** takes the record of a further leg: the client may answer what the server asks for by sending the request again */
+  readonly further: ((record: Record) => void) | undefined
+  sent = false
 
-  constructor(record: Record, silent: boolean) {
+  constructor(record: Record, silent: boolean, further: ((record: Record) => void) | undefined) {
     this.record = record
     this.silent = silent
+    this.further = further
   }
 }
+
+/** A request as it is asked for. */
+export interface Question {
+  readonly method: string
+  readonly params?: Message.Params | undefined
+}
+
+/** A request of the transport's own. */
+export interface Own extends Question {
+  /** what becomes of it */
+  readonly record: Record
+}
+
+/** What is known of a message of the server's beside what it says. */
+export interface About {
+  /** the request on whose answer stream it came, where streams are told apart */
+  readonly relatedRequestId?: Message.Id
+}
+
+/** What a client says of a message that it sends, in the words of the SDK's `TransportSendOptions`. */
+export interface SendOptions {
+  /** the request of the server's that the message belongs to */
+  readonly relatedRequestId?: Message.Id | undefined
+  /** continues a request whose stream was cut: the id of the last event that came */
+  readonly resumptionToken?: string | undefined
+  /** is told the id of each event of the answer */
+  readonly onresumptiontoken?: ((token: string) => void) | undefined
+}
+
+/** What is between the requests and the server on one side, and the client on the other. */
+export interface Wire {
+  /**
+   * Sends a request; what becomes of it is told by {@link Requests.received} or {@link Requests.fail}. One that throws has not
+   * sent it.
+   */
+  readonly request: (message: Message.Request, pending: Pending, options?: SendOptions) => void
+  /** Sends a notification or an answer; rejects where the server did not take it. */
+  readonly transmit: (message: Message.Notification | Message.Answer, options?: SendOptions) => Promise<void>
+  /** Hands a message to the client. */
+  readonly deliver: (message: Message.Message, about?: About) => void
+}
+
+/**
+ * The ids of the transport's own requests begin here: clients count theirs from zero, and servers that keep ids in 32 bits
+ * can keep these.
+ */
+const firstOwnId = 1_000_000_000
+
+/** JSON-RPC's code for errors made on this side, as clients know it (`ConnectionClosed`). */
+const connectionClosed = -32000
 
 /** See the module. One for each session. */
 export class Requests {
   readonly #pending = new Map<Message.Id, Pending>()
   /** the requests under way, by their ids */
   readonly pending: ReadonlyMap<Message.Id, Pending> = this.#pending
-  /** what becomes of `initialize`, which the client sends on its own */
-  readonly handshake = new Record("initialize")
+  /** what becomes of what the client sends on its own to connect */
+  handshake = new Record("initialize")
 
   readonly #subscriptions: Set<string>
-  #transport: Pick<Transport, "onmessage"> | undefined = undefined
+  readonly #wire: Wire
   /** those that the transport has not been handed yet: of a client that does something else first */
   readonly #expected = new Set<Tracked>()
+  /** failed requests of which the client still has a handler */
+  readonly #forgotten: Array<Message.Id> = []
+  #nextOwnId = firstOwnId
   #closed = false
 
   /** `subscriptions` are those of the `SessionHost`: changed as the server answers. */
-  constructor(subscriptions: Set<string>) {
+  constructor(subscriptions: Set<string>, wire: Wire) {
     this.#subscriptions = subscriptions
-  }
-
-  /** Sees every message that comes from the server before the client does. To be called before the client connects. */
-  attach(transport: Pick<Transport, "onmessage">): void {
-    // The client calls this before its own handler.
-    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK's transport is no EventTarget
-    transport.onmessage = (message) => this.#received(message)
-    this.#transport = transport
+    this.#wire = wire
   }
 
   /** Why the handshake failed: `answer` where the server answered, but with nothing that the client takes for MCP. */
@@ -72,17 +126,21 @@ export class Requests {
     return evidence?._tag === "Answered" ? answer : (evidence ?? Evidence.transportFailure("unknown"))
   }
 
+  // ------------------------------------------------------------------------------------------------- what goes out
+
   /**
    * Makes a request: `send` hands it to the client, and what becomes of it is written into the record. With `silent` the
-   * server is not told when nobody waits for it any more.
+   * server is not told when nobody waits for it any more. A client that sends it again to answer what the server asked for
+   * gives each leg a record of its own, which `further` takes.
    */
-  track<Request extends object, A>(
+  track<Request extends Question, A>(
     record: Record,
     silent: boolean,
     request: Request,
-    send: (request: Request) => Promise<A>
+    send: (request: Request) => Promise<A>,
+    further?: (record: Record) => void
   ): Promise<A> {
-    const tracked = new Tracked(record, silent)
+    const tracked = new Tracked(record, silent, further)
     const settled = () => {
       record.settled = true
       this.#expected.delete(tracked)
@@ -94,7 +152,12 @@ export class Requests {
     }
     this.#expected.add(tracked)
     try {
-      const result = send({ ...request, [tag]: tracked })
+      // In the parameters where there are any: what the client makes of a request for a further leg has them, and nothing else.
+      const tagged =
+        request.params === undefined
+          ? { ...request, [tag]: tracked }
+          : { ...request, params: { ...request.params, [tag]: tracked } }
+      const result = send(tagged)
       // before anything that the caller attaches
       result.then(succeeded, settled)
       return result
@@ -105,54 +168,114 @@ export class Requests {
   }
 
   /**
-   * What the SDK transport's `send` has to do with a message; `transmit` really sends it, and gets the request if it is
-   * one. A request whose `transmit` rejects is settled: with the evidence that the transport wrote down, or `unknown`. The
-   * cancellation of a silent request is not sent, nor is that of one that is not under way or was never sent.
+   * Asks the server something on the transport's own account. `done` gets the result, or `undefined` where there is none; what
+   * became of it is in the record. What this returns ends the waiting: the server is told nothing, for it may be frozen.
    */
-  send(
-    message: JSONRPCMessage | Array<JSONRPCMessage>,
-    transmit: (pending: Pending | undefined) => Promise<void>
-  ): Promise<void> {
+  ask({ method, params, record }: Own, done: (result: Message.Result | undefined) => void): () => void {
+    if (this.#closed) {
+      record.settled = true
+      done(undefined)
+      return () => {}
+    }
+    const id = this.#nextOwnId++
+    const message: Message.Request = { jsonrpc: "2.0", id, method, ...(params === undefined ? {} : { params }) }
+    this.#begin(message, { record, silent: true, own: true, guarded: false }, (answer) => {
+      record.settled = true
+      done("result" in answer ? answer.result : undefined)
+    })
+    return () => void this.#cancel(id)
+  }
+
+  /**
+   * What the `send` of a client's transport has to do with a message. That of a request resolves when the request is settled,
+   * and rejects where no answer will come. The cancellation of a silent request is not sent, nor is that of one that is not
+   * under way or was never sent.
+   */
+  send(message: Message.Message, options?: SendOptions): Promise<void> {
     const cancelled = Message.cancelled(message)
     if (cancelled !== undefined) {
       const pending = this.#cancel(cancelled)
       const isKnown = pending !== undefined && !pending.silent && pending.record.fate !== "unsent"
-      return isKnown ? transmit(undefined) : Promise.resolve()
+      return isKnown && !this.#closed ? this.#wire.transmit(message, options) : Promise.resolve()
     }
-    if (Array.isArray(message) || !("method" in message) || !("id" in message)) return transmit(undefined)
     // who is told that nothing of a request was sent may send it again, on another session
     if (this.#closed) return Promise.reject(new Error("Not connected"))
-    const pending = this.#sending(message)
-    const sent = transmit(pending)
-    // The client attaches its own handler as soon as this returns, so it rejects the request with the real error first.
-    queueMicrotask(() => {
-      sent.catch(() => {
-        pending.record.evidence ??= Evidence.transportFailure("unknown")
-        this.#settle(pending, "The request could not be sent")
-      })
+    if (!Message.isRequest(message)) return this.#wire.transmit(message, options)
+    return new Promise((resolve, reject) => {
+      this.#begin(
+        message,
+        { ...this.#made(message), own: false },
+        (answer) => {
+          if (answer instanceof Error) {
+            reject(answer)
+            this.#forget(message.id)
+          } else {
+            resolve()
+            this.#wire.deliver(answer)
+          }
+        },
+        options
+      )
     })
-    return sent
   }
 
-  /** The transport is handed a request. One that it hands on to itself again, with new credentials, keeps its record. */
-  #sending(message: {
-    readonly id: Message.Id
-    readonly method: string
-    readonly params?: object | undefined
-  }): Pending {
-    const known = this.#pending.get(message.id)
-    if (known !== undefined) return known
-    const { record, silent } =
-      message.method === "initialize"
-        ? { record: this.handshake, silent: true }
-        : (this.#trackedAs(message) ?? new Tracked(new Record(message.method), false))
-    const uri =
-      message.params !== undefined && "uri" in message.params && typeof message.params.uri === "string"
-        ? message.params.uri
-        : undefined
-    const pending: Pending = { id: message.id, record, uri, silent, release: undefined }
+  #begin(
+    message: Message.Request,
+    about: Pick<Pending, "record" | "silent" | "own" | "guarded">,
+    settle: Pending["settle"],
+    options?: SendOptions
+  ): void {
+    const uri = message.params?.["uri"]
+    const { guarded, own, record, silent } = about
+    const pending: Pending = {
+      id: message.id,
+      record,
+      uri: typeof uri === "string" ? uri : undefined,
+      silent,
+      own,
+      guarded,
+      release: undefined,
+      settle
+    }
     this.#pending.set(message.id, pending)
-    return pending
+    try {
+      this.#wire.request(message, pending, options)
+    } catch (error) {
+      this.fail(pending, pending.record.evidence ?? Evidence.transportFailure("unknown"), asError(error))
+    }
+  }
+
+  /**
+   * The client has been told why its request failed by what `send` returned, but keeps its handler (SDK 1.x), which an answer
+   * takes away: one that the client hears after the error. In a turn of its own, since where thousands fail at once their callers
+   * come first, and where it is the session that has ended the client forgets them by itself.
+   */
+  #forget(id: Message.Id): void {
+    this.#forgotten.push(id)
+    if (this.#forgotten.length > 1) return
+    setImmediate(() => {
+      const ids = this.#forgotten.splice(0)
+      if (this.#closed) return
+      for (const id of ids) this.#wire.deliver({ jsonrpc: "2.0", id, error: forgotten })
+    })
+  }
+
+  /** As what a request was made. */
+  #made(message: Message.Request): Pick<Pending, "record" | "silent" | "guarded"> {
+    const tracked = this.#trackedAs(message)
+    if (tracked === undefined) {
+      if (!handshakes.has(message.method)) return { record: ofRequest(message), silent: false, guarded: false }
+      // the client sends it by itself, to connect; one that negotiates sends one after the other
+      this.handshake = ofRequest(message)
+      return { record: this.handshake, silent: true, guarded: false }
+    }
+    if (!tracked.sent) {
+      tracked.sent = true
+      return { record: tracked.record, silent: tracked.silent, guarded: true }
+    }
+    const leg = new Record(tracked.record.method, tracked.record.tool)
+    tracked.further?.(leg)
+    return { record: leg, silent: tracked.silent, guarded: true }
   }
 
   /**
@@ -160,12 +283,13 @@ export class Requests {
    * instrumentation) loses the tag: then it is the one that is expected, or may be any of several, none of which may be
    * taken for unsent any more.
    */
-  #trackedAs(message: { readonly method: string; readonly [tag]?: unknown }): Tracked | undefined {
-    const tagged = message[tag]
+  #trackedAs(message: Message.Request & { readonly [tag]?: unknown }): Tracked | undefined {
+    const tagged = message[tag] ?? (message.params as { readonly [tag]?: unknown } | undefined)?.[tag]
     if (tagged instanceof Tracked) {
       this.#expected.delete(tagged)
       return tagged
     }
+    if (this.#expected.size === 0) return undefined
     const candidates = [...this.#expected].filter(({ record }) => record.method === message.method)
     for (const { record } of candidates) record.fate = "dispatched"
     const [only, ...others] = candidates
@@ -174,44 +298,44 @@ export class Requests {
     return only
   }
 
-  /** A message came from the server. An answer to what is not under way changes nothing. */
-  #received(message: JSONRPCMessage): void {
+  // ------------------------------------------------------------------------------------------------- what comes in
+
+  /** A message came from the server. An answer to what is not under way reaches nobody. */
+  received(message: Message.Message, about?: About): void {
+    if (!Message.isAnswer(message)) return this.#wire.deliver(message, about)
     const pending = this.answeredBy(message)
     if (pending === undefined) return
     this.#pending.delete(pending.id)
-    if ("error" in message) return pending.record.met("answered", Evidence.errorAnswer(message.error.code))
-    pending.record.met("answered", Evidence.answered)
-    if (pending.uri === undefined) return
-    if (pending.record.method === "resources/subscribe") this.#subscriptions.add(pending.uri)
-    if (pending.record.method === "resources/unsubscribe") this.#subscriptions.delete(pending.uri)
+    const { record } = pending
+    if ("error" in message) {
+      record.met("answered", Evidence.errorAnswer(message.error.code))
+    } else {
+      record.met("answered", Evidence.answered)
+      if (pending.uri !== undefined) this.#subscribed(record.method, pending.uri)
+    }
+    pending.release?.()
+    // the id as it was sent: some servers send "7" for 7
+    pending.settle(message.id === pending.id ? message : { ...message, id: pending.id })
+  }
+
+  #subscribed(method: string, uri: string): void {
+    if (method === "resources/subscribe") this.#subscriptions.add(uri)
+    if (method === "resources/unsubscribe") this.#subscriptions.delete(uri)
   }
 
   /** The request under way that a message from the server answers, if it answers one. */
-  answeredBy(message: JSONRPCMessage): Pending | undefined {
+  answeredBy(message: Message.Message): Pending | undefined {
     if ("method" in message || message.id === undefined) return undefined
-    return this.#pending.get(Number(message.id))
+    return this.#pending.get(message.id) ?? this.#pending.get(Number(message.id))
   }
 
-  /**
-   * No answer will come, or came that can be handed on: the request fails here and now, with that evidence; its caller
-   * gets an error with `message`.
-   */
-  fail(pending: Pending, evidence: Evidence.Evidence, message: string): void {
+  /** No answer will come, or came that can be handed on: the request fails here and now, with that evidence and error. */
+  fail(pending: Pending, evidence: Evidence.Evidence, error: Error): void {
     if (this.#pending.get(pending.id) !== pending) return
-    pending.record.evidence = evidence
-    this.#settle(pending, message)
-  }
-
-  /**
-   * Takes a request off the list and off the SDK, which keeps the handler of one that could not be sent. Its caller gets
-   * an error with `message`, unless it has one; the record stays as it is.
-   */
-  #settle(pending: Pending, message: string): void {
-    if (this.#pending.get(pending.id) !== pending) return
-    // First: what is under way no more is not taken for answered by the message that follows.
     this.#pending.delete(pending.id)
-    const error = { code: ErrorCode.ConnectionClosed, message }
-    this.#transport?.onmessage?.({ jsonrpc: "2.0", id: pending.id, error })
+    pending.record.evidence = evidence
+    pending.release?.()
+    pending.settle(error)
   }
 
   /** The caller waits no longer: what the request holds is freed. `undefined` where it is not under way. */
@@ -225,12 +349,28 @@ export class Requests {
 
   /**
    * The session ends: what is under way and has no evidence gets this one, `closed` by default, and all that is held is
-   * freed. The callers get their error from the client, when the transport tells it (`onclose`). What the client hands to the
-   * transport from now on is not sent.
+   * freed. The callers get their error from the client, when the transport tells it (`onclose`); an answer that was on its way
+   * reaches them until then. What the client hands to the transport from now on is not sent.
    */
   close(evidence: Evidence.Evidence = Evidence.transportFailure("closed")): void {
+    if (this.#closed) return
     this.#closed = true
-    for (const { record } of this.#pending.values()) record.evidence ??= evidence
-    for (const { release } of this.#pending.values()) release?.()
+    const all = [...this.#pending.values()]
+    for (const { record } of all) record.evidence ??= evidence
+    for (const { release } of all) release?.()
+    for (const { id, own, settle } of all) {
+      if (!own) continue
+      this.#pending.delete(id)
+      settle(closed)
+    }
   }
 }
+
+const closed = new Error("The session has ended")
+
+const forgotten = { code: connectionClosed, message: "The request failed" }
+
+/** What a client sends to connect, before anybody makes requests of it. */
+const handshakes: ReadonlySet<string> = new Set(["initialize", "server/discover"])
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))

@@ -50,8 +50,8 @@ describe("a request of a call", () => {
 describe("a request of the transport's own", () => {
   it.live("carries the span that is active", () =>
     Effect.gen(function* () {
-      const { client, metas, requests } = yield* keeping
-      const probe = Ask.probe(requests, client, { _tag: "tool", name: "keep", arguments: {} })
+      const { metas, requests } = yield* keeping
+      const probe = Ask.probe(requests, { _tag: "tool", name: "keep", arguments: {} })
       expect(yield* Effect.withParentSpan(probe, span)).toEqual(Evidence.answered)
       expect(yield* probe).toEqual(Evidence.answered)
       expect(metas).toEqual([{ traceparent: Connector.traceparent(span) }, undefined])
@@ -61,8 +61,8 @@ describe("a request of the transport's own", () => {
 
   it.live("carries no ids that W3C Trace Context does not allow", () =>
     Effect.gen(function* () {
-      const { client, metas, requests } = yield* keeping
-      const probe = Ask.probe(requests, client, { _tag: "tool", name: "keep", arguments: {} })
+      const { metas, requests } = yield* keeping
+      const probe = Ask.probe(requests, { _tag: "tool", name: "keep", arguments: {} })
       const { spanId, traceId } = span
       const spans = [
         { traceId: "request-17", spanId },

@@ -67,7 +67,8 @@ export const make = (options: Options = {}): Effect.Effect<Leftovers> =>
         return more > 0 && options.ignore?.includes(name) !== true ? [`${more} x ${name}`] : []
       })
     ])
-    const check = list.pipe(
+    // In a turn of its own: within the one of a timer, that of the last pause between two looks, it would find that timer.
+    const check = Effect.andThen(Effect.yieldNow, list).pipe(
       Effect.flatMap((found) =>
         found.length === 0 ? Effect.void : Effect.fail(new LeftoversError({ reason: "leftovers", found }))
       ),

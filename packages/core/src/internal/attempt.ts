@@ -13,6 +13,7 @@ import type { FailureReason } from "../FailureReason.ts"
 import type { Notice } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import * as Probe from "../Probe.ts"
+import { type Conclusion, isLate } from "./conclusion.ts"
 import * as Refresh from "./refresh.ts"
 import type { OpenSession, Seen } from "./sessionCell.ts"
 
@@ -40,17 +41,17 @@ export interface Report {
   readonly notice: (notice: Notice, count: number) => void
 }
 
-/** Fails with the verdict on an attempt that failed; without a timeout of its own. */
+/** Fails with what an attempt that failed has come to; without a timeout of its own. */
 export const open = Effect.fnUntraced(function* <Client, R, SetupR>(
   options: Options<Client, R, SetupR>
-): Effect.fn.Return<OpenSession<Client>, Evidence.Verdict, R | SetupR> {
+): Effect.fn.Return<OpenSession<Client>, Conclusion, R | SetupR> {
   const { connector, generation, now, scope } = options
   const began = now()
   const seen: Seen = {
     alive: began,
     answer: began,
     call: began,
-    credentials: began,
+    credentials: Number.NEGATIVE_INFINITY,
     missedSince: undefined,
     muted: false
   }
@@ -71,15 +72,15 @@ export const open = Effect.fnUntraced(function* <Client, R, SetupR>(
       draining: undefined,
       ended: undefined,
       span: options.span,
-      lost: undefined
+      detail: undefined
     }
     yield* prepare(session, options)
     return opened
   })
-  const accepted = Effect.mapError(opening, Evidence.ofAttempt).pipe(
+  const accepted = Effect.mapError(opening, concluded).pipe(
     Effect.tap(({ ladder, session }) => accept(session, ladder, options))
   )
-  const dead = Effect.mapError(Deferred.await(died), Evidence.ofAttempt)
+  const dead = Effect.mapError(Deferred.await(died), concluded)
   return yield* Effect.raceFirst(accepted, dead).pipe(
     Effect.onError(() =>
       Effect.sync(() => {
@@ -89,14 +90,14 @@ export const open = Effect.fnUntraced(function* <Client, R, SetupR>(
   )
 })
 
+const concluded = (evidence: Evidence.Evidence): Conclusion => ({ verdict: Evidence.ofAttempt(evidence), late: false })
+
 const hostOf = (
   { now, report, subscriptions }: Pick<Options<unknown, unknown, unknown>, "now" | "report" | "subscriptions">,
   seen: Seen,
   died: Deferred.Deferred<never, Evidence.Evidence>
 ): SessionHost => ({
-  alive: () => {
-    seen.alive = now()
-  },
+  alive: () => (seen.alive = now()),
   observe: (evidence) => {
     if (!seen.muted) report.observe(evidence)
   },
@@ -133,9 +134,11 @@ const prepare = Effect.fnUntraced(function* <Client, SetupR>(
 const accept = Effect.fnUntraced(function* (
   session: Session<unknown>,
   ladder: Probe.Ladder,
-  { deep, policy }: Pick<Options<unknown, unknown, unknown>, "deep" | "policy">
-) {
+  { deep, now, policy }: Pick<Options<unknown, unknown, unknown>, "deep" | "now" | "policy">
+): Effect.fn.Return<void, Conclusion> {
   if (!deep && !Probe.isProbed(policy.probe, session)) return
-  const { verdict } = yield* Probe.ask(session, ladder, policy, deep)
-  if (verdict._tag !== "Succeeded") yield* Effect.fail(verdict)
+  const startedAt = now()
+  const { asked, verdict } = yield* Probe.ask(session, ladder, policy, deep)
+  if (verdict._tag === "Succeeded") return
+  return yield* Effect.fail({ verdict, late: isLate(now() - startedAt, policy.timeout, asked) })
 })

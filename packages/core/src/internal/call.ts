@@ -8,11 +8,20 @@ import * as Effect from "effect/Effect"
 import type { CallError, SessionReplaced } from "../BackendError.ts"
 import { admission } from "../ConnectionState.ts"
 import type { CallOutcome } from "../KeepaliveEvent.ts"
-import { type Ended, judge, type Kept, type Unfinished, type UseOptions } from "./judgement.ts"
+import { cleared, type Ended, judge, type Kept, type Unfinished, type UseOptions } from "./judgement.ts"
 import { type Callback, runOnce } from "./run.ts"
 import type { OpenSession } from "./sessionCell.ts"
 import * as Tracing from "./tracing.ts"
-import { awaitDecision, deadlineOf, hasOtherCredentials, isStale, ready, rejected, unavailable } from "./waiting.ts"
+import {
+  awaitDecision,
+  castDoubt,
+  deadlineOf,
+  hasOtherCredentials,
+  isStale,
+  ready,
+  rejected,
+  unavailable
+} from "./waiting.ts"
 
 /** Settles a call exactly once, on as many sessions as it takes. */
 export const use = <Client, A>(
@@ -85,12 +94,16 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
   let runs = 0
   let unknown: CallError | undefined
   let repeatedOn: OpenSession<Client> | undefined
-  let refreshedOn: OpenSession<Client> | undefined
+  /** what it was sent again for, which is done once */
+  const resent = { session: false, auth: false }
   // a call of which a request may have been executed is never reported as one that was not
   const orUnknown = (error: CallError) => unknown ?? error
   /** an answer is the truth, whatever came before it */
   const isAnswer = (error: CallError) => error._tag === "CallFailed" && error.reason === undefined
-  const settle = (truth: CallError) => Effect.fail(isAnswer(truth) ? truth : orUnknown(truth))
+  const settle = (truth: CallError) => {
+    if (truth._tag === "OutcomeUnknown") unknown = truth
+    return Effect.fail(isAnswer(truth) ? truth : orUnknown(truth))
+  }
 
   while (true) {
     if (!run) {
@@ -101,29 +114,39 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
       run = { open, startedAt, ended }
     }
     const { ended, open, startedAt } = run
-    const { again, doubt, reason, truth } = judge(kept, open, ended, options)
+    const judged = judge(kept, open, ended, options)
+    const { doubt, truth } = judged
     if (truth._tag === "OutcomeUnknown") unknown = truth
     run = undefined
     runs++
+    const again = judged.again && runs < maxRuns
 
-    if (runs === maxRuns) {
-      if (doubt) supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
-      return yield* settle(truth)
-    }
-    if (again && doubt === "auth" && refreshedOn !== open && supervisor.current() === open) {
-      refreshedOn = open
-      if (!(yield* hasOtherCredentials(kept, open, startedAt, deadline))) return yield* settle(truth)
-    } else if (!again) {
-      if (doubt) supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
-      return yield* settle(truth)
-    } else if (doubt) {
-      const isDecided = yield* awaitDecision(kept, open, deadline, doubt, reason)
-      if (!isDecided) return yield* Effect.fail(orUnknown(unavailable(kept)))
-      // the session is well: the failure was the call's own, unless the transport failed, which is tried once more
-      if (supervisor.current() === open) {
-        if (doubt !== "transport" || repeatedOn === open) return yield* settle(truth)
+    if (doubt === undefined) {
+      if (!again) return yield* settle(truth)
+    } else if (doubt === "auth") {
+      const isOther = again && !resent.auth && (yield* hasOtherCredentials(kept, open, startedAt, deadline))
+      if (!isOther) {
+        if (judged.again) yield* awaitDecision(kept, open, deadline, judged)
+        else castDoubt(kept, open, judged)
+        return yield* settle(truth)
+      }
+      resent.auth = true
+    } else if (again || doubt === "session") {
+      const isDecided = yield* awaitDecision(kept, open, deadline, judged)
+      if (!isDecided) return yield* again ? Effect.fail(orUnknown(unavailable(kept))) : settle(truth)
+      const isWell = supervisor.isOpen(open)
+      if (doubt === "session") {
+        // of a session that is well, the refusal was the call's own
+        if (!again || isWell || resent.session) return yield* settle(isWell ? cleared(truth) : truth)
+        resent.session = true
+      } else if (isWell) {
+        // where the transport failed although the session is well, it is tried once more
+        if (repeatedOn === open) return yield* settle(truth)
         repeatedOn = open
       }
+    } else {
+      castDoubt(kept, open, judged)
+      return yield* settle(truth)
     }
     settling.replayed = true
   }

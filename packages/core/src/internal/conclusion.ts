@@ -4,7 +4,7 @@
 import * as Duration from "effect/Duration"
 import type { Verdict } from "../Evidence.ts"
 import type { Signal } from "../Signal.ts"
-import { hasCallSince, type OpenSession } from "./sessionCell.ts"
+import { heardForCallSince, type OpenSession } from "./sessionCell.ts"
 
 export interface Observed {
   readonly run: number
@@ -20,20 +20,38 @@ export interface Observed {
   readonly probed: boolean
 }
 
+/** What an attempt or a probe has come to. */
+export interface Conclusion {
+  readonly verdict: Verdict
+  /** whether this process itself was late, so that a failure proves nothing about the server */
+  readonly late: boolean
+}
+
+/**
+ * Whether something that was to end after a time, or after several of them, ended later by more than one: a timer that fires
+ * so late tells of this process and not of the server.
+ */
+export const isLate = (took: number, time: Duration.Duration, times = 1): boolean =>
+  took > (times + 1) * Duration.toMillis(time)
+
 export const signalOf = (verdict: Verdict, { at, current, draining, late, probed, run }: Observed): Signal => {
   switch (verdict._tag) {
     case "Succeeded":
       return { _tag: "Succeeded", run, probed }
-    case "Failed":
+    case "Failed": {
+      const missedSince = current?.seen.missedSince ?? at
+      const heard = current && heardForCallSince(current, missedSince)
       return {
         _tag: "Failed",
         run,
         reason: verdict.reason,
-        callInFlight: current !== undefined && hasCallSince(current, current.seen.missedSince ?? at),
-        silentFor: Duration.millis(at - (current?.seen.alive ?? at)),
+        callInFlight: heard !== undefined,
+        silentFor: Duration.millis(at - (heard ?? at)),
+        missedFor: Duration.millis(at - missedSince),
         late,
         draining
       }
+    }
     case "Busy":
       return { _tag: "Busy", run, retryAfter: verdict.retryAfter }
     case "AuthRejected":

@@ -1,12 +1,15 @@
 /**
  * What the end of a run of a callback means: the error that tells the truth, and whether running it again is safe.
  */
-import { CallFailed, type CallError, OutcomeUnknown, SessionUnavailable } from "../BackendError.ts"
+import type { CallError } from "../BackendError.ts"
 import type { RequestRecord } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
+import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import type { Doubt } from "../Signal.ts"
+import { fateOf, mayRunAgain } from "./atMostOnce.ts"
+import { callFailed, outcomeUnknown, sessionUnavailable } from "./errors.ts"
 import type { OpenSession } from "./sessionCell.ts"
 import type { Supervisor } from "./supervisor.ts"
 
@@ -51,6 +54,8 @@ export interface Judgement {
   readonly again: boolean
   readonly doubt: Doubt | undefined
   readonly reason: FailureReason
+  /** what was seen that casts the doubt */
+  readonly detail: FailureDetail | undefined
 }
 
 /** Judges a run that did not succeed. */
@@ -65,28 +70,35 @@ export const judge = <Client>(
     options.idempotent === true ||
     readOnlyMethods.has(request.method) ||
     (policy.trustAnnotations && isHarmless(open, request))
-  // what the callback has left behind unsent may still be sent, unless the session has ended
-  const isUnsent = (request: RequestRecord) =>
-    request.fate === "unsent" && (request.settled || ended._tag === "Abandoned")
-  const again = requests.every((request) => isUnsent(request) || request.fate === "refused" || isReplayable(request))
-  const unanswered = requests.filter(
-    (request) => !isUnsent(request) && request.fate !== "refused" && request.fate !== "answered"
-  )
-  const unknown = (reason: FailureReason) =>
-    new OutcomeUnknown({ backend: id, generation: open.generation, reason, detail: open.lost })
+  const factsOf = (request: RequestRecord) => ({
+    request,
+    timeout: policy.timeout,
+    ended: ended._tag === "Abandoned"
+  })
+  const again = requests.every((request) => mayRunAgain({ ...factsOf(request), replayable: isReplayable(request) }))
+  const unanswered = requests.filter((request) => fateOf(factsOf(request)) === "dispatched")
+  const unknown = (reason: FailureReason, seen: Evidence.Evidence | undefined) =>
+    outcomeUnknown({
+      backend: id,
+      generation: open.generation,
+      reason,
+      detail: (seen && Evidence.detailOf(seen)) ?? (open.ended === undefined ? undefined : open.detail),
+      retryAfter: retryAfterOf(seen)
+    })
 
   if (ended._tag === "Abandoned") {
     const wasTouched = unanswered.length > 0 || requests.some(({ fate }) => fate === "answered")
+    const { reason } = ended
     const truth = wasTouched
-      ? unknown(ended.reason)
-      : new SessionUnavailable({
+      ? unknown(reason, undefined)
+      : sessionUnavailable({
           backend: id,
           state: supervisor.state()._tag,
-          reason: ended.reason,
-          detail: open.lost,
+          reason,
+          detail: open.detail,
           retryAfter: supervisor.untilAttempt()
         })
-    return { truth, again, doubt: undefined, reason: ended.reason }
+    return { truth, again, doubt: undefined, reason, detail: undefined }
   }
 
   /** what the callback met last: the failure of a request, or an answer */
@@ -94,22 +106,41 @@ export const judge = <Client>(
   const evidence = met?.evidence
   const doubt = evidence && Evidence.ofCall(evidence)
   const reason = evidence === undefined ? "unknown" : Evidence.reasonOf(evidence)
+  const detail = evidence && Evidence.detailOf(evidence)
   const cut = unanswered.findLast((request) => request.evidence !== undefined)?.evidence
   const lost = cut === undefined ? "timeout" : Evidence.reasonOf(cut)
+  const failed = (reason: FailureReason | undefined) =>
+    callFailed({
+      backend: id,
+      reason,
+      code: evidence && Evidence.codeOf(evidence),
+      retryAfter: retryAfterOf(evidence),
+      cause: ended.cause
+    })
 
   if (met === undefined || met.fate === "answered") {
     // the server's answer, the callback's own error, or its own deadline
-    const truth = unanswered.every(isReplayable)
-      ? new CallFailed({ backend: id, reason: undefined, retryAfter: undefined, cause: ended.cause })
-      : unknown(lost)
-    return { truth, again: false, doubt, reason }
+    const truth = unanswered.every(isReplayable) ? failed(undefined) : unknown(lost, cut)
+    return { truth, again: false, doubt, reason, detail }
   }
-  const retryAfter = evidence?._tag === "Refused" ? evidence.retryAfter : undefined
-  const truth =
-    unanswered.length > 0
-      ? unknown(cut === undefined ? reason : lost)
-      : new CallFailed({ backend: id, reason, retryAfter, cause: ended.cause })
-  return { truth, again: again && doubt !== undefined, doubt, reason }
+  const truth = unanswered.length > 0 ? unknown(cut === undefined ? reason : lost, cut ?? evidence) : failed(reason)
+  return { truth, again: again && doubt !== undefined, doubt, reason, detail }
+}
+
+const retryAfterOf = (evidence: Evidence.Evidence | undefined) =>
+  evidence?._tag === "Refused" ? evidence.retryAfter : undefined
+
+/** The truth about a call that was refused as of an unknown session, once a probe has shown that the session is well. */
+export const cleared = (truth: CallError): CallError => {
+  if (truth._tag === "CallFailed" && truth.reason === "session_lost") {
+    const { backend, cause, code, retryAfter } = truth
+    return callFailed({ backend, reason: "http_4xx", code, retryAfter, cause })
+  }
+  if (truth._tag === "OutcomeUnknown" && truth.reason === "session_lost") {
+    const { backend, detail, generation, retryAfter } = truth
+    return outcomeUnknown({ backend, generation, reason: "http_4xx", detail, retryAfter })
+  }
+  return truth
 }
 
 const isHarmless = (open: OpenSession<unknown>, request: RequestRecord) => {

@@ -2,13 +2,23 @@
  * Several calls on one session, or not at all: nothing of them continues on another one.
  */
 import * as Effect from "effect/Effect"
-import { type CallError, type CallRejected, SessionReplaced, type SessionUnavailable } from "../BackendError.ts"
+import type { CallError, CallRejected, SessionReplaced, SessionUnavailable } from "../BackendError.ts"
 import { announced, announcedFailure, type Settling } from "./call.ts"
-import { type Ended, judge, type Kept } from "./judgement.ts"
+import { sessionReplaced } from "./errors.ts"
+import { cleared, type Ended, judge, type Kept } from "./judgement.ts"
 import { type Callback, runOnce } from "./run.ts"
 import { type CallInFlight, isUsable, type OpenSession } from "./sessionCell.ts"
 import * as Tracing from "./tracing.ts"
-import { awaitDecision, deadlineOf, hasOtherCredentials, isStale, ready, unavailable } from "./waiting.ts"
+import {
+  awaitDecision,
+  awaitRelease,
+  castDoubt,
+  deadlineOf,
+  hasOtherCredentials,
+  isStale,
+  ready,
+  unavailable
+} from "./waiting.ts"
 
 /** One session, for as long as it lives. */
 export interface PinnedSession<out Client> {
@@ -32,7 +42,7 @@ export const pinned = <Client, A, E, R>(
       use: (callback) => useOn(kept, open, callback)
     }
     // between its calls the server has nothing to work on, so that it excuses no silent probe
-    const pin: CallInFlight = { startedAt: Number.POSITIVE_INFINITY, abandon: () => {} }
+    const pin: CallInFlight = { startedAt: Number.POSITIVE_INFINITY, requests: [], abandon: () => {} }
     return yield* Effect.acquireUseRelease(
       Effect.sync(() => open.calls.add(pin)),
       () => body(session),
@@ -72,22 +82,30 @@ const proceedOn = Effect.fnUntraced(function* <Client, A>(
 ): Effect.fn.Return<A, CallError | SessionReplaced> {
   const { id, supervisor } = kept
   const deadline = deadlineOf(kept)
-  const replaced = Effect.suspend(() => Effect.fail(new SessionReplaced({ backend: id, generation: open.generation })))
-  const isAsked = supervisor.current() === open && isStale(kept, open, supervisor.now())
-  if (isAsked && !(yield* awaitDecision(kept, open, deadline, "stale", "timeout"))) {
-    return yield* Effect.fail(unavailable(kept))
+  const replaced = Effect.suspend(() => Effect.fail(sessionReplaced({ backend: id, generation: open.generation })))
+  yield* awaitRelease(kept, open, deadline)
+  const isAsked = supervisor.isOpen(open) && isStale(kept, open, supervisor.now())
+  if (isAsked) {
+    if (!(yield* awaitDecision(kept, open, deadline))) return yield* Effect.fail(unavailable(kept))
+    yield* awaitRelease(kept, open, deadline)
   }
   while (true) {
     if (!isUsable(open)) return yield* replaced
     const startedAt = supervisor.now()
     const ended: Ended<A> = yield* runOnce(kept, open, callback, startedAt)
     if (ended._tag === "Ok") return ended.value
-    const { again, doubt, reason, truth } = judge(kept, open, ended, {})
-    if (!settling.replayed && again && doubt === "auth" && supervisor.current() === open) {
+    const judged = judge(kept, open, ended, {})
+    const { again, doubt, truth } = judged
+    if (!settling.replayed && again && doubt === "auth") {
       settling.replayed = yield* hasOtherCredentials(kept, open, startedAt, deadline)
       if (settling.replayed) continue
     }
-    if (doubt) supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
-    return yield* truth._tag === "SessionUnavailable" ? replaced : Effect.fail(truth)
+    if (truth._tag === "SessionUnavailable") return yield* replaced
+    if (doubt !== "session" || truth._tag !== "CallFailed") {
+      castDoubt(kept, open, judged)
+      return yield* Effect.fail(truth)
+    }
+    const isWell = (yield* awaitDecision(kept, open, deadline, judged)) && supervisor.isOpen(open)
+    return yield* Effect.fail(isWell ? cleared(truth) : truth)
   }
 })

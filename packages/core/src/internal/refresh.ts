@@ -3,6 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { Session } from "../Connector.ts"
@@ -17,21 +18,29 @@ export interface Options {
   readonly now: () => number
 }
 
-/** Ends when they were read, or could not be. Whoever is interrupted waits no longer; the reading goes on for the others. */
-export const make = ({ now, scope, seen, session, timeout }: Options): Effect.Effect<void> => {
-  let reading: Fiber.Fiber<void> | undefined
-  const read = Effect.timeoutOption(session.refresh, timeout).pipe(
+/**
+ * Whether they differ from those that were sent; false where they could not be read. Whoever is interrupted waits no longer;
+ * the reading goes on for the others.
+ */
+export const make = ({ now, scope, seen, session, timeout }: Options): Effect.Effect<boolean> => {
+  let reading: Fiber.Fiber<boolean> | undefined
+  const read = Effect.timeoutOrElse(session.refresh, { duration: timeout, orElse: () => Effect.succeed(false) }).pipe(
     // code of the user's that throws must not end what waits for it
-    Effect.ignoreCause,
+    Effect.catchCause(() => Effect.succeed(false)),
+    Effect.tap((differ) =>
+      Effect.sync(() => {
+        if (differ) seen.credentials = now()
+      })
+    ),
     Effect.ensuring(
       Effect.sync(() => {
-        seen.credentials = now()
         reading = undefined
       })
     )
   )
   return Effect.gen(function* () {
     reading ??= yield* Effect.forkIn(read, scope)
-    yield* Fiber.await(reading)
+    const exit = yield* Fiber.await(reading)
+    return Exit.isSuccess(exit) && exit.value
   })
 }

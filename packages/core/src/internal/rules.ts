@@ -4,7 +4,7 @@
  */
 import * as Duration from "effect/Duration"
 import type { Action } from "../Action.ts"
-import type { ConnectionState } from "../ConnectionState.ts"
+import { type ConnectionState, reasonOf } from "../ConnectionState.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Signal } from "../Signal.ts"
 import type { Model, Rules, Running, Step } from "../Model.ts"
@@ -13,12 +13,14 @@ import {
   arm,
   drop,
   dropOpen,
+  forgiven,
   generationOf,
   isOpenQuestion,
   isReplacing,
   nextProbe,
   none,
   onto,
+  resetSchedules,
   settle,
   stabilized,
   stay,
@@ -31,15 +33,23 @@ import {
 
 // ----------------------------------------------------------------------------------------------- attempts and sessions
 
-export const attempt = (model: Model): Step => {
+export const attempt = (model: Model): Step => attemptAfter(model, reasonOf(model.state))
+
+/** With nothing remembered of what was before, as an operator's `reset` wants it. */
+export const attemptAfresh = (model: Model): Step => also(attemptAfter(forgiven(model), undefined), ...resetSchedules)
+
+const attemptAfter = (model: Model, reason: FailureReason | undefined): Step => {
   const next = undoubted(model)
-  return run({ ...next, state: connecting(next) }, "attempt", { before: [{ _tag: "Disarm", timer: "attempt" }] })
+  return run({ ...next, state: connecting(next, reason) }, "attempt", {
+    before: [{ _tag: "Disarm", timer: "attempt" }]
+  })
 }
 
-export const connecting = (model: Model): ConnectionState => ({
+export const connecting = (model: Model, reason: FailureReason | undefined): ConnectionState => ({
   _tag: "Connecting",
   attempt: model.failures + 1,
-  trial: model.openings > 0
+  trial: model.openings > 0,
+  reason
 })
 
 /** What a probe was to decide is still to be decided, if the session stays. */
@@ -57,6 +67,7 @@ export const adopt = (rules: Rules, model: Model, probed: boolean): Step => {
     state: { _tag: "Connected", generation },
     running: undefined,
     generation,
+    busies: 0,
     stable: "no",
     probed,
     deep: false,
@@ -85,7 +96,13 @@ export const isRefusal = (reason: FailureReason): boolean => reason === "http_4x
 export const replacementFailed = (model: Model, reason: FailureReason): Step =>
   isRefusal(reason) ? supersede({ ...model, running: undefined }) : probe({ ...model, running: undefined })
 
-export const attemptFailed = (rules: Rules, model: Model, reason: FailureReason): Step => {
+/** `notBefore`: what the server asked for, where it was busy for too long. */
+export const attemptFailed = (
+  rules: Rules,
+  model: Model,
+  reason: FailureReason,
+  notBefore?: Duration.Duration
+): Step => {
   const failures = model.failures + 1
   if (model.openings > 0 || failures >= rules.circuitFailures) {
     const openings = model.openings + 1
@@ -93,14 +110,14 @@ export const attemptFailed = (rules: Rules, model: Model, reason: FailureReason)
       model: { ...model, state: { _tag: "CircuitOpen", openings, reason }, running: undefined, failures, openings },
       actions: [
         { _tag: "Emit", happening: { _tag: "CircuitOpened", openings, reason } },
-        arm("attempt", "openFor"),
+        arm("attempt", "openFor", { notBefore }),
         settle("waiters")
       ]
     }
   }
   return {
     model: { ...model, state: { _tag: "Disconnected", attempt: failures, reason }, running: undefined, failures },
-    actions: [arm("attempt", "backoff"), settle("waiters")]
+    actions: [arm("attempt", "backoff", { notBefore }), settle("waiters")]
   }
 }
 
@@ -131,8 +148,13 @@ export const rested = (model: Model, retryAfter: Duration.Duration | undefined):
   }
 }
 
-/** Alive, so no failure is counted; without a time to wait for, the schedule that would be next gives one. */
-export const attemptBusy = (model: Model, retryAfter: Duration.Duration | undefined): Step => {
+/**
+ * Alive, so no failure is counted; without a time to wait for, the schedule that would be next gives one. But a server that is
+ * busy without an end is of no use either: from `busyAttempts` in a row on, each is a failed attempt.
+ */
+export const attemptBusy = (rules: Rules, model: Model, retryAfter: Duration.Duration | undefined): Step => {
+  const busies = Math.min(model.busies + 1, rules.busyAttempts)
+  if (busies === rules.busyAttempts) return attemptFailed(rules, { ...model, busies }, "busy", retryAfter)
   const isOpen = model.openings > 0
   const schedule = retryAfter === undefined ? (isOpen ? "openFor" : "backoff") : "retryAfter"
   return {
@@ -141,14 +163,15 @@ export const attemptBusy = (model: Model, retryAfter: Duration.Duration | undefi
       state: isOpen
         ? { _tag: "CircuitOpen", openings: model.openings, reason: "busy" }
         : { _tag: "Disconnected", attempt: model.failures, reason: "busy" },
-      running: undefined
+      running: undefined,
+      busies
     },
     actions: [arm("attempt", schedule, { notBefore: retryAfter }), settle("waiters")]
   }
 }
 
 export const needsAuth = (rules: Rules, model: Model): Step => ({
-  model: { ...undoubted(model), state: { _tag: "NeedsAuth" }, running: undefined },
+  model: { ...undoubted(model), state: { _tag: "NeedsAuth" }, running: undefined, busies: 0 },
   actions: [
     ...dropOpen(model, "auth", drainFor(rules, "auth")),
     arm("attempt", "openFor"),
@@ -172,11 +195,13 @@ export const lose = (rules: Rules, model: Model, reason: FailureReason, drain = 
   const dropped = drop(model, reason, drain)
   const orphan = undoubted(model)
   if (isReplacing(model)) {
-    return { model: { ...orphan, state: connecting(orphan) }, actions: [dropped, settle("doubters")] }
+    return { model: { ...orphan, state: connecting(orphan, reason) }, actions: [dropped, settle("doubters")] }
   }
   const stopped = model.running ? [stop, dropped] : [dropped]
   const next =
-    model.stable === "yes" ? attempt({ ...orphan, running: undefined }) : attemptFailed(rules, orphan, reason)
+    model.stable === "yes"
+      ? attemptAfter({ ...orphan, running: undefined }, reason)
+      : attemptFailed(rules, orphan, reason)
   return { model: next.model, actions: [...stopped, settle("doubters"), ...next.actions] }
 }
 
@@ -229,12 +254,8 @@ export const missed = (rules: Rules, model: Model, signal: Extract<Signal, { _ta
   if (signal.late || jumped) return again(model, {})
   if (signal.reason === "session_lost" && decides !== "session") return again({ ...model, doubt: "session" }, {})
 
-  const held =
-    signal.reason === "timeout" && signal.callInFlight && Duration.isLessThan(signal.silentFor, rules.inFlightGrace)
-  if (signal.reason === "session_lost" || (decides === "stale" && !held)) return lose(rules, model, signal.reason)
+  if (signal.reason === "session_lost") return lose(rules, model, signal.reason)
 
-  const missedBefore = model.state._tag === "Unhealthy" ? model.state.failures : 0
-  const failures = held ? Math.min(missedBefore + 1, rules.failureThreshold - 1) : missedBefore + 1
   // a probe that was not rejected speaks for the credentials, however it failed
   const isDecided = decides === "auth"
   const doubted = {
@@ -243,16 +264,33 @@ export const missed = (rules: Rules, model: Model, signal: Extract<Signal, { _ta
     deep: model.deep || kind === "deepProbe",
     doubt: isDecided ? model.doubt : undecided(model)
   }
-  if (failures >= rules.failureThreshold) return lose(rules, doubted, signal.reason)
+  const before = model.state._tag === "Unhealthy" ? model.state : undefined
+  const misses = (before?.failures ?? 0) + 1
+  const isLast = misses >= rules.failureThreshold || decides === "stale" || before?.held === true
+  const held = isLast && isExcused(rules, signal)
+  if (isLast && !held) return lose(rules, doubted, signal.reason)
+  const { reason } = signal
+  const failures = held ? Math.max(1, Math.min(misses, rules.failureThreshold - 1)) : misses
   const generation = generationOf(model.state) ?? model.generation
-  const isSame =
-    failures === missedBefore &&
-    (failures === 0 || (model.state._tag === "Unhealthy" && model.state.reason === signal.reason))
+  const isSame = before?.failures === failures && before.reason === reason && before.held === held
   return {
-    model: isSame ? doubted : { ...doubted, state: { _tag: "Unhealthy", generation, failures, reason: signal.reason } },
+    model: isSame ? doubted : { ...doubted, state: { _tag: "Unhealthy", generation, failures, reason, held } },
     actions: [arm("probe", "confirm"), ...(isDecided ? [settle("doubters")] : none)]
   }
 }
+
+/**
+ * Whether a probe was not answered because the server works on a call: one that began before the first miss, and of whose own
+ * answer something came within `inFlightGrace`. A server that keeps only that stream alive is given up in the end.
+ */
+const isExcused = ({ inFlightGrace }: Rules, signal: Extract<Signal, { _tag: "Failed" }>): boolean =>
+  signal.reason === "timeout" &&
+  signal.callInFlight &&
+  Duration.isLessThan(signal.silentFor, inFlightGrace) &&
+  Duration.isLessThan(signal.missedFor, Duration.times(inFlightGrace, longestHold))
+
+/** how many times `inFlightGrace` a session is held, counted from the first miss */
+const longestHold = 4
 
 /** The same once more, in place of the one that ended without a verdict. */
 export const again = (

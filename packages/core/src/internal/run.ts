@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import { type RequestRecord, traceparent } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
+import { stackless } from "./errors.ts"
 import type { Ended, Kept } from "./judgement.ts"
 import type { CallInFlight, OpenSession } from "./sessionCell.ts"
 import * as Tracing from "./tracing.ts"
@@ -27,10 +28,11 @@ export const runOnce = <Client, A>(
       /** whatever else the callback has begun: it must not go on beside the next run */
       const end = () => {
         call.end()
-        controller?.abort()
+        controller?.abort(over)
       }
       const entry: CallInFlight = {
         startedAt,
+        requests: call.requests,
         abandon: (reason) => {
           const requests = snapshot(call.requests)
           end()
@@ -80,5 +82,8 @@ const isAnswered = (requests: ReadonlyArray<RequestRecord>): boolean => {
 /** What the requests had come to: what ends the call or its session changes the records. */
 const snapshot = (requests: ReadonlyArray<RequestRecord>): ReadonlyArray<RequestRecord> =>
   requests.map((request) => ({ ...request }))
+
+/** One for all: `abort` makes one with a stack for each, which costs more than the rest of what ends a call. */
+const over = stackless(() => new DOMException("The call has ended", "AbortError"))
 
 const never = new AbortController().signal

@@ -5,7 +5,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
-import type { Session, Tool } from "../Connector.ts"
+import type { RequestRecord, Session, Tool } from "../Connector.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Ladder } from "../Probe.ts"
@@ -18,8 +18,8 @@ export interface OpenSession<Client> {
   readonly scope: Scope.Closeable
   readonly ladder: Ladder
   readonly seen: Seen
-  /** `Session.refresh`, once at a time however many ask */
-  readonly refresh: Effect.Effect<void>
+  /** `Session.refresh`, once at a time however many ask; false where the credentials could not be read */
+  readonly refresh: Effect.Effect<boolean>
   readonly calls: Set<CallInFlight>
   tools: ReadonlyMap<string, Tool>
   /** why it was let go of, once it was: it closes when the last call has ended */
@@ -28,8 +28,8 @@ export interface OpenSession<Client> {
   ended: FailureReason | undefined
   /** of the attempt that opened it, where there are spans */
   readonly span: Tracer.Span | undefined
-  /** what the transport said when it reported the session as lost */
-  lost: FailureDetail | undefined
+  /** what was seen when it failed last: a probe, a call that cast doubt on it, the transport that reported its end */
+  detail: FailureDetail | undefined
 }
 
 /** What the transport reports of a session, also while it is being opened. */
@@ -40,7 +40,7 @@ export interface Seen {
   answer: number
   /** the end of the last call */
   call: number
-  /** when the credentials were read last, or could not be */
+  /** when credentials were read last that differed from those that had been sent; minus infinity where none were */
   credentials: number
   /** the first of the probes that failed in a row */
   missedSince: number | undefined
@@ -52,6 +52,7 @@ export interface Seen {
 export interface CallInFlight {
   /** infinite where the session is only held, and nothing is asked of the server */
   readonly startedAt: number
+  readonly requests: ReadonlyArray<RequestRecord>
   /** the session is gone; settles the call */
   readonly abandon: (reason: FailureReason) => void
 }
@@ -60,10 +61,21 @@ export interface CallInFlight {
 export const isUsable = (open: OpenSession<unknown>): boolean =>
   open.ended === undefined && (open.draining === undefined || open.draining === "closed")
 
-/** Whether a call that began before `since` is still running. */
-export const hasCallSince = (open: OpenSession<unknown>, since: number): boolean => {
-  for (const call of open.calls) if (call.startedAt <= since) return true
-  return false
+/** When something was heard last for a call that began before `since` and is still running; `undefined` where there is none. */
+export const heardForCallSince = (open: OpenSession<unknown>, since: number): number | undefined => {
+  let heard: number | undefined
+  for (const call of open.calls) {
+    if (call.startedAt <= since) heard = Math.max(heard ?? call.startedAt, heardFor(open, call))
+  }
+  return heard
+}
+
+/** Bytes of the call itself, where they can be told from those of others; until the first, it began. */
+const heardFor = ({ seen, session }: OpenSession<unknown>, { requests, startedAt }: CallInFlight): number => {
+  if (!session.separateAnswers) return Math.max(startedAt, seen.alive)
+  let heard = startedAt
+  for (const { heardAt } of requests) if (heardAt !== undefined && heardAt > heard) heard = heardAt
+  return heard
 }
 
 /** When the last answer came or the last call ended; now, while a call is running. */

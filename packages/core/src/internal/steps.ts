@@ -28,6 +28,9 @@ export const alive = (model: Model): Model =>
     ? { ...model, state: { _tag: "Connected", generation: model.state.generation } }
     : model
 
+/** Whether only a call in flight keeps the session from being given up. */
+export const isHeld = (state: ConnectionState): boolean => state._tag === "Unhealthy" && state.held
+
 /** Nothing is in doubt of a session that is gone. */
 export const undoubted = (model: Model): Model => ({ ...model, doubt: undefined, upstream: false, resting: false })
 
@@ -43,6 +46,7 @@ export const stabilized = (model: Model): Step => ({
 export const forgiven = (model: Model): Model => ({
   ...model,
   failures: 0,
+  busies: 0,
   openings: 0,
   deep: false,
   upstream: false,

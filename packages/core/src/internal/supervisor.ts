@@ -27,7 +27,7 @@ import * as Transition from "../Transition.ts"
 import * as Announcer from "./announcer.ts"
 import * as Attempt from "./attempt.ts"
 import * as ClockWatcher from "./clockWatcher.ts"
-import { signalOf } from "./conclusion.ts"
+import { type Conclusion, isLate, signalOf } from "./conclusion.ts"
 import * as Delays from "./delays.ts"
 import { isUsedSince, lastOf, type OpenSession } from "./sessionCell.ts"
 import * as Tracing from "./tracing.ts"
@@ -36,14 +36,18 @@ import * as Turns from "./turns.ts"
 export interface Supervisor<Client> {
   readonly send: (signal: Signal) => void
   readonly state: () => ConnectionState
-  /** the session that calls run on; `undefined` while there is none */
+  /** the session that calls run on; `undefined` while there is none, or while it is held and admits none */
   readonly current: () => OpenSession<Client> | undefined
+  /** whether the session is still the one of the backend, held or not */
+  readonly isOpen: (open: OpenSession<Client>) => boolean
   /** monotonic milliseconds */
   readonly now: () => number
-  /** what the transport said of the failure that ended the last session or attempt; nothing once a session is open */
+  /** what was seen when the session failed last; without one, when the last session or attempt failed */
   readonly detail: () => FailureDetail | undefined
   /** time until the next attempt, where one is armed */
   readonly untilAttempt: () => Duration.Duration | undefined
+  /** time until the attempt that runs has ended at the latest */
+  readonly untilVerdict: () => Duration.Duration | undefined
   /** is asked again whenever the state has something new for it, until it answers true */
   readonly waiters: Set<() => boolean>
   /** is told once when a doubt was decided or the session is gone */
@@ -91,6 +95,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const draining = new Map<number, OpenSession<Client>>()
   const subscriptions = new Set<string>()
   let attemptDueAt: number | undefined
+  let attemptEndsAt: number | undefined
   let detail: FailureDetail | undefined
   const waiters = new Set<() => boolean>()
   const doubters = new Set<() => void>()
@@ -107,8 +112,12 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const { later, send } = turns
   const take = (step: Transition.Step) => {
     model = step.model
+    // before the actions: a probe may be begun and answered within one
+    if (current && model.state._tag === "Connected") {
+      current.seen.missedSince = undefined
+      current.detail = undefined
+    }
     for (const action of step.actions) perform(action)
-    if (current && model.state._tag === "Connected") current.seen.missedSince = undefined
   }
   const flush = (listeners: Set<() => void>) => {
     for (const listener of listeners) later(listener)
@@ -159,13 +168,14 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     const orphan = candidate
     candidate = undefined
     if (orphan) close(Scope.close(orphan.scope, Exit.void))
+    attemptEndsAt = undefined
   }
 
   /** However a run ends, the table is told: where it waits for an end that never comes, nothing is kept alive. */
   const concluding = <E, R>({ run }: Run, effect: Effect.Effect<void, E, R>): Effect.Effect<void, E, R> =>
     Effect.onExit(effect, (exit) =>
       Effect.sync(() => {
-        if (Exit.isFailure(exit)) conclude(run, broken(exit.cause), false)
+        if (Exit.isFailure(exit)) conclude(run, concluded(broken(exit.cause)))
       })
     )
 
@@ -202,7 +212,12 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const drop = (action: Extract<Action, { _tag: "Drop" }>) => {
     const open = sessionOf(action.generation)
     if (!open) return
-    if (open === current) current = undefined
+    // what was seen before it was closed on purpose is not why
+    if (action.reason === "closed") open.detail = undefined
+    if (open === current) {
+      current = undefined
+      detail = open.detail
+    }
     for (const timer of sessionTimers) stopFiber(timer)
     const bound = action.drain && policy[action.drain]
     if (bound === undefined) return finish(open, action.reason)
@@ -224,7 +239,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     open.seen.muted = true
     draining.delete(open.generation)
     stopFiber(`drain:${open.generation}`)
-    emit({ _tag: "SessionClosed", generation: open.generation, reason, detail: open.lost?.summary })
+    emit({ _tag: "SessionClosed", generation: open.generation, reason, detail: open.detail?.summary })
     const calls = [...open.calls]
     open.calls.clear()
     for (const call of calls) later(() => call.abandon(reason))
@@ -241,8 +256,10 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     // Servers that keep one session only accept no other until the old one is gone. An exclusive transport never has two,
     // however long the end of the old one takes, which it bounds itself.
     const closed = FiberSet.awaitEmpty(closings)
+    attemptEndsAt = now() + Duration.toMillis(policy.connectTimeout)
     yield* connector.exclusive ? closed : Effect.timeoutOption(closed, policy.connectTimeout)
     const startedAt = now()
+    attemptEndsAt = startedAt + Duration.toMillis(policy.connectTimeout)
     const generation = model.generation + 1
     const scope = yield* Scope.make()
     let output: () => ReadonlyArray<string> = () => []
@@ -260,14 +277,14 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
         span
       }).pipe(
         Effect.match({
-          onFailure: (verdict) => ({ verdict }),
+          onFailure: (conclusion) => conclusion,
           onSuccess: (open) => {
             candidate = open
-            return { verdict: succeeded }
+            return concluded(succeeded)
           }
         }),
-        Effect.catchCause((cause) => Effect.succeed({ verdict: broken(cause) })),
-        Effect.timeoutOrElse({ duration: policy.connectTimeout, orElse: () => Effect.succeed({ verdict: timedOut }) }),
+        Effect.catchCause((cause) => Effect.succeed(concluded(broken(cause)))),
+        Effect.timeoutOrElse({ duration: policy.connectTimeout, orElse: () => Effect.succeed(concluded(timedOut)) }),
         Effect.onExit((exit) =>
           Effect.sync(() => {
             if (Exit.isSuccess(exit) && exit.value.verdict._tag === "Succeeded") return
@@ -277,16 +294,19 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
         )
       )
     const about = { backend_id: options.id, generation }
-    const { verdict } = yield* Tracing.run(policy, "connect", about, opening)
-    const duration = Duration.millis(now() - startedAt)
+    const { late: wasLate, verdict } = yield* Tracing.run(policy, "connect", about, opening)
+    const took = now() - startedAt
+    const late = verdict._tag === "Failed" && (wasLate || isLate(took, policy.connectTimeout))
     if (verdict._tag === "Succeeded") {
-      emit({ _tag: "AttemptSucceeded", generation, duration })
-    } else {
-      const told = (verdict._tag === "Failed" ? verdict.detail : undefined) ?? detailOf(output())
+      emit({ _tag: "AttemptSucceeded", generation, duration: Duration.millis(took) })
+    } else if (!late) {
+      const told = withOutput(verdict.detail, output())
       if (!current) detail = told
-      emit({ _tag: "AttemptFailed", reason: Evidence.reasonOfVerdict(verdict), detail: told?.summary, duration })
+      const reason = Evidence.reasonOfVerdict(verdict)
+      emit({ _tag: "AttemptFailed", reason, detail: told?.summary, duration: Duration.millis(took) })
     }
-    conclude(action.run, verdict, false)
+    attemptEndsAt = undefined
+    conclude(action.run, { verdict, late })
   })
 
   const reportOf = (generation: number): Omit<Attempt.Report, "output"> => ({
@@ -296,7 +316,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
     },
     lost: (reason, told) => {
       const open = sessionOf(generation)
-      if (open) open.lost = told
+      if (open) open.detail = told
       if (open && open === current) detail = told
       // the table knows of the current session only: what happens to one that drains leads to nothing but its end
       if (draining.has(generation) && open) finish(open, reason)
@@ -338,19 +358,20 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
       )
     })
     const endedAt = now()
-    // a timer that fires late by more than its own length tells of this process and not of the server
-    const late = endedAt - startedAt > (asked + 1) * Duration.toMillis(policy.timeout)
+    const late = verdict._tag === "Failed" && isLate(endedAt - startedAt, policy.timeout, asked)
     if (verdict._tag === "Succeeded") open.seen.answer = endedAt
     else open.seen.missedSince ??= startedAt
+    if (!late) open.detail = Evidence.detailOfVerdict(verdict)
     if (action.counted && verdict._tag === "Succeeded") {
       emit({ _tag: "ProbeSucceeded", method, latency: Duration.millis(endedAt - startedAt) })
     } else if (action.counted && verdict._tag !== "Busy" && !late) {
-      emit({ _tag: "ProbeFailed", method, reason: Evidence.reasonOfVerdict(verdict) })
+      const reason = Evidence.reasonOfVerdict(verdict)
+      emit({ _tag: "ProbeFailed", method, reason, detail: open.detail?.summary })
     }
-    conclude(action.run, verdict, late)
+    conclude(action.run, { verdict, late })
   })
 
-  const conclude = (run: number, verdict: Evidence.Verdict, late: boolean) => {
+  const conclude = (run: number, { late, verdict }: Conclusion) => {
     const probed = candidate === undefined || Probe.isProbed(policy.probe, candidate.session)
     send(signalOf(verdict, { run, current, at: now(), late, probed, draining: draining.size > 0 }))
   }
@@ -367,13 +388,16 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   take(begin)
   turns.settle()
 
+  const until = (at: number | undefined) => (at === undefined ? undefined : Duration.millis(Math.max(0, at - now())))
   const supervisor: Supervisor<Client> = {
     send,
     state: () => model.state,
     current: () => (current && admission(model.state) === "run" ? current : undefined),
+    isOpen: (open) => open === current,
     now,
-    detail: () => detail,
-    untilAttempt: () => (attemptDueAt === undefined ? undefined : Duration.millis(Math.max(0, attemptDueAt - now()))),
+    detail: () => (current ? current.detail : detail),
+    untilAttempt: () => until(attemptDueAt),
+    untilVerdict: () => until(attemptEndsAt),
     waiters,
     doubters,
     resting,
@@ -386,10 +410,11 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
 /** Timers that belong to a session and end with it. */
 const sessionTimers: ReadonlyArray<Timer> = ["probe", "stable", "idle", "deep"]
 
-/** What there is to say of an attempt that failed without a word of the transport's own. */
-const detailOf = (output: ReadonlyArray<string>): FailureDetail | undefined =>
-  output.length === 0 ? undefined : { summary: undefined, output }
+/** What there is to say of an attempt that failed: what was seen and, unless that says it, what the server wrote last. */
+const withOutput = (detail: FailureDetail | undefined, output: ReadonlyArray<string>): FailureDetail | undefined =>
+  output.length === 0 || (detail && detail.output.length > 0) ? detail : { summary: detail?.summary, output }
 
+const concluded = (verdict: Evidence.Verdict): Conclusion => ({ verdict, late: false })
 const succeeded: Evidence.Verdict = { _tag: "Succeeded" }
 /** A transport, or code of the user's that it runs, has thrown: a defect of theirs must not end the keeping alive. */
 const broken = (cause: Cause.Cause<unknown>): Evidence.Verdict => ({
@@ -397,4 +422,4 @@ const broken = (cause: Cause.Cause<unknown>): Evidence.Verdict => ({
   reason: "unknown",
   detail: ofCause(cause)
 })
-const timedOut: Evidence.Verdict = { _tag: "Failed", reason: "timeout" }
+const timedOut: Evidence.Verdict = { _tag: "Failed", reason: "timeout", detail: undefined }

@@ -8,8 +8,9 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type { CallError, SessionReplaced } from "../BackendError.ts"
-import { reasonOfVerdict, type Verdict } from "../Evidence.ts"
+import { reasonOfVerdict } from "../Evidence.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
+import type { Conclusion } from "./conclusion.ts"
 import type { OpenSession } from "./sessionCell.ts"
 
 /** How a span says that something failed: exporters take name and message. */
@@ -17,13 +18,8 @@ class Failed extends Data.TaggedError("KeepaliveFailure")<{ readonly message: st
 
 type Attributes = Readonly<Record<string, string | number>>
 
-/** What an attempt or a probe has come to. */
-interface Concluded {
-  readonly verdict: Verdict
-}
-
 /** An attempt or a probe, in a span of its own where the policy asks for it. */
-export const run = <A extends Concluded, E, R>(
+export const run = <A extends Pick<Conclusion, "verdict">, E, R>(
   { spans }: Pick<KeepalivePolicy, "spans">,
   name: "connect" | "probe",
   attributes: Attributes,
@@ -36,7 +32,8 @@ export const run = <A extends Concluded, E, R>(
       )
     : run(undefined)
 
-const failureOf = ({ verdict }: Concluded) => (verdict._tag === "Succeeded" ? undefined : reasonOfVerdict(verdict))
+const failureOf = ({ verdict }: Pick<Conclusion, "verdict">) =>
+  verdict._tag === "Succeeded" ? undefined : reasonOfVerdict(verdict)
 
 /** A call, in a span below its caller's. */
 export const call = <A, E extends CallError | SessionReplaced>(

@@ -13,15 +13,15 @@ export interface Turns<Signal> {
 
 /** `atRest` runs when neither a signal nor a resumption is left; it may bring new ones. */
 export const make = <Signal>(take: (signal: Signal) => void, atRest: () => void): Turns<Signal> => {
-  const signals: Array<Signal> = []
-  const resumptions: Array<() => void> = []
+  const signals = queue<Signal>()
+  const resumptions = queue<() => void>()
   let isTaking = false
   let isResuming = false
   const settle = () => {
     if (isTaking) return
     isTaking = true
     try {
-      for (let signal = signals.shift(); signal; signal = signals.shift()) take(signal)
+      for (let signal = signals.next(); signal; signal = signals.next()) take(signal)
     } finally {
       isTaking = false
     }
@@ -29,8 +29,11 @@ export const make = <Signal>(take: (signal: Signal) => void, atRest: () => void)
     isResuming = true
     try {
       while (true) {
-        if (resumptions.length === 0) atRest()
-        const resume = resumptions.shift()
+        let resume = resumptions.next()
+        if (!resume) {
+          atRest()
+          resume = resumptions.next()
+        }
         if (!resume) return
         resume()
       }
@@ -40,10 +43,30 @@ export const make = <Signal>(take: (signal: Signal) => void, atRest: () => void)
   }
   return {
     send: (signal) => {
-      signals.push(signal)
+      signals.add(signal)
       settle()
     },
-    later: (resume) => void resumptions.push(resume),
+    later: resumptions.add,
     settle
+  }
+}
+
+/** First in, first out. Not by `shift`, which moves all that is behind: with it, 100,000 waiters took 20 s. */
+const queue = <A>() => {
+  let taking: Array<A | undefined> = []
+  let taken = 0
+  let adding: Array<A> = []
+  return {
+    add: (item: A): void => void adding.push(item),
+    next: (): A | undefined => {
+      if (taken === taking.length) {
+        taking = adding
+        adding = []
+        taken = 0
+      }
+      const item = taking[taken]
+      if (taken < taking.length) taking[taken++] = undefined
+      return item
+    }
   }
 }

@@ -3,12 +3,13 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import { CallRejected, SessionUnavailable } from "../BackendError.ts"
+import type { CallRejected, SessionUnavailable } from "../BackendError.ts"
 import { admission, reasonOf } from "../ConnectionState.ts"
+import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import { isProbed } from "../Probe.ts"
 import type { Doubt } from "../Signal.ts"
+import { callRejected, sessionUnavailable } from "./errors.ts"
 import type { Kept } from "./judgement.ts"
 import type { OpenSession } from "./sessionCell.ts"
 
@@ -59,19 +60,20 @@ const denied = <Client>(kept: Kept<Client>, deadline: number): SessionUnavailabl
 /** The error of a state that rejects. */
 export const rejected = <Client>({ id, supervisor }: Kept<Client>): CallRejected => {
   const state = supervisor.state()
-  return new CallRejected({
+  return callRejected({
     backend: id,
     // `admission` rejects in these states only
     state: state._tag as CallRejected["state"],
     reason: reasonOf(state),
     detail: supervisor.detail(),
-    retryAfter: supervisor.untilAttempt()
+    // a trial that runs ends with its lease
+    retryAfter: supervisor.untilAttempt() ?? (state._tag === "Connecting" ? supervisor.untilVerdict() : undefined)
   })
 }
 
 /** The error of a state in which there is no session. */
 export const unavailable = <Client>({ id, supervisor }: Kept<Client>) =>
-  new SessionUnavailable({
+  sessionUnavailable({
     backend: id,
     state: supervisor.state()._tag,
     reason: reasonOf(supervisor.state()),
@@ -79,31 +81,51 @@ export const unavailable = <Client>({ id, supervisor }: Kept<Client>) =>
     retryAfter: supervisor.untilAttempt()
   })
 
-/** Casts doubt on the session and waits until a probe has decided it; false if the deadline comes first. */
-export const awaitDecision = <Client>(
+/** What casts doubt on a session. */
+export interface Doubting {
+  readonly doubt: Doubt | undefined
+  readonly reason: FailureReason
+  readonly detail: FailureDetail | undefined
+}
+
+const silence: Doubting = { doubt: "stale", reason: "timeout", detail: undefined }
+
+/** Casts doubt on the session, and waits for nothing. */
+export const castDoubt = <Client>(
   { supervisor }: Kept<Client>,
   open: OpenSession<Client>,
+  { detail, doubt, reason }: Doubting
+): void => {
+  if (doubt === undefined) return
+  if (supervisor.isOpen(open) && detail !== undefined) open.detail = detail
+  supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
+}
+
+/** Casts doubt on the session and waits until a probe has decided it; false if the deadline comes first. */
+export const awaitDecision = <Client>(
+  kept: Kept<Client>,
+  open: OpenSession<Client>,
   deadline: number,
-  doubt: Doubt,
-  reason: FailureReason
+  doubting: Doubting = silence
 ): Effect.Effect<boolean> =>
   Effect.callback<boolean>((resume) => {
+    const { doubters, isOpen } = kept.supervisor
     const decided = () => resume(Effect.succeed(true))
     // a session that has been replaced is in doubt no more
-    if (supervisor.current() !== open) return decided()
-    supervisor.doubters.add(decided)
-    supervisor.send({ _tag: "Doubt", generation: open.generation, doubt, reason })
-    return Effect.sync(() => supervisor.doubters.delete(decided))
+    if (!isOpen(open)) return decided()
+    doubters.add(decided)
+    castDoubt(kept, open, doubting)
+    return Effect.sync(() => doubters.delete(decided))
   }).pipe(
     Effect.timeoutOrElse({
-      duration: Duration.millis(Math.max(0, deadline - supervisor.now())),
+      duration: Duration.millis(Math.max(0, deadline - kept.supervisor.now())),
       orElse: () => Effect.succeed(false)
     })
   )
 
 /**
- * Whether a run that began then, and was rejected, may be made again with other credentials: they are read, unless whoever
- * came first has done so for all. False if that takes longer than there is time.
+ * Whether a run that began then, and was rejected, can be made again with other credentials than it was sent with: they are
+ * read, unless whoever came first has found others for all. False if that takes longer than there is time.
  */
 export const hasOtherCredentials = <Client>(
   { supervisor }: Kept<Client>,
@@ -111,23 +133,51 @@ export const hasOtherCredentials = <Client>(
   startedAt: number,
   deadline: number
 ): Effect.Effect<boolean> =>
-  open.seen.credentials > startedAt
+  open.seen.credentials >= startedAt
     ? Effect.succeed(true)
-    : Effect.map(
-        Effect.timeoutOption(open.refresh, Duration.millis(Math.max(0, deadline - supervisor.now()))),
-        Option.isSome
-      )
+    : Effect.timeoutOrElse(open.refresh, {
+        duration: Duration.millis(Math.max(0, deadline - supervisor.now())),
+        orElse: () => Effect.succeed(false)
+      })
 
 /** The session on which a call may begin: one that was silent for long is asked first whether it still lives. */
 export const ready = Effect.fnUntraced(function* <Client>(kept: Kept<Client>, deadline: number) {
   while (true) {
     const open = yield* awaitSession(kept, deadline)
     if (!isStale(kept, open, kept.supervisor.now())) return open
-    const isDecided = yield* awaitDecision(kept, open, deadline, "stale", "timeout")
+    const isDecided = yield* awaitDecision(kept, open, deadline)
     if (!isDecided) return yield* Effect.fail(unavailable(kept))
     if (kept.supervisor.current() === open) return open
   }
 })
+
+/** Waits while the session is held, until the deadline: afterwards it takes calls again, or is gone. */
+export const awaitRelease = <Client>(
+  kept: Kept<Client>,
+  open: OpenSession<Client>,
+  deadline: number
+): Effect.Effect<void, SessionUnavailable> => {
+  const { supervisor } = kept
+  const isReleased = () => !supervisor.isOpen(open) || supervisor.current() === open
+  return Effect.suspend(() =>
+    isReleased()
+      ? Effect.void
+      : Effect.callback<void>((resume) => {
+          const look = () => {
+            if (!isReleased()) return false
+            resume(Effect.void)
+            return true
+          }
+          supervisor.waiters.add(look)
+          return Effect.sync(() => supervisor.waiters.delete(look))
+        }).pipe(
+          Effect.timeoutOrElse({
+            duration: Duration.millis(Math.max(0, deadline - supervisor.now())),
+            orElse: () => Effect.fail(unavailable(kept))
+          })
+        )
+  )
+}
 
 /** A session that is not probed, for there is nothing to keep, is not asked before a call either. */
 export const isStale = <Client>({ policy }: Kept<Client>, open: OpenSession<Client>, now: number) =>

@@ -10,6 +10,7 @@
  * server.forgetSessions()
  * ```
  */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -25,12 +26,17 @@ export type Reply =
   | { readonly _tag: "Answer" }
   /** executes nothing and answers with a JSON-RPC error */
   | { readonly _tag: "Error"; readonly code: number }
-  /** refuses with an HTTP status before anything is executed */
+  /** refuses with an HTTP status, a redirect included, before anything is executed */
   | { readonly _tag: "Refuse"; readonly status: number; readonly retryAfter?: Duration.Input }
   /** cannot be reached: nothing is sent */
-  | { readonly _tag: "Unreachable"; readonly reason: FailureReason; readonly detail?: FailureDetail }
-  /** executes, and the answer is cut off */
-  | { readonly _tag: "Cut" }
+  | {
+      readonly _tag: "Unreachable"
+      readonly reason: FailureReason
+      readonly detail?: FailureDetail
+      readonly code?: string
+    }
+  /** executes, and the answer is cut off, or exceeds a bound */
+  | { readonly _tag: "Cut"; readonly reason: "stream_cut" | "overflow" }
   /** executes, and never answers */
   | { readonly _tag: "Silence" }
 
@@ -45,6 +51,8 @@ export interface Script {
   /** of every answer; default: none */
   latency: Duration.Input
   tools: ReadonlyArray<Tool>
+  /** whether credentials that are read again differ from those that were sent; default: they do not */
+  otherCredentials: () => boolean
   /** whether a second session is refused (409) until the first is closed; default false */
   singleSession: boolean
 }
@@ -80,24 +88,44 @@ export interface ScriptedServer {
   readonly forgetSessions: () => void
   /** every open session is known to be dead, as when a child process exits */
   readonly kill: (reason: FailureReason, detail?: FailureDetail) => void
-  /** a byte arrives on every open session */
+  /** a byte arrives on every open session, and belongs to no answer */
   readonly chunk: () => void
+  /** a byte arrives of the answer to every request that is under way */
+  readonly progress: () => void
+}
+
+/** What kind of server, and of transport. */
+export interface Options {
+  /** default false */
+  readonly exclusive?: boolean
+  /** default true */
+  readonly stateful?: boolean
+  /** whether bytes of one answer can be told from those of others; default true, as over HTTP */
+  readonly separateAnswers?: boolean
 }
 
 /** Makes a server that does everything right until the script is changed. */
-export const make = (options: { readonly exclusive?: boolean; readonly stateful?: boolean } = {}): ScriptedServer => {
+export const make = (options: Options = {}): ScriptedServer => {
   const script: Script = {
     connect: answer,
     probe: answer,
     call: () => answer,
     latency: Duration.zero,
     tools: [],
+    otherCredentials: () => false,
     singleSession: false
   }
   const executed: Array<string> = []
   const counts = { attempts: 0, probes: 0, open: 0, concurrent: 0 }
   const hosts = new Set<SessionHost>()
   const known = new Set<SessionHost>()
+  const separateAnswers = options.separateAnswers ?? true
+  /** those under way, each with its session */
+  const unanswered = new Map<Mutable<RequestRecord>, SessionHost>()
+  const heard = (host: SessionHost, record: Mutable<RequestRecord>) => {
+    const at = host.alive()
+    if (separateAnswers) record.heardAt = at
+  }
   let underWay = 0
 
   const counted = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
@@ -114,6 +142,8 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
 
   const open = Effect.fnUntraced(function* (host: SessionHost) {
     counts.attempts++
+    const clock = yield* Clock.Clock
+    const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
     const refusal = script.singleSession && known.size > 0 ? refuse(409) : undefined
     const evidence = yield* counted(meet(refusal ?? script.connect, script.latency, false))
     if (evidence._tag !== "Answered") return yield* Effect.fail(evidence)
@@ -127,6 +157,7 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
       Effect.sync(() => {
         hosts.delete(host)
         known.delete(host)
+        for (const [record, of] of unanswered) if (of === host) unanswered.delete(record)
         counts.open--
       })
     )
@@ -147,10 +178,14 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
           method,
           fate: "unsent",
           evidence: undefined,
+          heardAt: undefined,
+          refusedAfter: undefined,
           settled: false,
           ...(tool && { tool })
         }
         records.push(record)
+        unanswered.set(record, host)
+        const writtenAt = now()
         const given = isKnown() ? reply() : refuse(404)
         if (given._tag !== "Unreachable") record.fate = "dispatched"
         if (isExecuted(given) && tool !== undefined) executed.push(tool)
@@ -159,13 +194,16 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
             record.evidence = evidence
             record.fate = fateOf(evidence)
             record.settled = true
-            if (evidence._tag !== "TransportFailure") host.alive()
+            unanswered.delete(record)
+            if (record.fate === "refused") record.refusedAfter = now() - writtenAt
+            if (evidence._tag !== "TransportFailure") heard(host, record)
             if (evidence._tag === "Answered") resolve(value())
             else reject(new ScriptedError(evidence._tag))
           })
         )
         signal?.addEventListener("abort", () => {
           fiber.interruptUnsafe()
+          unanswered.delete(record)
           record.settled = true
           reject(new ScriptedError("aborted"))
         })
@@ -175,6 +213,7 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
       client: clientOf(() => [], request),
       era: "legacy",
       stateful: options.stateful ?? true,
+      separateAnswers,
       call: (): Call<ScriptedClient> => {
         const requests: Array<Mutable<RequestRecord>> = []
         let ended = false
@@ -188,7 +227,7 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
         }).pipe(
           Effect.tap((evidence) => Effect.sync(() => (evidence._tag === "TransportFailure" ? undefined : host.alive())))
         ),
-      refresh: Effect.void,
+      refresh: Effect.sync(() => script.otherCredentials()),
       tools: Effect.sync(() => script.tools)
     }
     return session
@@ -234,6 +273,9 @@ export const make = (options: { readonly exclusive?: boolean; readonly stateful?
     },
     chunk: () => {
       for (const host of [...hosts]) host.alive()
+    },
+    progress: () => {
+      for (const [record, host] of unanswered) heard(host, record)
     }
   }
 }
@@ -245,7 +287,10 @@ export const answer: Reply = { _tag: "Answer" }
 export const silence: Reply = { _tag: "Silence" }
 
 /** The reply that executes and is cut off. */
-export const cut: Reply = { _tag: "Cut" }
+export const cut: Reply = { _tag: "Cut", reason: "stream_cut" }
+
+/** The reply that executes and is more than a bound allows. */
+export const overflow: Reply = { _tag: "Cut", reason: "overflow" }
 
 /** The reply that refuses with a status. */
 export const refuse = (status: number, retryAfter?: Duration.Input): Reply => ({
@@ -255,10 +300,11 @@ export const refuse = (status: number, retryAfter?: Duration.Input): Reply => ({
 })
 
 /** The reply of an address where nobody listens, or that fails otherwise before anything is sent. */
-export const unreachable = (reason: FailureReason = "refused", detail?: FailureDetail): Reply => ({
+export const unreachable = (reason: FailureReason = "refused", detail?: FailureDetail, code?: string): Reply => ({
   _tag: "Unreachable",
   reason,
-  ...(detail === undefined ? {} : { detail })
+  ...(detail === undefined ? {} : { detail }),
+  ...(code === undefined ? {} : { code })
 })
 
 /** The reply with a JSON-RPC error. */
@@ -293,9 +339,9 @@ const meet = (reply: Reply, latency: Duration.Input, withSession: boolean): Effe
         })
       )
     case "Unreachable":
-      return after(Evidence.transportFailure(reply.reason, reply.detail))
+      return after(Evidence.transportFailure(reply.reason, reply.detail, reply.code))
     case "Cut":
-      return after(Evidence.transportFailure("stream_cut"))
+      return after(Evidence.transportFailure(reply.reason))
     case "Silence":
       return Effect.never
   }
@@ -307,8 +353,11 @@ const fateOf = (evidence: Evidence.Evidence): RequestRecord["fate"] => {
     case "ErrorAnswer":
       return "answered"
     case "Refused":
-      return evidence.status < 500 ? "refused" : "dispatched"
+      return isRefusedUnexecuted(evidence.status) ? "refused" : "dispatched"
     case "TransportFailure":
-      return evidence.reason === "stream_cut" ? "dispatched" : "unsent"
+      return evidence.reason === "stream_cut" || evidence.reason === "overflow" ? "dispatched" : "unsent"
   }
 }
+
+/** 4xx, and the redirects that promise that nothing was done (RFC 9110, 15.4.8 and 15.4.9) */
+const isRefusedUnexecuted = (status: number) => (status >= 400 && status < 500) || status === 307 || status === 308

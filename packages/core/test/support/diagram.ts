@@ -47,7 +47,7 @@ const labelOf = (signal: Signal.Signal, kind: string | undefined): string => {
 /** What matters for the ways between states: far less than what the table can tell apart. */
 const keyOf = ({ model, running }: Table.World): string => {
   const { deep, openings, probed, refreshed, stable, state } = model
-  const misses = state._tag === "Unhealthy" ? state.failures : 0
+  const misses = state._tag === "Unhealthy" ? `${state.failures} ${state.held}` : 0
   return [
     state._tag,
     misses,
@@ -56,6 +56,7 @@ const keyOf = ({ model, running }: Table.World): string => {
     deep,
     openings > 0,
     model.failures > 0,
+    model.busies,
     probed,
     refreshed,
     stable
@@ -85,8 +86,8 @@ const explore = (
 export const draw = (): string => {
   const ways = new Map<string, Set<string>>()
   for (const rules of [
-    Table.rules({ circuitFailures: 2, connect: "lazy", sleepsWhenIdle: true }),
-    Table.rules({ circuitFailures: 2, exclusive: true })
+    Table.rules({ circuitFailures: 2, busyAttempts: 2, connect: "lazy", sleepsWhenIdle: true }),
+    Table.rules({ circuitFailures: 2, busyAttempts: 2, exclusive: true })
   ]) {
     explore(rules, (before, signal, after) => {
       const from = before.model.state._tag

@@ -11,6 +11,7 @@ export type Rules = Transition.Rules
 export const rules = (over: Partial<Rules> = {}): Rules => ({
   failureThreshold: 3,
   circuitFailures: 5,
+  busyAttempts: 20,
   inFlightGrace: Duration.minutes(5),
   connect: "eager",
   sleepsWhenIdle: false,
@@ -22,11 +23,11 @@ const lazy = { connect: "lazy", sleepsWhenIdle: true, exclusive: true } as const
 
 /** Every threshold with every circuit, and every kind of life. */
 export const everyRules: ReadonlyArray<Rules> = [
-  rules({ failureThreshold: 1, circuitFailures: 1 }),
-  rules({ failureThreshold: 1, circuitFailures: 2, ...lazy }),
-  rules({ failureThreshold: 1, circuitFailures: Number.POSITIVE_INFINITY, sleepsWhenIdle: true }),
-  rules({ failureThreshold: 3, circuitFailures: Number.POSITIVE_INFINITY, ...lazy }),
-  rules({ failureThreshold: 2, circuitFailures: 2 })
+  rules({ failureThreshold: 1, circuitFailures: 1, busyAttempts: 4 }),
+  rules({ failureThreshold: 1, circuitFailures: 2, busyAttempts: 1, ...lazy }),
+  rules({ failureThreshold: 1, circuitFailures: Number.POSITIVE_INFINITY, busyAttempts: 3, sleepsWhenIdle: true }),
+  rules({ failureThreshold: 3, circuitFailures: Number.POSITIVE_INFINITY, busyAttempts: 2, ...lazy }),
+  rules({ failureThreshold: 2, circuitFailures: 2, busyAttempts: 8 })
 ]
 
 const timers: ReadonlyArray<Signal.Timer> = ["probe", "attempt", "stable", "idle", "deep"]
@@ -56,6 +57,7 @@ export const signals = (model: Transition.Model, grace: Duration.Duration): Read
     run,
     callInFlight: false,
     silentFor: Duration.zero,
+    missedFor: Duration.zero,
     late: false,
     draining: false
   } as const
@@ -76,6 +78,7 @@ export const signals = (model: Transition.Model, grace: Duration.Duration): Read
     { ...failed, reason: "timeout", callInFlight: true },
     { ...failed, reason: "timeout", callInFlight: true, late: true },
     { ...failed, reason: "timeout", callInFlight: true, silentFor: grace },
+    { ...failed, reason: "timeout", callInFlight: true, missedFor: Duration.times(grace, 4) },
     { ...failed, reason: "reset", callInFlight: true },
     { ...failed, reason: "http_4xx", draining: true },
     { _tag: "Busy", run, retryAfter: undefined },
@@ -229,6 +232,13 @@ const resets = (step: Transition.Step, schedule: Action.ScheduleName) =>
   step.actions.some((action) => action._tag === "Reset" && action.schedule === schedule)
 const runOf = (step: Transition.Step) => step.actions.find((action) => action._tag === "Run")
 
+const isHeld = (state: ConnectionState.ConnectionState) => state._tag === "Unhealthy" && state.held
+const isExcused = (given: Rules, signal: Extract<Signal.Signal, { _tag: "Failed" }>) =>
+  signal.reason === "timeout" &&
+  signal.callInFlight &&
+  Duration.isLessThan(signal.silentFor, given.inFlightGrace) &&
+  Duration.isLessThan(signal.missedFor, Duration.times(given.inFlightGrace, 4))
+
 const wantsProbe = (model: Transition.Model) => model.doubt !== undefined || (model.upstream && !model.resting)
 
 const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: Transition.Step): void => {
@@ -269,6 +279,7 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   promise(!resets(step, "openFor") || proven || isReset, "openFor begins afresh only when stable, or by reset")
   promise(to.failures >= from.failures || proven || isReset, "failures are forgotten only when stable, or by reset")
   promise(to.openings >= from.openings || proven || isReset, "openings are forgotten only when stable, or by reset")
+  promise(to.busies <= given.busyAttempts, "what is counted has an end")
   promise(to.failures <= from.failures + 1 && to.openings <= from.openings + 1, "one thing counts once")
   promise(to.openings > from.openings === emits(step, "CircuitOpened"), "every opening of the circuit is told")
   if (proven) {
@@ -342,6 +353,14 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
     const actions = step.actions.map((action) => action._tag)
     promise(actions.lastIndexOf("Settle") > actions.lastIndexOf("Arm"), "and learn it after it was armed")
   }
+  if (isHeld(from.state) && !isHeld(to.state)) {
+    promise(settles(step, "waiters"), "whom a held session did not admit looks again as soon as it is held no longer")
+    promise(
+      generationOf(to.state) !== generationOf(from.state) || to.state._tag === "Connected",
+      "a session is held until it is Connected again, replaced or gone"
+    )
+  }
+  if (isHeld(to.state)) promise(States.admission(to.state) === "wait", "a held session admits no new call")
   if (signal._tag === "CallStarted" && from.state._tag === "Idle") {
     promise(runOf(step)?.kind === "attempt", "a call wakes an idle backend")
   }
@@ -353,7 +372,7 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   }
 
   const isCrowded = signal._tag === "Failed" && signal.draining && signal.reason === "http_4xx"
-  if (isCrowded && from.state._tag === "Connecting" && from.running?.jumped === false) {
+  if (isCrowded && from.state._tag === "Connecting" && from.running?.jumped === false && !signal.late) {
     const goesFirst = step.actions.findIndex(({ _tag }) => _tag === "DropDraining")
     promise(
       to.failures === from.failures &&
@@ -364,25 +383,45 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   }
 
   // what failures prove
+  if (signal._tag === "Failed" && from.running?.kind === "attempt") {
+    const isJumped = from.running.jumped && from.state._tag === "Connecting"
+    if (signal.late || isJumped) {
+      promise(
+        to.state === from.state && to.failures === from.failures && runOf(step)?.kind === "attempt",
+        "an attempt whose failure proves nothing is made again, uncounted"
+      )
+    }
+  }
   if (signal._tag === "Failed" && from.running && from.running.kind !== "attempt") {
     if (signal.late || from.running.jumped) {
       promise(
         to.state === from.state && runOf(step)?.kind === from.running.kind,
         "a failure that proves nothing is asked again"
       )
-    } else if (
-      signal.reason === "timeout" &&
-      signal.callInFlight &&
-      Duration.isLessThan(signal.silentFor, given.inFlightGrace)
-    ) {
+    } else if (isExcused(given, signal)) {
       promise(dropped === undefined, "a call in flight excuses the timeout of a probe until the grace has passed")
+    } else if (signal.reason !== "session_lost") {
+      promise(!isHeld(to.state), "nothing else excuses it, and not for longer than four times the grace")
+      promise(!isHeld(from.state) || dropped !== undefined, "and then a held session is given up")
     }
     if (signal.reason === "session_lost" && from.running.decides !== "session" && dropped) {
       promise(false, "a session refused once is asked about once more")
     }
   }
-  if (signal._tag === "Busy")
+  const isBusyAttempt = signal._tag === "Busy" && from.state._tag === "Connecting"
+  if (isBusyAttempt && from.busies + 1 >= given.busyAttempts) {
+    promise(to.failures === from.failures + 1, "busy without an end is a failure: the delays grow, the circuit opens")
+    const rearmed = step.actions.find((action) => action._tag === "Arm" && action.timer === "attempt")
+    promise(
+      rearmed?._tag === "Arm" && rearmed.notBefore === signal.retryAfter,
+      "and the server's word is kept all the same"
+    )
+  } else if (signal._tag === "Busy") {
     promise(to.failures === from.failures && to.openings === from.openings, "busy is no failure")
+  }
+  if (to.busies > 0 && to.state !== from.state && concludes(signal)) {
+    promise(isBusyAttempt, "only busy answers one after the other are a row")
+  }
   if (signal._tag === "Busy" && from.state._tag === "Unhealthy" && to.state._tag === "Unhealthy") {
     promise(to.state.failures === from.state.failures, "busy is no failure")
   }
@@ -443,8 +482,12 @@ const examineState = (given: Rules, world: World): void => {
   if (state._tag === "CircuitOpen") promise(state.openings === model.openings, "the state tells the openings")
   if (state._tag === "Unhealthy") {
     promise(
-      state.failures >= 1 && state.failures < given.failureThreshold,
+      state.failures >= 1 && state.failures <= Math.max(1, given.failureThreshold - 1),
       "Unhealthy means 1 to failureThreshold - 1 failed probes"
+    )
+    promise(
+      state.held || state.failures < given.failureThreshold,
+      "what has missed failureThreshold probes is held, or given up"
     )
   }
 
@@ -500,7 +543,8 @@ const keyOf = (given: Rules, { armed, model, running, session }: World): string 
   const begun = model.running
   const failures = Math.min(model.failures, Number.isFinite(given.circuitFailures) ? given.circuitFailures : 1)
   // of plain words: most of the time of an exploration is spent here
-  let key = state._tag === "Unhealthy" ? `Unhealthy${state.failures}` : state._tag
+  let key = state._tag === "Unhealthy" ? `Unhealthy${state.failures} ${state.held}` : state._tag
+  if (model.busies > 0) key += ` ${model.busies}`
   key += ` ${model.openings > 0 ? "opened" : failures} ${model.deep} ${model.refreshed}`
   if (begun) key += ` ${begun.kind} ${begun.decides} ${begun.jumped} ${running?.deep}`
   if (session !== undefined) {
@@ -595,6 +639,7 @@ export const failed =
     reason,
     callInFlight: false,
     silentFor: Duration.zero,
+    missedFor: Duration.zero,
     late: false,
     draining: false,
     ...also

@@ -191,7 +191,7 @@ const everyKind = {
   AttemptFailed: FailureReason.all.map((reason) => ({ _tag: "AttemptFailed", reason, detail, duration }) as const),
   ProbeSent: [{ _tag: "ProbeSent", method }],
   ProbeSucceeded: [{ _tag: "ProbeSucceeded", method, latency: duration }],
-  ProbeFailed: FailureReason.all.map((reason) => ({ _tag: "ProbeFailed", method, reason }) as const),
+  ProbeFailed: FailureReason.all.map((reason) => ({ _tag: "ProbeFailed", method, reason, detail }) as const),
   ProbeSuppressed: [{ _tag: "ProbeSuppressed" }],
   CircuitOpened: FailureReason.all.map((reason) => ({ _tag: "CircuitOpened", openings: 1, reason }) as const),
   Stabilized: [{ _tag: "Stabilized" }],

@@ -23,7 +23,7 @@ describe("a planned replacement", () => {
   it.live("sends a call only once that waited for its token until the old session was over", () =>
     Effect.gen(function* () {
       const server = yield* ScriptedServer.make()
-      // so that the farewell of the old session lasts
+      // so that the termination of the old session lasts
       yield* server.react("DELETE", ScriptedServer.Reaction.Hang())
       let token = Promise.resolve({ access_token: "token", token_type: "Bearer" })
       const authProvider: OAuthClientProvider = {
@@ -84,7 +84,7 @@ describe("a planned replacement", () => {
   )
 
   for (const [name, fault] of [
-    ["the network swallowed the farewell as well", Fault.SilentDrop()],
+    ["the network swallowed the termination as well", Fault.SilentDrop()],
     ["a proxy answered it with 404", Fault.Answer({ status: 404 })],
     ["a proxy answered it with 503", Fault.Answer({ status: 503 })]
   ] as const)
@@ -93,10 +93,10 @@ describe("a planned replacement", () => {
         const server = yield* ScriptedServer.make({ singleSession: true })
         const kept = yield* keep(server)
         const trouble = yield* kept.proxy.inject(fault)
-        const farewell = yield* kept.proxy.awaitRequest(({ method }) => method === "DELETE")
-        assert.isFalse(farewell.forwarded)
-        // the next attempt: the farewell has been given up
-        yield* kept.proxy.awaitRequest(({ at, rpcMethod }) => rpcMethod === "initialize" && at > farewell.at)
+        const termination = yield* kept.proxy.awaitRequest(({ method }) => method === "DELETE")
+        assert.isFalse(termination.forwarded)
+        // the next attempt: the termination has been given up
+        yield* kept.proxy.awaitRequest(({ at, rpcMethod }) => rpcMethod === "initialize" && at > termination.at)
         yield* trouble.heal
         yield* kept.until(isRenewed())
         assert.strictEqual((yield* server.stats).sessions, 1)
@@ -104,7 +104,7 @@ describe("a planned replacement", () => {
     )
 })
 
-describe("a farewell that the server never answers", () => {
+describe("a termination that the server never answers", () => {
   it.live("is said again before the next session, which does not wait for it, and then no more", () =>
     Effect.gen(function* () {
       const server = yield* ScriptedServer.make()
@@ -116,8 +116,8 @@ describe("a farewell that the server never answers", () => {
         rpcMethod === "notifications/initialized" ? [sessionId] : []
       )
       yield* kept.proxy.awaitRequest(({ method, sessionId }) => method === "DELETE" && sessionId === sessions[2])
-      const farewells = (yield* kept.proxy.requests).filter(({ method }) => method === "DELETE")
-      const times = sessions.map((id) => farewells.filter(({ sessionId }) => sessionId === id).length)
+      const terminations = (yield* kept.proxy.requests).filter(({ method }) => method === "DELETE")
+      const times = sessions.map((id) => terminations.filter(({ sessionId }) => sessionId === id).length)
       assert.deepStrictEqual(times, [2, 2, 1, 0])
     })
   )

@@ -129,13 +129,10 @@ describe("opening a session", () => {
   it.live("fails with what was seen", () =>
     Effect.gen(function* () {
       const gone = yield* Effect.scoped(serve(() => {}))
-      expect(yield* failure(gone.url)).toEqual({ _tag: "TransportFailure", reason: "refused" })
-      expect(yield* failure("http://host.invalid/mcp")).toEqual({ _tag: "TransportFailure", reason: "dns" })
+      expect(yield* failure(gone.url)).toMatchObject({ reason: "refused", code: "ECONNREFUSED" })
+      expect(yield* failure("http://host.invalid/mcp")).toMatchObject({ reason: "dns" })
       const server = yield* ScriptedServer.make()
-      expect(yield* failure(`https://127.0.0.1:${server.port}/mcp`)).toEqual({
-        _tag: "TransportFailure",
-        reason: "tls"
-      })
+      expect(yield* failure(`https://127.0.0.1:${server.port}/mcp`)).toMatchObject({ reason: "tls" })
       for (const [reaction, seen] of [
         [Reaction.Status({ status: 500 }), { _tag: "Refused", status: 500, withSession: false }],
         [Reaction.Status({ status: 401 }), { _tag: "Refused", status: 401 }],
@@ -175,7 +172,8 @@ describe("opening a session", () => {
       const attempt = Effect.scoped(HttpConnector.make({ url: server.url }).open(makeHost()))
       const began = performance.now()
       expect(yield* Effect.timeoutOption(attempt, "200 millis")).toMatchObject({ _tag: "None" })
-      expect(performance.now() - began).toBeLessThan(400)
+      // a second is what the response to a handshake is waited for: it has the id of what is to be terminated
+      expect(performance.now() - began).toBeLessThan(1600)
       yield* Effect.sleep("50 millis")
       expect(server.sockets()).toBe(0)
     }).pipe(Effect.scoped)
@@ -197,14 +195,14 @@ describe("a redirect", () => {
           Fault.Answer({ on: { rpc: "tools/call" }, times: 1, status, headers: { location: other.url } })
         )
         const { requests } = yield* run(session, (client) => client.callTool(server.echo("x")))
-        expect(requests).toMatchObject([
-          { fate: "refused", evidence: { _tag: "TransportFailure", reason: "protocol" } }
-        ])
+        // 301, 302 and 303 may say that the request was processed
+        const fate = status >= 307 ? "refused" : "dispatched"
+        expect(requests).toMatchObject([{ fate, evidence: { _tag: "Refused", status } }])
       }
       yield* proxy.inject(
         Fault.Answer({ on: { method: "OPTIONS" }, times: 1, status: 307, headers: { location: other.url } })
       )
-      expect(yield* session.probe({ _tag: "options" })).toMatchObject({ reason: "protocol" })
+      expect(yield* session.probe({ _tag: "options" })).toMatchObject({ _tag: "Refused", status: 307 })
       expect(seen).toEqual([])
     }).pipe(Effect.scoped)
   )
@@ -223,7 +221,7 @@ describe("a redirect", () => {
         Fault.Answer({ on: { rpc: "tools/call" }, times: 1, status: 307, headers: { location: other.url } })
       )
       const { requests } = yield* run(session, (client) => client.callTool(server.echo("x")))
-      expect(requests).toMatchObject([{ fate: "refused", evidence: { reason: "protocol" } }])
+      expect(requests).toMatchObject([{ fate: "refused", evidence: { _tag: "Refused", status: 307 } }])
       expect(reached).toBe(0)
     }).pipe(Effect.scoped, Effect.provide(FetchHttpClient.layer))
   )
@@ -251,10 +249,10 @@ describe("the settings", () => {
     }
     const { issues: looked } = HttpConnector.make({
       url: "http://host/mcp",
-      headers: { "Mcp-Session-Id": "secret", "bad name": "secret", good: "fine", bad: "se\ncret" }
+      headers: { "Mcp-Session-Id": "secret", "Authorization: Bearer secret": "", good: "fine", bad: "se\ncret" }
     })
     const issues = Effect.runSync(looked)
-    expect(issues.map(({ path }) => path[2])).toEqual(["Mcp-Session-Id", "bad name", "bad"])
+    expect(issues.map(({ path }) => path[2])).toEqual(["Mcp-Session-Id", "#2", "bad"])
     expect(JSON.stringify(issues)).not.toContain("secret")
     expect(Effect.runSync(HttpConnector.make({ url: "https://host/mcp?key=1" }).issues)).toEqual([])
   })

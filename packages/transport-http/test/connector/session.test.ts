@@ -3,7 +3,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { NodeHttpClient } from "@effect/platform-node"
 import type { OAuthClientProvider } from "@modelcontextprotocol/sdk/client/auth.js"
-import { Leftovers, McpServers, ScriptedServer, Fault } from "@vmcp-keepalive/testkit"
+import { Fault, FaultProxy, Leftovers, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Effect, Exit, Fiber, Redacted } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { HttpConnector } from "../../src/index.ts"
@@ -106,7 +106,7 @@ describe("a session", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("is said farewell also where a status has said that it is unknown: the one who said so may be a proxy", () =>
+  it.live("is terminated also where a status has said that it is unknown: the one who said so may be a proxy", () =>
     Effect.gen(function* () {
       const server = yield* ScriptedServer.make({ getStream: false })
       const { close, session } = yield* openThroughProxy(server)
@@ -117,7 +117,7 @@ describe("a session", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("that was opened only half is said farewell too", () =>
+  it.live("that was opened only half is terminated too", () =>
     Effect.gen(function* () {
       const server = yield* ScriptedServer.make()
       yield* server.react("notifications/initialized", Reaction.Hang())
@@ -129,6 +129,21 @@ describe("a session", () => {
       yield* Fiber.interrupt(opening)
       expect((yield* server.stats).sessions).toBe(0)
     }).pipe(Effect.scoped)
+  )
+
+  it.live(
+    "is terminated also where it was given up before its id was known, by whoever answers the handshake in time",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* ScriptedServer.make()
+        const proxy = yield* FaultProxy.make({ target: { port: server.port } })
+        yield* proxy.inject(Fault.Delay({ on: { rpc: "initialize" }, each: "200 millis" }))
+        const attempt = Effect.scoped(HttpConnector.make({ url: `${proxy.url}/mcp` }).open(makeHost()))
+        const opening = yield* Effect.forkChild(attempt)
+        yield* eventuallyEffect(Effect.map(server.stats, ({ byRpcMethod }) => byRpcMethod["initialize"] === 1))
+        yield* Fiber.interrupt(opening)
+        expect(yield* server.stats).toMatchObject({ sessions: 0, deletes: 1 })
+      }).pipe(Effect.scoped)
   )
 
   it.live("carries the credentials that were read last, and reads them again for every session", () =>
@@ -223,7 +238,7 @@ describe("a session", () => {
         },
         makeHost(["demo://x"])
       )
-      expect(yield* Effect.flip(failing)).toEqual({ _tag: "TransportFailure", reason: "reset" })
+      expect(yield* Effect.flip(failing)).toMatchObject({ reason: "reset", code: "ECONNRESET" })
     }).pipe(Effect.scoped)
   )
 

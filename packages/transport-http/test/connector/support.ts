@@ -27,6 +27,7 @@ export const makeHost = (subscriptions: Iterable<string> = []): Host => {
     bytesSeen: () => chunks,
     alive: () => {
       chunks++
+      return performance.now()
     },
     observe: (evidence) => void observed.push(evidence),
     output: () => {},
@@ -121,7 +122,10 @@ export const run = <A>(session: Connector.Session<Client>, f: (client: Client, s
     const result = yield* Effect.tryPromise({ try: (signal) => f(call.client, signal), catch: (error) => error }).pipe(
       Effect.exit
     )
-    return { result, requests: call.requests, took: performance.now() - began, at: performance.now() }
+    const at = performance.now()
+    // the client forgets a request that failed in a turn of its own
+    yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+    return { result, requests: call.requests, took: at - began, at }
   })
 
 /** What a server of ours answers to `initialize`. */

@@ -2,10 +2,9 @@
  * What a line of a server's stdout holds. The specification allows protocol messages only, one a line; real servers log
  * there as well, and some without an end of line before the next message or after the last one.
  */
-import { JSONRPCMessageSchema } from "@modelcontextprotocol/sdk/types.js"
-import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js"
-import { Message } from "@vmcp-keepalive/sdk-client"
-import type { Line } from "./lines.ts"
+import type { Buffer } from "node:buffer"
+import { Message } from "@vmcp-keepalive/sdk-client/peer"
+import { type Line, shown } from "./lines.ts"
 
 /** What was read. */
 export interface Reading {
@@ -16,79 +15,145 @@ export interface Reading {
 }
 
 /** What is of use on a line. */
-export type Found =
-  | { readonly _tag: "Message"; readonly message: JSONRPCMessage }
-  /** the answer to a request, which nobody can be given, and why: the request will get no other */
-  | { readonly _tag: "Unreadable"; readonly id: number; readonly because: string }
+export type Found = { readonly _tag: "Message"; readonly message: Message.Message; readonly bytes: number } | Unreadable
+
+/** The answer to a request, which nobody can be given, and why: the request will get no other. */
+export interface Unreadable {
+  readonly _tag: "Unreadable"
+  readonly id: number
+  readonly because: string
+  /** whether it is more than the limits allow */
+  readonly overflow: boolean
+}
 
 /** Reads a line. */
-export const read = ({ tail, text }: Line): Reading => {
-  if (tail !== undefined) return readingOf([unreadable(idOfLong(text, tail), tooLong)], "")
+export const read = ({ bytes, tail }: Line, bounds: Message.Bounds): Reading => {
+  if (tail !== undefined) return readingOf([unreadable(idOfLong(bytes, tail), tooLong, true)], true)
   // What a parser throws costs more than most messages, of which there may be a flood.
-  const value = /^\s*\{/.test(text) ? Message.parse(text) : undefined
-  return value === undefined ? search(text) : readingOf([ofValue(value)], "")
+  if (!beginsWithBrace(bytes)) return search(bytes, bounds)
+  const object = ofObject(bytes, bounds)
+  return object === notJson ? search(bytes, bounds) : readingOf([object], true)
 }
 
-const tooLong = "The answer is longer than maxLineBytes"
+const tooLong = "The answer is longer than limits.messageBytes"
+const tooMany = "The answer has more objects and arrays than limits.containers"
 const notWellFormed = "The answer is no JSON-RPC"
 
-const readingOf = (objects: ReadonlyArray<Found | undefined>, others: string): Reading => {
+/** `alone`: nothing but space is around them */
+const readingOf = (objects: ReadonlyArray<Found | undefined>, alone: boolean): Reading => {
   const found = objects.filter((object) => object !== undefined)
-  const isClean = objects.length > 0 && objects.every((object) => object?._tag === "Message") && others.trim() === ""
+  const isClean = alone && objects.length > 0 && objects.every((object) => object?._tag === "Message")
   return { found, garbage: !isClean }
 }
+
+// ------------------------------------------------------------------------------------------------------- garbage lines
 
 /** How many beginnings of objects may lead nowhere on a line: each costs a walk to its end. */
 const mostMisses = 8
 
+/** How many objects are taken from a line: they are handed on without a pause. */
+const mostObjects = 1000
+
+/**
+ * How many bytes may be walked over and parsed on a line: on a long one each about once and a half, so that no line keeps this
+ * process for long.
+ */
+const workOn = (line: Buffer): number => 3 * line.length + 512 * 1024
+
 /** Takes one complete JSON object after the other from a line. What is inside of one is never a message of its own. */
-const search = (text: string): Reading => {
+const search = (line: Buffer, bounds: Message.Bounds): Reading => {
   const objects: Array<Found | undefined> = []
-  let others = ""
+  let alone = true
   let taken = 0
   let from = 0
-  for (let misses = 0; misses < mostMisses;) {
-    const offset = text.slice(from).search(/\{\s*"/)
-    if (offset === -1) break
-    const start = from + offset
-    const end = endOfObject(text, start)
-    const value = end === -1 ? undefined : Message.parse(text.slice(start, end))
-    if (value === undefined) {
+  let work = workOn(line)
+  for (let misses = 0; misses < mostMisses && objects.length < mostObjects && work > 0;) {
+    const start = beginningOfObject(line, from)
+    if (start === -1) break
+    const end = endOfObject(line, start, Math.min(line.length, start + work))
+    const object = end === -1 ? notJson : ofObject(line.subarray(start, end), bounds)
+    work -= end === -1 ? line.length - start : 2 * (end - start)
+    if (object === notJson) {
       misses++
       from = start + 1
     } else {
-      objects.push(ofValue(value))
-      others += text.slice(taken, start)
+      objects.push(object)
+      alone &&= isSpace(line.subarray(taken, start))
       taken = from = end
     }
   }
-  return readingOf(objects, others + text.slice(taken))
+  return readingOf(objects, alone && objects.length > 0 && isSpace(line.subarray(taken)))
 }
 
-/** Where the object that begins there ends, or -1 where it does not. */
-const endOfObject = (text: string, start: number): number => {
-  let depth = 0
-  let isString = false
-  for (let at = start; at < text.length; at++) {
-    const character = text[at]
-    if (isString && character === "\\") at++
-    else if (character === '"') isString = !isString
-    else if (isString) continue
-    else if (character === "{") depth++
-    else if (character === "}" && --depth === 0) return at + 1
+/** Also what is space outside of ASCII, such as a byte order mark. */
+const isSpace = (bytes: Buffer): boolean => {
+  const at = skipSpace(bytes, 0)
+  const byte = bytes[at]
+  return byte === undefined || ((byte > 0x7f || byte < 0x20) && bytes.toString("utf8", at).trim() === "")
+}
+
+const quote = 0x22
+const backslash = 0x5c
+const braceOpen = 0x7b
+const braceClosed = 0x7d
+
+/** Where the first byte from there on stands that is no white space of JSON's. */
+const skipSpace = (line: Buffer, from: number): number => {
+  let at = from
+  for (; at < line.length; at++) {
+    const byte = line[at]
+    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) break
+  }
+  return at
+}
+
+const beginsWithBrace = (line: Buffer): boolean => line[skipSpace(line, 0)] === braceOpen
+
+/** Where the next object with at least one field begins, or -1. */
+const beginningOfObject = (line: Buffer, from: number): number => {
+  for (let at = from; at < line.length; at++) {
+    if (line[at] === braceOpen && line[skipSpace(line, at + 1)] === quote) return at
   }
   return -1
 }
 
-const ofValue = (value: unknown): Found | undefined => {
-  // Looked at by itself for the same reason: JSON that is logged has none.
-  if (!Message.isObject(value) || !("jsonrpc" in value)) return undefined
-  const parsed = JSONRPCMessageSchema.safeParse(value)
-  return parsed.success ? { _tag: "Message", message: parsed.data } : unreadable(idOf(value), notWellFormed)
+/** Where the object that begins there ends, or -1 where it does not before `limit`. */
+const endOfObject = (line: Buffer, start: number, limit: number): number => {
+  let depth = 0
+  let isString = false
+  for (let at = start; at < limit; at++) {
+    const byte = line[at]
+    if (isString && byte === backslash) at++
+    else if (byte === quote) isString = !isString
+    else if (isString) continue
+    else if (byte === braceOpen) depth++
+    else if (byte === braceClosed && --depth === 0) return at + 1
+  }
+  return -1
 }
 
-const unreadable = (id: number, because: string): Found | undefined =>
-  Number.isNaN(id) ? undefined : { _tag: "Unreadable", id, because }
+// ------------------------------------------------------------------------------------------------------------ messages
+
+/** What is no JSON at all. */
+const notJson = Symbol("notJson")
+
+/** What an object is: a message, an answer that cannot be read, or nothing of the protocol. */
+const ofObject = (json: Buffer, bounds: Message.Bounds): Found | undefined | typeof notJson => {
+  if (Message.exceeds(json, bounds))
+    return unreadable(idOfLong(json.subarray(0, shown), json.subarray(-shown)), tooMany, true)
+  const value = Message.parse(json.toString())
+  return value === undefined ? notJson : ofValue(value, json.length)
+}
+
+const ofValue = (value: unknown, bytes: number): Found | undefined => {
+  // Looked at by itself for the same reason: JSON that is logged has none.
+  if (!Message.isObject(value) || !("jsonrpc" in value)) return undefined
+  const message = Message.of(value)
+  return message === undefined ? unreadable(idOf(value), notWellFormed, false) : { _tag: "Message", message, bytes }
+}
+
+const unreadable = (id: number, because: string, overflow: boolean): Found | undefined =>
+  Number.isNaN(id) ? undefined : { _tag: "Unreadable", id, because, overflow }
 
 /** The id of what was meant as an answer: it has a result or an error (JSON-RPC 2.0, section 5). */
 const idOf = (value: Record<string, unknown>): number => {
@@ -102,9 +167,10 @@ const idOf = (value: Record<string, unknown>): number => {
  * The id of an answer of which only both ends are there. Servers write it first or last; an `id` further inside may be
  * anybody's, and one behind something else than an answer is a request's of the server.
  */
-const idOfLong = (head: string, tail: string): number => {
+const idOfLong = (first: Buffer, last: Buffer): number => {
+  const head = first.toString()
   const message = head.slice(Math.max(0, head.search(messageStart)))
-  const found = idFirst.exec(message) ?? (answerFirst.test(message) ? idLast.exec(tail) : null)
+  const found = idFirst.exec(message) ?? (answerFirst.test(message) ? idLast.exec(last.toString()) : null)
   return found?.[1] === undefined ? Number.NaN : Number(found[1])
 }
 

@@ -1,43 +1,41 @@
 /**
  * One session: a child process and the client that talks to it. It ends with the child, and the child with it.
  */
-import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { type Connector, Evidence, type FailureDetail, type FailureReason } from "@vmcp-keepalive/core"
-import { Ask, CallView } from "@vmcp-keepalive/sdk-client"
+import { Ask, type ClientKind } from "@vmcp-keepalive/sdk-client/peer"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { FileSystem } from "effect/FileSystem"
-import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as ChildProcess from "./childProcess.ts"
 import type { Settings } from "./settings.ts"
 import * as SpawnFailure from "./spawnFailure.ts"
 import * as Stderr from "./stderr.ts"
-import { StdioTransport } from "./transport.ts"
 import * as Watchdog from "./watchdog.ts"
+import { Wire } from "./wire.ts"
 
 /** What a session is opened with. */
-export interface Options {
+export interface Options<Client> {
   readonly settings: Settings
-  readonly client: () => Client
+  readonly kind: ClientKind.ClientKind<Client>
   readonly readers: Stderr.Readers
 }
 
 /** Opens a session; it ends with the scope. */
-export const open = (
-  options: Options,
+export const open = <Client>(
+  options: Options<Client>,
   host: Connector.SessionHost
-): Effect.Effect<Connector.Session<Client>, Evidence.Evidence, ChildProcessSpawner | FileSystem | Scope.Scope> =>
+): Effect.Effect<Connector.Session<Client>, Evidence.Evidence, Scope.Scope> =>
   Effect.gen(function* () {
-    const connection = yield* Effect.acquireRelease(connect(options, host), end(options.settings))
-    const { client, lost, transport } = connection
-    const { requests } = transport
+    const { kind, settings } = options
+    const connection = yield* Effect.acquireRelease(connect(options, host), (made) => end(made, options))
+    const { client, lost, wire } = connection
+    const { requests } = wire
     yield* Effect.forkScoped(untilLost(connection, host))
     const ready = Effect.gen(function* () {
-      yield* shakeHands(connection, host)
-      yield* Ask.subscribe(requests, client, host.subscriptions)
+      yield* shakeHands(connection, kind, host)
+      yield* Ask.subscribe(requests, host.subscriptions)
       connection.opened = true
     })
     yield* Effect.raceFirst(ready, Deferred.await(lost))
@@ -45,20 +43,19 @@ export const open = (
       client,
       era: "legacy",
       stateful: true,
-      call: (traceparent) => CallView.call(requests, client, traceparent),
+      separateAnswers: false,
+      call: (traceparent) => kind.call(requests, client, traceparent),
       // `options` is HTTP's: the connector says that it does not support it
       probe: (rung) =>
-        rung._tag === "options"
-          ? Effect.succeed(Evidence.transportFailure("unknown"))
-          : Ask.probe(requests, client, rung),
-      refresh: Effect.void,
-      tools: Ask.tools(requests, client)
+        rung._tag === "options" ? Effect.succeed(Evidence.transportFailure("unknown")) : Ask.probe(requests, rung),
+      refresh: Effect.succeed(false),
+      tools: Effect.suspend(() => Ask.tools(requests, kind.capabilities(client), settings.limits))
     }
   })
 
-interface Connection {
+interface Connection<out Client> {
   readonly client: Client
-  readonly transport: StdioTransport
+  readonly wire: Wire
   readonly child: ChildProcess.Child
   readonly stderr: Stderr.Stderr
   readonly watchdog: Scope.Closeable
@@ -71,17 +68,17 @@ interface Connection {
 }
 
 /** Starts the child; nothing is sent to it yet. */
-const connect = Effect.fnUntraced(function* (options: Options, host: Connector.SessionHost) {
-  const { readers, settings } = options
-  const { command, maxLineBytes, shutdown } = settings
+const connect = Effect.fnUntraced(function* <Client>(options: Options<Client>, host: Connector.SessionHost) {
+  const { kind, readers, settings } = options
+  const { command, limits, shutdown } = settings
   // first, since it is the user's and may fail
-  const client = options.client()
-  const transport = new StdioTransport(host, maxLineBytes)
+  const client = kind.make()
+  const wire = new Wire(host, limits)
   const secrets = [...command.args, ...Object.values(command.env)].filter((text) => Redacted.isRedacted(text))
   const stderr = new Stderr.Stderr(settings.stderr, secrets, readers)
   host.output(() => stderr.last)
-  const child = yield* ChildProcess.start(command, shutdown, {
-    stdout: transport.stdout,
+  const child = yield* ChildProcess.start(command, wire.outbox, {
+    stdout: wire.stdout,
     stderr: {
       push: (chunk) => {
         // a server that is silent on stdout, but reports its progress, is at work
@@ -90,8 +87,7 @@ const connect = Effect.fnUntraced(function* (options: Options, host: Connector.S
       },
       end: () => stderr.end()
     }
-  }).pipe(Effect.mapError(SpawnFailure.ofCommand))
-  transport.attach(child.write)
+  }).pipe(Effect.catch((failure) => Effect.flatMap(SpawnFailure.ofCommand(failure, command.cwd), Effect.fail)))
   const watchdog = yield* Scope.make()
   if (settings.watchdog) {
     yield* Watchdog.watch(child.pid, shutdown).pipe(
@@ -101,27 +97,31 @@ const connect = Effect.fnUntraced(function* (options: Options, host: Connector.S
     )
   }
   const lost = yield* Deferred.make<never, Evidence.Evidence>()
-  const connection: Connection = { client, transport, child, stderr, watchdog, lost, opened: false, ended: false }
+  const connection: Connection<Client> = { client, wire, child, stderr, watchdog, lost, opened: false, ended: false }
   return connection
 })
 
 /** `initialize`, and the notification that follows it. */
-const shakeHands = (connection: Connection, host: Connector.SessionHost): Effect.Effect<void, Evidence.Evidence> =>
+const shakeHands = <Client>(
+  connection: Connection<Client>,
+  kind: ClientKind.ClientKind<Client>,
+  host: Connector.SessionHost
+): Effect.Effect<void, Evidence.Evidence> =>
   Effect.callback((resume) => {
-    const { client, transport } = connection
-    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK's transport is no EventTarget
-    transport.onclose = () => {
+    const { client, wire } = connection
+    // one that could not connect closes, too: why it could not is known from its requests
+    wire.onClosed = () => {
       if (connection.opened) lose(connection, host, "closed")
     }
-    client.connect(transport, CallView.patient()).then(
+    kind.connect(client, wire.transport).then(
       () => resume(Effect.void),
-      () => resume(Effect.fail(transport.requests.handshakeFailure()))
+      () => resume(Effect.fail(wire.requests.handshakeFailure()))
     )
   })
 
 /** The session ended by itself: whoever waits for something of it is told, once, and the host once it has the session. */
 const lose = (
-  connection: Connection,
+  connection: Connection<unknown>,
   host: Connector.SessionHost,
   reason: FailureReason.FailureReason,
   detail?: FailureDetail.FailureDetail
@@ -129,14 +129,14 @@ const lose = (
   if (connection.ended) return
   connection.ended = true
   const evidence = Evidence.transportFailure(reason, detail)
-  connection.transport.stop(evidence)
+  connection.wire.stop(evidence)
   Deferred.doneUnsafe(connection.lost, Exit.fail(evidence))
   if (connection.opened) host.lost(reason, detail)
 }
 
-/** Waits until the child is dead, or can be reached no more. */
-const untilLost = (connection: Connection, host: Connector.SessionHost): Effect.Effect<void> => {
-  const { child, stderr } = connection
+/** Waits until the child is dead, can be reached no more, or has exceeded a limit. */
+const untilLost = (connection: Connection<unknown>, host: Connector.SessionHost): Effect.Effect<void> => {
+  const { child, stderr, wire } = connection
   const tell = (reason: FailureReason.FailureReason, what: string) =>
     Effect.sync(() => {
       const summary = connection.opened ? what : `${what} during the handshake`
@@ -152,7 +152,8 @@ const untilLost = (connection: Connection, host: Connector.SessionHost): Effect.
     yield* Effect.sleep(exitFollows)
     yield* tell("reset", "closed its pipes")
   })
-  return Effect.raceFirst(died, unreachable)
+  const exceeded = Effect.flatMap(Deferred.await(wire.overflowed), (what) => tell("overflow", what))
+  return Effect.raceAllFirst([died, unreachable, exceeded])
 }
 
 /**
@@ -166,14 +167,13 @@ const finalOutput = Effect.andThen(Effect.sleep("10 millis"), Effect.repeat(Effe
 const exitFollows = "1 second"
 
 /** Ends the child, then whatever still waits for it. */
-const end =
-  ({ shutdown }: Settings) =>
-  (connection: Connection): Effect.Effect<void, never, FileSystem> =>
-    Effect.gen(function* () {
-      const { child, client, transport, watchdog } = connection
-      connection.ended = true
-      transport.stop()
-      yield* child.end(shutdown)
-      yield* Scope.close(watchdog, Exit.void)
-      yield* Effect.promise(() => client.close().catch(() => {}))
-    })
+const end = <Client>(connection: Connection<Client>, { kind, settings }: Options<Client>): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { child, client, watchdog, wire } = connection
+    connection.ended = true
+    wire.stop()
+    yield* child.end(settings.shutdown)
+    yield* Scope.close(watchdog, Exit.void)
+    yield* Effect.promise(() => kind.close(client).catch(() => {}))
+    yield* Effect.promise(() => wire.transport.close())
+  })

@@ -1,41 +1,119 @@
 /**
  * The settings of a connector: with their defaults, and what is wrong with them. No issue repeats a value: it may be a secret.
  */
-import { getDefaultEnvironment } from "@modelcontextprotocol/sdk/client/stdio.js"
-import type { BackendError } from "@vmcp-keepalive/core"
+import { type Stats } from "node:fs"
+import { stat } from "node:fs/promises"
+import type { BackendError, Connector } from "@vmcp-keepalive/core"
+import { type ClientKind, Limits } from "@vmcp-keepalive/sdk-client/peer"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import type { Options, Text } from "../StdioConnector.ts"
+import type * as Stream from "effect/Stream"
 import type { Command, Shutdown } from "./childProcess.ts"
-import type { Bounds } from "./stderr.ts"
+import * as Environment from "./environment.ts"
+import * as StdioLimits from "./limits.ts"
+import * as Session from "./session.ts"
+import * as Stderr from "./stderr.ts"
 import * as Watchdog from "./watchdog.ts"
+
+/**
+ * A value that is handed to the child. A redacted one is taken out of what the child writes to stderr, too, where it
+ * stands as it is: not where it is encoded (base64, escaped in JSON). Arguments are visible to other users of the machine
+ * (`ps`): give secrets through `env`.
+ */
+export type Text = string | Redacted.Redacted<string>
+
+/** What every connector over stdio takes. */
+export interface Options {
+  /**
+   * The executable: looked for in `PATH` unless it has a slash, and then seen from `cwd`. No shell reads it. One that does not
+   * exist or may not be executed is a `ConfigurationError` of `Backend.make`.
+   */
+  readonly command: string
+  /** Its arguments, each as it is. Default: none. */
+  readonly args?: ReadonlyArray<Text>
+  /**
+   * Environment variables of the child, beside those that the MCP SDKs take for safe (on POSIX: HOME, LOGNAME, PATH, SHELL,
+   * TERM, USER). Nothing else of this process's environment reaches it. Default: none.
+   */
+  readonly env?: Readonly<Record<string, Text>>
+  /** The directory in which it starts; it must exist. Default: that of this process. */
+  readonly cwd?: string
+  /**
+   * How the child is ended: its stdin is closed; `end` later (default 2 s) its group gets SIGTERM; `term` later (default 2 s)
+   * SIGKILL, after which it is waited for `kill` longer (default 1 s; more than that for the child alone, not for its
+   * group). Each wait ends as soon as the child has. What is left of its group then gets SIGTERM at once. The order is
+   * that of the specification (lifecycle, shutdown, stdio), the bounds are those of the SDK.
+   */
+  readonly shutdown?: {
+    readonly end?: Duration.Input
+    readonly term?: Duration.Input
+    readonly kill?: Duration.Input
+  }
+  /**
+   * How much of the last that the child wrote to stderr is kept for errors: at most so many lines (default 50) and bytes
+   * (default 16 KiB). A line of more than 4 KiB is cut to its first 1 KiB.
+   */
+  readonly stderr?: { readonly lines?: number; readonly bytes?: number }
+  /**
+   * How much the server may make this process hold or do; each limit has a default of its own. An answer of the server's that
+   * exceeds `messageBytes` or `containers` fails its call (`CallFailed`), which is not run again and whose cause says why;
+   * the session goes on. What exceeds a limit on requests of the server's, or on what it leaves unread, ends the session.
+   */
+  readonly limits?: Limits.Options<StdioLimits.StdioLimits>
+  /**
+   * Whether a small shell watches over each child, so that the child's group gets SIGTERM and SIGKILL, after the same waits
+   * (in whole seconds, rounded up), when this process dies without a shutdown (SIGKILL, out of memory, `process.exit`).
+   * Needed only for servers that ignore the end of their stdin. One process of about 1 MB more for each session. Without
+   * `/bin/sh`, and on Windows, it is a `ConfigurationError` of `Backend.make`. Default: false.
+   */
+  readonly watchdog?: boolean
+}
+
+/** A connector that also lets its servers' stderr be read. */
+export interface StdioConnector<Client> extends Connector.Connector<Client> {
+  /**
+   * The lines that the servers write to stderr while this is run, with redacted values taken out. A line of more than 4 KiB
+   * is cut to its first 1 KiB, with `…` behind it. It costs nothing while nobody reads. A reader that falls behind by more
+   * than 1 MiB loses the oldest lines: the servers never wait.
+   */
+  readonly stderr: Stream.Stream<string>
+}
+
+/** A connector for the server that `command` starts, with clients of that kind. */
+export const connector = <Client>(options: Options, kind: ClientKind.ClientKind<Client>): StdioConnector<Client> => {
+  const readers = new Stderr.Readers()
+  return {
+    kind: "stdio",
+    exclusive: true,
+    // a cold `npx` downloads the server first
+    connectTimeout: "120 seconds",
+    supportsOptions: false,
+    issues: issues(options),
+    open: (host) => Effect.suspend(() => Session.open({ settings: resolve(options), kind, readers }, host)),
+    stderr: readers.stream
+  }
+}
 
 /** What is known of them once they are right. */
 export interface Settings {
   readonly command: Command
   readonly shutdown: Shutdown
-  readonly stderr: Bounds
-  readonly maxLineBytes: number
+  readonly stderr: Stderr.Bounds
+  readonly limits: StdioLimits.StdioLimits
   readonly watchdog: boolean
 }
 
 const defaultShutdown: Shutdown = { end: Duration.seconds(2), term: Duration.seconds(2), kill: Duration.seconds(1) }
-const defaultStderr: Bounds = { lines: 50, bytes: 16 * 1024 }
-const defaultMaxLineBytes = 16 * 1024 * 1024
-const smallestMaxLineBytes = 64 * 1024
-/** A string of V8 has at most some 512 million characters. */
-const greatestMaxLineBytes = 256 * 1024 * 1024
+const defaultStderr: Stderr.Bounds = { lines: 50, bytes: 16 * 1024 }
 
 /** With the defaults, and the environment as it is now. Only what has no issues works. */
-export const resolve = (options: Options): Settings => ({
+const resolve = (options: Options): Settings => ({
   command: {
     command: options.command,
     args: options.args ?? [],
-    // the environment variables that the SDK takes for safe
-    env: { ...getDefaultEnvironment(), ...options.env },
+    env: { ...Environment.safe(), ...options.env },
     cwd: options.cwd
   },
   shutdown: {
@@ -44,7 +122,7 @@ export const resolve = (options: Options): Settings => ({
     kill: durationOr(options.shutdown?.kill, defaultShutdown.kill)
   },
   stderr: { ...defaultStderr, ...options.stderr },
-  maxLineBytes: options.maxLineBytes ?? defaultMaxLineBytes,
+  limits: Limits.resolve(options.limits ?? {}, StdioLimits.defaults),
   watchdog: options.watchdog ?? false
 })
 
@@ -58,9 +136,7 @@ const bound = (input: Duration.Input): Option.Option<Duration.Duration> =>
   )
 
 /** What is wrong with them, and with what they name on this machine. */
-export const issues = (
-  options: Options
-): Effect.Effect<ReadonlyArray<BackendError.ConfigurationIssue>, never, FileSystem.FileSystem> => {
+const issues = (options: Options): Effect.Effect<ReadonlyArray<BackendError.ConfigurationIssue>> => {
   const found = [...ofText(options), ...ofNumbers(options)]
   // what cannot even be asked for is not looked for
   if (found.length > 0) return Effect.succeed(found)
@@ -90,7 +166,7 @@ const ofText = ({ args = [], command, cwd, env = {} }: Options): ReadonlyArray<I
   ...(cwd === "" || (cwd !== undefined && hasNul(cwd)) ? [issue("a directory, or to be left out", "cwd")] : [])
 ]
 
-const ofNumbers = ({ maxLineBytes, shutdown = {}, stderr = {} }: Options): ReadonlyArray<Issue> => [
+const ofNumbers = ({ limits = {}, shutdown = {}, stderr = {} }: Options): ReadonlyArray<Issue> => [
   ...(["end", "term", "kill"] as const).flatMap((step) => {
     const input = shutdown[step]
     return input !== undefined && Option.isNone(bound(input))
@@ -103,29 +179,28 @@ const ofNumbers = ({ maxLineBytes, shutdown = {}, stderr = {} }: Options): Reado
       ? [issue("a whole number of zero or more", "stderr", unit)]
       : []
   }),
-  ...(maxLineBytes !== undefined &&
-  !(Number.isSafeInteger(maxLineBytes) && maxLineBytes >= smallestMaxLineBytes && maxLineBytes <= greatestMaxLineBytes)
-    ? [issue(`a whole number of bytes, ${smallestMaxLineBytes} to ${greatestMaxLineBytes}`, "maxLineBytes")]
-    : [])
+  ...Limits.issues(limits, StdioLimits.ranges)
 ]
 
 /** As the system will look for them: the command in `PATH` unless it has a slash, and then seen from `cwd`. */
 const ofFiles = Effect.fnUntraced(function* ({ command, cwd, env }: Command) {
   if (cwd !== undefined) {
     const directory = yield* look(cwd)
-    if (Option.isNone(directory)) return [issue("a directory that exists", "cwd")]
-    if (directory.value.type !== "Directory") return [issue("a directory", "cwd")]
+    if (directory === undefined) return [issue("a directory that exists", "cwd")]
+    if (!directory.isDirectory()) return [issue("a directory", "cwd")]
   }
   // There the system also tries endings such as `.exe`.
   if (process.platform === "win32") return []
   const path = Redacted.isRedacted(env["PATH"]) ? Redacted.value(env["PATH"]) : env["PATH"]
   const places = command.includes("/") ? [command] : path?.split(":").map((place) => `${place || "."}/${command}`)
   if (places === undefined) return []
-  const files = (yield* Effect.forEach(places, (place) => look(fromCwd(place, cwd)))).filter(Option.isSome)
-  if (files.some(isExecutable)) return []
+  const found = yield* Effect.forEach(places, (place) => look(fromCwd(place, cwd)))
+  if (found.some(isExecutable)) return []
   return [
     issue(
-      files.length === 0 ? `a command that exists${command.includes("/") ? "" : ", in PATH"}` : "an executable file",
+      found.every((file) => file === undefined)
+        ? `a command that exists${command.includes("/") ? "" : ", in PATH"}`
+        : "an executable file",
       "command"
     )
   ]
@@ -139,10 +214,9 @@ const ofWatchdog = Effect.gen(function* () {
     : [issue(`a system with a shell at ${Watchdog.shell}`, "watchdog")]
 })
 
-const look = (path: string) => Effect.flatMap(FileSystem.FileSystem, (fs) => Effect.option(fs.stat(path)))
+const look = (path: string): Effect.Effect<Stats | undefined> => Effect.promise(() => stat(path).catch(() => undefined))
 
-const isExecutable = (file: Option.Option<FileSystem.File.Info>) =>
-  Option.isSome(file) && file.value.type === "File" && (file.value.mode & anyExecute) !== 0
+const isExecutable = (file: Stats | undefined) => file !== undefined && file.isFile() && (file.mode & anyExecute) !== 0
 
 const anyExecute = 0o111
 

@@ -109,11 +109,11 @@ describe("a call in flight when its server is killed", () => {
 promise("an answer that is too long is the server's answer: its call fails, says why, and is not run again", () =>
   Effect.gen(function* () {
     const server = yield* scripted()
-    const kept = yield* keep(server, { connector: { maxLineBytes: 64 * 1024 } })
+    const kept = yield* keep(server, { connector: { limits: { messageBytes: 64 * 1024 } } })
     for (const [index, idempotent] of [false, true].entries()) {
       const error = yield* Effect.flip(kept.call({ name: "longLine", arguments: { bytes: 100_000 } }, { idempotent }))
       assert(error._tag === "CallFailed")
-      assert.include(String(error.cause), "longer than maxLineBytes")
+      assert.include(String(error.cause), "longer than limits.messageBytes")
       assert.strictEqual((yield* server.executions).length, index + 1)
     }
     yield* kept.backend.probe

@@ -186,14 +186,14 @@ promise("settings that name nothing startable are an error of Backend.make, all 
       [{ command: "sh", cwd: file }, ["connector.cwd", "a directory"]]
     ]
     for (const [options, issue] of cases) assert.deepStrictEqual(yield* issuesOf(options), [issue, interval])
-    const many = { command: "", cwd: "", env: { KEY: "\0" }, shutdown: { end: -1 }, maxLineBytes: 1 }
+    const many = { command: "", cwd: "", env: { KEY: "\0" }, shutdown: { end: -1 }, limits: { messageBytes: 1 } }
     const paths = (yield* issuesOf(many)).map(([path]) => path)
     assert.deepStrictEqual(paths, [
       "connector.command",
       "connector.env.KEY",
       "connector.cwd",
       "connector.shutdown.end",
-      "connector.maxLineBytes",
+      "connector.limits.messageBytes",
       "policy.interval"
     ])
     assert.deepStrictEqual(events, [])

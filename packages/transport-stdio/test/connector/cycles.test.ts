@@ -27,8 +27,8 @@ const reportOf = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
   return report
 })
 
-/** Bytes. A client that is kept makes some 20,000. */
-const mostHeap = 4000
+/** Bytes. A client that is kept makes some 3,700. */
+const mostHeap = 1500
 
 it.live("60 kills leave no process, no descriptor and a flat heap", () =>
   Effect.gen(function* () {

@@ -2,7 +2,6 @@
  * A process that holds one connector, whose servers are killed again and again, and nothing else: what is left in it is the
  * connector's. `node --expose-gc cycles.ts [kept]` sends one {@link Report}; with `kept` it keeps the client of each cycle.
  */
-import { NodeServices } from "@effect/platform-node"
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import type { Connector } from "@vmcp-keepalive/core"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
@@ -52,7 +51,7 @@ const cycle = Effect.fnUntraced(function* (
   const before = new Set(ProcessGroups.children().map(({ pid }) => pid))
   const lost = yield* Deferred.make<void>()
   const host: Connector.SessionHost = {
-    alive: () => {},
+    alive: () => performance.now(),
     observe: () => {},
     output: () => {},
     notice: () => {},
@@ -101,5 +100,5 @@ const main = Effect.gen(function* () {
 })
 
 process.on("disconnect", () => process.exit())
-await Effect.runPromise(main.pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+await Effect.runPromise(Effect.scoped(main))
 process.disconnect()

@@ -131,12 +131,14 @@ const smallest = 64 * 1024
 promise("an answer that is too long was answered: it fails its own call, which says why, and nothing else", () =>
   Effect.gen(function* () {
     const server = yield* scripted()
-    const { host, session } = yield* open(connectorOf(server, { maxLineBytes: smallest }))
+    const { host, session } = yield* open(connectorOf(server, { limits: { messageBytes: smallest } }))
     const ofLength = (bytes: number) => call(session, { name: "longLine", arguments: { bytes } })
     const [long, other] = yield* Effect.all([ofLength(smallest), call(session, server.slow(0.2))], {
       concurrency: "unbounded"
     })
-    expect(Exit.isFailure(long.result) && String(Cause.squash(long.result.cause))).toContain("longer than maxLineBytes")
+    expect(Exit.isFailure(long.result) && String(Cause.squash(long.result.cause))).toContain(
+      "longer than limits.messageBytes"
+    )
     expect(long.requests).toMatchObject([{ fate: "answered", evidence: { _tag: "Answered" } }])
     expect(other.text).toBe("done")
     // all of a line but its text

@@ -4,10 +4,20 @@ import { expect } from "@effect/vitest"
 import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect, Exit, Fiber } from "effect"
-import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import type { SpawnOptions } from "node:child_process"
+import { vi } from "vitest"
 import { connectorOf, eventually, eventuallyEffect, makeHost, open, opening, promise } from "./support.ts"
 
 const { scripted, throughShell } = StdioServers
+
+/** Whether there is a shell for watchdogs. */
+const watchdog = { hasShell: true }
+vi.mock("node:child_process", async (importOriginal) => {
+  const original = await importOriginal<typeof import("node:child_process")>()
+  const spawn = (command: string, args: ReadonlyArray<string>, options: SpawnOptions) =>
+    original.spawn(command === "/bin/sh" && !watchdog.hasShell ? "/nowhere/sh" : command, args, options)
+  return { ...original, spawn }
+})
 
 const short = { end: 300, term: 300 }
 
@@ -71,7 +81,8 @@ promise("a command line that the system refuses fails the opening, and says how"
     expect(yield* Effect.flip(Effect.scoped(connector.open(makeHost())))).toEqual({
       _tag: "TransportFailure",
       reason: "spawn",
-      detail: { summary: "the command could not be started (E2BIG)", output: [] }
+      detail: { summary: "the command could not be started (E2BIG)", output: [] },
+      code: "E2BIG"
     })
   })
 )
@@ -92,19 +103,18 @@ promise("a client that cannot be made leaves no child", () =>
 promise("a watchdog that cannot be started fails the opening, and leaves no child", () =>
   Effect.gen(function* () {
     const server = yield* scripted()
-    const spawner = yield* ChildProcessSpawner
-    const noShell: typeof spawner = {
-      ...spawner,
-      spawn: (command) =>
-        command._tag === "StandardCommand" && command.command === "/bin/sh"
-          ? spawner.spawn({ ...command, command: "/nowhere/sh" })
-          : spawner.spawn(command)
-    }
-    const host = makeHost()
-    const attempt = connectorOf(server, { watchdog: true }).open(host)
-    const failure = yield* Effect.flip(Effect.scoped(Effect.provideService(attempt, ChildProcessSpawner, noShell)))
+    yield* Effect.acquireRelease(
+      Effect.sync(() => (watchdog.hasShell = false)),
+      () => Effect.sync(() => (watchdog.hasShell = true))
+    )
+    const failure = yield* Effect.flip(Effect.scoped(connectorOf(server, { watchdog: true }).open(makeHost())))
     const summary = "the watchdog could not be started (ENOENT)"
-    expect(failure).toEqual({ _tag: "TransportFailure", reason: "spawn", detail: { summary, output: [] } })
+    expect(failure).toEqual({
+      _tag: "TransportFailure",
+      reason: "spawn",
+      detail: { summary, output: [] },
+      code: "ENOENT"
+    })
     expect(ProcessGroups.children()).toEqual([])
   })
 )

@@ -5,12 +5,29 @@ import { type Line, LineSplitter, shown } from "../../src/internal/lines.ts"
 import * as Message from "../../src/internal/message.ts"
 import { measured, memory } from "./support.ts"
 
+/** Milliseconds of this process: others take their share of the machine. */
+const cpuOf = (run: () => void): number => {
+  const began = process.cpuUsage()
+  run()
+  const { system, user } = process.cpuUsage(began)
+  return (system + user) / 1000
+}
+
 /** The smallest that it may be. */
 const bound = 2 * shown
 
-const split = (chunks: Iterable<Uint8Array>): ReadonlyArray<Line> => {
-  const lines: Array<Line> = []
-  const splitter = new LineSplitter(bound, (line) => lines.push(line))
+/** A line, as text. */
+interface Text {
+  readonly text: string
+  readonly tail: string | undefined
+  readonly ended: boolean
+}
+
+const textOf = ({ bytes, ended, tail }: Line): Text => ({ text: bytes.toString(), tail: tail?.toString(), ended })
+
+const split = (chunks: Iterable<Uint8Array>): ReadonlyArray<Text> => {
+  const lines: Array<Text> = []
+  const splitter = new LineSplitter(bound, (line) => lines.push(textOf(line)))
   for (const chunk of chunks) splitter.push(chunk)
   splitter.end()
   return lines
@@ -23,7 +40,7 @@ const cut = (bytes: Uint8Array, places: ReadonlyArray<number>): ReadonlyArray<Ui
 }
 
 /** What the lines of all the bytes are, by the definition. */
-const linesOf = (bytes: Uint8Array): ReadonlyArray<Line> => {
+const linesOf = (bytes: Uint8Array): ReadonlyArray<Text> => {
   const lines: Array<Buffer> = []
   let rest = Buffer.from(bytes)
   for (let at = rest.indexOf("\n"); at !== -1; at = rest.indexOf("\n")) {
@@ -65,8 +82,8 @@ describe("lines", () => {
   })
 
   it("that are too long cost no more than their bound, of whatever length they are", () => {
-    const lines: Array<Line> = []
-    const splitter = new LineSplitter(bound, (line) => lines.push(line))
+    const lines: Array<Text> = []
+    const splitter = new LineSplitter(bound, (line) => lines.push(textOf(line)))
     const before = memory()
     splitter.push(Buffer.from("begin"))
     for (let index = 0; index < 1000; index++) splitter.push(Buffer.alloc(64 * 1024, "x"))
@@ -79,17 +96,56 @@ describe("lines", () => {
   })
 })
 
-const read = (text: string) => Message.read({ text, tail: undefined, ended: true })
+describe("lines of many small pieces", () => {
+  /** Milliseconds, and bytes held when all of the line but its end has come. */
+  const cost = (size: number) => {
+    let length = 0
+    const splitter = new LineSplitter(16 * 1024 * 1024, ({ bytes }) => (length = bytes.length))
+    const byte = Uint8Array.of(0x78)
+    const before = memory()
+    const took = cpuOf(() => {
+      for (let index = 0; index < size; index++) splitter.push(byte)
+    })
+    const held = memory() - before
+    splitter.push(Buffer.from("\n"))
+    expect(length).toBe(size)
+    return { took, held }
+  }
+
+  it("cost time that is linear in their length, and memory near to it", () => {
+    // the compiler's share
+    cost(100_000)
+    const small = cost(1_000_000)
+    const large = cost(10_000_000)
+    measured("a line of 1 MB in pieces of a byte", small.took)
+    measured("a line of 10 MB in pieces of a byte", large.took)
+    measured("memory of the latter", large.held / 1e6, "MB")
+    expect(large.took / small.took).toBeLessThan(25)
+    expect(large.held).toBeLessThan(2 * 16 * 1024 * 1024)
+  })
+
+  it("keep nothing of a line when it has been taken", () => {
+    const splitter = new LineSplitter(16 * 1024 * 1024, () => {})
+    const before = memory()
+    splitter.push(Buffer.alloc(8_000_000, "x"))
+    splitter.push(Buffer.from("\n"))
+    expect(memory() - before).toBeLessThan(1_000_000)
+  })
+})
+
+const bounds = { containers: 500_000, members: 750_000 }
+const read = (text: string) => Message.read({ bytes: Buffer.from(text), tail: undefined, ended: true }, bounds)
 /** As the splitter gives a line that is too long. */
-const readLong = (text: string) => Message.read({ text: text.slice(0, shown), tail: text.slice(-shown), ended: true })
+const readLong = (text: string) =>
+  Message.read({ bytes: Buffer.from(text.slice(0, shown)), tail: Buffer.from(text.slice(-shown)), ended: true }, bounds)
 const huge = "x".repeat(5000)
 const garbage: Message.Reading = { found: [], garbage: true }
-const unreadable = (id: number, because = "The answer is no JSON-RPC"): Message.Reading => ({
-  found: [{ _tag: "Unreadable", id, because }],
+const unreadable = (id: number, because = "The answer is no JSON-RPC", overflow = false): Message.Reading => ({
+  found: [{ _tag: "Unreadable", id, because, overflow }],
   garbage: true
 })
 const messages = (lines: ReadonlyArray<string>, isClean: boolean): Message.Reading => ({
-  found: lines.map((line) => ({ _tag: "Message", message: JSON.parse(line) })),
+  found: lines.map((line) => ({ _tag: "Message", message: JSON.parse(line), bytes: expect.any(Number) })),
   garbage: !isClean
 })
 
@@ -128,15 +184,56 @@ describe("a line of stdout", () => {
     )
   })
 
-  it("is looked through in time, whatever it is", () => {
-    const began = performance.now()
-    const size = 2 * 1024 * 1024
-    for (const part of ["{", '{"', '{"a":', '{"a":1}', "{}", '{"a":"', '{"a":1}}'])
-      expect(read(part.repeat(size / part.length))).toEqual(garbage)
-    // Walking from each beginning to the end of the line would take an hour.
-    const took = performance.now() - began
-    measured("seven lines of 2 MiB of garbage", took)
-    expect(took).toBeLessThan(30_000)
+  it("of 16 MiB is looked through in less than a second, whatever it is", () => {
+    const size = 16 * 1024 * 1024
+    const parts = [
+      "{",
+      '{"',
+      '{ "',
+      '{"a":',
+      '{"a":1}',
+      "{}",
+      '{"a":"',
+      '{"a":1}}',
+      '{"a":{}}',
+      "{ ",
+      '{"a":}',
+      "[",
+      "\\"
+    ]
+    for (const [part, first] of parts.flatMap((part) => [[part, part] as const, [part, "log: "] as const])) {
+      const bytes = Buffer.alloc(size, part)
+      bytes.write(first)
+      const line = { bytes, tail: undefined, ended: true }
+      let reading: unknown
+      const took = cpuOf(() => (reading = Message.read(line, bounds)))
+      expect(reading).toEqual(garbage)
+      measured(`16 MiB of ${part} behind ${first}`, took)
+      expect(took).toBeLessThan(1000)
+    }
+  })
+
+  it("has so many objects at most, which are handed on at once", () => {
+    const line = '{"jsonrpc":"2.0","method":"a"} '
+    const { found, garbage } = read(line.repeat(100_000))
+    expect([found.length, garbage]).toEqual([1000, true])
+  })
+
+  it("is an answer behind garbage of any length", () => {
+    const answer = `{"jsonrpc":"2.0","id":3,"result":{"text":"${"x".repeat(8_000_000)}"}}`
+    for (const before of ["Loading...", "x".repeat(4_000_000), '[debug] {"method":"tools/call","params":{ '])
+      expect(read(before + answer).found).toMatchObject([{ _tag: "Message", message: { id: 3 } }])
+  })
+
+  it("that has too many objects and arrays is not parsed, and is known by its id; braces of a text are none", () => {
+    const tooMany = "The answer has more objects and arrays than limits.containers"
+    const answer = (result: string) => `{"jsonrpc":"2.0","id":7,"result":{"found":${result}}}`
+    for (const item of ["{}", "[]", '{"a":0}', '["",[]]'])
+      expect(read(answer(`[${Array(500_000).fill(item).join(",")}]`))).toEqual(unreadable(7, tooMany, true))
+    expect(read(`Loading...${answer(`[${"[],".repeat(500_000)}0]`)}`)).toEqual(unreadable(7, tooMany, true))
+    expect(read(answer(`${"[".repeat(500_000)}${"]".repeat(500_000)}`))).toEqual(unreadable(7, tooMany, true))
+    for (const result of [`[${"[],".repeat(499_996)}0]`, JSON.stringify('{"[\\'.repeat(500_000))])
+      expect(read(answer(result)).found).toMatchObject([{ _tag: "Message", message: { id: 7 } }])
   })
 
   it("that is logged has no message in it: what is inside of an object is part of that", () => {
@@ -172,7 +269,7 @@ describe("a line of stdout", () => {
       `Loading...{"jsonrpc":"2.0","id":7,"result":{"text":"${huge}"}}`,
       `Loading...{"result":{"text":"${huge}"},"jsonrpc":"2.0","id":7}`
     ])
-      expect(readLong(line)).toEqual(unreadable(7, "The answer is longer than maxLineBytes"))
+      expect(readLong(line)).toEqual(unreadable(7, "The answer is longer than limits.messageBytes", true))
   })
 
   it("that is too long and no answer fails nobody: an id deep inside, or of the server's own request, is not ours", () => {
@@ -223,7 +320,8 @@ describe("a line of stdout", () => {
     )
     fc.assert(
       fc.property(anything, fc.option(anything, { nil: undefined }), (text, tail) => {
-        const { found, garbage } = Message.read({ text, tail, ended: true })
+        const ends = { bytes: Buffer.from(text), tail: tail === undefined ? undefined : Buffer.from(tail) }
+        const { found, garbage } = Message.read({ ...ends, ended: true }, bounds)
         expect(garbage || found.length > 0).toBe(true)
       }),
       { numRuns: 1000 }

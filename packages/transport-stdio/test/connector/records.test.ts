@@ -8,12 +8,14 @@ import { Cause, Effect, Exit, Fiber } from "effect"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Peer, StdioPeerConnector } from "../../src/peer.ts"
 import {
   call,
   collectStderr,
   connectorOf,
   eventually,
   eventuallyEffect,
+  makeHost,
   measured,
   memory,
   open,
@@ -44,15 +46,16 @@ const handlersOf = (client: object): number => {
   return handlers instanceof Map ? handlers.size : Number.NaN
 }
 
-promise("a request is dispatched once it is written, and answered once its answer came", () =>
+promise("a request is dispatched as soon as it is written, and answered once its answer came", () =>
   Effect.gen(function* () {
     const server = yield* scripted()
     const { session } = yield* open(connectorOf(server))
     const { client, requests } = session.call()
     const slow = client.callTool(server.slow(0.3))
-    expect(requests).toMatchObject([{ method: "tools/call", tool: "slow", fate: "unsent", evidence: undefined }])
+    const written = { method: "tools/call", tool: "slow", fate: "dispatched", evidence: undefined }
+    expect(requests).toMatchObject([written])
     yield* eventuallyEffect(Effect.map(server.executions, ({ length }) => length === 1))
-    expect(requests).toMatchObject([{ fate: "dispatched", evidence: undefined }])
+    expect(requests).toMatchObject([written])
     yield* Effect.promise(() => slow)
     expect(requests).toMatchObject([{ fate: "answered", evidence: { _tag: "Answered" } }])
     const unknown = yield* call(session, { name: "no such tool" })
@@ -303,25 +306,30 @@ promise("a handler of the user's that throws ends nothing", () =>
   Effect.gen(function* () {
     const server = yield* scripted()
     let thrown = 0
-    const stray = JSON.stringify({ jsonrpc: "2.0", id: 999, result: {} })
+    const changed = JSON.stringify({ jsonrpc: "2.0", method: "notifications/tools/list_changed" })
     const { args, command } = StdioServers.throughShell(server)
-    const connector = connectorOf(
-      { command, args: [args[0] ?? "", `echo '${stray}'; ${args[1]}`] },
-      {
-        client: () => {
-          const client = new Client({ name: "test", version: "1" })
-          // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK's client is no EventTarget
-          client.onerror = () => {
+    const connector = StdioPeerConnector.make({
+      command,
+      args: [args[0] ?? "", `echo '${changed}'; ${args[1]}`],
+      peer: () =>
+        Peer.make({
+          onMessage: () => {
             thrown++
             throw new Error("the user's own")
           }
-          return client
-        }
-      }
-    )
-    const { host, session } = yield* open(connector)
-    expect((yield* call(session, server.echo("after it"))).text).toContain("after it")
+        })
+    })
+    const host = makeHost()
+    const session = yield* connector.open(host)
+    const { client, requests } = session.call()
+    const params = { ...server.echo("after it") }
+    const result = yield* Effect.promise(() => client.request({ method: "tools/call", params }))
+    expect(JSON.stringify(result)).toContain("after it")
+    expect(requests).toMatchObject([{ tool: "echo", fate: "answered", heardAt: undefined }])
     expect(thrown).toBe(1)
+    expect(session).toMatchObject({ era: "legacy", stateful: true, separateAnswers: false })
+    expect(yield* session.refresh).toBe(false)
+    expect(yield* session.probe({ _tag: "ping" })).toEqual({ _tag: "Answered" })
     expect(host.losses).toEqual([])
   })
 )

@@ -2,12 +2,21 @@
 /* oxlint-disable vitest/no-standalone-expect -- it does not know `promise` */
 import { expect } from "@effect/vitest"
 import { StdioServers } from "@vmcp-keepalive/testkit"
-import { Effect, FileSystem, Redacted } from "effect"
+import { Effect, Redacted } from "effect"
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { vi } from "vitest"
 import { StdioConnector } from "../../src/index.ts"
 import { connectorOf, makeHost, open, promise } from "./support.ts"
+
+/** Whether there is one for watchdogs. */
+const shell = { exists: true }
+vi.mock("node:fs/promises", async (importOriginal) => {
+  const original = await importOriginal<typeof import("node:fs/promises")>()
+  const stat = (path: string) => original.stat(path === "/bin/sh" && !shell.exists ? "/nowhere/sh" : path)
+  return { ...original, stat }
+})
 
 const secret = "hunter2-4711"
 
@@ -60,9 +69,17 @@ promise("every wrong setting is told with its path, all of them at once, and wit
       ["connector.stderr.lines", { stderr: { lines: -1 } }],
       ["connector.stderr.lines", { stderr: { lines: 1.5 } }],
       ["connector.stderr.bytes", { stderr: { bytes: Infinity } }],
-      ["connector.maxLineBytes", { maxLineBytes: 64 * 1024 - 1 }],
-      ["connector.maxLineBytes", { maxLineBytes: 2 ** 29 }],
-      ["connector.maxLineBytes", { maxLineBytes: Number.NaN }]
+      ["connector.limits.messageBytes", { limits: { messageBytes: 64 * 1024 - 1 } }],
+      ["connector.limits.messageBytes", { limits: { messageBytes: 2 ** 29 } }],
+      ["connector.limits.messageBytes", { limits: { messageBytes: Number.NaN } }],
+      ["connector.limits.containers", { limits: { containers: 999 } }],
+      ["connector.limits.tools", { limits: { tools: 0 } }],
+      ["connector.limits.pages", { limits: { pages: 1.5 } }],
+      ["connector.limits.serverRequests", { limits: { serverRequests: 0 } }],
+      ["connector.limits.serverRequestsPerSecond", { limits: { serverRequestsPerSecond: 100_001 } }],
+      ["connector.limits.answerTimeout", { limits: { answerTimeout: "99 millis" } }],
+      ["connector.limits.answerTimeout", { limits: { answerTimeout: "11 minutes" } }],
+      ["connector.limits.unwrittenBytes", { limits: { unwrittenBytes: 1024 } }]
     ]
     for (const [path, options] of wrong) expect(yield* issuesOf({ command: "node", ...options })).toEqual([path])
     const all = {
@@ -72,7 +89,7 @@ promise("every wrong setting is told with its path, all of them at once, and wit
       cwd: "",
       shutdown: { end: -1, term: -1, kill: -1 },
       stderr: { lines: -1, bytes: -1 },
-      maxLineBytes: 0
+      limits: { messageBytes: 0, unwrittenBytes: Infinity }
     }
     expect(yield* issuesOf(all)).toEqual([
       "connector.command",
@@ -84,7 +101,25 @@ promise("every wrong setting is told with its path, all of them at once, and wit
       "connector.shutdown.kill",
       "connector.stderr.lines",
       "connector.stderr.bytes",
-      "connector.maxLineBytes"
+      "connector.limits.messageBytes",
+      "connector.limits.unwrittenBytes"
+    ])
+  })
+)
+
+promise("a limit that is wrong is told with its range, and one that does not exist with those that do", () =>
+  Effect.gen(function* () {
+    const of = (limits: object) => StdioConnector.make({ command: "node", limits }).issues
+    expect(yield* of({ messageBytes: 1, answerTimeout: "1 day", containers: undefined })).toEqual([
+      { path: ["connector", "limits", "messageBytes"], expected: "a whole number from 65536 to 268435456" },
+      { path: ["connector", "limits", "answerTimeout"], expected: "a duration from 100 ms to 600 s" }
+    ])
+    expect(yield* of({ maxLineBytes: 1 })).toEqual([
+      {
+        path: ["connector", "limits", "maxLineBytes"],
+        expected:
+          "one of messageBytes, probeBytes, containers, tools, pages, serverRequests, serverRequestsPerSecond, answerTimeout, unwrittenBytes"
+      }
     ])
   })
 )
@@ -125,12 +160,12 @@ promise("a watchdog where there is no shell for it is told as such", () =>
   Effect.gen(function* () {
     const { args, command } = yield* StdioServers.scripted()
     const issuesOf = (watchdog: boolean) => StdioConnector.make({ command, args, watchdog }).issues
-    const fs = yield* FileSystem.FileSystem
-    const noShell: typeof fs = {
-      ...fs,
-      stat: (path) => fs.stat(path === "/bin/sh" ? "/nowhere/sh" : path)
-    }
-    const without = (watchdog: boolean) => Effect.provideService(issuesOf(watchdog), FileSystem.FileSystem, noShell)
+    const without = (watchdog: boolean) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => (shell.exists = false)),
+        () => issuesOf(watchdog),
+        () => Effect.sync(() => (shell.exists = true))
+      )
     expect(yield* without(true)).toEqual([
       { path: ["connector", "watchdog"], expected: "a system with a shell at /bin/sh" }
     ])
@@ -155,10 +190,11 @@ promise("what is told to be right can be started, and what is not cannot", () =>
         expect(evidence).toMatchObject({ reason: isRight ? "process_exit" : "spawn" })
         return evidence
       })
-    const failure = (summary: string) => ({
+    const failure = (summary: string, code: string) => ({
       _tag: "TransportFailure",
       reason: "spawn",
-      detail: { summary, output: [] }
+      detail: { summary, output: [] },
+      code
     })
     for (const options of [
       { command: "./tool", cwd },
@@ -167,14 +203,16 @@ promise("what is told to be right can be started, and what is not cannot", () =>
       { command: "tool", cwd, env: { PATH: "" } }
     ])
       yield* started(options)
-    const missing = failure("the command or its interpreter does not exist")
+    const missing = failure("the command or its interpreter does not exist", "ENOENT")
     expect(yield* started({ command: secret })).toEqual(missing)
     expect(yield* started({ command: "./tool" })).toEqual(missing)
     expect(yield* started({ command: "inner", env: { PATH: "bin" } })).toEqual(missing)
-    expect(yield* started({ command: "./text", cwd })).toEqual(failure("the command may not be executed"))
-    expect(yield* started({ command: "./bin", cwd })).toEqual(failure("the command may not be executed"))
+    expect(yield* started({ command: "./text", cwd })).toEqual(failure("the command may not be executed", "EACCES"))
+    expect(yield* started({ command: "./bin", cwd })).toEqual(failure("the command may not be executed", "EACCES"))
     const gone = join(cwd, secret)
-    expect(yield* started({ command: "node", cwd: gone })).toEqual(failure("the working directory does not exist"))
+    expect(yield* started({ command: "node", cwd: gone })).toEqual(
+      failure("the working directory does not exist", "ENOENT")
+    )
   })
 )
 
@@ -193,7 +231,17 @@ promise("a cwd that is no directory is told, and a right setting has no issue; n
       env: { TOKEN: Redacted.make(secret), EMPTY: "" },
       shutdown: { end: 0, term: "1 second", kill: { seconds: 1 } },
       stderr: { lines: 0, bytes: 0 },
-      maxLineBytes: 64 * 1024,
+      limits: {
+        messageBytes: 64 * 1024,
+        probeBytes: 1024,
+        containers: 1000,
+        tools: 1,
+        pages: 1,
+        serverRequests: 1,
+        serverRequestsPerSecond: 1,
+        answerTimeout: "10 minutes",
+        unwrittenBytes: 1024 ** 3
+      },
       watchdog: true
     })
     expect(yield* right.issues).toEqual([])

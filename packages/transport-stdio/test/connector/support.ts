@@ -1,12 +1,9 @@
 /** The connector driven through its port, without the core: a host that remembers everything, and sessions on it. */
-import { NodeServices } from "@effect/platform-node"
 import { it } from "@effect/vitest"
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import type { Connector, Evidence, FailureDetail, FailureReason, KeepaliveEvent } from "@vmcp-keepalive/core"
 import { Leftovers, ProcessGroups } from "@vmcp-keepalive/testkit"
 import { Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
-import type { FileSystem } from "effect"
-import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { StdioConnector } from "../../src/index.ts"
@@ -42,6 +39,7 @@ export const makeHost = (): Host => {
     last: () => last(),
     alive: () => {
       chunks++
+      return performance.now()
     },
     observe: (evidence) => void observed.push(evidence),
     lost: (reason, detail) => void losses.push({ reason, detail, at: performance.now() }),
@@ -74,13 +72,11 @@ export const eventuallyEffect = (predicate: Effect.Effect<boolean>): Effect.Effe
     Effect.orDie
   )
 
-type Needs = ChildProcessSpawner | FileSystem.FileSystem | Scope.Scope
-
 /**
  * A test of a promise, which leaves nothing behind: no process that was started, no socket, pipe or timer, and as many
  * file descriptors as before.
  */
-export const promise = <A, E>(name: string, test: () => Effect.Effect<A, E, Needs>): void =>
+export const promise = <A, E>(name: string, test: () => Effect.Effect<A, E, Scope.Scope>): void =>
   it.live(name, () =>
     Effect.gen(function* () {
       const leftovers = yield* Leftovers.make()
@@ -88,7 +84,7 @@ export const promise = <A, E>(name: string, test: () => Effect.Effect<A, E, Need
       yield* Effect.scoped(test())
       yield* leftovers.check
       yield* eventually(() => ProcessGroups.openFds() <= fds, `${fds} descriptors as before`)
-    }).pipe(Effect.provide(NodeServices.layer))
+    })
   )
 
 /** A session, its host, its child's process group, and a way to end it before the test does. */

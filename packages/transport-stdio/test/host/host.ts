@@ -2,7 +2,6 @@
  * A host program as its users write it: opens a session with each server that it is told of, says which processes it has
  * started for them, and works until it is killed. `node host.ts <JSON: Array<Wanted>>`.
  */
-import { NodeServices } from "@effect/platform-node"
 import { ProcessGroups } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
 import { StdioConnector } from "../../src/index.ts"
@@ -14,7 +13,7 @@ export type Wanted = Pick<StdioConnector.Options, "command" | "args" | "watchdog
 export type Ready = ReadonlyArray<ReadonlyArray<number>>
 
 const nobody = {
-  alive: () => {},
+  alive: () => performance.now(),
   observe: () => {},
   output: () => {},
   lost: () => {},
@@ -36,4 +35,4 @@ const main = Effect.gen(function* () {
   yield* Effect.never
 })
 
-await Effect.runPromise(main.pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+await Effect.runPromise(Effect.scoped(main))

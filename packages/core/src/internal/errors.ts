@@ -1,0 +1,32 @@
+/**
+ * The errors of calls, made without a stack trace. They are made by the thousand when a session dies under its calls, by
+ * fibers whose frames are this library's and Effect's own: capturing those costs more than all else that settles a call.
+ */
+import * as BackendError from "../BackendError.ts"
+
+/** `undefined` where the runtime has no such limit, or has frozen it: then errors have their stack all the same. */
+const limits: (ErrorConstructor & { stackTraceLimit?: number }) | undefined =
+  Object.getOwnPropertyDescriptor(Error, "stackTraceLimit")?.writable === true ? Error : undefined
+
+/** Makes an error without capturing where. */
+export const stackless = <E extends Error>(make: () => E): E => {
+  const limit = limits?.stackTraceLimit
+  if (limits === undefined || limit === undefined) return make()
+  limits.stackTraceLimit = 0
+  try {
+    return make()
+  } finally {
+    limits.stackTraceLimit = limit
+  }
+}
+
+const maker =
+  <Fields, E extends Error>(Class: new (fields: Fields) => E) =>
+  (fields: Fields): E =>
+    stackless(() => new Class(fields))
+
+export const sessionUnavailable = maker(BackendError.SessionUnavailable)
+export const callRejected = maker(BackendError.CallRejected)
+export const outcomeUnknown = maker(BackendError.OutcomeUnknown)
+export const callFailed = maker(BackendError.CallFailed)
+export const sessionReplaced = maker(BackendError.SessionReplaced)

@@ -1,0 +1,70 @@
+/**
+ * What a client is connected to: the `Transport` of the MCP SDKs, in structure only, so that the clients of both major versions
+ * and others take it. Everything passes through the session's {@link Requests}.
+ */
+import type { Message } from "./Message.ts"
+import { type About, Requests, type SendOptions, type Wire } from "./Requests.ts"
+
+/** What the transport is made of. */
+export interface Options extends Omit<Wire, "deliver"> {
+  /** those of the `SessionHost` */
+  readonly subscriptions: Set<string>
+  /** the session's id, where the server gave one */
+  readonly sessionId?: () => string | undefined
+  /** takes the protocol version that was agreed on */
+  readonly setProtocolVersion?: (version: string) => void
+  /** the client has closed it, or is told that it is closed: called once */
+  readonly closed: () => void
+}
+
+/** See the module. */
+export class ClientTransport {
+  declare onclose?: () => void
+  declare onerror?: (error: Error) => void
+  // The SDKs type the messages of their own version, each with its schema.
+  // oxlint-disable-next-line typescript/no-explicit-any -- a structural type that both of theirs are assignable to and from
+  declare onmessage?: (message: any, extra?: any) => void
+
+  readonly requests: Requests
+  readonly #options: Options
+  #closed = false
+
+  constructor(options: Options) {
+    this.#options = options
+    this.requests = new Requests(options.subscriptions, {
+      request: options.request,
+      transmit: options.transmit,
+      deliver: (message, about) => this.deliver(message, about)
+    })
+  }
+
+  get sessionId(): string | undefined {
+    return this.#options.sessionId?.()
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  send(message: Message, options?: SendOptions): Promise<void> {
+    return this.requests.send(message, options)
+  }
+
+  setProtocolVersion(version: string): void {
+    this.#options.setProtocolVersion?.(version)
+  }
+
+  /** Hands a message to the client, unless it is closed. */
+  deliver(message: Message, about?: About): void {
+    if (!this.#closed) this.onmessage?.(message, about)
+  }
+
+  /** The client hears no more, and whoever waits for an answer gets its error from it. */
+  close(): Promise<void> {
+    if (this.#closed) return Promise.resolve()
+    this.#closed = true
+    this.#options.closed()
+    this.onclose?.()
+    return Promise.resolve()
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * A client without an SDK: JSON-RPC messages as they are, in order. For gateways and middleware that hand the messages of others
+ * on, and for transports, of which it is all that they need of a client.
+ */
+import type { Connector } from "@vmcp-keepalive/core"
+import type { ClientKind } from "./ClientKind.ts"
+import type { ClientTransport } from "./ClientTransport.ts"
+import * as View from "./internal/view.ts"
+import type * as Message from "./Message.ts"
+import type { About, Question, Requests } from "./Requests.ts"
+
+/** One end of a session. */
+export interface Peer {
+  /** Shakes hands over a transport; once. */
+  readonly connect: (transport: ClientTransport) => Promise<void>
+  /**
+   * Asks the server something. Rejects with {@link RpcError} where it answers with an error, and with another `Error` where no
+   * answer came. An abort of the signal sends `notifications/cancelled` and rejects with the signal's reason. No timeout.
+   */
+  readonly request: (request: Question, options?: { readonly signal?: AbortSignal }) => Promise<Message.Result>
+  /** Tells the server something. */
+  readonly notification: (notification: Question) => Promise<void>
+  /** Answers a request of the server's. */
+  readonly answer: (answer: Message.Answer) => Promise<void>
+  /** Ends it: what is under way rejects. */
+  readonly close: () => Promise<void>
+  /** what the server said of itself; `undefined` before the handshake is done */
+  readonly server: Server | undefined
+  /** what the server can do; `undefined` before the handshake is done */
+  readonly capabilities: { readonly [name: string]: unknown } | undefined
+}
+
+/** The result of `initialize`. */
+export type Server = Message.Result & {
+  readonly protocolVersion: string
+  readonly capabilities: { readonly [name: string]: unknown }
+}
+
+/** What {@link make} takes. */
+export interface Options {
+  /**
+   * The parameters of `initialize`: those of a host whose messages are handed on, or one's own. Default: the newest version with a
+   * session (2025-11-25), and no capabilities.
+   */
+  readonly initialize?: Message.Params
+  /**
+   * Takes every request and notification of the server's, in order, with the request on whose answer stream it came
+   * (`relatedRequestId`; HTTP only). Requests are to be answered through {@link Peer.answer}. Default: `ping` is answered,
+   * other requests with -32601.
+   */
+  readonly onMessage?: (message: Message.Request | Message.Notification, about: About, peer: Peer) => void
+  /** the session is over: nothing more comes */
+  readonly onClose?: (peer: Peer) => void
+}
+
+/** The server answered a request with an error. */
+export class RpcError extends Error {
+  override readonly name = "RpcError"
+  readonly code: number
+  readonly data: unknown
+
+  constructor({ code, data, message }: Message.ErrorAnswer["error"]) {
+    super(message)
+    this.code = code
+    this.data = data
+  }
+}
+
+/** A peer that has not been connected yet. */
+export const make = (options: Options = {}): Peer => new RawPeer(options)
+
+/** Peers, each made by `make`. */
+export const kind = (create: () => Peer = make): ClientKind<Peer> => ({
+  make: create,
+  connect: (peer, transport) => peer.connect(transport),
+  close: (peer) => peer.close(),
+  capabilities: (peer) => peer.capabilities,
+  call
+})
+
+/** Begins a call: what `Session.call` of the port returns. */
+export const call = (requests: Requests, peer: Peer, traceparent?: string): Connector.Call<Peer> =>
+  View.call(requests, peer, traceparent, (recording) => {
+    const request: Peer["request"] = (asked, options) => recording(asked, (tracked) => peer.request(tracked, options))
+    return (property) => (property === "request" ? request : undefined)
+  })
+
+const newest = {
+  protocolVersion: "2025-11-25",
+  capabilities: {},
+  clientInfo: { name: "vmcp-keepalive", version: "0.1.0" }
+}
+
+const methodNotFound = -32601
+
+/** Who waits for an answer. */
+interface Waiting {
+  readonly resolve: (result: Message.Result) => void
+  readonly reject: (error: unknown) => void
+}
+
+class RawPeer implements Peer {
+  server: Server | undefined = undefined
+  readonly #options: Options
+  readonly #waiting = new Map<Message.Id, Waiting>()
+  #transport: ClientTransport | undefined = undefined
+  #nextId = 0
+  #closed = false
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  get capabilities(): Server["capabilities"] | undefined {
+    return this.server?.capabilities
+  }
+
+  // Bound, since the view of a call hands them on.
+  readonly connect: Peer["connect"] = async (transport) => {
+    if (this.#transport !== undefined) throw new Error("A peer connects once")
+    this.#transport = transport
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the transport is no EventTarget
+    transport.onclose = () => this.#end()
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- as above
+    transport.onmessage = (message: Message.Message, about: About = {}) => this.#take(message, about)
+    await transport.start()
+    const server = await this.request({ method: "initialize", params: this.#options.initialize ?? newest })
+    if (!isServer(server)) throw new Error("The server's answer to initialize is none")
+    transport.setProtocolVersion(server.protocolVersion)
+    this.server = server
+    await this.notification({ method: "notifications/initialized" })
+  }
+
+  readonly request: Peer["request"] = (request, { signal } = {}) =>
+    new Promise((resolve, reject) => {
+      const transport = this.#transport
+      if (transport === undefined || this.#closed) return reject(new Error("Not connected"))
+      if (signal?.aborted === true) return reject(signal.reason)
+      const id = this.#nextId++
+      const abort = () => {
+        const cancelled = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id } } as const
+        transport.send(cancelled).catch(() => {})
+        settled()
+        reject(signal?.reason)
+      }
+      const settled = () => {
+        this.#waiting.delete(id)
+        signal?.removeEventListener("abort", abort)
+      }
+      signal?.addEventListener("abort", abort, { once: true })
+      this.#waiting.set(id, {
+        resolve: (result) => {
+          settled()
+          resolve(result)
+        },
+        reject: (error) => {
+          settled()
+          reject(error)
+        }
+      })
+      transport.send({ ...request, jsonrpc: "2.0", id } as Message.Request).catch((error: unknown) => {
+        this.#waiting.get(id)?.reject(error)
+      })
+    })
+
+  readonly notification: Peer["notification"] = (notification) =>
+    this.#send({ ...notification, jsonrpc: "2.0" } as Message.Notification)
+
+  readonly answer: Peer["answer"] = (answer) => this.#send(answer)
+
+  readonly close: Peer["close"] = async () => {
+    await this.#transport?.close()
+  }
+
+  #send(message: Message.Message): Promise<void> {
+    if (this.#transport === undefined || this.#closed) return Promise.reject(new Error("Not connected"))
+    return this.#transport.send(message)
+  }
+
+  #take(message: Message.Message, about: About): void {
+    if ("method" in message) {
+      const { onMessage } = this.#options
+      if (onMessage !== undefined) return onMessage(message, about, this)
+      if ("id" in message) this.#answerItself(message)
+      return
+    }
+    const waiting = message.id === undefined ? undefined : this.#waiting.get(message.id)
+    if (waiting === undefined) return
+    if ("error" in message) waiting.reject(new RpcError(message.error))
+    else waiting.resolve(message.result)
+  }
+
+  #answerItself({ id, method }: Message.Request): void {
+    const answer: Message.Answer =
+      method === "ping"
+        ? { jsonrpc: "2.0", id, result: {} }
+        : { jsonrpc: "2.0", id, error: { code: methodNotFound, message: "Method not found" } }
+    this.answer(answer).catch(() => {})
+  }
+
+  #end(): void {
+    if (this.#closed) return
+    this.#closed = true
+    const error = new Error("The session has ended")
+    for (const { reject } of [...this.#waiting.values()]) reject(error)
+    this.#options.onClose?.(this)
+  }
+}
+
+const isServer = (result: Message.Result): result is Server =>
+  typeof result["protocolVersion"] === "string" &&
+  typeof result["capabilities"] === "object" &&
+  result["capabilities"] !== null

@@ -1,0 +1,23 @@
+/**
+ * Connects to MCP servers over Streamable HTTP without an SDK: the client is a `Peer`, which speaks JSON-RPC messages as they are.
+ */
+import type { Connector } from "@vmcp-keepalive/core"
+import { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import type * as Effect from "effect/Effect"
+import type * as HttpClient from "effect/http/HttpClient"
+import type { Fetch } from "./internal/http/fetch.ts"
+import * as FetchFromHttpClient from "./internal/http/fetchFromHttpClient.ts"
+import * as Settings from "./internal/settings.ts"
+
+/** What {@link make} takes. */
+export interface Options<E = never, R = never> extends Settings.Options<E, R> {
+  /** Makes the peer of a session; a fresh one each time. Default: `Peer.make()`, without capabilities. */
+  readonly peer?: () => Peer.Peer
+}
+
+/** A connector for the server at `url`. Settings that cannot work are in its `issues`; nothing is sent. */
+export const make = <E = never, R = never>(options: Options<E, R>): Connector.Connector<Peer.Peer, R> =>
+  Settings.connector(options, { kind: Peer.kind(options.peer) })
+
+/** A `fetch` that sends through Effect's `HttpClient`: for `fetch` in {@link Options}. */
+export const fetchFromHttpClient: Effect.Effect<Fetch, never, HttpClient.HttpClient> = FetchFromHttpClient.make

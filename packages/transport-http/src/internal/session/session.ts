@@ -1,0 +1,136 @@
+/**
+ * One session: opening it, and the one way in which it ends.
+ */
+import { Evidence } from "@vmcp-keepalive/core"
+import type { Connector } from "@vmcp-keepalive/core"
+import { Ask, type ClientKind } from "@vmcp-keepalive/sdk-client/peer"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import type * as Scope from "effect/Scope"
+import type { Sender } from "../http/sender.ts"
+import * as StandingStream from "../stream/standingStream.ts"
+import type { Authorization } from "./authorization.ts"
+import * as Headers from "./headers.ts"
+import type { HttpLimits } from "./limits.ts"
+import * as Post from "./post.ts"
+import type { SessionTermination } from "./sessionTermination.ts"
+import * as StatusOnly from "./statusOnly.ts"
+import { type HeaderRecord, Wire } from "./wire.ts"
+
+/** What a session is opened with. */
+export interface Options<Client, E, R> {
+  readonly endpoint: URL
+  readonly kind: ClientKind.ClientKind<Client>
+  readonly headers: Headers.HeaderSource<E, R>
+  /** headers of every request that are not read again */
+  readonly fixedHeaders: HeaderRecord
+  readonly sender: () => Sender
+  readonly limits: HttpLimits
+  readonly authorization: (() => Authorization) | undefined
+  /** prepares the transport of an SDK that has methods of its own */
+  readonly prepare?: ((wire: Wire) => void) | undefined
+  readonly termination: SessionTermination
+}
+
+/** Opens a session; it ends with the scope. */
+export const open = <Client, E, R>(
+  options: Options<Client, E, R>,
+  host: Connector.SessionHost
+): Effect.Effect<Connector.Session<Client>, Evidence.Evidence, R | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { kind, limits, termination } = options
+    const credentials = yield* Headers.read(options.headers)
+    const parts = yield* Effect.acquireRelease(connect(options, host), (made) => end(made, kind, termination))
+    const { client, wire } = parts
+    wire.authorize(credentials)
+    const environment = yield* Effect.context<R>()
+    const refresh = Headers.read(options.headers).pipe(
+      Effect.provideContext(environment),
+      Effect.map((headers) => wire.authorize(headers)),
+      Effect.catch(() => Effect.succeed(false)),
+      Effect.flatMap((isOther) => (isOther ? Effect.succeed(true) : refreshToken(wire)))
+    )
+    yield* termination.terminateBefore(wire, shakeHands(parts, kind))
+    wire.opening(undefined)
+    wire.fork(StandingStream.keep(wire))
+    yield* Ask.subscribe(wire.requests, host.subscriptions)
+    wire.opened = true
+    return {
+      client,
+      era: "legacy",
+      stateful: wire.sessionId !== undefined,
+      separateAnswers: true,
+      call: (traceparent) => kind.call(wire.requests, client, traceparent),
+      probe: (rung) => (rung._tag === "options" ? StatusOnly.send(wire, "OPTIONS") : Ask.probe(wire.requests, rung)),
+      refresh,
+      tools: Effect.suspend(() => Ask.tools(wire.requests, kind.capabilities(client), limits))
+    }
+  })
+
+interface Parts<Client> {
+  readonly client: Client
+  readonly wire: Wire
+  readonly fibers: FiberSet.FiberSet<void>
+}
+
+/** Builds the parts; nothing is sent yet. */
+const connect = Effect.fnUntraced(function* <Client, E, R>(
+  options: Options<Client, E, R>,
+  host: Connector.SessionHost
+) {
+  const clock = yield* Clock.Clock
+  const fibers = yield* FiberSet.make<void>()
+  const run = yield* FiberSet.runtime(fibers)()
+  const client = options.kind.make()
+  const wire = new Wire({
+    endpoint: options.endpoint,
+    sender: options.sender(),
+    host,
+    limits: options.limits,
+    headers: options.fixedHeaders,
+    authorization: options.authorization?.(),
+    now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
+    wallClock: () => clock.currentTimeMillisUnsafe(),
+    fork: (effect) => void run(effect),
+    post: Post.make
+  })
+  options.prepare?.(wire)
+  const parts: Parts<Client> = { client, wire, fibers }
+  return parts
+})
+
+const refreshToken = ({ authorization }: Wire): Effect.Effect<boolean> =>
+  authorization === undefined
+    ? Effect.succeed(false)
+    : Effect.orElseSucceed(
+        Effect.tryPromise(() => authorization.refresh()),
+        () => false
+      )
+
+/** `initialize`, and the notification that follows it; once more where the server wants another token for it. */
+const shakeHands = <Client>(
+  { client, wire }: Parts<Client>,
+  kind: ClientKind.ClientKind<Client>
+): Effect.Effect<void, Evidence.Evidence> =>
+  Effect.callback((resume) => {
+    kind.connect(client, wire.transport).then(
+      () => resume(Effect.void),
+      () => resume(Effect.fail(wire.requests.handshakeFailure(wire.stray)))
+    )
+  })
+
+/** Frees what the session holds, tells the server, and closes. What the client reports after that has no reader. */
+const end = <Client>(
+  { client, fibers, wire }: Parts<Client>,
+  kind: ClientKind.ClientKind<Client>,
+  termination: SessionTermination
+): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    wire.quiesce()
+    yield* FiberSet.clear(fibers)
+    yield* termination.terminate(wire)
+    wire.close()
+    yield* Effect.promise(() => kind.close(client).catch(() => {}))
+    yield* Effect.promise(() => wire.transport.close())
+  })

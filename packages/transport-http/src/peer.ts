@@ -1,0 +1,2 @@
+export * as HttpPeerConnector from "./HttpPeerConnector.ts"
+export { Peer } from "@vmcp-keepalive/sdk-client/peer"

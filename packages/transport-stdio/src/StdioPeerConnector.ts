@@ -1,0 +1,18 @@
+/**
+ * Connects to MCP servers that run as child processes without an SDK: the client is a `Peer`, which speaks JSON-RPC messages as
+ * they are. What holds for the child is what holds with `StdioConnector`.
+ */
+import { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import * as Settings from "./internal/settings.ts"
+
+/** What {@link make} takes. */
+export interface Options extends Settings.Options {
+  /** Makes the peer of a session; a fresh one each time. Default: `Peer.make()`, without capabilities. */
+  readonly peer?: () => Peer.Peer
+}
+
+/** A connector that also lets its servers' stderr be read. */
+export type StdioPeerConnector = Settings.StdioConnector<Peer.Peer>
+
+/** A connector for the server that `command` starts. */
+export const make = (options: Options): StdioPeerConnector => Settings.connector(options, Peer.kind(options.peer))
