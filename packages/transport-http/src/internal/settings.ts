@@ -72,8 +72,8 @@ export const connector = <Client, E, R>(
 ): Connector.Connector<Client, R> => {
   const endpoint = parseUrl(options.url)
   const issues = issuesOf(options, endpoint)
-  const senders = once(() => sendersOf(options))
   const limits = once(() => Limits.resolve(options.limits ?? {}, HttpLimits.defaults))
+  const senders = once(() => sendersOf(options, limits().connections))
   const fixedHeaders = once(() => Headers.sendable(new globalThis.Headers(options.requestInit?.headers)))
   const termination = new SessionTermination()
   return {
@@ -115,13 +115,13 @@ const isDispatcher = (value: unknown): value is Dispatcher =>
   typeof value === "object" && value !== null && "dispatch" in value && typeof value.dispatch === "function"
 
 /** What makes the sender of each session. */
-const sendersOf = (options: Options<unknown, unknown>): (() => Sender) => {
+const sendersOf = (options: Options<unknown, unknown>, connections: number): (() => Sender) => {
   const { fetch, requestInit, tls } = options
   if (fetch !== undefined) return () => FetchSender.make(fetch, requestInit)
   const dispatcher = dispatcherOf(options)
   if (dispatcher !== undefined) return () => DispatcherSender.ofUser(dispatcher)
   const proxy = options.proxy ?? (process.env["NODE_USE_ENV_PROXY"] === "1" ? "environment" : "none")
-  return proxy === "none" ? Connections.factory(tls) : () => DispatcherSender.ofProxy(proxy, tls)
+  return proxy === "none" ? Connections.factory(connections, tls) : () => DispatcherSender.ofProxy(proxy, tls)
 }
 
 // ------------------------------------------------------------------------------------------------------------- issues

@@ -226,4 +226,40 @@ describe("a call whose answer stream is cut", () => {
       yield* eventuallyOnlyStanding(proxy)
     }).pipe(Effect.scoped)
   )
+
+  it.live(
+    "keeps its place among the connections while it is resumed, so that a server which cuts all of them gets no more",
+    () =>
+      Effect.gen(function* () {
+        let events = 0
+        const resumed = new Set<string>()
+        const server = yield* serve((request, body, response) => {
+          if (request.method === "GET") {
+            const after = request.headers["last-event-id"]
+            // one stream for each request, on which the answer would come, and none of its own accord
+            if (typeof after !== "string") return void response.writeHead(405).end()
+            if (resumed.has(after)) return void response.writeHead(409).end()
+            resumed.add(after)
+            return response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders()
+          }
+          if (body.includes("tools/call")) {
+            response.writeHead(200, { "content-type": "text/event-stream" })
+            return void response.write(`id: e${++events}\ndata: \n\n`, () => response.destroy())
+          }
+          if (idOf(body) === undefined) return void response.writeHead(202).end()
+          response.writeHead(200, { "content-type": "application/json", "mcp-session-id": "s" })
+          response.end(initializeResult(idOf(body)))
+        })
+        const { session } = yield* open(HttpConnector.make({ url: server.url, limits: { connections: 16 } }))
+        const calls = yield* Effect.forEach(Array(200).keys(), () =>
+          Effect.forkChild(run(session, (client, signal) => client.callTool({ name: "x" }, undefined, { signal })))
+        )
+        yield* eventuallyEffect(Effect.sync(() => resumed.size === 12))
+        yield* Effect.sleep("300 millis")
+        expect(resumed.size).toBe(12)
+        expect(events).toBe(12)
+        expect(server.sockets()).toBeLessThanOrEqual(16)
+        yield* Effect.forEach(calls, Fiber.interrupt, { concurrency: "unbounded" })
+      }).pipe(Effect.scoped)
+  )
 })

@@ -21,14 +21,17 @@ interface Connection {
   hasServed: boolean
 }
 
-/** For all sessions of a connector, since it remembers TLS sessions: makes the connections of one. */
-export const factory = (tls: Tls = {}): (() => Sender) => {
+/**
+ * For all sessions of a connector, since it remembers TLS sessions: makes the connections of one. Beyond `most` of them none idles;
+ * how many are in use is for whoever sends.
+ */
+export const factory = (most: number, tls: Tls = {}): (() => Sender) => {
   const connect = buildConnector({ ...tls, allowH2: false })
-  return () => make(connect)
+  return () => make(connect, most)
 }
 
 /** Connections to one origin, and to the few that redirects within it lead to. */
-const make = (connect: buildConnector.connector): Sender => {
+const make = (connect: buildConnector.connector, most: number): Sender => {
   const all = new Set<Connection>()
   const idle: Array<Connection> = []
   let isClosed = false
@@ -61,7 +64,7 @@ const make = (connect: buildConnector.connector): Sender => {
     dispatch(connection.client, request, receiver, (transmission) => {
       connection.hasServed = true
       // One on which nothing has begun is still being opened, and one that was aborted has lost its socket.
-      if (isClosed || transmission.isAborted || !transmission.started) remove(connection)
+      if (isClosed || all.size > most || transmission.isAborted || !transmission.started) remove(connection)
       else idle.push(connection)
     })
 

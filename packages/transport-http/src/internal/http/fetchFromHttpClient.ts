@@ -50,7 +50,7 @@ const requestOf = (url: string | URL, init: RequestInit | undefined): HttpClient
   })
 }
 
-const bodiless = new Set([101, 204, 205, 304])
+const withoutBody = new Set([101, 204, 205, 304])
 
 const responseOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<Response> =>
   Option.match(HttpClientResponse.toWeb(response), {
@@ -59,7 +59,7 @@ const responseOf = (response: HttpClientResponse.HttpClientResponse): Effect.Eff
       Effect.map(
         Stream.toReadableStreamEffect(response.stream),
         (body) =>
-          new Response(bodiless.has(response.status) ? null : body, {
+          new Response(withoutBody.has(response.status) ? null : body, {
             status: response.status,
             headers: response.headers
           })

@@ -33,6 +33,7 @@ class Post implements Waiter, Asker {
   readonly #pending: Requests.Pending
   readonly #options: Requests.SendOptions | undefined
   #exchange: Exchange | undefined = undefined
+  #stream: AnswerStream | undefined = undefined
   #isSettled = false
   #sentAt = 0
   #hasRefreshed = false
@@ -125,10 +126,12 @@ class Post implements Waiter, Asker {
     if (failure.unsent) this.#wire.cannotConnect(evidence)
   }
 
-  /** It needs no connection any more, nor a place in the queue for one. */
+  /** It needs no connection any more, nor a place in the queue for one, unless its stream broke and is resumed on others. */
   onOver(): void {
     this.#decided?.()
-    this.#wire.calls.leave(this)
+    const leave = () => this.#wire.calls.leave(this)
+    if (this.#stream === undefined) leave()
+    else this.#stream.onSettled(leave)
   }
 
   #opening(): void {
@@ -149,12 +152,13 @@ class Post implements Waiter, Asker {
     if (status > 299) return this.#refused(head)
     switch (mediaType(head)) {
       case "text/event-stream":
-        return new AnswerStream(
+        this.#stream = new AnswerStream(
           this.#wire,
           this.#pending,
           () => this.#exchange?.abort(),
           this.#options?.onresumptiontoken
         )
+        return this.#stream
       case "application/json":
         return new JsonAnswer(this.#wire, this.#pending)
       default:

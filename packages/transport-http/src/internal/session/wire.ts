@@ -226,7 +226,11 @@ export class Wire implements Owner {
     if (cancelled !== undefined) this.incoming.cancelled(cancelled)
     if (Message.isRequest(message) && !this.incoming.received(message.id, bytes))
       return this.overflow("more requests of the server's than may be in hand")
-    this.requests.received(message, relatedRequestId === undefined ? undefined : { relatedRequestId })
+    try {
+      this.requests.received(message, relatedRequestId === undefined ? undefined : { relatedRequestId })
+    } catch {
+      // What a handler of the user's throws must not end the reading: it has no better place to go to than where it comes from.
+    }
   }
 
   /** Something exceeds a bound that is the session's: it is given up. */
