@@ -88,7 +88,7 @@ describe("no metric, span, log line or event has in it", () => {
           yield* server.control(ScriptedServer.Control.ForgetScripts())
           for (const [fault, words] of [
             [Fault.Answer({ status: 500, body: `${secret}-body` }), ["OutcomeUnknown", "http_5xx"]],
-            [Fault.Answer({ status: 401, body: `${secret}-body` }), ["CallRejected", "NeedsAuth"]],
+            [Fault.Answer({ status: 401, body: `${secret}-body` }), ["CallFailed", "auth"]],
             [Fault.CutMidChunk({ on: { rpc: "tools/call" } }), ["OutcomeUnknown", "stream_cut"]],
             [Fault.Refuse(), ["Failure"]]
           ] as const) {

@@ -53,9 +53,12 @@ const processes = (watchMark: string): ReadonlyArray<Processes.ProcessInfo> => {
   return everything.filter(({ pid }) => pid !== process.pid && (family.has(pid) || found.has(pid)))
 }
 
+/** In a turn of its own: within the one of a timer, that of a pause between two looks, that timer would be found as well. */
+const afterTimers = Effect.yieldNow
+
 /** Remembers what is there now. */
 export const make = (options: Options = {}): Effect.Effect<Leftovers> =>
-  Effect.sync(() => {
+  Effect.map(afterTimers, () => {
     const mark = Processes.watch()
     const before = { resources: resources(), pids: new Set(processes(mark).map(({ pid }) => pid)) }
     const list = Effect.sync(() => [
@@ -67,8 +70,7 @@ export const make = (options: Options = {}): Effect.Effect<Leftovers> =>
         return more > 0 && options.ignore?.includes(name) !== true ? [`${more} x ${name}`] : []
       })
     ])
-    // In a turn of its own: within the one of a timer, that of the last pause between two looks, it would find that timer.
-    const check = Effect.andThen(Effect.yieldNow, list).pipe(
+    const check = Effect.andThen(afterTimers, list).pipe(
       Effect.flatMap((found) =>
         found.length === 0 ? Effect.void : Effect.fail(new LeftoversError({ reason: "leftovers", found }))
       ),

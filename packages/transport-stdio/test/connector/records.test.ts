@@ -259,6 +259,8 @@ promise("a request that is no JSON fails alone, and nothing of it is left", () =
     const { requests, result } = yield* call(session, { name: "echo", arguments: { message: 1n } })
     expect(Exit.isFailure(result) && String(Cause.squash(result.cause))).toContain("BigInt")
     expect(requests).toMatchObject([{ fate: "unsent" }])
+    // the client forgets it in a turn of its own
+    yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
     expect(handlersOf(session.client)).toBe(0)
     expect((yield* call(session, server.echo("after it"))).text).toContain("after it")
   })

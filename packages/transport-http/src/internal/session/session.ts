@@ -108,7 +108,7 @@ const refreshToken = ({ authorization }: Wire): Effect.Effect<boolean> =>
         () => false
       )
 
-/** `initialize`, and the notification that follows it; once more where the server wants another token for it. */
+/** `initialize`, and the notification that follows it. */
 const shakeHands = <Client>(
   { client, wire }: Parts<Client>,
   kind: ClientKind.ClientKind<Client>
