@@ -6,6 +6,9 @@
  * Layer.effect(this, Backend.make({ … })) }`. It never fails because the server is down.
  */
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
+import * as Pipeable from "effect/Pipeable"
+import * as Predicate from "effect/Predicate"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -19,7 +22,7 @@ import {
 import type { ConnectionState } from "./ConnectionState.ts"
 import type { Connector } from "./Connector.ts"
 import * as Call from "./internal/call.ts"
-import type { Kept } from "./internal/judgement.ts"
+import * as Made from "./internal/made.ts"
 import * as Pin from "./internal/pin.ts"
 import { generationOf } from "./internal/steps.ts"
 import * as Supervisor from "./internal/supervisor.ts"
@@ -32,8 +35,12 @@ import type { Command } from "./Signal.ts"
 
 export type { PinnedSession } from "./internal/pin.ts"
 
+/** What every backend has and nothing else does. */
+export const TypeId = "~@vmcp-keepalive/core/Backend"
+
 /** One MCP server, kept alive until the scope in which it was made closes. */
-export interface Backend<out Client> {
+export interface Backend<out Client> extends Pipeable.Pipeable {
+  readonly [TypeId]: typeof TypeId
   readonly id: string
 
   /**
@@ -48,11 +55,15 @@ export interface Backend<out Client> {
    * The client that the callback gets has no timeout unless the caller sets one. Pass `signal` on to the client's
    * methods, so that interruption cancels them; it is aborted when the effect is interrupted, when the session ends and
    * before the callback is run again. (A callback that names the client alone gets a signal that is never aborted.)
+   *
+   * Where the callback returns an effect, it is run in the context of the caller and interrupted with it, with the session, and
+   * before it is run again. What it fails with after the server has answered, or before it has asked, is what the call fails
+   * with.
    */
-  readonly use: <A>(
-    callback: (client: Client, signal: AbortSignal) => PromiseLike<A>,
+  readonly use: <A, E = never, R = never>(
+    callback: (client: Client, signal: AbortSignal) => PromiseLike<A> | Effect.Effect<A, E, R>,
     options?: UseOptions
-  ) => Effect.Effect<A, CallError>
+  ) => Effect.Effect<A, CallError | E, R>
 
   /**
    * Runs several calls on one session, for servers whose session holds state (a browser, a transaction). As soon as
@@ -133,23 +144,129 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
 
   const observers = yield* KeepaliveEvent.observers
   const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers })
-  const kept: Kept<Client> = { id, policy, supervisor }
+  Made.count()
+  return new Supervised(supervisor)
+})
 
-  const isShut = () => supervisor.state()._tag === "Isolated" || supervisor.state()._tag === "Closed"
+/** How many backends this process has made so far, by all copies of this package that it has loaded. */
+export const made: () => number = Made.read
+
+// ------------------------------------------------------------------------------------------------------------- guards
+
+/** Whether it is a backend. */
+export const isBackend = (value: unknown): value is Backend<unknown> => Predicate.hasProperty(value, TypeId)
+
+// ----------------------------------------------------------------------------------------------------------- internal
+
+/** A backend is its supervisor with a face: what it can be asked is made when it is asked. */
+class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
+  readonly [TypeId] = TypeId
+  readonly #supervisor: Supervisor.Supervisor<Client>
+  readonly use: Backend<Client>["use"]
+  readonly pinned: Backend<Client>["pinned"]
+
+  constructor(supervisor: Supervisor.Supervisor<Client>) {
+    super()
+    this.#supervisor = supervisor
+    // of their own, so that they may be taken from it
+    this.use = (callback, options) => Call.use(supervisor, callback, options)
+    this.pinned = (body) => Pin.pinned(supervisor, body)
+  }
+
+  get id(): string {
+    return this.#supervisor.id
+  }
+
+  get state(): Effect.Effect<ConnectionState> {
+    return Effect.sync(() => this.#supervisor.state)
+  }
+
+  get changes(): Stream.Stream<ConnectionState> {
+    return this.#reading(
+      () => [this.#supervisor.state],
+      (event) => (event._tag === "StateChanged" ? event.to : undefined)
+    )
+  }
+
+  get events(): Stream.Stream<KeepaliveEvent.KeepaliveEvent> {
+    return this.#reading(
+      () => [],
+      (event) => event
+    )
+  }
+
+  get probe(): Effect.Effect<ConnectionState, SessionUnavailable> {
+    return Effect.suspend(() =>
+      generationOf(this.#supervisor.state) === undefined
+        ? Effect.fail(Waiting.unavailable(this.#supervisor))
+        : this.#command("probe")
+    )
+  }
+
+  get reconnect(): Effect.Effect<ConnectionState, CallRejected> {
+    return Effect.suspend(() =>
+      this.#isShut ? Effect.fail(Waiting.rejected(this.#supervisor)) : this.#command("reconnect")
+    )
+  }
+
+  get isolate(): Effect.Effect<void> {
+    return Effect.sync(() => this.#supervisor.send({ _tag: "Operator", command: "isolate" }))
+  }
+
+  get reset(): Effect.Effect<void> {
+    return Effect.sync(() => this.#supervisor.send({ _tag: "Operator", command: "reset" }))
+  }
+
+  get awaitConnected(): Effect.Effect<void, CallRejected> {
+    const supervisor = this.#supervisor
+    return Effect.callback((resume) => {
+      const look = () => {
+        if (this.#isShut) resume(Effect.fail(Waiting.rejected(supervisor)))
+        else if (supervisor.current) resume(Effect.void)
+        else return false
+        return true
+      }
+      supervisor.send({ _tag: "CallStarted" })
+      if (look()) return
+      supervisor.waiters.add(look)
+      return Effect.sync(() => supervisor.waiters.delete(look))
+    })
+  }
+
+  toJSON(): unknown {
+    return { _id: "Backend", id: this.id, state: this.#supervisor.state }
+  }
+
+  override toString(): string {
+    return `Backend(${this.id}, ${this.#supervisor.state._tag})`
+  }
+
+  [Inspectable.NodeInspectSymbol](): unknown {
+    return this.toJSON()
+  }
+
+  get #isShut(): boolean {
+    const { _tag } = this.#supervisor.state
+    return _tag === "Isolated" || _tag === "Closed"
+  }
+
   /** Gives the command and waits until what it started has ended. */
-  const command = (command: Command): Effect.Effect<ConnectionState> =>
-    Effect.callback((resume) => {
-      const done = () => resume(Effect.sync(supervisor.state))
+  #command(command: Command): Effect.Effect<ConnectionState> {
+    const supervisor = this.#supervisor
+    return Effect.callback((resume) => {
+      const done = () => resume(Effect.sync(() => supervisor.state))
       supervisor.resting.add(done)
       supervisor.send({ _tag: "Operator", command })
       return Effect.sync(() => supervisor.resting.delete(done))
     })
+  }
 
-  const reading = <A>(
+  #reading<A>(
     first: () => ReadonlyArray<A>,
     select: (event: KeepaliveEvent.KeepaliveEvent) => A | undefined
-  ): Stream.Stream<A> =>
-    Stream.callback(
+  ): Stream.Stream<A> {
+    const { announcer } = this.#supervisor
+    return Stream.callback(
       (queue) =>
         Effect.acquireRelease(
           Effect.sync(() => {
@@ -161,49 +278,16 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
               end: () => Queue.endUnsafe(queue)
             }
             for (const item of first()) Queue.offerUnsafe(queue, item)
-            supervisor.announcer.listeners.add(listener)
-            if (supervisor.state()._tag === "Closed") listener.end()
+            announcer.add(listener)
+            if (this.#supervisor.state._tag === "Closed") listener.end()
             return listener
           }),
-          (listener) => Effect.sync(() => supervisor.announcer.listeners.delete(listener))
+          (listener) => Effect.sync(() => announcer.delete(listener))
         ),
       { bufferSize: readerBuffer, strategy: "sliding" }
     )
-
-  const backend: Backend<Client> = {
-    id,
-    use: (callback, useOptions) => Call.use(kept, callback, useOptions),
-    pinned: (body) => Pin.pinned(kept, body),
-    state: Effect.sync(supervisor.state),
-    changes: reading(
-      () => [supervisor.state()],
-      (event) => (event._tag === "StateChanged" ? event.to : undefined)
-    ),
-    events: reading(
-      () => [],
-      (event) => event
-    ),
-    probe: Effect.suspend(() =>
-      generationOf(supervisor.state()) === undefined ? Effect.fail(Waiting.unavailable(kept)) : command("probe")
-    ),
-    reconnect: Effect.suspend(() => (isShut() ? Effect.fail(Waiting.rejected(kept)) : command("reconnect"))),
-    isolate: Effect.sync(() => supervisor.send({ _tag: "Operator", command: "isolate" })),
-    reset: Effect.sync(() => supervisor.send({ _tag: "Operator", command: "reset" })),
-    awaitConnected: Effect.callback<void, CallRejected>((resume) => {
-      const look = () => {
-        if (isShut()) resume(Effect.fail(Waiting.rejected(kept)))
-        else if (supervisor.current()) resume(Effect.void)
-        else return false
-        return true
-      }
-      supervisor.send({ _tag: "CallStarted" })
-      if (look()) return
-      supervisor.waiters.add(look)
-      return Effect.sync(() => supervisor.waiters.delete(look))
-    })
   }
-  return backend
-})
+}
 
 /** How many events a reader may be behind. */
 const readerBuffer = 4096

@@ -58,14 +58,19 @@ export type Happening =
       readonly reason: FailureReason
       readonly detail: string | undefined
     }
-  | { readonly _tag: "CallSettled"; readonly outcome: CallOutcome }
+  | { readonly _tag: "CallStarted" }
+  | {
+      readonly _tag: "CallSettled"
+      readonly outcome: CallOutcome
+      readonly replayed: boolean
+      readonly duration: Duration.Duration
+    }
   /** the tool list of the new session differs from that of the one before */
   | { readonly _tag: "ToolsChanged"; readonly added: ReadonlyArray<string>; readonly removed: ReadonlyArray<string> }
   /** `count`: how often, since one event may stand for several */
   | { readonly _tag: "Noticed"; readonly notice: Notice; readonly count: number }
 
-/** How a call ended. `replayed`: it succeeded, and had to be run again on the way. */
-export type CallOutcome = "ok" | "failed" | "rejected" | "outcome_unknown" | "replayed"
+export type CallOutcome = "ok" | "failed" | "rejected" | "outcome_unknown" | "interrupted"
 
 /** What a transport wants to be seen. */
 export type Notice =

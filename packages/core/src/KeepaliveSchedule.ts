@@ -45,38 +45,91 @@ export const backoff = (options: KeepalivePolicy.Exponential<Duration.Input>): S
 export const openFor = (options: KeepalivePolicy.Exponential<Duration.Input>): Schedule.Schedule<unknown> =>
   exponential(options)
 
-/** The schedule behind each name that the table uses; made when it is asked for, since most backends never need most. */
-export const ofPolicy = (
-  policy: KeepalivePolicy.KeepalivePolicy
-): { readonly [Name in ScheduleName]: KeepalivePolicy.OwnSchedule } => ({
-  get cadence() {
-    return unending(policy.cadence ?? cadence(policy.interval))
-  },
-  get confirm() {
-    return confirm(policy.confirmInterval)
-  },
-  get backoff() {
-    return unending(Schedule.isSchedule(policy.backoff) ? policy.backoff : backoff(policy.backoff))
-  },
-  get openFor() {
-    if (policy.circuit === "none") return openFor(KeepalivePolicy.defaultOpenFor)
-    const given = policy.circuit.openFor
-    return unending(Schedule.isSchedule(given) ? given : openFor(given))
-  },
-  get stableAfter() {
-    return Schedule.spaced(policy.stableAfter)
-  },
-  get idleAfter() {
-    return Schedule.spaced(policy.idleAfter === "never" ? Duration.infinity : policy.idleAfter)
-  },
-  get confirmInterval() {
-    return Schedule.spaced(policy.confirmInterval)
-  },
-  // 1 second at least: `Retry-After: 0` is no invitation to hammer
-  get retryAfter() {
-    return Schedule.spaced("1 second")
+/** The schedule behind each name that the table uses: made once for a policy, and shared by the backends that have it. */
+export const ofPolicy = (policy: KeepalivePolicy.KeepalivePolicy): Schedules => {
+  const known = made.get(policy)
+  if (known !== undefined) return known
+  const single = singlesOf(policy)
+  const schedules: Schedules = {
+    cadence: unending(policy.cadence ?? cadence(policy.interval)),
+    confirm: confirm(policy.confirmInterval),
+    backoff: unending(Schedule.isSchedule(policy.backoff) ? policy.backoff : backoff(policy.backoff)),
+    openFor: unending(openForOf(policy)),
+    stableAfter: Schedule.spaced(single.stableAfter),
+    idleAfter: Schedule.spaced(single.idleAfter),
+    confirmInterval: Schedule.spaced(single.confirmInterval),
+    retryAfter: Schedule.spaced(single.retryAfter)
   }
+  made.set(policy, schedules)
+  return schedules
+}
+
+type Schedules = { readonly [Name in ScheduleName]: KeepalivePolicy.OwnSchedule }
+
+const made = new WeakMap<KeepalivePolicy.KeepalivePolicy, Schedules>()
+
+/** Delays that are always the same, so that no backend keeps where it is in them. */
+const singlesOf = (policy: KeepalivePolicy.KeepalivePolicy) => ({
+  stableAfter: policy.stableAfter,
+  idleAfter: policy.idleAfter === "never" ? Duration.infinity : policy.idleAfter,
+  confirmInterval: policy.confirmInterval,
+  // 1 second at least: `Retry-After: 0` is no invitation to hammer
+  retryAfter: Duration.seconds(1)
 })
+
+const singleOf = (policy: KeepalivePolicy.KeepalivePolicy, name: ScheduleName): Duration.Duration | undefined => {
+  switch (name) {
+    case "stableAfter":
+    case "idleAfter":
+    case "confirmInterval":
+    case "retryAfter":
+      return singlesOf(policy)[name]
+    default:
+      return undefined
+  }
+}
+
+const openForOf = ({ circuit }: KeepalivePolicy.KeepalivePolicy): KeepalivePolicy.OwnSchedule => {
+  if (circuit === "none") return openFor(KeepalivePolicy.defaultOpenFor)
+  return Schedule.isSchedule(circuit.openFor) ? circuit.openFor : openFor(circuit.openFor)
+}
+
+/** The schedules of one backend, each where it was left: stepped when a delay is asked for, and nothing is kept of the others. */
+export class Delays {
+  readonly #policy: KeepalivePolicy.KeepalivePolicy
+  /** those that were stepped: few, so that looking through them is cheaper than a map */
+  #steppers: ReadonlyArray<{ readonly name: ScheduleName; readonly step: Stepper }> = []
+
+  constructor(policy: KeepalivePolicy.KeepalivePolicy) {
+    this.#policy = policy
+  }
+
+  /** Steps the schedule; not shorter than the server asked for, if it did. `now`: wall clock, in milliseconds. */
+  next(name: ScheduleName, now: number, notBefore?: Duration.Duration): Effect.Effect<Duration.Duration> {
+    const single = singleOf(this.#policy, name)
+    const planned =
+      single === undefined
+        ? Effect.flatMap(this.#stepper(name), (step) => delayOf(step(now, undefined)))
+        : Effect.succeed(single)
+    return notBefore === undefined ? planned : Effect.map(planned, (delay) => putOff(this.#policy, delay, notBefore))
+  }
+
+  /** It begins anew. */
+  reset(name: ScheduleName): void {
+    if (this.#steppers.some((known) => known.name === name)) {
+      this.#steppers = this.#steppers.filter((known) => known.name !== name)
+    }
+  }
+
+  #stepper(name: ScheduleName): Effect.Effect<Stepper> {
+    const known = this.#steppers.find((known) => known.name === name)
+    if (known !== undefined) return Effect.succeed(known.step)
+    return Effect.map(Schedule.toStep(ofPolicy(this.#policy)[name]), (step) => {
+      this.#steppers = [...this.#steppers, { name, step }]
+      return step
+    })
+  }
+}
 
 /** The longest Retry-After that is honoured: the cap of the backoff, 5 minutes where the backoff is one's own. */
 export const retryAfterCap = (policy: KeepalivePolicy.KeepalivePolicy): Duration.Duration =>
@@ -112,12 +165,11 @@ const ofTable = (
   policy: KeepalivePolicy.KeepalivePolicy
 ): Schedule.Schedule<ConnectionState, Exit.Exit<unknown, unknown>> => {
   const rules = Transition.rules({ ...policy, connect: "eager", idleAfter: "never" }, { exclusive: false })
-  const schedules = ofPolicy(policy)
   return Schedule.fromStep(
     Effect.sync(() => {
       let model = Transition.initial(rules).model
       let openedAt = 0
-      const steppers = new Map<ScheduleName, Stepper>()
+      const delays = new Delays(policy)
 
       return (
         now: number,
@@ -130,12 +182,10 @@ const ofTable = (
             model = next.model
             for (const action of next.actions) {
               if (action._tag === "Adopt") openedAt = now
-              if (action._tag === "Reset") steppers.delete(action.schedule)
+              if (action._tag === "Reset") delays.reset(action.schedule)
               if (action._tag === "Run") delay = Duration.zero
               if (action._tag !== "Arm" || (action.timer !== "probe" && action.timer !== "attempt")) continue
-              const stepper = steppers.get(action.schedule) ?? (yield* Schedule.toStep(schedules[action.schedule]))
-              steppers.set(action.schedule, stepper)
-              delay = yield* delayOf(stepper(now, undefined))
+              delay = yield* delays.next(action.schedule, now)
             }
           }
           const isOld = now - openedAt >= Duration.toMillis(policy.stableAfter)
@@ -187,17 +237,26 @@ const scaled =
       Effect.map(Random.next, (chance) => Duration.times(duration, factor(chance)))
     )
 
-/** A backend outlives a schedule that ends: its last delay is repeated, of a second at least, so that it is no hot loop. */
+/**
+ * A backend outlives a schedule that ends, or that is broken: its last delay is repeated, of a second at least, so that it is no
+ * hot loop.
+ */
 const unending = (self: KeepalivePolicy.OwnSchedule): KeepalivePolicy.OwnSchedule =>
   Schedule.fromStep(
     Effect.map(Schedule.toStep(self), (step) => {
       let last: [unknown, Duration.Duration] = [undefined, Duration.zero]
+      const again = Effect.sync((): [unknown, Duration.Duration] => [
+        last[0],
+        Duration.max(last[1], Duration.seconds(1))
+      ])
       return (now: number, input: unknown) =>
-        Pull.matchEffect(step(now, input), {
-          onSuccess: (next) => Effect.sync(() => (last = next)),
-          onDone: () =>
-            Effect.succeed<[unknown, Duration.Duration]>([last[0], Duration.max(last[1], Duration.seconds(1))]),
-          onFailure: Effect.failCause
-        })
+        Pull.matchEffect(
+          Effect.suspend(() => step(now, input)),
+          {
+            onSuccess: (next) => Effect.sync(() => (last = next)),
+            onDone: () => again,
+            onFailure: () => again
+          }
+        )
     })
   )

@@ -8,6 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Evidence from "./Evidence.ts"
 import type { ProbeRung, Session } from "./Connector.ts"
+import { timeoutOrElse } from "./internal/ending.ts"
 import type { KeepalivePolicy, ProbeMethod } from "./KeepalivePolicy.ts"
 import { toolRung } from "./KeepalivePolicy.ts"
 
@@ -28,6 +29,7 @@ export interface ProbeResult {
 }
 
 const methodNotFound = -32601
+const silence = Effect.succeed(Evidence.transportFailure("timeout"))
 
 /** Whether a healthy session is probed at all: `auto` has nothing to keep where there is no legacy session. */
 export const isProbed = (method: ProbeMethod, session: Pick<Session<unknown>, "era" | "stateful">): boolean =>
@@ -55,10 +57,7 @@ export const ask = Effect.fnUntraced(function* (
   deep: boolean
 ) {
   const within = (rung: ProbeRung) =>
-    Effect.timeoutOrElse(session.probe(rung), {
-      duration: policy.timeout,
-      orElse: () => Effect.succeed(Evidence.transportFailure("timeout"))
-    })
+    timeoutOrElse(session.probe(rung), policy.timeout, silence)
 
   if (deep) return result({ _tag: "list-tools" }, yield* within({ _tag: "list-tools" }), true)
 

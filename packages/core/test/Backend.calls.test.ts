@@ -185,12 +185,12 @@ describe("credentials that calls were rejected with", () => {
   it.effect("are read again for a pinned call too, which is told as one that was run again", () =>
     Effect.gen(function* () {
       const server = ScriptedServer.make()
-      const outcomes: Array<string> = []
+      const outcomes: Array<unknown> = []
       const { connector, counts } = counting(server, Effect.succeed(true))
       const backend = yield* Backend.make({ id: "scripted", connector }).pipe(
         Effect.provide(
           KeepaliveEvent.layerObserver((event) => {
-            if (event._tag === "CallSettled") outcomes.push(event.outcome)
+            if (event._tag === "CallSettled") outcomes.push({ outcome: event.outcome, replayed: event.replayed })
           })
         )
       )
@@ -200,7 +200,7 @@ describe("credentials that calls were rejected with", () => {
       server.script.call = () => replies.shift() ?? ScriptedServer.answer
       assert.strictEqual(yield* backend.pinned((session) => session.use(echo)), "echo")
       assert.strictEqual(counts.refreshed, 1)
-      assert.deepStrictEqual(outcomes, ["replayed"])
+      assert.deepStrictEqual(outcomes, [{ outcome: "ok", replayed: true }])
     })
   )
 

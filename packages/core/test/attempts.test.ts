@@ -34,7 +34,7 @@ const stoppable = TestClock.testClockWith((clock) => {
 })
 
 describe("an attempt whose time ran out", () => {
-  /** Where the backend is after its first attempt ran into a timeout, in a process that was stopped meanwhile. */
+  /** Where the backend is after its first attempt ran into a timeout, in a process that was stopped a second before. */
   const after = (
     given: { readonly hangs: "connect" | "probe"; readonly stoppedFor: Duration.Input; readonly time: Duration.Input },
     policy: KeepalivePolicy.Options = {}
@@ -49,10 +49,10 @@ describe("an attempt whose time ran out", () => {
           connector: server.connector,
           policy: { circuit: { failures: 1, openFor: "30 minutes" }, ...policy }
         }).pipe(Effect.provide(KeepaliveEvent.layerObserver(({ _tag }) => events.push(_tag))))
-        yield* adjust("1 second")
+        yield* adjust(given.time)
         stop(given.stoppedFor)
         server.script[given.hangs] = ScriptedServer.answer
-        yield* adjust(given.time)
+        yield* adjust("1 second")
         return { state: yield* backend.state, events, attempts: server.counts.attempts }
       }).pipe(Effect.provideService(Clock.Clock, clock))
     )

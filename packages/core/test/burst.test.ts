@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Backend } from "../src/index.ts"
-import * as Turns from "../src/internal/turns.ts"
+import { Turns } from "../src/internal/turns.ts"
 import { ScriptedServer } from "../src/testing/index.ts"
 
 /** What this thread has worked so far, in milliseconds: not what others on the machine did meanwhile. */
@@ -14,10 +14,7 @@ const worked = () => {
 describe("turns", () => {
   it("resume 300,000 who wait in under a second, in their order", () => {
     const count = 300_000
-    const turns = Turns.make<never>(
-      () => {},
-      () => {}
-    )
+    const turns = new Turns<never>({ take: () => {}, atRest: () => {} })
     let next = 0
     let isOrdered = true
     const began = worked()
@@ -35,8 +32,8 @@ describe("turns", () => {
 
   it("take signals in their order, also those that arise meanwhile, before anybody is resumed", () => {
     const told: Array<string> = []
-    const turns = Turns.make<string>(
-      (signal) => {
+    const turns = new Turns<string>({
+      take: (signal) => {
         told.push(signal)
         if (signal.length < 3) turns.send(`${signal}!`)
         turns.later(() => {
@@ -44,8 +41,8 @@ describe("turns", () => {
           if (signal === "b") turns.send("c!!")
         })
       },
-      () => told.push("rest")
-    )
+      atRest: () => told.push("rest")
+    })
     turns.send("a!")
     turns.send("b")
     assert.deepStrictEqual(told, [

@@ -24,11 +24,13 @@ const counting = Effect.gen(function* () {
   return { clock: counted, sleeping: () => sleeping }
 })
 
+const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
+
 describe("after the scope of 50 backends", () => {
   it.live("no timer, session or fiber is left, whatever state they were in, and callers have their answers", () =>
     Effect.flatMap(counting, ({ clock, sleeping }) =>
       Effect.gen(function* () {
-        const before = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
+        const before = timers()
         const servers = Array.from({ length: 50 }, () => ScriptedServer.make())
         const calls: Array<Fiber.Fiber<unknown, unknown>> = []
         yield* Effect.scoped(
@@ -47,7 +49,8 @@ describe("after the scope of 50 backends", () => {
               calls.push(yield* Effect.forkDetach(backend.use((client) => client.callTool("echo"))))
             }
             yield* Effect.sleep("20 millis")
-            assert.isAtLeast(sleeping(), 50)
+            // the deadlines of all of them are slept for by one fiber, and the check sees it
+            assert.isAtLeast(sleeping(), 1)
           })
         )
         const settled = yield* Effect.forEach(calls, (call) => Effect.timeout(Fiber.await(call), "1 second"))
@@ -57,8 +60,10 @@ describe("after the scope of 50 backends", () => {
           servers.reduce((sum, { counts }) => sum + counts.open, 0),
           0
         )
-        const after = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
-        assert.isAtMost(after, before)
+        // the runner has timers of its own for moments: one of ours would stay
+        const began = performance.now()
+        while (timers() > before && performance.now() - began < 2000) yield* Effect.yieldNow
+        assert.isAtMost(timers(), before)
       }).pipe(Effect.provideService(Clock.Clock, clock))
     )
   )

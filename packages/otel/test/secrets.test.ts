@@ -46,6 +46,8 @@ const seen = <R>(
     const page = yield* Effect.gen(function* () {
       const { url } = yield* KeepaliveMetrics.PrometheusEndpoint
       const backend = yield* Backend.make({ id: "secretive", connector, policy })
+      // a call waits for less than a machine that is busy may take to connect
+      yield* backend.awaitConnected
       yield* body(backend)
       return yield* Effect.promise(async () => (await fetch(url, { headers: { connection: "close" } })).text())
     }).pipe(Effect.scoped, Effect.provide(telemetry), Effect.withTracer(tracer))

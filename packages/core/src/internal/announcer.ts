@@ -4,37 +4,51 @@
 import type * as Clock from "effect/Clock"
 import type { Happening, KeepaliveEvent, Observer } from "../KeepaliveEvent.ts"
 
-export interface Announcer {
-  readonly emit: (happening: Happening) => void
-  /** whether anybody listens: if not, an event need not even be made */
-  readonly isHeard: () => boolean
-  /** readers of a stream, while they read */
-  readonly listeners: Set<Listener>
-  /** nothing will happen any more: every reader is told, and whoever comes later too */
-  readonly end: () => void
-}
-
-/** One reader. */
+/** One reader of a stream. */
 export interface Listener {
   readonly observe: Observer
   readonly end: () => void
 }
 
-export const make = (backend: string, clock: Clock.Clock, observers: ReadonlyArray<Observer>): Announcer => {
-  const listeners = new Set<Listener>()
-  const isHeard = () => observers.length > 0 || listeners.size > 0
-  return {
-    isHeard,
-    listeners,
-    emit: (happening) => {
-      if (!isHeard()) return
-      const event: KeepaliveEvent = { ...happening, backend, at: clock.currentTimeMillisUnsafe() }
-      for (const observer of observers) tell(observer, event)
-      for (const { observe } of listeners) tell(observe, event)
-    },
-    end: () => {
-      for (const listener of listeners) listener.end()
-    }
+/** See the module. */
+export class Announcer {
+  readonly #backend: string
+  readonly #clock: Clock.Clock
+  readonly #observers: ReadonlyArray<Observer>
+  /** while they read */
+  #listeners: Set<Listener> | undefined
+
+  constructor(backend: string, clock: Clock.Clock, observers: ReadonlyArray<Observer>) {
+    this.#backend = backend
+    this.#clock = clock
+    this.#observers = observers
+  }
+
+  /** whether anybody listens: if not, an event need not even be made */
+  get isHeard(): boolean {
+    return this.#observers.length > 0 || this.#listeners !== undefined
+  }
+
+  emit(happening: Happening): void {
+    if (!this.isHeard) return
+    const event: KeepaliveEvent = { ...happening, backend: this.#backend, at: this.#clock.currentTimeMillisUnsafe() }
+    for (const observer of this.#observers) tell(observer, event)
+    if (this.#listeners !== undefined) for (const { observe } of this.#listeners) tell(observe, event)
+  }
+
+  add(listener: Listener): void {
+    this.#listeners ??= new Set()
+    this.#listeners.add(listener)
+  }
+
+  delete(listener: Listener): void {
+    this.#listeners?.delete(listener)
+    if (this.#listeners?.size === 0) this.#listeners = undefined
+  }
+
+  /** Nothing will happen any more: every reader is told. */
+  end(): void {
+    if (this.#listeners !== undefined) for (const listener of this.#listeners) listener.end()
   }
 }
 

@@ -4,13 +4,18 @@
  * At most once: the callback is run again only if every request that it made so far was unsent, refused before
  * dispatch, or replayable. Otherwise its caller gets the truth, `OutcomeUnknown`.
  */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { CallError, SessionReplaced } from "../BackendError.ts"
 import { admission } from "../ConnectionState.ts"
 import type { CallOutcome } from "../KeepaliveEvent.ts"
-import { cleared, type Ended, judge, type Kept, type Unfinished, type UseOptions } from "./judgement.ts"
-import { type Callback, runOnce } from "./run.ts"
+import { isCallError } from "./errors.ts"
+import { cleared, type Ended, isAnswer, judge, told, type Unfinished, type UseOptions } from "./judgement.ts"
+import { type Callback, Run, runOnce } from "./run.ts"
 import type { OpenSession } from "./sessionCell.ts"
+import type { Supervisor } from "./supervisor.ts"
 import * as Tracing from "./tracing.ts"
 import {
   awaitDecision,
@@ -24,72 +29,86 @@ import {
 } from "./waiting.ts"
 
 /** Settles a call exactly once, on as many sessions as it takes. */
-export const use = <Client, A>(
-  kept: Kept<Client>,
-  callback: Callback<Client, A>,
+export const use = <Client, A, E, R>(
+  supervisor: Supervisor<Client>,
+  callback: Callback<Client, A, E, R>,
   options: UseOptions = {}
-): Effect.Effect<A, CallError> =>
-  Effect.suspend(() => {
-    const { supervisor } = kept
-    const open = supervisor.current()
-    const now = supervisor.now()
-    const settling: Settling = { replayed: false }
-    const begin = (): Effect.Effect<A, CallError> => {
-      // a backend that is known to be bad is spared every further step
-      if (!open && admission(supervisor.state()) === "reject") return Effect.fail(rejected(kept))
-      if (!open || isStale(kept, open, now)) return proceed(kept, callback, options, settling, undefined)
-      return Effect.flatMap(runOnce(kept, open, callback, now), (ended) =>
-        ended._tag === "Ok"
-          ? Effect.succeed(ended.value)
-          : proceed(kept, callback, options, settling, { open, startedAt: now, ended })
-      )
+): Effect.Effect<A, CallError | E, R> => {
+  const call = Effect.callback<A, CallError | E, R>((resume) => {
+    const open = supervisor.current
+    const startedAt = supervisor.now()
+    const settling = supervisor.announcer.isHeard ? new Settling(supervisor, startedAt) : undefined
+    // a backend that is known to be bad is spared every further step
+    if (!open && admission(supervisor.state) === "reject") {
+      const error = rejected(supervisor)
+      settling?.settled(outcomeOf(error))
+      return resume(Effect.fail(error))
     }
-    const call = announced(kept, settling, begin())
-    return kept.policy.spans ? Tracing.call(kept.id, call) : call
+    const goOn = (first: First<Client, E> | undefined) => {
+      const proceeding = proceed(supervisor, callback, options, settling, first)
+      resume(settling === undefined ? proceeding : settling.announcing(proceeding))
+    }
+    if (!open || isStale(supervisor, open, startedAt)) return goOn(undefined)
+    const run = new Run<Client, A, E>(supervisor, open, startedAt, (ended) => {
+      if (ended._tag !== "Ok") return goOn({ open, startedAt, ended })
+      settling?.settled("ok")
+      resume(Effect.succeed(ended.value))
+    })
+    run.begin(callback)
+    return settling === undefined ? run.interrupted : Effect.ensuring(run.interrupted, settling.interrupted)
   })
+  return supervisor.policy.spans ? Tracing.call(supervisor.id, call) : call
+}
 
-/** Tells how the call ends, if anybody listens. */
-export const announced = <Client, A, E extends CallError | SessionReplaced>(
-  kept: Kept<Client>,
-  settling: Settling,
-  call: Effect.Effect<A, E>
-): Effect.Effect<A, E> =>
-  kept.supervisor.announcer.isHeard()
-    ? Effect.tap(announcedFailure(kept, call), () => settled(kept, settling.replayed ? "replayed" : "ok"))
-    : call
+/** Tells of a call, if anybody listens: that it has begun, and once how it has ended. */
+export class Settling {
+  readonly #supervisor: Supervisor<unknown>
+  readonly #startedAt: number
+  #isSettled = false
+  replayed = false
 
-export const announcedFailure = <Client, A, E extends CallError | SessionReplaced>(
-  kept: Kept<Client>,
-  call: Effect.Effect<A, E>
-): Effect.Effect<A, E> => Effect.tapError(call, (error) => settled(kept, outcomeOf(error)))
+  constructor(supervisor: Supervisor<unknown>, startedAt: number) {
+    this.#supervisor = supervisor
+    this.#startedAt = startedAt
+    supervisor.announcer.emit({ _tag: "CallStarted" })
+  }
 
-const settled = <Client>({ supervisor: { announcer } }: Kept<Client>, outcome: CallOutcome) =>
-  Effect.sync(() => announcer.emit({ _tag: "CallSettled", outcome }))
+  settled(outcome: CallOutcome): void {
+    if (this.#isSettled) return
+    this.#isSettled = true
+    const duration = Duration.millis(this.#supervisor.now() - this.#startedAt)
+    this.#supervisor.announcer.emit({ _tag: "CallSettled", outcome, replayed: this.replayed, duration })
+  }
+
+  /** its caller waits no longer */
+  get interrupted(): Effect.Effect<void> {
+    return Effect.sync(() => this.settled("interrupted"))
+  }
+
+  announcing<A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.onExit(call, (exit) => Effect.sync(() => this.settled(outcomeOfExit(exit))))
+  }
+}
 
 /** A call that ends every session on which it runs must not go on to do so (the bound of the AWS SDKs' standard mode). */
 const maxRuns = 3
 
-/** What is known of a call beside how it ends. */
-export interface Settling {
-  replayed: boolean
-}
-
-interface Run<Client> {
+/** A run that did not succeed. */
+interface First<Client, E> {
   readonly open: OpenSession<Client>
   readonly startedAt: number
-  readonly ended: Unfinished
+  readonly ended: Unfinished<E>
 }
 
 /** What follows a run that did not succeed, or the lack of a session to run on. */
-const proceed = Effect.fnUntraced(function* <Client, A>(
-  kept: Kept<Client>,
-  callback: Callback<Client, A>,
+const proceed = Effect.fnUntraced(function* <Client, A, E, R>(
+  supervisor: Supervisor<Client>,
+  callback: Callback<Client, A, E, R>,
   options: UseOptions,
-  settling: Settling,
-  first: Run<Client> | undefined
-): Effect.fn.Return<A, CallError> {
-  const { supervisor } = kept
-  const deadline = deadlineOf(kept)
+  settling: Settling | undefined,
+  first: First<Client, E> | undefined
+): Effect.fn.Return<A, CallError | E, R> {
+  const deadline = deadlineOf(supervisor)
   let run = first
   let runs = 0
   let unknown: CallError | undefined
@@ -98,23 +117,21 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
   const resent = { session: false, auth: false }
   // a call of which a request may have been executed is never reported as one that was not
   const orUnknown = (error: CallError) => unknown ?? error
-  /** an answer is the truth, whatever came before it */
-  const isAnswer = (error: CallError) => error._tag === "CallFailed" && error.reason === undefined
-  const settle = (truth: CallError) => {
+  const settle = (truth: CallError, ended: Unfinished<E>): Effect.Effect<never, CallError | E> => {
     if (truth._tag === "OutcomeUnknown") unknown = truth
-    return Effect.fail(isAnswer(truth) ? truth : orUnknown(truth))
+    return isAnswer(truth) ? told(truth, ended) : Effect.fail(orUnknown(truth))
   }
 
   while (true) {
     if (!run) {
-      const open = yield* Effect.mapError(ready(kept, deadline), orUnknown)
+      const open = yield* Effect.mapError(ready(supervisor, deadline), orUnknown)
       const startedAt = supervisor.now()
-      const ended: Ended<A> = yield* runOnce(kept, open, callback, startedAt)
+      const ended: Ended<A, E> = yield* runOnce(supervisor, open, callback, startedAt)
       if (ended._tag === "Ok") return ended.value
       run = { open, startedAt, ended }
     }
     const { ended, open, startedAt } = run
-    const judged = judge(kept, open, ended, options)
+    const judged = judge(supervisor, open, ended, options)
     const { doubt, truth } = judged
     if (truth._tag === "OutcomeUnknown") unknown = truth
     run = undefined
@@ -122,37 +139,37 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
     const again = judged.again && runs < maxRuns
 
     if (doubt === undefined) {
-      if (!again) return yield* settle(truth)
+      if (!again) return yield* settle(truth, ended)
     } else if (doubt === "auth") {
-      const isOther = again && !resent.auth && (yield* hasOtherCredentials(kept, open, startedAt, deadline))
+      const isOther = again && !resent.auth && (yield* hasOtherCredentials(supervisor, open, startedAt, deadline))
       if (!isOther) {
-        if (judged.again) yield* awaitDecision(kept, open, deadline, judged)
-        else castDoubt(kept, open, judged)
-        return yield* settle(truth)
+        if (judged.again) yield* awaitDecision(supervisor, open, deadline, judged)
+        else castDoubt(supervisor, open, judged)
+        return yield* settle(truth, ended)
       }
       resent.auth = true
     } else if (again || doubt === "session") {
-      const isDecided = yield* awaitDecision(kept, open, deadline, judged)
-      if (!isDecided) return yield* again ? Effect.fail(orUnknown(unavailable(kept))) : settle(truth)
+      const isDecided = yield* awaitDecision(supervisor, open, deadline, judged)
+      if (!isDecided) return yield* again ? Effect.fail(orUnknown(unavailable(supervisor))) : settle(truth, ended)
       const isWell = supervisor.isOpen(open)
       if (doubt === "session") {
         // of a session that is well, the refusal was the call's own
-        if (!again || isWell || resent.session) return yield* settle(isWell ? cleared(truth) : truth)
+        if (!again || isWell || resent.session) return yield* settle(isWell ? cleared(truth) : truth, ended)
         resent.session = true
       } else if (isWell) {
         // where the transport failed although the session is well, it is tried once more
-        if (repeatedOn === open) return yield* settle(truth)
+        if (repeatedOn === open) return yield* settle(truth, ended)
         repeatedOn = open
       }
     } else {
-      castDoubt(kept, open, judged)
-      return yield* settle(truth)
+      castDoubt(supervisor, open, judged)
+      return yield* settle(truth, ended)
     }
-    settling.replayed = true
+    if (settling !== undefined) settling.replayed = true
   }
 })
 
-const outcomeOf = (error: CallError | SessionReplaced): CallOutcome => {
+export const outcomeOf = (error: CallError | SessionReplaced): CallOutcome => {
   switch (error._tag) {
     case "CallFailed":
       return "failed"
@@ -163,4 +180,12 @@ const outcomeOf = (error: CallError | SessionReplaced): CallOutcome => {
     case "SessionReplaced":
       return "rejected"
   }
+}
+
+/** What an effect of the user's fails with, or dies of, is a failure of the call. */
+const outcomeOfExit = (exit: Exit.Exit<unknown, unknown>): CallOutcome => {
+  if (Exit.isSuccess(exit)) return "ok"
+  const error = Cause.squash(exit.cause)
+  if (isCallError(error)) return outcomeOf(error)
+  return Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "failed"
 }

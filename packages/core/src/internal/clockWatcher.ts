@@ -1,59 +1,65 @@
 /**
- * One watcher a clock compares wall time with monotonic time: a difference means that the machine slept or that the
- * clock was set, and that what timed out meanwhile proves nothing.
+ * Compares wall time with monotonic time: a difference means that the machine slept or that the clock was set, and that what
+ * timed out meanwhile proves nothing.
  */
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
+import type * as Clock from "effect/Clock"
+import type { Deadline, Deadlines } from "./deadlines.ts"
 
-const period = Duration.seconds(5)
+/** milliseconds between two comparisons */
+const period = 5000
 /** a difference below this is drift or a slow scheduler */
 const tolerance = 1000
 
-interface Watch {
-  readonly listeners: Set<() => void>
-  readonly fiber: Fiber.Fiber<unknown>
+/** Who wants to know of a jump. */
+export interface Listener {
+  readonly jumped: () => void
+}
+
+/** One for each clock, while somebody listens. */
+class Watch {
+  readonly listeners = new Set<Listener>()
+  readonly #clock: Clock.Clock
+  readonly #deadlines: Deadlines
+  #offset: number
+  #next: Deadline
+
+  constructor(clock: Clock.Clock, deadlines: Deadlines) {
+    this.#clock = clock
+    this.#deadlines = deadlines
+    this.#offset = this.#measured()
+    this.#next = this.#arm()
+  }
+
+  stop(): void {
+    this.#deadlines.cancel(this.#next)
+  }
+
+  #measured(): number {
+    return this.#clock.currentTimeMillisUnsafe() - this.#deadlines.now()
+  }
+
+  #arm(): Deadline {
+    return this.#deadlines.set(this.#deadlines.now() + period, () => {
+      const offset = this.#measured()
+      const hasJumped = Math.abs(offset - this.#offset) > tolerance
+      this.#offset = offset
+      this.#next = this.#arm()
+      if (hasJumped) for (const listener of this.listeners) listener.jumped()
+    })
+  }
 }
 
 const watches = new WeakMap<Clock.Clock, Watch>()
 
-/** Calls `onJump` after every jump, until the scope closes. The last to leave ends the watcher. */
-export const watch = (onJump: () => void): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.gen(function* () {
-    const clock = yield* Clock.Clock
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const known = watches.get(clock)
-        const listeners = known?.listeners ?? new Set()
-        listeners.add(onJump)
-        if (known) return
-        const fiber = Effect.runFork(Effect.provideService(compare(clock, listeners), Clock.Clock, clock))
-        watches.set(clock, { listeners, fiber })
-      }),
-      () =>
-        Effect.suspend(() => {
-          const known = watches.get(clock)
-          known?.listeners.delete(onJump)
-          if (known === undefined || known.listeners.size > 0) return Effect.void
-          watches.delete(clock)
-          return Fiber.interrupt(known.fiber)
-        })
-    )
-  })
-
-const compare = (clock: Clock.Clock, listeners: ReadonlySet<() => void>) => {
-  const offset = () => clock.currentTimeMillisUnsafe() - Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
-  let before = offset()
-  return Effect.sleep(period).pipe(
-    Effect.tap(() =>
-      Effect.sync(() => {
-        const now = offset()
-        if (Math.abs(now - before) > tolerance) for (const listener of listeners) listener()
-        before = now
-      })
-    ),
-    Effect.forever
-  )
+/** Tells of every jump until what this returns is called. */
+export const watch = (clock: Clock.Clock, deadlines: Deadlines, listener: Listener): (() => void) => {
+  const watching = watches.get(clock) ?? new Watch(clock, deadlines)
+  watches.set(clock, watching)
+  watching.listeners.add(listener)
+  return () => {
+    watching.listeners.delete(listener)
+    if (watching.listeners.size > 0 || watches.get(clock) !== watching) return
+    watching.stop()
+    watches.delete(clock)
+  }
 }

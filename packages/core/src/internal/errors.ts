@@ -30,3 +30,11 @@ export const callRejected = maker(BackendError.CallRejected)
 export const outcomeUnknown = maker(BackendError.OutcomeUnknown)
 export const callFailed = maker(BackendError.CallFailed)
 export const sessionReplaced = maker(BackendError.SessionReplaced)
+
+/** Whether it is one of the errors with which a call ends. */
+export const isCallError = (error: unknown): error is BackendError.CallError | BackendError.SessionReplaced =>
+  error instanceof BackendError.CallFailed ||
+  error instanceof BackendError.OutcomeUnknown ||
+  error instanceof BackendError.SessionUnavailable ||
+  error instanceof BackendError.CallRejected ||
+  error instanceof BackendError.SessionReplaced

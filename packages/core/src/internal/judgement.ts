@@ -1,24 +1,18 @@
 /**
  * What the end of a run of a callback means: the error that tells the truth, and whether running it again is safe.
  */
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
 import type { CallError } from "../BackendError.ts"
 import type { RequestRecord } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
-import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import type { Doubt } from "../Signal.ts"
 import { fateOf, mayRunAgain } from "./atMostOnce.ts"
 import { callFailed, outcomeUnknown, sessionUnavailable } from "./errors.ts"
 import type { OpenSession } from "./sessionCell.ts"
 import type { Supervisor } from "./supervisor.ts"
-
-/** A backend, as its calls see it. */
-export interface Kept<Client> {
-  readonly id: string
-  readonly policy: KeepalivePolicy
-  readonly supervisor: Supervisor<Client>
-}
 
 /** What the caller knows of the call. */
 export interface UseOptions {
@@ -26,11 +20,17 @@ export interface UseOptions {
 }
 
 /** How one run of a callback ended. */
-export type Ended<A> = { readonly _tag: "Ok"; readonly value: A } | Unfinished
+export type Ended<A, E> = { readonly _tag: "Ok"; readonly value: A } | Unfinished<E>
 
 /** What needs to be judged. */
-export type Unfinished =
-  | { readonly _tag: "Threw"; readonly cause: unknown; readonly requests: ReadonlyArray<RequestRecord> }
+export type Unfinished<E = unknown> =
+  | {
+      readonly _tag: "Threw"
+      readonly cause: unknown
+      /** as an effect tells it */
+      readonly failure: Cause.Cause<E> | undefined
+      readonly requests: ReadonlyArray<RequestRecord>
+    }
   | { readonly _tag: "Abandoned"; readonly reason: FailureReason; readonly requests: ReadonlyArray<RequestRecord> }
 
 /** Protocol methods that change nothing on a server, so that they may be sent twice. */
@@ -60,11 +60,12 @@ export interface Judgement {
 
 /** Judges a run that did not succeed. */
 export const judge = <Client>(
-  { id, policy, supervisor }: Kept<Client>,
+  supervisor: Supervisor<Client>,
   open: OpenSession<Client>,
   ended: Unfinished,
   options: UseOptions
 ): Judgement => {
+  const { id, policy } = supervisor
   const { requests } = ended
   const isReplayable = (request: RequestRecord) =>
     options.idempotent === true ||
@@ -93,10 +94,10 @@ export const judge = <Client>(
       ? unknown(reason, undefined)
       : sessionUnavailable({
           backend: id,
-          state: supervisor.state()._tag,
+          state: supervisor.state._tag,
           reason,
           detail: open.detail,
-          retryAfter: supervisor.untilAttempt()
+          retryAfter: supervisor.untilAttempt
         })
     return { truth, again, doubt: undefined, reason, detail: undefined }
   }
@@ -126,6 +127,15 @@ export const judge = <Client>(
   const truth = unanswered.length > 0 ? unknown(cut === undefined ? reason : lost, cut ?? evidence) : failed(reason)
   return { truth, again: again && doubt !== undefined, doubt, reason, detail }
 }
+
+/** An answer is told in the words of the effect that got it, all else in those of this library. */
+export const told = <E>(truth: CallError, ended: Unfinished<E>): Effect.Effect<never, CallError | E> =>
+  isAnswer(truth) && ended._tag === "Threw" && ended.failure !== undefined
+    ? Effect.failCause(ended.failure)
+    : Effect.fail(truth)
+
+/** Whether it is what the server answered, or the callback's own failure: the truth, whatever came before it. */
+export const isAnswer = (error: CallError): boolean => error._tag === "CallFailed" && error.reason === undefined
 
 const retryAfterOf = (evidence: Evidence.Evidence | undefined) =>
   evidence?._tag === "Refused" ? evidence.retryAfter : undefined

@@ -3,11 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import type { CallError, CallRejected, SessionReplaced, SessionUnavailable } from "../BackendError.ts"
-import { announced, announcedFailure, type Settling } from "./call.ts"
+import { outcomeOf, Settling } from "./call.ts"
 import { sessionReplaced } from "./errors.ts"
-import { cleared, type Ended, judge, type Kept } from "./judgement.ts"
+import { cleared, type Ended, judge, told } from "./judgement.ts"
 import { type Callback, runOnce } from "./run.ts"
 import { type CallInFlight, isUsable, type OpenSession } from "./sessionCell.ts"
+import type { Supervisor } from "./supervisor.ts"
 import * as Tracing from "./tracing.ts"
 import {
   awaitDecision,
@@ -24,22 +25,21 @@ import {
 export interface PinnedSession<out Client> {
   readonly generation: number
   /** As `Backend.use`, on this session or not at all. */
-  readonly use: <A>(
-    callback: (client: Client, signal: AbortSignal) => PromiseLike<A>
-  ) => Effect.Effect<A, CallError | SessionReplaced>
+  readonly use: <A, E = never, R = never>(
+    callback: (client: Client, signal: AbortSignal) => PromiseLike<A> | Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, CallError | SessionReplaced | E, R>
 }
 
 /** Runs the body with a session that lives as long as it does, unless the server or the transport ends it. */
 export const pinned = <Client, A, E, R>(
-  kept: Kept<Client>,
+  supervisor: Supervisor<Client>,
   body: (session: PinnedSession<Client>) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | SessionUnavailable | CallRejected, R> =>
   Effect.gen(function* () {
-    const { supervisor } = kept
-    const open = yield* sessionToPin(kept)
+    const open = yield* sessionToPin(supervisor)
     const session: PinnedSession<Client> = {
       generation: open.generation,
-      use: (callback) => useOn(kept, open, callback)
+      use: (callback) => useOn(supervisor, open, callback)
     }
     // between its calls the server has nothing to work on, so that it excuses no silent probe
     const pin: CallInFlight = { startedAt: Number.POSITIVE_INFINITY, requests: [], abandon: () => {} }
@@ -58,54 +58,64 @@ export const pinned = <Client, A, E, R>(
 
 /** The session to which several calls are bound. Where there is none, it is as if one of them had been rejected. */
 const sessionToPin = <Client>(
-  kept: Kept<Client>
+  supervisor: Supervisor<Client>
 ): Effect.Effect<OpenSession<Client>, SessionUnavailable | CallRejected> =>
-  Effect.suspend(() => announcedFailure(kept, ready(kept, deadlineOf(kept))))
-
-/** A call on this session or not at all. */
-const useOn = <Client, A>(
-  kept: Kept<Client>,
-  open: OpenSession<Client>,
-  callback: Callback<Client, A>
-): Effect.Effect<A, CallError | SessionReplaced> =>
   Effect.suspend(() => {
-    const settling: Settling = { replayed: false }
-    const told = announced(kept, settling, proceedOn(kept, open, callback, settling))
-    return kept.policy.spans ? Tracing.call(kept.id, told) : told
+    const startedAt = supervisor.now()
+    return Effect.tapError(ready(supervisor, deadlineOf(supervisor)), (error) =>
+      Effect.sync(() => {
+        if (supervisor.announcer.isHeard) new Settling(supervisor, startedAt).settled(outcomeOf(error))
+      })
+    )
   })
 
-const proceedOn = Effect.fnUntraced(function* <Client, A>(
-  kept: Kept<Client>,
+/** A call on this session or not at all. */
+const useOn = <Client, A, E, R>(
+  supervisor: Supervisor<Client>,
   open: OpenSession<Client>,
-  callback: Callback<Client, A>,
-  settling: Settling
-): Effect.fn.Return<A, CallError | SessionReplaced> {
-  const { id, supervisor } = kept
-  const deadline = deadlineOf(kept)
+  callback: Callback<Client, A, E, R>
+): Effect.Effect<A, CallError | SessionReplaced | E, R> =>
+  Effect.suspend(() => {
+    const settling = supervisor.announcer.isHeard ? new Settling(supervisor, supervisor.now()) : undefined
+    const proceeding = proceedOn(supervisor, open, callback, settling)
+    const call = settling === undefined ? proceeding : settling.announcing(proceeding)
+    return supervisor.policy.spans ? Tracing.call(supervisor.id, call) : call
+  })
+
+const proceedOn = Effect.fnUntraced(function* <Client, A, E, R>(
+  supervisor: Supervisor<Client>,
+  open: OpenSession<Client>,
+  callback: Callback<Client, A, E, R>,
+  settling: Settling | undefined
+): Effect.fn.Return<A, CallError | SessionReplaced | E, R> {
+  const { id } = supervisor
+  const deadline = deadlineOf(supervisor)
   const replaced = Effect.suspend(() => Effect.fail(sessionReplaced({ backend: id, generation: open.generation })))
-  yield* awaitRelease(kept, open, deadline)
-  const isAsked = supervisor.isOpen(open) && isStale(kept, open, supervisor.now())
+  yield* awaitRelease(supervisor, open, deadline)
+  const isAsked = supervisor.isOpen(open) && isStale(supervisor, open, supervisor.now())
   if (isAsked) {
-    if (!(yield* awaitDecision(kept, open, deadline))) return yield* Effect.fail(unavailable(kept))
-    yield* awaitRelease(kept, open, deadline)
+    if (!(yield* awaitDecision(supervisor, open, deadline))) return yield* Effect.fail(unavailable(supervisor))
+    yield* awaitRelease(supervisor, open, deadline)
   }
+  let replayed = false
   while (true) {
     if (!isUsable(open)) return yield* replaced
     const startedAt = supervisor.now()
-    const ended: Ended<A> = yield* runOnce(kept, open, callback, startedAt)
+    const ended: Ended<A, E> = yield* runOnce(supervisor, open, callback, startedAt)
     if (ended._tag === "Ok") return ended.value
-    const judged = judge(kept, open, ended, {})
+    const judged = judge(supervisor, open, ended, {})
     const { again, doubt, truth } = judged
-    if (!settling.replayed && again && doubt === "auth") {
-      settling.replayed = yield* hasOtherCredentials(kept, open, startedAt, deadline)
-      if (settling.replayed) continue
+    if (!replayed && again && doubt === "auth") {
+      replayed = yield* hasOtherCredentials(supervisor, open, startedAt, deadline)
+      if (replayed && settling !== undefined) settling.replayed = true
+      if (replayed) continue
     }
     if (truth._tag === "SessionUnavailable") return yield* replaced
     if (doubt !== "session" || truth._tag !== "CallFailed") {
-      castDoubt(kept, open, judged)
-      return yield* Effect.fail(truth)
+      castDoubt(supervisor, open, judged)
+      return yield* told(truth, ended)
     }
-    const isWell = (yield* awaitDecision(kept, open, deadline, judged)) && supervisor.isOpen(open)
+    const isWell = (yield* awaitDecision(supervisor, open, deadline, judged)) && supervisor.isOpen(open)
     return yield* Effect.fail(isWell ? cleared(truth) : truth)
   }
 })

@@ -1,75 +1,142 @@
 /**
  * One run of a callback on one session.
  */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { type RequestRecord, traceparent } from "../Connector.ts"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { type Call, type RequestRecord, traceparent } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
+import type { FailureReason } from "../FailureReason.ts"
 import { stackless } from "./errors.ts"
-import type { Ended, Kept } from "./judgement.ts"
+import type { Ended } from "./judgement.ts"
 import type { CallInFlight, OpenSession } from "./sessionCell.ts"
+import type { Supervisor } from "./supervisor.ts"
 import * as Tracing from "./tracing.ts"
 
 /** Code of the user's that makes requests. */
-export type Callback<Client, A> = (client: Client, signal: AbortSignal) => PromiseLike<A>
+export type Callback<Client, A, E, R> = (
+  client: Client,
+  signal: AbortSignal
+) => PromiseLike<A> | Effect.Effect<A, E, R>
 
-/** Runs the callback on the open session, once. Interruption aborts its signal. */
-export const runOnce = <Client, A>(
-  { policy, supervisor }: Kept<Client>,
+/** Runs the callback on the open session, once. Interruption aborts its signal, and interrupts it where it is an effect. */
+export const runOnce = <Client, A, E, R>(
+  supervisor: Supervisor<Client>,
   open: OpenSession<Client>,
-  callback: Callback<Client, A>,
+  callback: Callback<Client, A, E, R>,
   startedAt: number
-): Effect.Effect<Ended<A>> =>
-  Effect.withFiber(({ cache: { span } }) => {
-    if (policy.spans) Tracing.link(span, open)
-    return Effect.callback((resume) => {
-      const call = open.session.call(traceparent(span))
-      // A controller costs as much as the rest of the guard: a callback that names the client alone gets none.
-      const controller = callback.length === 1 ? undefined : new AbortController()
-      /** whatever else the callback has begun: it must not go on beside the next run */
-      const end = () => {
-        call.end()
-        controller?.abort(over)
-      }
-      const entry: CallInFlight = {
-        startedAt,
-        requests: call.requests,
-        abandon: (reason) => {
-          const requests = snapshot(call.requests)
-          end()
-          resume(Effect.succeed({ _tag: "Abandoned", reason, requests }))
-        }
-      }
-      const leave = () => {
-        if (!open.calls.delete(entry)) return false
-        open.seen.call = supervisor.now()
-        supervisor.released(open)
-        return true
-      }
-      open.calls.add(entry)
-      const settle = (ended: Ended<A>) => {
-        if (!leave()) return
-        if (isAnswered(call.requests)) {
-          open.seen.answer = open.seen.call
-          supervisor.send({ _tag: "CallAnswered", generation: open.generation })
-        }
-        resume(Effect.succeed(ended))
-      }
-      const threw = (cause: unknown) => {
-        const requests = snapshot(call.requests)
-        end()
-        settle({ _tag: "Threw", cause, requests })
-      }
-      try {
-        callback(call.client, controller?.signal ?? never).then((value) => settle({ _tag: "Ok", value }), threw)
-      } catch (cause) {
-        threw(cause)
-      }
-      return Effect.sync(() => {
-        leave()
-        end()
-      })
-    })
+): Effect.Effect<Ended<A, E>, never, R> =>
+  Effect.callback<Ended<A, E>, never, R>((resume) => {
+    const run = new Run<Client, A, E>(supervisor, open, startedAt, (ended) => resume(Effect.succeed(ended)))
+    run.begin(callback)
+    return run.interrupted
   })
+
+/** See the module. It ends once, and then calls `done`. */
+export class Run<Client, A, E> implements CallInFlight {
+  readonly startedAt: number
+  readonly requests: ReadonlyArray<RequestRecord>
+  readonly #supervisor: Supervisor<Client>
+  readonly #open: OpenSession<Client>
+  readonly #call: Call<Client>
+  readonly #done: (ended: Ended<A, E>) => void
+  readonly #caller: Fiber.Fiber<unknown, unknown> | undefined
+  #controller: AbortController | undefined
+  #child: Fiber.Fiber<A, E> | undefined
+
+  constructor(
+    supervisor: Supervisor<Client>,
+    open: OpenSession<Client>,
+    startedAt: number,
+    done: (ended: Ended<A, E>) => void
+  ) {
+    this.#caller = Fiber.getCurrent()
+    const span = this.#caller?.cache.span
+    if (supervisor.policy.spans) Tracing.link(span, open)
+    this.#supervisor = supervisor
+    this.#open = open
+    this.#done = done
+    this.#call = open.session.call(span === undefined ? undefined : traceparent(span))
+    this.startedAt = startedAt
+    this.requests = this.#call.requests
+  }
+
+  begin<R>(callback: Callback<Client, A, E, R>): void {
+    this.#open.calls.add(this)
+    try {
+      // A controller costs as much as the rest of the guard: a callback that names the client alone gets none.
+      if (callback.length !== 1) this.#controller = new AbortController()
+      const result = callback(this.#call.client, this.#controller?.signal ?? never)
+      if (Effect.isEffect(result)) this.#fork(result)
+      else result.then((value) => this.#settle({ _tag: "Ok", value }), (cause) => this.#threw(cause, undefined))
+    } catch (cause) {
+      this.#threw(cause, undefined)
+    }
+  }
+
+  /** In the context of the fiber that calls: what the effect needs, and what it says in spans and logs, is its own. */
+  #fork<R>(effect: Effect.Effect<A, E, R>): void {
+    // the type of `use` sees to it that the caller's context has what the callback needs
+    const context = (this.#caller?.context ?? Context.empty()) as Context.Context<R>
+    this.#child = Effect.runForkWith(context)(effect)
+    this.#child.addObserver((exit) => {
+      if (Exit.isSuccess(exit)) this.#settle({ _tag: "Ok", value: exit.value })
+      else this.#threw(Cause.squash(exit.cause), exit.cause)
+    })
+  }
+
+  /** The session is gone. */
+  abandon(reason: FailureReason): void {
+    const requests = snapshot(this.requests)
+    this.#end()
+    const ended: Ended<A, E> = { _tag: "Abandoned", reason, requests }
+    // the next run begins when this one has ended
+    if (this.#child === undefined) return this.#done(ended)
+    this.#child.interruptUnsafe()
+    this.#child.addObserver(() => this.#done(ended))
+  }
+
+  /** Its caller waits no longer. */
+  get interrupted(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#leave()
+      this.#end()
+      return this.#child === undefined ? Effect.void : Fiber.interrupt(this.#child)
+    })
+  }
+
+  #threw(cause: unknown, failure: Cause.Cause<E> | undefined): void {
+    const requests = snapshot(this.requests)
+    this.#end()
+    this.#settle({ _tag: "Threw", cause, failure, requests })
+  }
+
+  #settle(ended: Ended<A, E>): void {
+    if (!this.#leave()) return
+    if (isAnswered(this.requests)) {
+      this.#open.seen.answer = this.#open.seen.alive
+      this.#supervisor.send({ _tag: "CallAnswered", generation: this.#open.generation })
+    }
+    this.#done(ended)
+  }
+
+  /** False where the session has ended, or the run has. */
+  #leave(): boolean {
+    const open = this.#open
+    if (!open.calls.delete(this)) return false
+    if (this.#supervisor.policy.idleAfter !== "never") open.seen.call = this.#supervisor.now()
+    this.#supervisor.released(open)
+    return true
+  }
+
+  /** Whatever else the callback has begun: it must not go on beside the next run. */
+  #end(): void {
+    this.#call.end()
+    this.#controller?.abort(over)
+  }
+}
 
 /** Whether the server answered a request in a way that casts no doubt: also with an error, whatever the callback made of it. */
 const isAnswered = (requests: ReadonlyArray<RequestRecord>): boolean => {

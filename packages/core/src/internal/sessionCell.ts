@@ -2,7 +2,7 @@
  * The sessions of one backend: the current one, and those that drain. What a session has seen is kept here and not in
  * the transition table, so that a received byte costs one assignment.
  */
-import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type { RequestRecord, Session, Tool } from "../Connector.ts"
@@ -10,6 +10,7 @@ import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Ladder } from "../Probe.ts"
 import type { Timer } from "../Signal.ts"
+import type { Deadline } from "./deadlines.ts"
 
 /** A session with what was seen of it. Times are monotonic milliseconds. */
 export interface OpenSession<Client> {
@@ -18,12 +19,14 @@ export interface OpenSession<Client> {
   readonly scope: Scope.Closeable
   readonly ladder: Ladder
   readonly seen: Seen
-  /** `Session.refresh`, once at a time however many ask; false where the credentials could not be read */
-  readonly refresh: Effect.Effect<boolean>
+  /** who reads the credentials again, while somebody does */
+  reading: Fiber.Fiber<boolean> | undefined
   readonly calls: Set<CallInFlight>
   tools: ReadonlyMap<string, Tool>
   /** why it was let go of, once it was: it closes when the last call has ended */
   draining: FailureReason | undefined
+  /** by when its calls have ended, or are ended with it */
+  drainEnds: Deadline | undefined
   /** why the session ended, once it has */
   ended: FailureReason | undefined
   /** of the attempt that opened it, where there are spans */

@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
-import type { CallError, SessionReplaced } from "../BackendError.ts"
 import { reasonOfVerdict } from "../Evidence.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
+import { isCallError } from "./errors.ts"
 import type { Conclusion } from "./conclusion.ts"
 import type { OpenSession } from "./sessionCell.ts"
 
@@ -36,10 +36,7 @@ const failureOf = ({ verdict }: Pick<Conclusion, "verdict">) =>
   verdict._tag === "Succeeded" ? undefined : reasonOfVerdict(verdict)
 
 /** A call, in a span below its caller's. */
-export const call = <A, E extends CallError | SessionReplaced>(
-  backend: string,
-  call: Effect.Effect<A, E>
-): Effect.Effect<A, E> =>
+export const call = <A, E, R>(backend: string, call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   within(
     "call",
     { attributes: { backend_id: backend } },
@@ -50,8 +47,11 @@ export const call = <A, E extends CallError | SessionReplaced>(
         : Option.match(Exit.findErrorOption(exit), { onNone: () => "unknown", onSome: wordOf })
   )
 
-const wordOf = (error: CallError | SessionReplaced) =>
-  "reason" in error && error.reason !== undefined ? `${error._tag} (${error.reason})` : error._tag
+/** What an effect of the user's fails with is told as a failure of the call, and in no word of its own. */
+const wordOf = (error: unknown) => {
+  if (!isCallError(error)) return "CallFailed"
+  return "reason" in error && error.reason !== undefined ? `${error._tag} (${error.reason})` : error._tag
+}
 
 /** Runs it in a span, which ends with it: interrupted, or failed with that word. */
 const within = <A, E, R>(

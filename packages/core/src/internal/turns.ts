@@ -3,70 +3,82 @@
  * none left to take, and never in the midst of one.
  */
 
-export interface Turns<Signal> {
-  readonly send: (signal: Signal) => void
-  /** resumes others when no signal is left */
-  readonly later: (resume: () => void) => void
-  /** Resumes them now, if nothing is under way. */
-  readonly settle: () => void
+/** Whose signals they are. */
+export interface Taker<Signal> {
+  readonly take: (signal: Signal) => void
+  /** neither a signal nor a resumption is left; it may bring new ones */
+  readonly atRest: () => void
 }
 
-/** `atRest` runs when neither a signal nor a resumption is left; it may bring new ones. */
-export const make = <Signal>(take: (signal: Signal) => void, atRest: () => void): Turns<Signal> => {
-  const signals = queue<Signal>()
-  const resumptions = queue<() => void>()
-  let isTaking = false
-  let isResuming = false
-  const settle = () => {
-    if (isTaking) return
-    isTaking = true
+/** See the module. */
+export class Turns<Signal> {
+  readonly #taker: Taker<Signal>
+  readonly #signals = new Queue<Signal>()
+  readonly #resumptions = new Queue<() => void>()
+  #isTaking = false
+  #isResuming = false
+
+  constructor(taker: Taker<Signal>) {
+    this.#taker = taker
+  }
+
+  send(signal: Signal): void {
+    this.#signals.add(signal)
+    this.settle()
+  }
+
+  /** Resumes others when no signal is left. */
+  later(resume: () => void): void {
+    this.#resumptions.add(resume)
+  }
+
+  /** Takes what is left and resumes them now, if nothing is under way. */
+  settle(): void {
+    if (this.#isTaking) return
+    this.#isTaking = true
     try {
-      for (let signal = signals.next(); signal; signal = signals.next()) take(signal)
+      for (let signal = this.#signals.next(); signal; signal = this.#signals.next()) this.#taker.take(signal)
     } finally {
-      isTaking = false
+      this.#isTaking = false
     }
-    if (isResuming) return
-    isResuming = true
+    if (this.#isResuming) return
+    this.#isResuming = true
     try {
       while (true) {
-        let resume = resumptions.next()
+        let resume = this.#resumptions.next()
         if (!resume) {
-          atRest()
-          resume = resumptions.next()
+          this.#taker.atRest()
+          resume = this.#resumptions.next()
         }
         if (!resume) return
         resume()
       }
     } finally {
-      isResuming = false
+      this.#isResuming = false
     }
-  }
-  return {
-    send: (signal) => {
-      signals.add(signal)
-      settle()
-    },
-    later: resumptions.add,
-    settle
   }
 }
 
 /** First in, first out. Not by `shift`, which moves all that is behind: with it, 100,000 waiters took 20 s. */
-const queue = <A>() => {
-  let taking: Array<A | undefined> = []
-  let taken = 0
-  let adding: Array<A> = []
-  return {
-    add: (item: A): void => void adding.push(item),
-    next: (): A | undefined => {
-      if (taken === taking.length) {
-        taking = adding
-        adding = []
-        taken = 0
-      }
-      const item = taking[taken]
-      if (taken < taking.length) taking[taken++] = undefined
-      return item
+class Queue<A> {
+  // nothing is held while it is empty, as it mostly is
+  #taking: Array<A | undefined> | undefined
+  #taken = 0
+  #adding: Array<A> | undefined
+
+  add(item: A): void {
+    if (this.#adding === undefined) this.#adding = [item]
+    else this.#adding.push(item)
+  }
+
+  next(): A | undefined {
+    if (this.#taking === undefined || this.#taken === this.#taking.length) {
+      this.#taking = this.#adding
+      this.#adding = undefined
+      this.#taken = 0
     }
+    const item = this.#taking?.[this.#taken]
+    if (this.#taking !== undefined) this.#taking[this.#taken++] = undefined
+    return item
   }
 }

@@ -1,0 +1,235 @@
+/**
+ * The one attempt or probe of a backend that is running: begun and ended as the table says, which is told what it has come to.
+ */
+import type * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
+import type { Action } from "../Action.ts"
+import type { Connector } from "../Connector.ts"
+import * as Evidence from "../Evidence.ts"
+import { type FailureDetail, ofCause } from "../FailureDetail.ts"
+import type { Happening } from "../KeepaliveEvent.ts"
+import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
+import * as Probe from "../Probe.ts"
+import type { Signal } from "../Signal.ts"
+import * as Attempt from "./attempt.ts"
+import type { Closings } from "./closings.ts"
+import { type Conclusion, isLate, signalOf } from "./conclusion.ts"
+import type { Deadlines } from "./deadlines.ts"
+import { timeoutOrElse } from "./ending.ts"
+import * as Refresh from "./refresh.ts"
+import type { Sessions } from "./sessions.ts"
+import * as Tracing from "./tracing.ts"
+
+/** What runs need of their backend. */
+export interface Port<Client, R, SetupR> {
+  readonly id: string
+  readonly policy: KeepalivePolicy
+  readonly connector: Connector<Client, R>
+  readonly setup: ((client: Client) => Effect.Effect<unknown, unknown, SetupR>) | undefined
+  readonly sessions: Sessions<Client>
+  /** kept across sessions */
+  readonly subscriptions: Set<string>
+  readonly deadlines: Deadlines
+  readonly closings: Closings
+  readonly fork: <A, E>(effect: Effect.Effect<A, E, R | SetupR>) => Fiber.Fiber<A, E>
+  readonly send: (signal: Signal) => void
+  readonly emit: (happening: Happening) => void
+}
+
+type Run = Extract<Action, { _tag: "Run" }>
+
+/** See the module. */
+export class Runs<Client, R, SetupR> implements Attempt.Report {
+  readonly #port: Port<Client, R, SetupR>
+  #running: Fiber.Fiber<void> | undefined
+  #attemptEndsAt: number | undefined
+  #output: () => ReadonlyArray<string> = nothing
+
+  constructor(port: Port<Client, R, SetupR>) {
+    this.#port = port
+  }
+
+  /** when the attempt that runs has ended at the latest, in monotonic milliseconds */
+  get attemptEndsAt(): number | undefined {
+    return this.#attemptEndsAt
+  }
+
+  /** In place of what runs. `generation`: of the session that an attempt opens. */
+  start(action: Run, generation: number): void {
+    this.stop()
+    const fiber = this.#port.fork(action.kind === "attempt" ? this.#attempt(action, generation) : this.#probe(action))
+    // However a run ends, the table is told: where it waits for an end that never comes, nothing is kept alive.
+    const ended = (exit: Exit.Exit<void>) => {
+      if (this.#running === fiber) this.#running = undefined
+      if (Exit.isFailure(exit)) this.#conclude(action.run, concluded(broken(exit.cause)))
+    }
+    if (fiber.pollUnsafe() === undefined) this.#running = fiber
+    fiber.addObserver(ended)
+  }
+
+  /** Ends what runs, and what it has opened and nobody will adopt. Its end is awaited as that of a session is. */
+  stop(): void {
+    const running = this.#running
+    this.#running = undefined
+    if (running !== undefined) {
+      running.interruptUnsafe()
+      if (running.pollUnsafe() === undefined) this.#port.closings.add(Fiber.await(running))
+    }
+    this.#port.sessions.abandon()
+    this.#attemptEndsAt = undefined
+  }
+
+  // ------------------------------------------------------------------------------------------------------- attempts
+
+  #attempt(action: Run, generation: number): Effect.Effect<void, never, R | SetupR> {
+    const port = this.#port
+    const { closings, connector, deadlines, id, policy, sessions } = port
+    return Effect.gen({ self: this }, function* () {
+      this.#attemptEndsAt = deadlines.now() + Duration.toMillis(policy.connectTimeout)
+      // Servers that keep one session only accept no other until the old one is gone. An exclusive transport never has two,
+      // however long the end of the old one takes, which it bounds itself.
+      yield* connector.exclusive
+        ? closings.ended
+        : timeoutOrElse(closings.ended, policy.connectTimeout, Effect.void)
+      const startedAt = deadlines.now()
+      this.#attemptEndsAt = startedAt + Duration.toMillis(policy.connectTimeout)
+      this.#output = nothing
+      const about = { backend_id: id, generation }
+      const { late: wasLate, verdict } = yield* Tracing.run(policy, "connect", about, (span) =>
+        this.#open(action, generation, span)
+      )
+      const took = deadlines.now() - startedAt
+      const late = verdict._tag === "Failed" && (wasLate || isLate(took, policy.connectTimeout))
+      if (verdict._tag === "Succeeded") {
+        port.emit({ _tag: "AttemptSucceeded", generation, duration: Duration.millis(took) })
+      } else if (!late) {
+        const told = withOutput(verdict.detail, this.#output())
+        if (sessions.current === undefined) sessions.detail = told
+        const reason = Evidence.reasonOfVerdict(verdict)
+        port.emit({ _tag: "AttemptFailed", reason, detail: told?.summary, duration: Duration.millis(took) })
+      }
+      this.#output = nothing
+      this.#attemptEndsAt = undefined
+      this.#conclude(action.run, { verdict, late })
+    })
+  }
+
+  #open(
+    { deep }: Run,
+    generation: number,
+    span: Tracer.Span | undefined
+  ): Effect.Effect<Conclusion, never, R | SetupR> {
+    const { closings, connector, deadlines, policy, sessions, setup, subscriptions } = this.#port
+    const scope = Scope.makeUnsafe()
+    return Attempt.open({
+      connector,
+      policy,
+      setup,
+      generation,
+      deep,
+      scope,
+      deadlines,
+      subscriptions,
+      report: this,
+      span
+    }).pipe(
+      Effect.match({
+        onFailure: (conclusion) => conclusion,
+        onSuccess: (open) => {
+          sessions.candidate = open
+          return concluded(succeeded)
+        }
+      }),
+      Effect.catchCause((cause) => Effect.succeed(concluded(broken(cause)))),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          if (Exit.isSuccess(exit) && exit.value.verdict._tag === "Succeeded") return
+          closings.add(Scope.close(scope, Exit.void))
+        })
+      )
+    )
+  }
+
+  observe(generation: number, evidence: Evidence.Evidence): void {
+    const doubt = Evidence.ofStream(evidence)
+    if (doubt) this.#port.send({ _tag: "Doubt", generation, doubt, reason: Evidence.reasonOf(evidence) })
+  }
+
+  lost(generation: number, reason: Evidence.TransportFailure["reason"], detail?: FailureDetail): void {
+    this.#port.sessions.lost(generation, reason, detail)
+    this.#port.send({ _tag: "Lost", generation, reason })
+  }
+
+  notice(notice: Extract<Happening, { _tag: "Noticed" }>["notice"], count: number): void {
+    this.#port.emit({ _tag: "Noticed", notice, count })
+  }
+
+  output(last: () => ReadonlyArray<string>): void {
+    this.#output = last
+  }
+
+  // --------------------------------------------------------------------------------------------------------- probes
+
+  #probe(action: Run): Effect.Effect<void, never, R | SetupR> {
+    const port = this.#port
+    const { deadlines, id, policy, sessions } = port
+    return Effect.gen({ self: this }, function* () {
+      const open = sessions.current
+      if (!open) return
+      if (action.refresh) {
+        const reading = Refresh.differs(open, deadlines.now, policy.timeout)
+        yield* timeoutOrElse(reading, policy.timeout, Effect.succeed(false))
+      }
+      const startedAt = deadlines.now()
+      const deep = action.kind === "deepProbe"
+      const rung = deep ? "list-tools" : (open.ladder.latched ?? Probe.rungOf(policy.probe, open.session))._tag
+      if (action.counted) port.emit({ _tag: "ProbeSent", method: rung })
+      const about = { backend_id: id, method: rung }
+      const { asked, method, verdict } = yield* Tracing.run(policy, "probe", about, (span) => {
+        Tracing.link(span, open)
+        return Effect.catchCause(Probe.ask(open.session, open.ladder, policy, deep), (cause) =>
+          Effect.succeed({ asked: 1, method: rung, verdict: broken(cause) })
+        )
+      })
+      const endedAt = deadlines.now()
+      const late = verdict._tag === "Failed" && isLate(endedAt - startedAt, policy.timeout, asked)
+      if (verdict._tag === "Succeeded") open.seen.answer = endedAt
+      else open.seen.missedSince ??= startedAt
+      if (!late) open.detail = Evidence.detailOfVerdict(verdict)
+      if (action.counted && verdict._tag === "Succeeded") {
+        port.emit({ _tag: "ProbeSucceeded", method, latency: Duration.millis(endedAt - startedAt) })
+      } else if (action.counted && verdict._tag !== "Busy" && !late) {
+        const reason = Evidence.reasonOfVerdict(verdict)
+        port.emit({ _tag: "ProbeFailed", method, reason, detail: open.detail?.summary })
+      }
+      this.#conclude(action.run, { verdict, late })
+    })
+  }
+
+  #conclude(run: number, { late, verdict }: Conclusion): void {
+    const { deadlines, policy, sessions } = this.#port
+    const { areDraining: draining, candidate, current } = sessions
+    const probed = candidate === undefined || Probe.isProbed(policy.probe, candidate.session)
+    this.#port.send(signalOf(verdict, { run, current, at: deadlines.now(), late, probed, draining }))
+  }
+}
+
+const nothing = (): ReadonlyArray<string> => []
+
+/** What there is to say of an attempt that failed: what was seen and, unless that says it, what the server wrote last. */
+const withOutput = (detail: FailureDetail | undefined, output: ReadonlyArray<string>): FailureDetail | undefined =>
+  output.length === 0 || (detail && detail.output.length > 0) ? detail : { summary: detail?.summary, output }
+
+const concluded = (verdict: Evidence.Verdict): Conclusion => ({ verdict, late: false })
+const succeeded: Evidence.Verdict = { _tag: "Succeeded" }
+/** A transport, or code of the user's that it runs, has thrown: a defect of theirs must not end the keeping alive. */
+const broken = (cause: Cause.Cause<unknown>): Evidence.Verdict => ({
+  _tag: "Failed",
+  reason: "unknown",
+  detail: ofCause(cause)
+})

@@ -1,0 +1,165 @@
+/**
+ * The sessions of one backend: the current one, the one that an attempt has opened and nobody has adopted yet, and those that
+ * drain. Which of them is let go of, and when, is the table's matter.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import type { Action } from "../Action.ts"
+import type { Tool } from "../Connector.ts"
+import type { FailureDetail } from "../FailureDetail.ts"
+import type { FailureReason } from "../FailureReason.ts"
+import type { Happening } from "../KeepaliveEvent.ts"
+import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
+import type { Closings } from "./closings.ts"
+import type { Deadlines } from "./deadlines.ts"
+import { timeoutOrElse } from "./ending.ts"
+import type { OpenSession } from "./sessionCell.ts"
+
+/** What the sessions need of their backend. */
+export interface Port {
+  readonly policy: KeepalivePolicy
+  readonly deadlines: Deadlines
+  readonly closings: Closings
+  readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
+  readonly emit: (happening: Happening) => void
+  /** runs code of others, once the signal that is being taken has had its effect */
+  readonly later: (resume: () => void) => void
+  /** does so now, unless a signal is being taken */
+  readonly settle: () => void
+}
+
+/** See the module. */
+export class Sessions<Client> {
+  readonly #port: Port
+  #current: OpenSession<Client> | undefined
+  #draining: ReadonlyArray<OpenSession<Client>> = none
+  /** of the session before, to compare with */
+  #tools: ReadonlyMap<string, Tool> | undefined
+  #reading: Fiber.Fiber<void> | undefined
+  /** opened by the attempt that runs, and not adopted yet */
+  candidate: OpenSession<Client> | undefined
+  /** what was seen when the last session or attempt failed, while there is no session */
+  detail: FailureDetail | undefined
+
+  constructor(port: Port) {
+    this.#port = port
+  }
+
+  get current(): OpenSession<Client> | undefined {
+    return this.#current
+  }
+
+  get areDraining(): boolean {
+    return this.#draining.length > 0
+  }
+
+  /** The one with that number, if it is the current one or drains. */
+  of(generation: number): OpenSession<Client> | undefined {
+    return this.#current?.generation === generation
+      ? this.#current
+      : this.#draining.find((open) => open.generation === generation)
+  }
+
+  /** Makes the candidate the current one. The one before drains, until it is dropped. */
+  adopt(): void {
+    const open = this.candidate
+    if (open === undefined) return
+    this.candidate = undefined
+    this.detail = undefined
+    if (this.#current) this.#drain(this.#current)
+    this.#current = open
+    this.#reading?.interruptUnsafe()
+    this.#reading = this.#port.fork(this.#compareTools(open))
+    if (this.#reading.pollUnsafe() !== undefined) this.#reading = undefined
+  }
+
+  /** Closes the candidate, which nobody will adopt. */
+  abandon(): void {
+    const open = this.candidate
+    this.candidate = undefined
+    if (open !== undefined) this.#port.closings.add(Scope.close(open.scope, Exit.void))
+  }
+
+  /** Lets go of a session: at once, or when its calls have ended by themselves, within a bound. */
+  drop({ drain, generation, reason }: Extract<Action, { _tag: "Drop" }>): void {
+    const open = this.of(generation)
+    if (open === undefined) return
+    // what was seen before it was closed on purpose is not why
+    if (reason === "closed") open.detail = undefined
+    if (open === this.#current) {
+      this.#current = undefined
+      this.detail = open.detail
+    }
+    if (drain === undefined) return this.#finish(open, reason)
+    open.draining = reason
+    this.#drain(open)
+    if (open.calls.size === 0) return this.#finish(open, reason)
+    const { deadlines, policy } = this.#port
+    this.#port.emit({ _tag: "SessionDraining", generation, reason })
+    const endsAt = deadlines.now() + Duration.toMillis(policy[drain])
+    open.drainEnds = deadlines.set(endsAt, () => this.#finish(open, reason))
+  }
+
+  dropDraining(): void {
+    for (const open of this.#draining) this.#finish(open, open.draining ?? "closed")
+  }
+
+  /** A call has ended: a session that drains may close. */
+  released(open: OpenSession<unknown>): void {
+    if (open.draining !== undefined && open.calls.size === 0) this.#finish(open, open.draining)
+  }
+
+  /** The transport says that the session is dead. */
+  lost(generation: number, reason: FailureReason, detail: FailureDetail | undefined): void {
+    const open = this.of(generation)
+    if (open === undefined) return
+    open.detail = detail
+    // the table knows of the current session only: what happens to one that drains leads to nothing but its end
+    if (open === this.#current) this.detail = detail
+    else this.#finish(open, reason)
+  }
+
+  /** Ends what goes on beside the sessions. */
+  stop(): void {
+    this.#reading?.interruptUnsafe()
+    this.#reading = undefined
+  }
+
+  #drain(open: OpenSession<Client>): void {
+    if (!this.#draining.includes(open)) this.#draining = [...this.#draining, open]
+  }
+
+  #finish(open: OpenSession<unknown>, reason: FailureReason): void {
+    if (open.ended !== undefined) return
+    const port = this.#port
+    open.ended = reason
+    open.seen.muted = true
+    this.#draining = this.#draining.filter((each) => each !== open)
+    port.deadlines.cancel(open.drainEnds)
+    port.emit({ _tag: "SessionClosed", generation: open.generation, reason, detail: open.detail?.summary })
+    const calls = [...open.calls]
+    open.calls.clear()
+    for (const call of calls) port.later(() => call.abandon(reason))
+    port.closings.add(Scope.close(open.scope, Exit.void))
+    port.settle()
+  }
+
+  #compareTools(open: OpenSession<unknown>): Effect.Effect<void> {
+    const reading = Effect.map(open.session.tools, (tools) => {
+      if (tools.length > 0) open.tools = new Map(tools.map((tool) => [tool.name, tool]))
+      const before = this.#tools ?? open.tools
+      this.#tools = open.tools
+      const added = namesOf(open.tools).filter((name) => !before.has(name))
+      const removed = namesOf(before).filter((name) => !open.tools.has(name))
+      if (added.length > 0 || removed.length > 0) this.#port.emit({ _tag: "ToolsChanged", added, removed })
+    })
+    return timeoutOrElse(Effect.ignore(reading), this.#port.policy.connectTimeout, Effect.void)
+  }
+}
+
+const none: ReadonlyArray<never> = []
+
+const namesOf = (tools: ReadonlyMap<string, Tool>) => [...tools.keys()]

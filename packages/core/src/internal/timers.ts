@@ -1,0 +1,105 @@
+/**
+ * The timers of one backend: how long each takes is decided by a schedule, and when it is due by the queue of all backends.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { Action } from "../Action.ts"
+import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
+import { Delays } from "../KeepaliveSchedule.ts"
+import type { Timer } from "../Signal.ts"
+import type { Deadline, Deadlines } from "./deadlines.ts"
+
+type Arm = Extract<Action, { _tag: "Arm" }>
+
+/** What the timers need to know of their backend, and whom they tell. Times are monotonic milliseconds. */
+export interface Port {
+  /** when a delay begins that is armed now */
+  readonly beginOf: (from: Arm["from"], now: number) => number
+  /** the time of a timer that was armed then has come */
+  readonly due: (timer: Timer, armedAt: number) => void
+  /** the next attempt is due after so many milliseconds */
+  readonly scheduled: (delay: number) => void
+}
+
+/** What they need of what is around the backend. */
+export interface Surroundings {
+  readonly clock: Clock.Clock
+  readonly deadlines: Deadlines
+  readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
+}
+
+/** A schedule of the user's may take its time to decide: then a fiber waits for it. */
+type Armed = { readonly deadline: Deadline } | { readonly deciding: Fiber.Fiber<Duration.Duration> }
+
+/** See the module. */
+export class Timers {
+  readonly #port: Port
+  readonly #around: Surroundings
+  readonly #delays: Delays
+  readonly #armed: { [Name in Timer]?: Armed | undefined } = {}
+  #attemptDueAt: number | undefined
+
+  constructor(policy: KeepalivePolicy, around: Surroundings, port: Port) {
+    this.#port = port
+    this.#around = around
+    this.#delays = new Delays(policy)
+  }
+
+  /** when the next attempt is due, in monotonic milliseconds; `undefined` where none is armed */
+  get attemptDueAt(): number | undefined {
+    return this.#attemptDueAt
+  }
+
+  /** In place of the one of that name that is armed. */
+  arm({ from, notBefore, schedule, timer }: Arm): void {
+    this.disarm(timer)
+    const { clock, deadlines, fork } = this.#around
+    const armedAt = deadlines.now()
+    const deciding = fork(this.#delays.next(schedule, clock.currentTimeMillisUnsafe(), notBefore))
+    const decided = (exit: Exit.Exit<Duration.Duration>) => {
+      if (Exit.isSuccess(exit)) this.#set(timer, this.#port.beginOf(from, armedAt) + Duration.toMillis(exit.value), armedAt)
+    }
+    const exit = deciding.pollUnsafe()
+    if (exit !== undefined) return decided(exit)
+    this.#armed[timer] = { deciding }
+    deciding.addObserver(decided)
+  }
+
+  disarm(timer: Timer): void {
+    if (timer === "attempt") this.#attemptDueAt = undefined
+    const armed = this.#armed[timer]
+    if (armed === undefined) return
+    this.#armed[timer] = undefined
+    if ("deadline" in armed) this.#around.deadlines.cancel(armed.deadline)
+    else armed.deciding.interruptUnsafe()
+  }
+
+  disarmAll(): void {
+    for (const timer of all) this.disarm(timer)
+  }
+
+  /** The schedule begins anew. */
+  reset(schedule: Arm["schedule"]): void {
+    this.#delays.reset(schedule)
+  }
+
+  #set(timer: Timer, at: number, armedAt: number): void {
+    const { deadlines } = this.#around
+    if (timer === "attempt") {
+      this.#attemptDueAt = at
+      this.#port.scheduled(Math.max(0, at - deadlines.now()))
+    }
+    const come = () => {
+      this.#armed[timer] = undefined
+      if (timer === "attempt") this.#attemptDueAt = undefined
+      this.#port.due(timer, armedAt)
+    }
+    if (at <= deadlines.now()) return come()
+    this.#armed[timer] = { deadline: deadlines.set(at, come) }
+  }
+}
+
+const all: ReadonlyArray<Timer> = ["probe", "attempt", "stable", "idle", "deep"]
