@@ -82,7 +82,7 @@ export class Settling {
 
   /** its caller waits no longer */
   get interrupted(): Effect.Effect<void> {
-    return Effect.sync(() => this.settled("interrupted"))
+    return Effect.sync(() => this.settled("failed"))
   }
 
   announcing<A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
@@ -182,10 +182,9 @@ export const outcomeOf = (error: CallError | SessionReplaced): CallOutcome => {
   }
 }
 
-/** What an effect of the user's fails with, or dies of, is a failure of the call. */
+/** What an effect of the user's fails with or dies of is a failure of the call, and so is its interruption. */
 const outcomeOfExit = (exit: Exit.Exit<unknown, unknown>): CallOutcome => {
   if (Exit.isSuccess(exit)) return "ok"
   const error = Cause.squash(exit.cause)
-  if (isCallError(error)) return outcomeOf(error)
-  return Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "failed"
+  return isCallError(error) ? outcomeOf(error) : "failed"
 }

@@ -8,8 +8,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import type { Action } from "../Action.ts"
-import { admission, type ConnectionState } from "../ConnectionState.ts"
+import type { Action, Telling } from "../Action.ts"
+import { admission, type ConnectionState, timed } from "../ConnectionState.ts"
 import type { Connector } from "../Connector.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { Happening, Observer } from "../KeepaliveEvent.ts"
@@ -95,6 +95,12 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   readonly #runs: Runs<Client, R, SetupR>
   readonly #unwatch: () => void
   #model: Model
+  /** of the wall clock: when the state began, and when the attempt that is armed is due */
+  #since: number
+  #nextAttemptAt: number | undefined
+  /** the state as it is told, once it was, and the one before it */
+  #told: ConnectionState | undefined
+  #left: ConnectionState | undefined
   // made when somebody waits: most backends have nobody for most of their time
   #waiters: Set<() => boolean> | undefined
   #doubters: Set<() => void> | undefined
@@ -121,6 +127,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.#unwatch = ClockWatcher.watch(this.clock, this.deadlines, this)
     const begin = Transition.initial(this.#rules)
     this.#model = begin.model
+    this.#since = this.clock.currentTimeMillisUnsafe()
     this.#perform(begin)
     this.settle()
   }
@@ -128,7 +135,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   // ------------------------------------------------------------------------------------------- what others may know
 
   get state(): ConnectionState {
-    return this.#model.state
+    return (this.#told ??= timed(this.#model.state, this.#since, this.#nextAttemptAt))
   }
 
   get current(): OpenSession<Client> | undefined {
@@ -210,6 +217,13 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   // ---------------------------------------------------------------------------------------------------- the actions
 
   #perform({ actions, model }: Step): void {
+    if (model.state !== this.#model.state) {
+      // only who is told of a change wants to know the state that was left
+      this.#left = this.announcer.isHeard ? this.state : undefined
+      this.#told = undefined
+      this.#since = this.clock.currentTimeMillisUnsafe()
+      this.#nextAttemptAt = undefined
+    }
     this.#model = model
     // before the actions: a probe may be begun and answered within one
     const open = this.sessions.current
@@ -242,7 +256,20 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
       case "Settle":
         return action.who === "doubters" ? this.#flush(this.#doubters) : this.#askWaiters()
       case "Emit":
-        return this.emit(action.happening)
+        return this.#tell(action.happening)
+    }
+  }
+
+  #tell(telling: Telling): void {
+    if (!this.announcer.isHeard) return
+    const { state } = this
+    switch (telling._tag) {
+      case "Started":
+        return this.emit({ _tag: "Started", state })
+      case "StateChanged":
+        return this.emit({ _tag: "StateChanged", from: this.#left ?? state, to: state })
+      default:
+        return this.emit(telling)
     }
   }
 
@@ -256,6 +283,8 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   }
 
   scheduled(delay: number): void {
+    this.#nextAttemptAt = Number.isFinite(delay) ? this.clock.currentTimeMillisUnsafe() + delay : undefined
+    this.#told = undefined
     this.emit({ _tag: "AttemptScheduled", delay: Duration.millis(delay) })
   }
 
