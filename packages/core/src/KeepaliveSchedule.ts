@@ -20,11 +20,20 @@ import * as Transition from "./Transition.ts"
  * Probes of a healthy session: the first within a quarter of the interval, drawn at random, so that the handshake does
  * not postpone it and many backends spread out; then every interval, ±10 % anew at each step.
  */
-export const cadence = (interval: Duration.Input): Schedule.Schedule<number | Duration.Duration> =>
-  Schedule.concat(
-    Schedule.duration(interval).pipe(scaled((chance) => chance / 4)),
-    Schedule.spaced(interval).pipe(scaled((chance) => 0.9 + chance / 5))
+export const cadence = (interval: Duration.Input): Schedule.Schedule<number> => {
+  const time = Duration.fromInputUnsafe(interval)
+  // Every backend at rest is somewhere in one of these: it holds a number, where `concat` and `modifyDelay` would hold 5 KB.
+  return Schedule.fromStep(
+    Effect.sync(() => {
+      let steps = 0
+      return () =>
+        Effect.map(Random.next, (chance): [number, Duration.Duration] => [
+          steps,
+          Duration.times(time, steps++ === 0 ? chance / 4 : 0.9 + chance / 5)
+        ])
+    })
   )
+}
 
 /** Probes of an Unhealthy session: a death is confirmed in seconds also where the interval is minutes. */
 export const confirm = (confirmInterval: Duration.Input): Schedule.Schedule<number> => Schedule.spaced(confirmInterval)
@@ -51,10 +60,10 @@ export const ofPolicy = (policy: KeepalivePolicy.KeepalivePolicy): Schedules => 
   if (known !== undefined) return known
   const single = singlesOf(policy)
   const schedules: Schedules = {
-    cadence: unending(policy.cadence ?? cadence(policy.interval)),
+    cadence: policy.cadence === undefined ? cadence(policy.interval) : unending(policy.cadence),
     confirm: confirm(policy.confirmInterval),
-    backoff: unending(Schedule.isSchedule(policy.backoff) ? policy.backoff : backoff(policy.backoff)),
-    openFor: unending(openForOf(policy)),
+    backoff: Schedule.isSchedule(policy.backoff) ? unending(policy.backoff) : backoff(policy.backoff),
+    openFor: openForOf(policy),
     stableAfter: Schedule.spaced(single.stableAfter),
     idleAfter: Schedule.spaced(single.idleAfter),
     confirmInterval: Schedule.spaced(single.confirmInterval),
@@ -91,7 +100,7 @@ const singleOf = (policy: KeepalivePolicy.KeepalivePolicy, name: ScheduleName): 
 
 const openForOf = ({ circuit }: KeepalivePolicy.KeepalivePolicy): KeepalivePolicy.OwnSchedule => {
   if (circuit === "none") return openFor(KeepalivePolicy.defaultOpenFor)
-  return Schedule.isSchedule(circuit.openFor) ? circuit.openFor : openFor(circuit.openFor)
+  return Schedule.isSchedule(circuit.openFor) ? unending(circuit.openFor) : openFor(circuit.openFor)
 }
 
 /** The schedules of one backend, each where it was left: stepped when a delay is asked for, and nothing is kept of the others. */
@@ -125,7 +134,7 @@ export class Delays {
     const known = this.#steppers.find((known) => known.name === name)
     if (known !== undefined) return Effect.succeed(known.step)
     return Effect.map(Schedule.toStep(ofPolicy(this.#policy)[name]), (step) => {
-      this.#steppers = [...this.#steppers, { name, step }]
+      this.#steppers = this.#steppers.concat({ name, step })
       return step
     })
   }
@@ -227,13 +236,6 @@ export const delayOf = (
 
 const exponential = (options: KeepalivePolicy.Exponential<Duration.Input>) =>
   Schedule.min([Schedule.exponential(options.initial, options.factor), Schedule.spaced(options.cap)])
-
-const scaled =
-  (factor: (chance: number) => number) =>
-  <Output, Input, E, R>(self: Schedule.Schedule<Output, Input, E, R>): Schedule.Schedule<Output, Input, E, R> =>
-    Schedule.modifyDelay(self, ({ duration }) =>
-      Effect.map(Random.next, (chance) => Duration.times(duration, factor(chance)))
-    )
 
 /**
  * A backend outlives a schedule that ends, or that is broken: its last delay is repeated, of a second at least, so that it is no

@@ -56,8 +56,7 @@ export const ask = Effect.fnUntraced(function* (
   policy: Pick<KeepalivePolicy, "probe" | "timeout" | "fallbackAfter">,
   deep: boolean
 ) {
-  const within = (rung: ProbeRung) =>
-    timeoutOrElse(session.probe(rung), policy.timeout, silence)
+  const within = (rung: ProbeRung) => timeoutOrElse(session.probe(rung), policy.timeout, silence)
 
   if (deep) return result({ _tag: "list-tools" }, yield* within({ _tag: "list-tools" }), true)
 

@@ -55,8 +55,21 @@ export type { Model, Rules, Running, Step } from "./Model.ts"
 
 // ------------------------------------------------------------------------------------------------------ constructors
 
-/** The rules of a policy. */
-export const rules = (policy: KeepalivePolicy.KeepalivePolicy, connector: { readonly exclusive: boolean }): Rules => ({
+/** The rules of a policy: the same object for the same policy and kind of connector. */
+export const rules = (
+  policy: KeepalivePolicy.KeepalivePolicy,
+  { exclusive }: { readonly exclusive: boolean }
+): Rules => {
+  const known = exclusive ? exclusiveRules : sharingRules
+  const found = known.get(policy) ?? rulesOf(policy, exclusive)
+  known.set(policy, found)
+  return found
+}
+
+const exclusiveRules = new WeakMap<KeepalivePolicy.KeepalivePolicy, Rules>()
+const sharingRules = new WeakMap<KeepalivePolicy.KeepalivePolicy, Rules>()
+
+const rulesOf = (policy: KeepalivePolicy.KeepalivePolicy, exclusive: boolean): Rules => ({
   failureThreshold: policy.failureThreshold,
   circuitFailures: policy.circuit === "none" ? Number.POSITIVE_INFINITY : policy.circuit.failures,
   busyAttempts:
@@ -64,7 +77,7 @@ export const rules = (policy: KeepalivePolicy.KeepalivePolicy, connector: { read
   inFlightGrace: policy.inFlightGrace,
   connect: policy.connect,
   sleepsWhenIdle: policy.idleAfter !== "never",
-  exclusive: connector.exclusive
+  exclusive
 })
 
 /** how many busy answers in a row are borne for each failed attempt that the circuit would bear */

@@ -72,9 +72,7 @@ class Queue implements Deadlines {
 
   constructor(clock: Clock.Clock, scheduler: Scheduler.Scheduler) {
     this.#clock = clock
-    this.#fork = Effect.runForkWith(
-      Context.make(Clock.Clock, clock).pipe(Context.add(Scheduler.Scheduler, scheduler))
-    )
+    this.#fork = Effect.runForkWith(Context.make(Clock.Clock, clock).pipe(Context.add(Scheduler.Scheduler, scheduler)))
   }
 
   readonly now = (): number => Number(this.#clock.monotonicTimeNanosUnsafe()) / 1e6

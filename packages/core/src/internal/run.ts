@@ -16,10 +16,7 @@ import type { Supervisor } from "./supervisor.ts"
 import * as Tracing from "./tracing.ts"
 
 /** Code of the user's that makes requests. */
-export type Callback<Client, A, E, R> = (
-  client: Client,
-  signal: AbortSignal
-) => PromiseLike<A> | Effect.Effect<A, E, R>
+export type Callback<Client, A, E, R> = (client: Client, signal: AbortSignal) => PromiseLike<A> | Effect.Effect<A, E, R>
 
 /** Runs the callback on the open session, once. Interruption aborts its signal, and interrupts it where it is an effect. */
 export const runOnce = <Client, A, E, R>(
@@ -70,7 +67,11 @@ export class Run<Client, A, E> implements CallInFlight {
       if (callback.length !== 1) this.#controller = new AbortController()
       const result = callback(this.#call.client, this.#controller?.signal ?? never)
       if (Effect.isEffect(result)) this.#fork(result)
-      else result.then((value) => this.#settle({ _tag: "Ok", value }), (cause) => this.#threw(cause, undefined))
+      else
+        result.then(
+          (value) => this.#settle({ _tag: "Ok", value }),
+          (cause) => this.#threw(cause, undefined)
+        )
     } catch (cause) {
       this.#threw(cause, undefined)
     }

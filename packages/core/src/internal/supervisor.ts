@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { Action, Telling } from "../Action.ts"
 import { admission, type ConnectionState, timed } from "../ConnectionState.ts"
 import type { Connector } from "../Connector.ts"
@@ -40,10 +40,14 @@ export const make = <Client, R, SetupR>(
   options: Options<Client, R, SetupR>
 ): Effect.Effect<Supervisor<Client>, never, Scope.Scope | R | SetupR> =>
   Effect.contextWith((context: Context.Context<Scope.Scope | R | SetupR>) =>
-    Effect.acquireRelease(
-      Effect.sync(() => new Supervised(options, context)),
-      (supervised) => supervised.end
-    )
+    Effect.suspend(() => {
+      const supervised = new Supervised(options, context)
+      // not by acquireRelease, whose finalizer holds on to how it was acquired
+      return Effect.as(
+        Scope.addFinalizerExit(Context.get(context, Scope.Scope), () => supervised.end),
+        supervised
+      )
+    }).pipe(Effect.uninterruptible)
   )
 
 /** A backend, as its calls and its users see it. */
@@ -199,6 +203,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
 
   atRest(): void {
     if (!this.#model.running) this.#flush(this.#resting)
+    if (this.#waiters?.size === 0) this.#waiters = undefined
   }
 
   jumped(): void {
@@ -262,12 +267,11 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
 
   #tell(telling: Telling): void {
     if (!this.announcer.isHeard) return
-    const { state } = this
     switch (telling._tag) {
       case "Started":
-        return this.emit({ _tag: "Started", state })
+        return this.emit({ _tag: "Started", state: this.state })
       case "StateChanged":
-        return this.emit({ _tag: "StateChanged", from: this.#left ?? state, to: state })
+        return this.emit({ _tag: "StateChanged", from: this.#left ?? this.state, to: this.state })
       default:
         return this.emit(telling)
     }

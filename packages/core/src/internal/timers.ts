@@ -5,7 +5,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import type { Action } from "../Action.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import { Delays } from "../KeepaliveSchedule.ts"
@@ -32,7 +32,7 @@ export interface Surroundings {
 }
 
 /** A schedule of the user's may take its time to decide: then a fiber waits for it. */
-type Armed = { readonly deadline: Deadline } | { readonly deciding: Fiber.Fiber<Duration.Duration> }
+type Armed = Deadline | Fiber.Fiber<Duration.Duration>
 
 /** See the module. */
 export class Timers {
@@ -60,11 +60,12 @@ export class Timers {
     const armedAt = deadlines.now()
     const deciding = fork(this.#delays.next(schedule, clock.currentTimeMillisUnsafe(), notBefore))
     const decided = (exit: Exit.Exit<Duration.Duration>) => {
-      if (Exit.isSuccess(exit)) this.#set(timer, this.#port.beginOf(from, armedAt) + Duration.toMillis(exit.value), armedAt)
+      if (Exit.isSuccess(exit))
+        this.#set(timer, this.#port.beginOf(from, armedAt) + Duration.toMillis(exit.value), armedAt)
     }
     const exit = deciding.pollUnsafe()
     if (exit !== undefined) return decided(exit)
-    this.#armed[timer] = { deciding }
+    this.#armed[timer] = deciding
     deciding.addObserver(decided)
   }
 
@@ -73,8 +74,8 @@ export class Timers {
     const armed = this.#armed[timer]
     if (armed === undefined) return
     this.#armed[timer] = undefined
-    if ("deadline" in armed) this.#around.deadlines.cancel(armed.deadline)
-    else armed.deciding.interruptUnsafe()
+    if (Fiber.isFiber(armed)) armed.interruptUnsafe()
+    else this.#around.deadlines.cancel(armed)
   }
 
   disarmAll(): void {
@@ -98,7 +99,7 @@ export class Timers {
       this.#port.due(timer, armedAt)
     }
     if (at <= deadlines.now()) return come()
-    this.#armed[timer] = { deadline: deadlines.set(at, come) }
+    this.#armed[timer] = deadlines.set(at, come)
   }
 }
 

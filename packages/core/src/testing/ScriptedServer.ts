@@ -140,98 +140,101 @@ export const make = (options: Options = {}): ScriptedServer => {
         })
     )
 
-  const open = Effect.fnUntraced(function* (host: SessionHost) {
-    counts.attempts++
-    const clock = yield* Clock.Clock
-    const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-    const refusal = script.singleSession && known.size > 0 ? refuse(409) : undefined
-    const evidence = yield* counted(meet(refusal ?? script.connect, script.latency, false))
-    if (evidence._tag !== "Answered") return yield* Effect.fail(evidence)
+  const open = (host: SessionHost) =>
+    Effect.gen(function* () {
+      counts.attempts++
+      const clock = yield* Clock.Clock
+      const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+      const refusal = script.singleSession && known.size > 0 ? refuse(409) : undefined
+      const evidence = yield* counted(meet(refusal ?? script.connect, script.latency, false))
+      if (evidence._tag !== "Answered") return yield* Effect.fail(evidence)
 
-    const scope = yield* Effect.scope
-    hosts.add(host)
-    known.add(host)
-    counts.open++
-    yield* Scope.addFinalizer(
-      scope,
-      Effect.sync(() => {
-        hosts.delete(host)
-        known.delete(host)
-        for (const [record, of] of unanswered) if (of === host) unanswered.delete(record)
-        counts.open--
-      })
-    )
-    const run = yield* FiberSet.makeRuntime<never>()
-    const isKnown = () => known.has(host)
-
-    const request = <A>(
-      records: Array<Mutable<RequestRecord>> | undefined,
-      method: string,
-      tool: string | undefined,
-      reply: () => Reply,
-      value: () => A,
-      signal: AbortSignal | undefined
-    ): Promise<A> =>
-      new Promise((resolve, reject) => {
-        if (records === undefined) return reject(new ScriptedError("the call has ended"))
-        const record: Mutable<RequestRecord> = {
-          method,
-          fate: "unsent",
-          evidence: undefined,
-          heardAt: undefined,
-          refusedAfter: undefined,
-          settled: false,
-          ...(tool && { tool })
-        }
-        records.push(record)
-        unanswered.set(record, host)
-        const writtenAt = now()
-        const given = isKnown() ? reply() : refuse(404)
-        if (given._tag !== "Unreachable") record.fate = "dispatched"
-        if (isExecuted(given) && tool !== undefined) executed.push(tool)
-        const fiber = run(
-          Effect.map(meet(given, script.latency, true), (evidence) => {
-            record.evidence = evidence
-            record.fate = fateOf(evidence)
-            record.settled = true
-            unanswered.delete(record)
-            if (record.fate === "refused") record.refusedAfter = now() - writtenAt
-            if (evidence._tag !== "TransportFailure") heard(host, record)
-            if (evidence._tag === "Answered") resolve(value())
-            else reject(new ScriptedError(evidence._tag))
-          })
-        )
-        signal?.addEventListener("abort", () => {
-          fiber.interruptUnsafe()
-          unanswered.delete(record)
-          record.settled = true
-          reject(new ScriptedError("aborted"))
+      const scope = yield* Effect.scope
+      hosts.add(host)
+      known.add(host)
+      counts.open++
+      yield* Scope.addFinalizer(
+        scope,
+        Effect.sync(() => {
+          hosts.delete(host)
+          known.delete(host)
+          for (const [record, of] of unanswered) if (of === host) unanswered.delete(record)
+          counts.open--
         })
-      })
+      )
+      const run = yield* FiberSet.makeRuntime<never>()
+      const isKnown = () => known.has(host)
 
-    const session: Session<ScriptedClient> = {
-      client: clientOf(() => [], request),
-      era: "legacy",
-      stateful: options.stateful ?? true,
-      separateAnswers,
-      call: (): Call<ScriptedClient> => {
-        const requests: Array<Mutable<RequestRecord>> = []
-        let ended = false
-        const client = clientOf(() => (ended ? undefined : requests), request)
-        return { client, requests, end: () => void (ended = true) }
-      },
-      probe: (_rung: ProbeRung) =>
-        Effect.suspend(() => {
-          counts.probes++
-          return counted(meet(isKnown() ? script.probe : refuse(404), script.latency, true))
-        }).pipe(
-          Effect.tap((evidence) => Effect.sync(() => (evidence._tag === "TransportFailure" ? undefined : host.alive())))
-        ),
-      refresh: Effect.sync(() => script.otherCredentials()),
-      tools: Effect.sync(() => script.tools)
-    }
-    return session
-  })
+      const request = <A>(
+        records: Array<Mutable<RequestRecord>> | undefined,
+        method: string,
+        tool: string | undefined,
+        reply: () => Reply,
+        value: () => A,
+        signal: AbortSignal | undefined
+      ): Promise<A> =>
+        new Promise((resolve, reject) => {
+          if (records === undefined) return reject(new ScriptedError("the call has ended"))
+          const record: Mutable<RequestRecord> = {
+            method,
+            fate: "unsent",
+            evidence: undefined,
+            heardAt: undefined,
+            refusedAfter: undefined,
+            settled: false,
+            ...(tool && { tool })
+          }
+          records.push(record)
+          unanswered.set(record, host)
+          const writtenAt = now()
+          const given = isKnown() ? reply() : refuse(404)
+          if (given._tag !== "Unreachable") record.fate = "dispatched"
+          if (isExecuted(given) && tool !== undefined) executed.push(tool)
+          const fiber = run(
+            Effect.map(meet(given, script.latency, true), (evidence) => {
+              record.evidence = evidence
+              record.fate = fateOf(evidence)
+              record.settled = true
+              unanswered.delete(record)
+              if (record.fate === "refused") record.refusedAfter = now() - writtenAt
+              if (evidence._tag !== "TransportFailure") heard(host, record)
+              if (evidence._tag === "Answered") resolve(value())
+              else reject(new ScriptedError(evidence._tag))
+            })
+          )
+          signal?.addEventListener("abort", () => {
+            fiber.interruptUnsafe()
+            unanswered.delete(record)
+            record.settled = true
+            reject(new ScriptedError("aborted"))
+          })
+        })
+
+      const session: Session<ScriptedClient> = {
+        client: clientOf(() => [], request),
+        era: "legacy",
+        stateful: options.stateful ?? true,
+        separateAnswers,
+        call: (): Call<ScriptedClient> => {
+          const requests: Array<Mutable<RequestRecord>> = []
+          let ended = false
+          const client = clientOf(() => (ended ? undefined : requests), request)
+          return { client, requests, end: () => void (ended = true) }
+        },
+        probe: (_rung: ProbeRung) =>
+          Effect.suspend(() => {
+            counts.probes++
+            return counted(meet(isKnown() ? script.probe : refuse(404), script.latency, true))
+          }).pipe(
+            Effect.tap((evidence) =>
+              Effect.sync(() => (evidence._tag === "TransportFailure" ? undefined : host.alive()))
+            )
+          ),
+        refresh: Effect.sync(() => script.otherCredentials()),
+        tools: Effect.sync(() => script.tools)
+      }
+      return session
+    })
 
   /** `records`: where its requests are written; `undefined` once its call has ended */
   const clientOf = (records: () => Array<Mutable<RequestRecord>> | undefined, request: Request): ScriptedClient => ({
