@@ -131,7 +131,10 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
 ): Effect.fn.Return<Backend<Client>, ConfigurationError, Scope.Scope | R | SetupR> {
   const { connector, id } = options
   const inherited = yield* KeepalivePolicy.Current
-  const { issues, policy } = resolved(inherited, options.policy ?? KeepalivePolicy.none, connector)
+  const { issues, policy } = KeepalivePolicy.resolve(
+    KeepalivePolicy.overlay(inherited, options.policy ?? {}),
+    connector
+  )
   const wrong: ReadonlyArray<ConfigurationIssue> = [
     ...(id === "" ? [{ path: ["id"], expected: "a name that is not empty" }] : []),
     ...(yield* connector.issues),
@@ -288,16 +291,3 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
 
 /** How many events a reader may be behind. */
 const readerBuffer = 4096
-
-const memo = new WeakMap<object, WeakMap<object, ReturnType<typeof KeepalivePolicy.resolve>>>()
-const resolved = (
-  a: KeepalivePolicy.Options,
-  b: KeepalivePolicy.Options,
-  c: Parameters<typeof KeepalivePolicy.resolve>[1]
-) => {
-  const inner = memo.get(a) ?? new WeakMap()
-  memo.set(a, inner)
-  const known = inner.get(b) ?? KeepalivePolicy.resolve(KeepalivePolicy.overlay(a, b), c)
-  inner.set(b, known)
-  return known
-}

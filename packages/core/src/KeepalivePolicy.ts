@@ -138,12 +138,9 @@ export interface Options {
   readonly spans?: boolean
 }
 
-/** No option. */
-export const none: Options = {}
-
 /** The policy of the context; empty unless a {@link layer} set it. */
 export const Current: Context.Reference<Options> = Context.Reference("@vmcp-keepalive/core/KeepalivePolicy", {
-  defaultValue: (): Options => none
+  defaultValue: (): Options => ({})
 })
 
 /** Lays options over the policy of the context, for every backend made with this layer. */

@@ -105,6 +105,12 @@ export const initial = (rules: Rules): Step => {
   return { model, actions: [{ _tag: "Emit", happening: { _tag: "Started", state: model.state } }, ...actions] }
 }
 
+/**
+ * Whether `CallAnswered` would change anything. Of most calls it would not: a caller that asks first is spared the step.
+ */
+export const heedsAnswers = ({ deep, stable, state }: Model): boolean =>
+  !deep && (stable === "due" || state._tag === "Unhealthy")
+
 /** What a signal does. Signals of a run or a generation that is no longer current change nothing. */
 export const step = (rules: Rules, model: Model, signal: Signal): Step => {
   if ("run" in signal && signal.run !== model.running?.run) return stay(model)

@@ -116,10 +116,7 @@ export class Run<Client, A, E> implements CallInFlight {
 
   #settle(ended: Ended<A, E>): void {
     if (!this.#leave()) return
-    if (isAnswered(this.requests)) {
-      this.#open.seen.answer = this.#open.seen.alive
-      this.#supervisor.send({ _tag: "CallAnswered", generation: this.#open.generation })
-    }
+    if (isAnswered(this.requests)) this.#supervisor.answered(this.#open)
     this.#done(ended)
   }
 

@@ -54,6 +54,8 @@ export const make = <Client, R, SetupR>(
 export interface Supervisor<Client> {
   readonly id: string
   readonly policy: KeepalivePolicy
+  /** that of the policy, in milliseconds: it is looked at by every call */
+  readonly staleAfter: number
   readonly deadlines: Deadlines.Deadlines
   readonly announcer: Announcer
   readonly state: ConnectionState
@@ -76,6 +78,8 @@ export interface Supervisor<Client> {
   readonly send: (signal: Signal) => void
   /** whether the session is still the one of the backend, held or not */
   readonly isOpen: (open: OpenSession<unknown>) => boolean
+  /** a request of a call was answered on it */
+  readonly answered: (open: OpenSession<unknown>) => void
   /** a call has ended: a session that drains may close */
   readonly released: (open: OpenSession<unknown>) => void
 }
@@ -83,6 +87,7 @@ export interface Supervisor<Client> {
 class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   readonly id: string
   readonly policy: KeepalivePolicy
+  readonly staleAfter: number
   readonly connector: Connector<Client, R>
   readonly setup: Options<Client, R, SetupR>["setup"]
   readonly deadlines: Deadlines.Deadlines
@@ -116,6 +121,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   ) {
     this.id = id
     this.policy = policy
+    this.staleAfter = Duration.toMillis(policy.staleAfter)
     this.connector = connector
     this.setup = setup
     this.clock = Context.get(context, Clock.Clock)
@@ -213,6 +219,11 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   due(timer: Timer, armedAt: number): void {
     const open = this.sessions.current
     this.send({ _tag: "Due", timer, used: open !== undefined && isUsedSince(open, timer, armedAt) })
+  }
+
+  answered(open: OpenSession<unknown>): void {
+    open.seen.answer = open.seen.alive
+    if (Transition.heedsAnswers(this.#model)) this.send({ _tag: "CallAnswered", generation: open.generation })
   }
 
   released(open: OpenSession<unknown>): void {

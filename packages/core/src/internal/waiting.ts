@@ -181,5 +181,8 @@ export const awaitRelease = <Client>(
   })
 
 /** A session that is not probed, for there is nothing to keep, is not asked before a call either. */
-export const isStale = ({ policy }: Supervisor<unknown>, open: OpenSession<unknown>, now: number) =>
-  now - open.seen.alive > Duration.toMillis(policy.staleAfter) && isProbed(policy.probe, open.session)
+export const isStale = (
+  { policy, staleAfter }: Supervisor<unknown>,
+  { seen, session }: OpenSession<unknown>,
+  now: number
+): boolean => now - seen.alive > staleAfter && isProbed(policy.probe, session)

@@ -251,6 +251,9 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   const isNextAttempt = (action: Action.Action) => action._tag === "Arm" && action.timer === "attempt"
   const isChange = (action: Action.Action) => action._tag === "Emit" && action.happening._tag === "StateChanged"
   const changes = step.actions.filter(isChange)
+  if (signal._tag === "CallAnswered" && !Transition.heedsAnswers(from)) {
+    promise(to === from && step.actions.length === 0, "an answer that is not heeded would change nothing")
+  }
   promise(changes.length === (from.state === to.state ? 0 : 1), "a change of state is told once")
   if (from.state !== to.state) {
     const first = step.actions.find((action) => !isNextAttempt(action))
