@@ -15,7 +15,7 @@ import * as Probe from "../Probe.ts"
 import { type Conclusion, isLate } from "./conclusion.ts"
 import type { Deadlines } from "./deadlines.ts"
 import { endedBy } from "./ending.ts"
-import type { OpenSession, Seen } from "./sessionCell.ts"
+import { Calls, type OpenSession, type Seen } from "./sessionCell.ts"
 
 export interface Options<Client, R, SetupR> {
   readonly connector: Connector<Client, R>
@@ -55,7 +55,7 @@ export const open = <Client, R, SetupR>(
       ladder: { latched: undefined, silentPings: 0 },
       seen: host.seen,
       reading: undefined,
-      calls: new Set(),
+      calls: new Calls(),
       tools: noTools,
       draining: undefined,
       drainEnds: undefined,

@@ -42,7 +42,14 @@ export const pinned = <Client, A, E, R>(
       use: (callback) => useOn(supervisor, open, callback)
     }
     // between its calls the server has nothing to work on, so that it excuses no silent probe
-    const pin: CallInFlight = { startedAt: Number.POSITIVE_INFINITY, requests: [], abandon: () => {} }
+    const pin: CallInFlight = {
+      startedAt: Number.POSITIVE_INFINITY,
+      requests: [],
+      abandon: () => {},
+      before: undefined,
+      after: undefined,
+      isIn: false
+    }
     return yield* Effect.acquireUseRelease(
       Effect.sync(() => open.calls.add(pin)),
       () => body(session),

@@ -40,6 +40,9 @@ export class Run<Client, A, E> implements CallInFlight {
   readonly #call: Call<Client>
   readonly #done: (ended: Ended<A, E>) => void
   readonly #caller: Fiber.Fiber<unknown, unknown> | undefined
+  before: CallInFlight | undefined
+  after: CallInFlight | undefined
+  isIn = false
   #controller: AbortController | undefined
   #child: Fiber.Fiber<A, E> | undefined
 

@@ -21,7 +21,7 @@ export interface OpenSession<Client> {
   readonly seen: Seen
   /** who reads the credentials again, while somebody does */
   reading: Fiber.Fiber<boolean> | undefined
-  readonly calls: Set<CallInFlight>
+  readonly calls: Calls
   tools: ReadonlyMap<string, Tool>
   /** why it was let go of, once it was: it closes when the last call has ended */
   draining: FailureReason | undefined
@@ -58,6 +58,56 @@ export interface CallInFlight {
   readonly requests: ReadonlyArray<RequestRecord>
   /** the session is gone; settles the call */
   readonly abandon: (reason: FailureReason) => void
+  /** its neighbours in {@link Calls} */
+  before: CallInFlight | undefined
+  after: CallInFlight | undefined
+  isIn: boolean
+}
+
+/** The calls that run on a session, in the order of their beginning: linked, so that one that comes and goes makes nothing. */
+export class Calls {
+  #first: CallInFlight | undefined
+  #last: CallInFlight | undefined
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  add(call: CallInFlight): void {
+    call.isIn = true
+    call.before = this.#last
+    call.after = undefined
+    if (this.#last === undefined) this.#first = call
+    else this.#last.after = call
+    this.#last = call
+    this.#size++
+  }
+
+  /** False where it is not one of them any more. */
+  delete(call: CallInFlight): boolean {
+    if (!call.isIn) return false
+    call.isIn = false
+    if (call.before === undefined) this.#first = call.after
+    else call.before.after = call.after
+    if (call.after === undefined) this.#last = call.before
+    else call.after.before = call.before
+    call.before = undefined
+    call.after = undefined
+    this.#size--
+    return true
+  }
+
+  /** All of them, which are none any more. */
+  take(): ReadonlyArray<CallInFlight> {
+    const all = [...this]
+    for (const call of all) this.delete(call)
+    return all
+  }
+
+  *[Symbol.iterator](): Generator<CallInFlight, void> {
+    for (let call = this.#first; call !== undefined; call = call.after) yield call
+  }
 }
 
 /** Whether a call that is bound to this session may begin: also while it drains, if it was replaced on purpose. */

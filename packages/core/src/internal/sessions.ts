@@ -72,8 +72,11 @@ export class Sessions<Client> {
     if (this.#current) this.#drain(this.#current)
     this.#current = open
     this.#reading?.interruptUnsafe()
-    this.#reading = this.#port.fork(this.#compareTools(open))
-    if (this.#reading.pollUnsafe() !== undefined) this.#reading = undefined
+    const reading = this.#port.fork(this.#compareTools(open))
+    this.#reading = reading
+    reading.addObserver(() => {
+      if (this.#reading === reading) this.#reading = undefined
+    })
   }
 
   /** Closes the candidate, which nobody will adopt. */
@@ -140,9 +143,7 @@ export class Sessions<Client> {
     this.#draining = this.#draining.filter((each) => each !== open)
     port.deadlines.cancel(open.drainEnds)
     port.emit({ _tag: "SessionClosed", generation: open.generation, reason, detail: open.detail?.summary })
-    const calls = [...open.calls]
-    open.calls.clear()
-    for (const call of calls) port.later(() => call.abandon(reason))
+    for (const call of open.calls.take()) port.later(() => call.abandon(reason))
     port.closings.add(Scope.close(open.scope, Exit.void))
     port.settle()
   }
