@@ -63,10 +63,14 @@ const ToolProbe = Schema.Struct({
 
 const words = ["auto", "ping", "list-tools", "discover", "options", "none"] as const
 
+const expectedOfMethod = "ping or tool, where a tool is named"
+
 const probe = Schema.Union([
   Schema.Literals(words),
   Schema.Struct({
-    method: Schema.Literals(["ping", "tool"]),
+    method: Schema.Literals(["ping", "tool"])
+      .annotate({ expected: expectedOfMethod })
+      .annotateKey({ messageMissingKey: expectedOfMethod }),
     tool: ToolProbe.annotateKey({ messageMissingKey: "{ name, arguments? }" })
   })
 ]).annotate({ expected: `one of ${words.join(", ")}, or { method: "tool" | "ping", tool: { name, arguments? } }` })
