@@ -273,8 +273,10 @@ describe("options in a file", () => {
 
   it("have a JSON Schema for editors", () => {
     const { schema } = Schema.toJsonSchemaDocument(KeepalivePolicy.FileOptions, {})
-    assert.include(JSON.stringify(schema), '"failureThreshold"')
-    assert.notInclude(JSON.stringify(schema), '"cadence"')
+    const text = JSON.stringify(schema)
+    assert.include(text, '"failureThreshold":{"type":"integer","minimum":1')
+    assert.include(text, '"interval":{"anyOf":[{"type":"string","pattern":')
+    for (const foreign of ['"cadence"', '"null"']) assert.notInclude(text, foreign)
   })
 })
 

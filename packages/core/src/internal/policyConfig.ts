@@ -54,7 +54,11 @@ const readers: Readonly<Record<string, Reader>> = {
 const paths = Object.keys(readers)
 
 /** `circuit.openFor.initial` is `CIRCUIT_OPEN_FOR_INITIAL`. */
-const nameOf = (path: string) => path.replaceAll(".", "_").replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()
+const nameOf = (path: string) =>
+  path
+    .replaceAll(".", "_")
+    .replaceAll(/[A-Z]/g, (letter) => `_${letter}`)
+    .toUpperCase()
 
 const check = checker(ofFile, Object.keys(ofFile.fields))
 
