@@ -118,10 +118,10 @@ describe("a policy from the environment", () => {
         KEEPALIVE_IDLE_AFTER: "sk-secret-7"
       })
       assert.deepStrictEqual(found, [
-        'Expected one of auto, ping, list-tools, discover, options, none, or { method: "tool" | "ping", tool: { name, arguments? } }',
-        '  at ["KEEPALIVE_PROBE"]',
         "Expected a duration of 1 second to 24 hours, such as 30 seconds",
         '  at ["KEEPALIVE_INTERVAL"]',
+        'Expected one of auto, ping, list-tools, discover, options, none, or { method: "tool" | "ping", tool: { name, arguments? } }',
+        '  at ["KEEPALIVE_PROBE"]',
         "Expected a duration above zero and shorter than the interval, such as 30 seconds",
         '  at ["KEEPALIVE_TIMEOUT"]',
         "Expected a whole number of at least 1",

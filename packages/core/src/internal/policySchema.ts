@@ -140,8 +140,8 @@ const growing = (fallback: Defaults["backoff"] | undefined) =>
 
 /** All but what a Schedule can stand for. */
 const fieldsOf = <E>(time: Within<E>) => ({
-  probe: probe,
   interval: time(asInterval),
+  probe,
   timeout: time({ ...positive, expected: "a duration above zero and shorter than the interval" }),
   confirmInterval: time({ ...positive, expected: "a duration above zero and at most the interval" }),
   failureThreshold: count,
