@@ -133,6 +133,8 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
 
   const observers = yield* KeepaliveEvent.observers
   const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers })
+  // after its first event, so that whoever compares what they observed with this count never lacks one that is being made
+  making.count++
   const kept: Kept<Client> = { id, policy, supervisor }
 
   const isShut = () => supervisor.state()._tag === "Isolated" || supervisor.state()._tag === "Closed"
@@ -207,3 +209,13 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
 
 /** How many events a reader may be behind. */
 const readerBuffer = 4096
+
+// ------------------------------------------------------------------------------------------------------------- getters
+
+/** How many backends this process has made so far, closed ones included, by all copies of this package that it has loaded. */
+export const made = (): number => making.count
+
+// one count for all copies of this package that a process may have loaded
+const makingKey = Symbol.for("@vmcp-keepalive/core/Backend/made")
+const making: { count: number } = Reflect.get(globalThis, makingKey) ?? { count: 0 }
+Reflect.set(globalThis, makingKey, making)

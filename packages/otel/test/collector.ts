@@ -102,15 +102,17 @@ export const make = (port = 0) =>
     return collector
   })
 
-/** By series, as `On.figures`. */
+/** By series, as `On.figures`: but for the number of backends. */
 export const figuresOf = (metrics: ReadonlyArray<Received>): On.Figures =>
   Object.fromEntries(
-    metrics.flatMap(({ name, points }) =>
-      points.map(({ attributes, value }) => [
-        On.seriesName(name, attributes),
-        typeof value === "number" ? value : value.count
-      ])
-    )
+    metrics
+      .filter(({ name }) => name !== On.backends)
+      .flatMap(({ name, points }) =>
+        points.map(({ attributes, value }) => [
+          On.seriesName(name, attributes),
+          typeof value === "number" ? value : value.count
+        ])
+      )
   )
 
 // -------------------------------------------------------------------------------------------------------------- decode

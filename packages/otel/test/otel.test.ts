@@ -49,12 +49,14 @@ const reading = (exporter: InMemoryMetricExporter, meterProvider: MeterProvider)
   const metrics = Effect.map(exported, (batch) => (batch?.scopeMetrics ?? []).flatMap(({ metrics }) => metrics))
   const figures = Effect.map(metrics, (metrics) =>
     Object.fromEntries(
-      metrics.flatMap(({ dataPoints, descriptor }) =>
-        dataPoints.map(({ attributes, value }) => [
-          On.seriesName(descriptor.name, attributes),
-          typeof value === "number" ? value : value.count
-        ])
-      )
+      metrics
+        .filter(({ descriptor }) => descriptor.name !== On.backends)
+        .flatMap(({ dataPoints, descriptor }) =>
+          dataPoints.map(({ attributes, value }) => [
+            On.seriesName(descriptor.name, attributes),
+            typeof value === "number" ? value : value.count
+          ])
+        )
     )
   )
   return { exported, metrics, figures }
@@ -78,6 +80,7 @@ const everything = [
 const table = [
   ["vmcp_keepalive_attempt_total", DataPointType.SUM, "", true, ["backend_id"]],
   ["vmcp_keepalive_auto_disabled_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
+  ["vmcp_keepalive_backends", DataPointType.GAUGE, "", undefined, []],
   ["vmcp_keepalive_call_total", DataPointType.SUM, "", true, ["backend_id", "outcome"]],
   ["vmcp_keepalive_connect_failure_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
   ["vmcp_keepalive_failure_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],

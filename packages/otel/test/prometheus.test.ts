@@ -80,6 +80,7 @@ describe("the endpoint", () => {
       assert.strictEqual(headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
       const { helps, samples, types } = parse(text)
       assert.deepStrictEqual(types, {
+        vmcp_keepalive_backends: "gauge",
         vmcp_keepalive_attempt_total: "counter",
         vmcp_keepalive_success_total: "counter",
         vmcp_keepalive_failure_total: "counter",
@@ -95,6 +96,7 @@ describe("the endpoint", () => {
       assert.deepStrictEqual(Object.keys(helps).toSorted(), Object.keys(types).toSorted())
       const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, "+Inf"]
       assert.deepStrictEqual(samples, {
+        vmcp_keepalive_backends: 1,
         'vmcp_keepalive_attempt_total{backend_id="a"}': 2,
         'vmcp_keepalive_success_total{backend_id="a"}': 1,
         'vmcp_keepalive_failure_total{backend_id="a",reason="timeout"}': 1,
@@ -168,7 +170,7 @@ describe("a page of 3,000 backends", () => {
       })
       for (let count = 0; count < 3000; count++) tell(`${count}`, On.sent, On.changed("Connected", "Unhealthy"))
       const { samples } = parse((yield* ask(url)).text)
-      assert.strictEqual(Object.keys(samples).length, 3000 * 10)
+      assert.strictEqual(Object.keys(samples).length, 3000 * 10 + 1)
       assert.deepInclude(samples, On.stateFigures("2999", "Unhealthy"))
       const parts: Array<string> = []
       slow.setEncoding("utf8")

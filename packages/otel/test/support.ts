@@ -89,17 +89,22 @@ export const seriesName = (name: string, attributes: Readonly<Record<string, unk
   return labels.length === 0 ? name : `${name}{${labels.join(",")}}`
 }
 
-/** What is in the registry of the context. */
+/** Of one series, not of a backend: how many there are, which is always exported. */
+export const backends = "vmcp_keepalive_backends"
+
+/** What is in the registry of the context, but for the number of backends. */
 export const figures: Effect.Effect<Figures> = Effect.map(Metric.snapshot, (points) =>
   Object.fromEntries(
-    points.map((point) => [
-      seriesName(point.id, point.attributes),
-      point.type === "Gauge"
-        ? Number(point.state.value)
-        : point.type === "Counter" || point.type === "Histogram"
-          ? Number(point.state.count)
-          : Number.NaN
-    ])
+    points
+      .filter(({ id }) => id !== backends)
+      .map((point) => [
+        seriesName(point.id, point.attributes),
+        point.type === "Gauge"
+          ? Number(point.state.value)
+          : point.type === "Counter" || point.type === "Histogram"
+            ? Number(point.state.count)
+            : Number.NaN
+      ])
   )
 )
 

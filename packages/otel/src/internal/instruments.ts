@@ -1,10 +1,10 @@
 /**
  * The instruments of a `MeterProvider` as a place where figures go.
  *
- * They are the synchronous ones: what happened after the last export is then the provider's to export, also when our
- * layer has closed before it. What is used of the API is written down here, so that only apps that have it need it.
+ * Counters and histograms are the synchronous ones: what happened after the last export is then the provider's to export, also
+ * when our layer has closed before it. What is used of the API is written down here, so that only apps that have it need it.
  */
-import * as Catalog from "./catalog.ts"
+import type * as Catalog from "./catalog.ts"
 import { scope } from "./otlpData.ts"
 import type { Attributes, Target } from "./target.ts"
 
@@ -18,6 +18,7 @@ export interface Meter {
   createCounter(name: string, options: InstrumentOptions): { add(value: number, attributes: Attributes): void }
   createGauge(name: string, options: InstrumentOptions): { record(value: number, attributes: Attributes): void }
   createHistogram(name: string, options: InstrumentOptions): { record(value: number, attributes: Attributes): void }
+  createObservableGauge(name: string, options: InstrumentOptions): ObservableGauge
 }
 
 /** What an instrument is made with. */
@@ -25,6 +26,20 @@ export interface InstrumentOptions {
   description?: string
   unit?: string
   advice?: { explicitBucketBoundaries?: Array<number> }
+}
+
+/** One that is asked for its values when it is read. */
+export interface ObservableGauge {
+  addCallback(callback: ObservableCallback): void
+  removeCallback(callback: ObservableCallback): void
+}
+
+/** Tells them. */
+export type ObservableCallback = (result: { observe(value: number, attributes: Attributes): void }) => void
+
+interface Asked {
+  readonly values: Map<Attributes, () => number>
+  readonly remove: () => void
 }
 
 interface Handle {
@@ -35,8 +50,9 @@ interface Handle {
 export const target = (provider: MeterProvider): Target<Handle> => {
   const meter = provider.getMeter(scope)
   const instruments = new Map<Catalog.Entry, Handle["instrument"]>()
-  const make = ({ description, kind, name, unit }: Catalog.Entry): Handle["instrument"] => {
-    switch (kind) {
+  const make = (entry: Catalog.Entry): Handle["instrument"] => {
+    const { description, name, unit } = entry
+    switch (entry.kind) {
       case "counter": {
         const counter = meter.createCounter(name, { description, unit })
         return (value, attributes) => counter.add(value, attributes)
@@ -46,11 +62,24 @@ export const target = (provider: MeterProvider): Target<Handle> => {
         return (value, attributes) => gauge.record(value, attributes)
       }
       case "histogram": {
-        const advice = { explicitBucketBoundaries: [...Catalog.boundaries] }
+        const advice = { explicitBucketBoundaries: [...entry.boundaries] }
         const histogram = meter.createHistogram(name, { description, unit, advice })
         return (value, attributes) => histogram.record(value, attributes)
       }
     }
+  }
+  const observed = new Map<Catalog.Entry, Asked>()
+  const observable = (entry: Catalog.Simple): Asked => {
+    const { description, name, unit } = entry
+    const values: Asked["values"] = new Map()
+    const gauge = meter.createObservableGauge(name, { description, unit })
+    const callback: ObservableCallback = (result) => {
+      for (const [attributes, value] of values) result.observe(value(), attributes)
+    }
+    gauge.addCallback(callback)
+    const asked = { values, remove: () => gauge.removeCallback(callback) }
+    observed.set(entry, asked)
+    return asked
   }
   return {
     identity: provider,
@@ -61,6 +90,16 @@ export const target = (provider: MeterProvider): Target<Handle> => {
     },
     update: ({ attributes, instrument }, value) => instrument(value, attributes),
     // a provider has no way to forget a series
-    remove: () => {}
+    remove: () => {},
+    observe: (entry, attributes, value) => {
+      const asked = observed.get(entry) ?? observable(entry)
+      asked.values.set(attributes, value)
+      return () => {
+        asked.values.delete(attributes)
+        if (asked.values.size > 0) return
+        observed.delete(entry)
+        asked.remove()
+      }
+    }
   }
 }

@@ -2,7 +2,6 @@
  * The text format of Prometheus, version 0.0.4. Effect's own writer comes with its HTTP router, which takes 0.1 s to load,
  * and writes all at once.
  */
-import * as Catalog from "./catalog.ts"
 import * as Figures from "./figures.ts"
 
 export const contentType = "text/plain; version=0.0.4; charset=utf-8"
@@ -20,10 +19,10 @@ export function* format(families: ReadonlyArray<Figures.Family>): Generator<stri
     for (const [index, labelled] of attributes.entries()) {
       const labels = labelsOf(labelled)
       const at = (offset: number) => values[index * width + offset]
-      if (kind === "histogram") {
+      if (entry.kind === "histogram") {
         const before = labels === "" ? "" : `${labels},`
         const count = at(width - 1)
-        for (const [bucket, boundary] of Catalog.boundaries.entries()) {
+        for (const [bucket, boundary] of entry.boundaries.entries()) {
           text += `${name}_bucket{${before}le="${boundary}"} ${at(bucket)}\n`
         }
         text += `${name}_bucket{${before}le="+Inf"} ${count}\n`

@@ -16,6 +16,7 @@ import * as Catalog from "./catalog.ts"
 import * as Expiry from "./expiry.ts"
 import * as Series from "./series.ts"
 import type { Target } from "./target.ts"
+import * as Wiring from "./wiring.ts"
 
 export interface Options<Handle> {
   readonly maxBackends: number
@@ -76,7 +77,10 @@ const make = Effect.fnUntraced(function* <Handle>({ maxBackends, onFull, removeA
   const counted = new Map<string, Series.Series>()
   /** how many of each id live that get no series, for there was no room when the first of them started */
   const uncounted = new Map<string, number>()
+  const wiring = yield* Wiring.make
   let dropped: Handle | undefined
+  /** how many backends are not closed, with series or without */
+  let living = 0
   let ended = false
 
   const closed = yield* Expiry.make(removeAfter, (backend) => {
@@ -112,21 +116,32 @@ const make = Effect.fnUntraced(function* <Handle>({ maxBackends, onFull, removeA
     // the first event of every backend: the others bring none back whose series are gone
     const series = event._tag === "Started" ? seriesFor(backend) : counted.get(backend)
     const isEnd = event._tag === "StateChanged" && event.to._tag === "Closed"
+    if (event._tag === "Started") {
+      living++
+      wiring.reached(event)
+    }
+    if (isEnd) living = Math.max(0, living - 1)
     if (series !== undefined) {
       series.count(event)
       if (isEnd && series.isClosed()) closed.set(backend)
       return
     }
-    const living = uncounted.get(backend)
-    if (living === undefined) return
+    const others = uncounted.get(backend)
+    if (others === undefined) return
     drop()
-    if (isEnd) uncounted.set(backend, living - 1)
-    if (isEnd && living === 1) uncounted.delete(backend)
+    if (isEnd) uncounted.set(backend, others - 1)
+    if (isEnd && others === 1) uncounted.delete(backend)
   }
+
+  const removeBackends = target.observe(Catalog.backends, {}, () => {
+    wiring.check()
+    return living
+  })
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       ended = true
+      removeBackends()
       for (const series of counted.values()) series.remove()
       if (dropped !== undefined) target.remove(dropped)
     })
