@@ -1,3 +1,4 @@
+import { Duration } from "effect"
 import { describe, expect, test } from "vitest"
 import type { Entry } from "../src/Journal.ts"
 import * as Report from "../src/Report.ts"
@@ -91,8 +92,8 @@ describe("a line", () => {
   const stamp = { backend: "everything", at: 0 }
 
   test("tells a change of state with its reason", () => {
-    const from = { _tag: "Connected", generation: 1 } as const
-    const to = { _tag: "Unhealthy", generation: 1, failures: 2, reason: "timeout", held: false } as const
+    const from = { _tag: "Connected", since: 0, generation: 1 } as const
+    const to = { _tag: "Unhealthy", since: 0, generation: 1, failures: 2, reason: "timeout", held: false } as const
     expect(of(event({ _tag: "StateChanged", from, to, ...stamp }))).toBe(
       " 12.3s  everything    Connected → Unhealthy (timeout, 2 in a row)"
     )
@@ -122,8 +123,12 @@ describe("a line", () => {
   })
 
   test("is not spent on steady success, nor on the end of the program", () => {
-    const connected = { _tag: "Connected", generation: 1 } as const
-    expect(of(event({ _tag: "CallSettled", outcome: "ok", ...stamp }))).toBeUndefined()
-    expect(of(event({ _tag: "StateChanged", from: connected, to: { _tag: "Closed" }, ...stamp }))).toBeUndefined()
+    const connected = { _tag: "Connected", since: 0, generation: 1 } as const
+    expect(
+      of(event({ _tag: "CallSettled", outcome: "ok", replayed: false, duration: Duration.zero, ...stamp }))
+    ).toBeUndefined()
+    expect(
+      of(event({ _tag: "StateChanged", from: connected, to: { _tag: "Closed", since: 0 }, ...stamp }))
+    ).toBeUndefined()
   })
 })

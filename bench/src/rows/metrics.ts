@@ -45,7 +45,7 @@ export const metricsCall: Row = {
 const happenings = (backend: string): ReadonlyArray<KeepaliveEvent.KeepaliveEvent> => {
   const stamp = { backend, at: 0 }
   return [
-    { ...stamp, _tag: "Started", state: { _tag: "Connecting", attempt: 1, trial: false, reason: undefined } },
+    { ...stamp, _tag: "Started", state: { _tag: "Connecting", since: 0, attempt: 1, trial: false, reason: undefined } },
     { ...stamp, _tag: "ProbeSent", method: "ping" },
     { ...stamp, _tag: "ProbeSucceeded", method: "ping", latency: Duration.millis(3) },
     { ...stamp, _tag: "ProbeFailed", method: "ping", reason: "timeout", detail: undefined },
@@ -53,12 +53,13 @@ const happenings = (backend: string): ReadonlyArray<KeepaliveEvent.KeepaliveEven
     { ...stamp, _tag: "CircuitOpened", openings: 1, reason: "timeout" },
     { ...stamp, _tag: "AttemptFailed", reason: "refused", detail: undefined, duration: Duration.zero },
     { ...stamp, _tag: "AttemptSucceeded", generation: 1, duration: Duration.zero },
-    { ...stamp, _tag: "CallSettled", outcome: "ok" },
+    { ...stamp, _tag: "CallStarted" },
+    { ...stamp, _tag: "CallSettled", outcome: "ok", replayed: false, duration: Duration.millis(3) },
     {
       ...stamp,
       _tag: "StateChanged",
-      from: { _tag: "Connecting", attempt: 1, trial: false, reason: undefined },
-      to: { _tag: "Connected", generation: 1 }
+      from: { _tag: "Connecting", since: 0, attempt: 1, trial: false, reason: undefined },
+      to: { _tag: "Connected", since: 0, generation: 1 }
     }
   ]
 }

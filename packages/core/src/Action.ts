@@ -4,6 +4,7 @@
  */
 import type * as Duration from "effect/Duration"
 import type { FailureReason } from "./FailureReason.ts"
+import type { Untimed } from "./ConnectionState.ts"
 import type { Happening } from "./KeepaliveEvent.ts"
 import type { Timer } from "./Signal.ts"
 
@@ -17,6 +18,12 @@ export type ScheduleName =
   | "idleAfter"
   | "confirmInterval"
   | "retryAfter"
+
+/** What the table tells: as in events, but for the times of states. */
+export type Telling =
+  | Exclude<Happening, { readonly _tag: "Started" | "StateChanged" }>
+  | { readonly _tag: "Started"; readonly state: Untimed }
+  | { readonly _tag: "StateChanged"; readonly from: Untimed; readonly to: Untimed }
 
 /** What is to be done. In the order of the list. */
 export type Action =
@@ -59,4 +66,4 @@ export type Action =
   | { readonly _tag: "DropDraining" }
   /** calls that wait for a session, or for a doubt to be decided, look at the state again */
   | { readonly _tag: "Settle"; readonly who: "waiters" | "doubters" }
-  | { readonly _tag: "Emit"; readonly happening: Happening }
+  | { readonly _tag: "Emit"; readonly happening: Telling }

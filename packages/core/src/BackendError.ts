@@ -2,13 +2,18 @@
  * Every error that a user of a backend can meet: a closed set, each with what one needs to act.
  *
  * Messages and fields hold no header, token, session id, URL query or tool argument. What others wrote is in two fields
- * only, for the caller alone, and in no message, event, log or metric: `CallFailed.cause`, which is what the client itself
- * threw, and `detail.output`, the last lines of a server that died.
+ * only, for the caller alone, and in no message, event, log, metric or JSON: `CallFailed.cause`, which is what the client
+ * itself threw, and `detail.output`, the last lines of a server that died.
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
+import * as ConnectionState from "./ConnectionState.ts"
 import { FailureDetail } from "./FailureDetail.ts"
 import { FailureReason } from "./FailureReason.ts"
+import { Span } from "./internal/schemas.ts"
+
+// ------------------------------------------------------------------------------------------------------------- models
 
 /** One wrong setting: where it is, and what is expected there, bounds included. */
 export interface ConfigurationIssue {
@@ -16,7 +21,36 @@ export interface ConfigurationIssue {
   readonly expected: string
 }
 
-const ConfigurationIssue = Schema.Struct({ path: Schema.Array(Schema.String), expected: Schema.String })
+/** Issues, as they are checked, decoded and encoded. */
+export const ConfigurationIssue = Schema.Struct({ path: Schema.Array(Schema.String), expected: Schema.String })
+
+/** Stands for a `cause` that was read from JSON: what it said has stayed in the process in which it was thrown. */
+export class ThrownElsewhere extends Error {
+  /** the name of the class of what was thrown; `"unknown"` for what is no error */
+  override readonly name: string
+  constructor(name: string) {
+    super("what was thrown is known only where it was thrown")
+    this.name = name
+  }
+}
+
+/** What a client throws may hold anything, but the name of its class is the program's own. */
+const nameOf = (thrown: unknown): string => {
+  if (thrown instanceof ThrownElsewhere) return thrown.name
+  const name = thrown instanceof Error ? thrown.constructor.name : ""
+  return /^[A-Za-z_$][\w$]{0,63}$/.test(name) ? name : "unknown"
+}
+
+const Thrown = Schema.Unknown.pipe(
+  Schema.encodeTo(Schema.Struct({ name: Schema.String }), {
+    decode: SchemaGetter.transform(({ name }) => new ThrownElsewhere(name)),
+    encode: SchemaGetter.transform((thrown) => ({ name: nameOf(thrown) }))
+  })
+)
+
+const StateTag = Schema.Literals(ConnectionState.ConnectionState.discriminants)
+
+// ------------------------------------------------------------------------------------------------------------- errors
 
 /** Settings are wrong. Lists every wrong field at once; nothing was started. No value is repeated: it may be a secret. */
 export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()("ConfigurationError", {
@@ -27,6 +61,11 @@ export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()
     const lines = this.issues.map((issue) => `  ${issue.path.join(".")}: expected ${issue.expected}`)
     return [`The configuration of backend "${this.backend}" is wrong:`, ...lines].join("\n")
   }
+
+  /** as {@link Json} has it */
+  override toJSON(): Schema.Json {
+    return encode(this)
+  }
 }
 
 /**
@@ -35,13 +74,18 @@ export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()
  */
 export class SessionUnavailable extends Schema.TaggedError<SessionUnavailable>()("SessionUnavailable", {
   backend: Schema.String,
-  state: Schema.String,
+  state: StateTag,
   reason: Schema.UndefinedOr(FailureReason),
   detail: Schema.UndefinedOr(FailureDetail),
-  retryAfter: Schema.UndefinedOr(Schema.Duration)
+  retryAfter: Schema.UndefinedOr(Span)
 }) {
   override get message(): string {
     return `Backend "${this.backend}" has no session (${describe(this)})`
+  }
+
+  /** as {@link Json} has it */
+  override toJSON(): Schema.Json {
+    return encode(this)
   }
 }
 
@@ -54,10 +98,15 @@ export class CallRejected extends Schema.TaggedError<CallRejected>()("CallReject
   state: Schema.Literals(["CircuitOpen", "Connecting", "NeedsAuth", "Isolated", "Closed"]),
   reason: Schema.UndefinedOr(FailureReason),
   detail: Schema.UndefinedOr(FailureDetail),
-  retryAfter: Schema.UndefinedOr(Schema.Duration)
+  retryAfter: Schema.UndefinedOr(Span)
 }) {
   override get message(): string {
     return `Backend "${this.backend}" rejects calls (${describe(this)})`
+  }
+
+  /** as {@link Json} has it */
+  override toJSON(): Schema.Json {
+    return encode(this)
   }
 }
 
@@ -71,10 +120,15 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("Outcom
   generation: Schema.Int,
   reason: FailureReason,
   detail: Schema.UndefinedOr(FailureDetail),
-  retryAfter: Schema.UndefinedOr(Schema.Duration)
+  retryAfter: Schema.UndefinedOr(Span)
 }) {
   override get message(): string {
     return `The outcome of a call to backend "${this.backend}" is unknown (${because(this.reason, this.detail)})`
+  }
+
+  /** as {@link Json} has it */
+  override toJSON(): Schema.Json {
+    return encode(this)
   }
 }
 
@@ -87,12 +141,17 @@ export class CallFailed extends Schema.TaggedError<CallFailed>()("CallFailed", {
   backend: Schema.String,
   reason: Schema.UndefinedOr(FailureReason),
   code: Schema.UndefinedOr(Schema.Union([Schema.Number, Schema.String])),
-  retryAfter: Schema.UndefinedOr(Schema.Duration),
-  cause: Schema.Defect()
+  retryAfter: Schema.UndefinedOr(Span),
+  cause: Thrown
 }) {
   override get message(): string {
     const seen = [this.reason, this.code].filter((each) => each !== undefined)
     return `A call to backend "${this.backend}" failed${seen.length === 0 ? "" : ` (${seen.join(", ")})`}`
+  }
+
+  /** as {@link Json} has it */
+  override toJSON(): Schema.Json {
+    return encode(this)
   }
 }
 
@@ -104,13 +163,35 @@ export class SessionReplaced extends Schema.TaggedError<SessionReplaced>()("Sess
   override get message(): string {
     return `Session ${this.generation} of backend "${this.backend}" has been replaced`
   }
+
+  /** as {@link Json} has it */
+  override toJSON(): Schema.Json {
+    return encode(this)
+  }
 }
 
 /** How `Backend.use` fails. */
 export type CallError = SessionUnavailable | CallRejected | OutcomeUnknown | CallFailed
+export const CallError = Schema.Union([SessionUnavailable, CallRejected, OutcomeUnknown, CallFailed]).pipe(
+  Schema.toTaggedUnion("_tag")
+)
 
 /** Everything that a user of this library can meet. */
 export type BackendError = ConfigurationError | CallError | SessionReplaced
+export const BackendError = Schema.Union([ConfigurationError, CallError, SessionReplaced]).pipe(
+  Schema.toTaggedUnion("_tag")
+)
+
+/** Whether it is one of these errors. */
+export const is = Schema.is(BackendError)
+
+/**
+ * Errors as JSON: durations are numbers of milliseconds there, and what is `undefined` is `null`. What others wrote does
+ * not leave the process: a `cause` is the name of its class alone, a `detail` has no `output`.
+ */
+export const Json = Schema.toCodecJson(BackendError)
+
+const encode = Schema.encodeSync(Json)
 
 const describe = (error: SessionUnavailable | CallRejected): string =>
   [

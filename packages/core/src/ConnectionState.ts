@@ -1,7 +1,13 @@
 /**
  * Where a backend stands, as its users see it.
+ *
+ * Times are of the wall clock, in milliseconds since 1970.
  */
-import type { FailureReason } from "./FailureReason.ts"
+import * as Schema from "effect/Schema"
+import { FailureReason } from "./FailureReason.ts"
+import { Count, Time } from "./internal/schemas.ts"
+
+// ------------------------------------------------------------------------------------------------------------- models
 
 /** The state of a backend. Every state but `Closed` can be left. */
 export type ConnectionState =
@@ -16,82 +22,155 @@ export type ConnectionState =
   | Closed
 
 /** No session yet and none wanted: `connect: "lazy"` before the first call, or asleep after `idleAfter`. */
-export interface Idle {
-  readonly _tag: "Idle"
-}
+export interface Idle extends Schema.Schema.Type<typeof Idle> {}
+export const Idle = Schema.TaggedStruct("Idle", {
+  /** when it began */
+  since: Time
+})
 
 /** An attempt is running. */
-export interface Connecting {
-  readonly _tag: "Connecting"
+export interface Connecting extends Schema.Schema.Type<typeof Connecting> {}
+export const Connecting = Schema.TaggedStruct("Connecting", {
+  /** when it began */
+  since: Time,
   /** the first attempt after a stable session is 1 */
-  readonly attempt: number
+  attempt: Count,
   /** whether it is the trial of a half-open circuit: calls are rejected until it has succeeded */
-  readonly trial: boolean
+  trial: Schema.Boolean,
   /** the last reason for which there is no session; `undefined` where none was lost and no attempt has failed yet */
-  readonly reason: FailureReason | undefined
-}
+  reason: Schema.UndefinedOr(FailureReason)
+})
 
 /** A session is open and nothing speaks against it. */
-export interface Connected {
-  readonly _tag: "Connected"
+export interface Connected extends Schema.Schema.Type<typeof Connected> {}
+export const Connected = Schema.TaggedStruct("Connected", {
+  /** when it began */
+  since: Time,
   /** counts the sessions of this backend, from 1 */
-  readonly generation: number
-}
+  generation: Count
+})
 
 /**
  * A session is open and 1 to `failureThreshold - 1` probes in a row have failed; or more, all of them excused by a long call
  * that is in flight (`held`).
  */
-export interface Unhealthy {
-  readonly _tag: "Unhealthy"
-  readonly generation: number
+export interface Unhealthy extends Schema.Schema.Type<typeof Unhealthy> {}
+export const Unhealthy = Schema.TaggedStruct("Unhealthy", {
+  /** when it began */
+  since: Time,
+  /** as of `Connected` */
+  generation: Count,
   /** counted up to `failureThreshold - 1`, 1 at least */
-  readonly failures: number
-  readonly reason: FailureReason
+  failures: Count,
+  /** why the last of those probes failed */
+  reason: FailureReason,
   /**
    * whether only a call in flight keeps the session from being given up: a server that works on it may not answer probes. No
    * new call is admitted until the server has answered, or the session was replaced.
    */
-  readonly held: boolean
-}
+  held: Schema.Boolean
+})
 
 /** No session; the next attempt is due. */
-export interface Disconnected {
-  readonly _tag: "Disconnected"
+export interface Disconnected extends Schema.Schema.Type<typeof Disconnected> {}
+export const Disconnected = Schema.TaggedStruct("Disconnected", {
+  /** when it began */
+  since: Time,
+  /** when the next attempt is due; `undefined` where none is planned, or the schedule has not said it yet */
+  nextAttemptAt: Schema.UndefinedOr(Time),
   /** failed attempts in a row */
-  readonly attempt: number
-  readonly reason: FailureReason
-}
+  attempt: Count,
+  /** why there is no session */
+  reason: FailureReason
+})
 
 /** Known bad: calls fail at once; a trial attempt is due. */
-export interface CircuitOpen {
-  readonly _tag: "CircuitOpen"
+export interface CircuitOpen extends Schema.Schema.Type<typeof CircuitOpen> {}
+export const CircuitOpen = Schema.TaggedStruct("CircuitOpen", {
+  /** when it began */
+  since: Time,
+  /** when the next attempt is due; `undefined` where none is planned, or the schedule has not said it yet */
+  nextAttemptAt: Schema.UndefinedOr(Time),
   /** how often the circuit has opened since the backend was last stable */
-  readonly openings: number
-  readonly reason: FailureReason
-}
+  openings: Count,
+  /** why there is no session */
+  reason: FailureReason
+})
 
 /** The credentials were rejected. Not an outage: retried on the circuit's schedule, by `reconnect` and by `reset`. */
-export interface NeedsAuth {
-  readonly _tag: "NeedsAuth"
-}
+export interface NeedsAuth extends Schema.Schema.Type<typeof NeedsAuth> {}
+export const NeedsAuth = Schema.TaggedStruct("NeedsAuth", {
+  /** when it began */
+  since: Time,
+  /** when the next attempt is due; `undefined` where none is planned, or the schedule has not said it yet */
+  nextAttemptAt: Schema.UndefinedOr(Time)
+})
 
 /** An operator closed the backend; left only by `reset`. */
-export interface Isolated {
-  readonly _tag: "Isolated"
-}
+export interface Isolated extends Schema.Schema.Type<typeof Isolated> {}
+export const Isolated = Schema.TaggedStruct("Isolated", {
+  /** when it began */
+  since: Time
+})
 
 /** The scope of the backend has ended. */
-export interface Closed {
-  readonly _tag: "Closed"
+export interface Closed extends Schema.Schema.Type<typeof Closed> {}
+export const Closed = Schema.TaggedStruct("Closed", {
+  /** when it began */
+  since: Time
+})
+
+/** States, as they are checked, decoded and encoded; with `match`, `guards` and `cases` by their names. */
+export const ConnectionState = Schema.Union([
+  Idle,
+  Connecting,
+  Connected,
+  Unhealthy,
+  Disconnected,
+  CircuitOpen,
+  NeedsAuth,
+  Isolated,
+  Closed
+]).pipe(Schema.toTaggedUnion("_tag"))
+
+/** Whether it is a state. */
+export const is = Schema.is(ConnectionState)
+
+/** States as JSON: what is `undefined` is `null` there. */
+export const Json = Schema.toCodecJson(ConnectionState)
+
+/** The name of a state. */
+export type Tag = ConnectionState["_tag"]
+
+/** A state without its times, as the transition table decides it. */
+export type Untimed = ConnectionState extends infer State
+  ? State extends ConnectionState
+    ? Omit<State, "since" | "nextAttemptAt">
+    : never
+  : never
+
+// --------------------------------------------------------------------------------------------------------- combinators
+
+/** The same state with its times. */
+export const timed = (state: Untimed, since: number, nextAttemptAt: number | undefined): ConnectionState =>
+  state._tag === "Disconnected" || state._tag === "CircuitOpen" || state._tag === "NeedsAuth"
+    ? { ...state, since, nextAttemptAt }
+    : { ...state, since }
+
+/** The state alone, without its times: so two of them can be compared. */
+export const untimed = (state: ConnectionState): Untimed => {
+  const { since: _, ...rest } = state
+  if (!("nextAttemptAt" in rest)) return rest
+  const { nextAttemptAt: __, ...alone } = rest
+  return alone
 }
 
 /** The circuit breaker's own state, in the words of resilience4j and Envoy, derived and never stored. */
-export const circuit = (state: ConnectionState): "closed" | "open" | "half-open" =>
+export const circuit = (state: Untimed): "closed" | "open" | "half-open" =>
   state._tag === "CircuitOpen" ? "open" : state._tag === "Connecting" && state.trial ? "half-open" : "closed"
 
 /** What a call meets: it runs on the open session, waits for one, or is rejected at once. */
-export const admission = (state: ConnectionState): "run" | "wait" | "reject" => {
+export const admission = (state: Untimed): "run" | "wait" | "reject" => {
   switch (state._tag) {
     case "Connected":
       return "run"
@@ -111,7 +190,7 @@ export const admission = (state: ConnectionState): "run" | "wait" | "reject" => 
 }
 
 /** The last reason for which the backend is not well, if it is not. */
-export const reasonOf = (state: ConnectionState): FailureReason | undefined => {
+export const reasonOf = (state: Untimed): FailureReason | undefined => {
   switch (state._tag) {
     case "Connecting":
     case "Unhealthy":

@@ -3,6 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
 
 /** How a session, an attempt or a call ended, in the transport's words and in the server's. */
 export interface FailureDetail {
@@ -14,16 +15,27 @@ export interface FailureDetail {
   /**
    * What others wrote: the last lines of the server itself, where the transport keeps them (stdio: stderr), or what code of
    * the app's own has thrown (`setup`, headers). They may hold anything, so they are for the caller alone: in no message,
-   * event, log or metric.
+   * event, log, metric or JSON.
    */
   readonly output: ReadonlyArray<string>
 }
 
-/** As it is decoded and encoded. */
-export const FailureDetail = Schema.Struct({
+/** Details, as they are checked, decoded and encoded: `output` stays in the process that saw it, and is decoded as empty. */
+export const FailureDetail: Schema.Codec<FailureDetail, { readonly summary: string | undefined }> = Schema.Struct({
   summary: Schema.UndefinedOr(Schema.String),
   output: Schema.Array(Schema.String)
-})
+}).pipe(
+  Schema.encodeTo(Schema.Struct({ summary: Schema.UndefinedOr(Schema.String) }), {
+    decode: SchemaGetter.transform(({ summary }) => ({ summary, output: [] })),
+    encode: SchemaGetter.transform(({ summary }) => ({ summary }))
+  })
+)
+
+/** Whether it is a detail. */
+export const is = Schema.is(FailureDetail)
+
+/** Details as JSON, without their `output`. */
+export const Json = Schema.toCodecJson(FailureDetail)
 
 /** Of code of the app's own that threw or failed: the first lines of what it said. */
 export const ofCause = (cause: Cause.Cause<unknown>): FailureDetail => ({

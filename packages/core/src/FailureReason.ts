@@ -52,5 +52,11 @@ export const all = [
 /** One of {@link all}. */
 export type FailureReason = (typeof all)[number]
 
-/** A reason as it is decoded from and encoded to text. */
+/** Reasons, as they are checked, decoded and encoded; in JSON, the word. */
 export const FailureReason = Schema.Literals(all)
+
+/** Whether it is one of {@link all}. */
+export const is = Schema.is(FailureReason)
+
+/** Reasons as JSON. */
+export const Json = Schema.toCodecJson(FailureReason)

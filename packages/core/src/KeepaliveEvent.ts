@@ -6,77 +6,248 @@
  * synchronously; `Backend.events` offers them as a stream.
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { ConnectionState } from "./ConnectionState.ts"
-import type { FailureReason } from "./FailureReason.ts"
+import { ConnectionState } from "./ConnectionState.ts"
+import { FailureReason } from "./FailureReason.ts"
+import { Count, Span, Time } from "./internal/schemas.ts"
 
-/** An event, stamped with its backend and the wall-clock time in milliseconds. */
-export type KeepaliveEvent = Happening & {
-  readonly backend: string
-  readonly at: number
+// ------------------------------------------------------------------------------------------------------------- models
+
+/** What happened to a backend, and when. */
+export type KeepaliveEvent =
+  | Started
+  | StateChanged
+  | AttemptScheduled
+  | AttemptSucceeded
+  | AttemptFailed
+  | ProbeSent
+  | ProbeSucceeded
+  | ProbeFailed
+  | ProbeSuppressed
+  | CircuitOpened
+  | Stabilized
+  | SessionDraining
+  | SessionClosed
+  | CallStarted
+  | CallSettled
+  | ToolsChanged
+  | Noticed
+
+/** An event without its stamps. */
+export type Happening = KeepaliveEvent extends infer Event
+  ? Event extends KeepaliveEvent
+    ? Omit<Event, keyof typeof stamps>
+    : never
+  : never
+
+const stamps = {
+  /** the id of the backend */
+  backend: Schema.String,
+  /** when: wall clock, in milliseconds since 1970 */
+  at: Time
 }
 
-/** What happened. */
-export type Happening =
-  /** the backend was made; its first event */
-  | { readonly _tag: "Started"; readonly state: ConnectionState }
-  | { readonly _tag: "StateChanged"; readonly from: ConnectionState; readonly to: ConnectionState }
-  /** `delay` until the next attempt */
-  | { readonly _tag: "AttemptScheduled"; readonly delay: Duration.Duration }
-  | { readonly _tag: "AttemptSucceeded"; readonly generation: number; readonly duration: Duration.Duration }
-  /** `detail`: what was seen, in words of this library's own, such as `HTTP 503`, `ECONNREFUSED on connect`, `exit code 1` */
-  | {
-      readonly _tag: "AttemptFailed"
-      readonly reason: FailureReason
-      readonly detail: string | undefined
-      readonly duration: Duration.Duration
-    }
-  /** a probe was sent */
-  | { readonly _tag: "ProbeSent"; readonly method: string }
-  | { readonly _tag: "ProbeSucceeded"; readonly method: string; readonly latency: Duration.Duration }
-  /** `detail`: as of a failed attempt */
-  | {
-      readonly _tag: "ProbeFailed"
-      readonly method: string
-      readonly reason: FailureReason
-      readonly detail: string | undefined
-    }
-  /** traffic made a probe needless */
-  | { readonly _tag: "ProbeSuppressed" }
-  | { readonly _tag: "CircuitOpened"; readonly openings: number; readonly reason: FailureReason }
-  /** the backend was stable for long enough: backoff and circuit start afresh */
-  | { readonly _tag: "Stabilized" }
-  /** the session takes no further calls; those under way may still end by themselves, before it is closed */
-  | { readonly _tag: "SessionDraining"; readonly generation: number; readonly reason: FailureReason }
-  /** `detail`: as of a failed attempt */
-  | {
-      readonly _tag: "SessionClosed"
-      readonly generation: number
-      readonly reason: FailureReason
-      readonly detail: string | undefined
-    }
-  | { readonly _tag: "CallSettled"; readonly outcome: CallOutcome }
-  /** the tool list of the new session differs from that of the one before */
-  | { readonly _tag: "ToolsChanged"; readonly added: ReadonlyArray<string>; readonly removed: ReadonlyArray<string> }
-  /** `count`: how often, since one event may stand for several */
-  | { readonly _tag: "Noticed"; readonly notice: Notice; readonly count: number }
+const Detail = Schema.UndefinedOr(Schema.String)
 
-/** How a call ended. `replayed`: it succeeded, and had to be run again on the way. */
-export type CallOutcome = "ok" | "failed" | "rejected" | "outcome_unknown" | "replayed"
+/** The backend was made; its first event. */
+export interface Started extends Schema.Schema.Type<typeof Started> {
+  /** in which it begins */
+  readonly state: ConnectionState
+}
+export const Started = Schema.TaggedStruct("Started", { ...stamps, state: ConnectionState })
 
-/** What a transport wants to be seen. */
-export type Notice =
-  /** the standing stream of notifications broke and is being opened again */
-  | "stream_lost"
-  /** the standing stream of notifications is open again */
-  | "stream_restored"
-  /** an answer stream broke and was resumed where it broke */
-  | "answer_resumed"
-  /** the server sent what is not a protocol message */
-  | "garbage"
+/** The backend left one state for another, which may have the same name: `Unhealthy` counts. */
+export interface StateChanged extends Schema.Schema.Type<typeof StateChanged> {
+  readonly from: ConnectionState
+  readonly to: ConnectionState
+}
+export const StateChanged = Schema.TaggedStruct("StateChanged", {
+  ...stamps,
+  from: ConnectionState,
+  to: ConnectionState
+})
+
+/** The next attempt was scheduled; told before the change to the state in which it is waited for. */
+export interface AttemptScheduled extends Schema.Schema.Type<typeof AttemptScheduled> {}
+export const AttemptScheduled = Schema.TaggedStruct("AttemptScheduled", {
+  ...stamps,
+  /** until the next attempt */
+  delay: Span
+})
+
+/** An attempt has opened a session. */
+export interface AttemptSucceeded extends Schema.Schema.Type<typeof AttemptSucceeded> {}
+export const AttemptSucceeded = Schema.TaggedStruct("AttemptSucceeded", {
+  ...stamps,
+  /** counts the sessions of the backend, from 1 */
+  generation: Count,
+  /** of the attempt */
+  duration: Span
+})
+
+/** An attempt has failed. */
+export interface AttemptFailed extends Schema.Schema.Type<typeof AttemptFailed> {}
+export const AttemptFailed = Schema.TaggedStruct("AttemptFailed", {
+  ...stamps,
+  reason: FailureReason,
+  /** what was seen, in words of this library's own, such as `HTTP 503`, `ECONNREFUSED on connect`, `exit code 1` */
+  detail: Detail,
+  /** of the attempt */
+  duration: Span
+})
+
+/** A probe was sent. */
+export interface ProbeSent extends Schema.Schema.Type<typeof ProbeSent> {}
+export const ProbeSent = Schema.TaggedStruct("ProbeSent", {
+  ...stamps,
+  /** how it asks */
+  method: Schema.String
+})
+
+/** A probe was answered. */
+export interface ProbeSucceeded extends Schema.Schema.Type<typeof ProbeSucceeded> {}
+export const ProbeSucceeded = Schema.TaggedStruct("ProbeSucceeded", {
+  ...stamps,
+  /** how it asked */
+  method: Schema.String,
+  /** until the answer */
+  latency: Span
+})
+
+/** A probe was not answered as it should be. */
+export interface ProbeFailed extends Schema.Schema.Type<typeof ProbeFailed> {}
+export const ProbeFailed = Schema.TaggedStruct("ProbeFailed", {
+  ...stamps,
+  /** how it asked */
+  method: Schema.String,
+  reason: FailureReason,
+  /** as of a failed attempt */
+  detail: Detail
+})
+
+/** Traffic made a probe needless. */
+export interface ProbeSuppressed extends Schema.Schema.Type<typeof ProbeSuppressed> {}
+export const ProbeSuppressed = Schema.TaggedStruct("ProbeSuppressed", stamps)
+
+/** The circuit opened: calls are rejected. */
+export interface CircuitOpened extends Schema.Schema.Type<typeof CircuitOpened> {}
+export const CircuitOpened = Schema.TaggedStruct("CircuitOpened", {
+  ...stamps,
+  /** how often it has opened since the backend was last stable */
+  openings: Count,
+  reason: FailureReason
+})
+
+/** The backend was stable for long enough: backoff and circuit start afresh. */
+export interface Stabilized extends Schema.Schema.Type<typeof Stabilized> {}
+export const Stabilized = Schema.TaggedStruct("Stabilized", stamps)
+
+/** The session takes no further calls; those under way may still end by themselves, before it is closed. */
+export interface SessionDraining extends Schema.Schema.Type<typeof SessionDraining> {}
+export const SessionDraining = Schema.TaggedStruct("SessionDraining", {
+  ...stamps,
+  generation: Count,
+  reason: FailureReason
+})
+
+/** The session is over. */
+export interface SessionClosed extends Schema.Schema.Type<typeof SessionClosed> {}
+export const SessionClosed = Schema.TaggedStruct("SessionClosed", {
+  ...stamps,
+  generation: Count,
+  reason: FailureReason,
+  /** as of a failed attempt */
+  detail: Detail
+})
+
+/** A call began: it runs, waits for a session or is rejected. Exactly one `CallSettled` follows. */
+export interface CallStarted extends Schema.Schema.Type<typeof CallStarted> {}
+export const CallStarted = Schema.TaggedStruct("CallStarted", stamps)
+
+/** A call ended, and its caller is told. */
+export interface CallSettled extends Schema.Schema.Type<typeof CallSettled> {}
+
+/**
+ * How a call ended.
+ *
+ * - `ok`: with the callback's value
+ * - `failed`: with `CallFailed`, or its caller interrupted it
+ * - `rejected`: with `SessionUnavailable`, `CallRejected` or `SessionReplaced`; nothing was executed
+ * - `outcome_unknown`: with `OutcomeUnknown`
+ */
+export type CallOutcome = typeof CallOutcome.Type
+export const CallOutcome = Schema.Literals(["ok", "failed", "rejected", "outcome_unknown"])
+
+export const CallSettled = Schema.TaggedStruct("CallSettled", {
+  ...stamps,
+  outcome: CallOutcome,
+  /** whether its callback had to be run again on the way */
+  replayed: Schema.Boolean,
+  /** from its beginning to its end, what it waited for included */
+  duration: Span
+})
+
+/** The tool list of the new session differs from that of the one before. */
+export interface ToolsChanged extends Schema.Schema.Type<typeof ToolsChanged> {}
+export const ToolsChanged = Schema.TaggedStruct("ToolsChanged", {
+  ...stamps,
+  /** names of tools that came */
+  added: Schema.Array(Schema.String),
+  /** names of tools that went */
+  removed: Schema.Array(Schema.String)
+})
+
+/**
+ * What a transport wants to be seen.
+ *
+ * - `stream_lost`: the standing stream of notifications broke and is being opened again
+ * - `stream_restored`: the standing stream of notifications is open again
+ * - `answer_resumed`: an answer stream broke and was resumed where it broke
+ * - `garbage`: the server sent what is not a protocol message
+ */
+export type Notice = typeof Notice.Type
+export const Notice = Schema.Literals(["stream_lost", "stream_restored", "answer_resumed", "garbage"])
+
+/** A transport noticed something. */
+export interface Noticed extends Schema.Schema.Type<typeof Noticed> {}
+export const Noticed = Schema.TaggedStruct("Noticed", {
+  ...stamps,
+  notice: Notice,
+  /** how often, since one event may stand for several */
+  count: Count
+})
+
+/** Events, as they are checked, decoded and encoded; with `match`, `guards` and `cases` by their names. */
+export const KeepaliveEvent = Schema.Union([
+  Started,
+  StateChanged,
+  AttemptScheduled,
+  AttemptSucceeded,
+  AttemptFailed,
+  ProbeSent,
+  ProbeSucceeded,
+  ProbeFailed,
+  ProbeSuppressed,
+  CircuitOpened,
+  Stabilized,
+  SessionDraining,
+  SessionClosed,
+  CallStarted,
+  CallSettled,
+  ToolsChanged,
+  Noticed
+]).pipe(Schema.toTaggedUnion("_tag"))
+
+/** Whether it is an event. */
+export const is = Schema.is(KeepaliveEvent)
+
+/** Events as JSON: durations are numbers of milliseconds there, and what is `undefined` is `null`. */
+export const Json = Schema.toCodecJson(KeepaliveEvent)
+
+// ---------------------------------------------------------------------------------------------------------- observers
 
 /** Reads every event, synchronously. It must not throw and should be quick: it runs on the way of calls. */
 export type Observer = (event: KeepaliveEvent) => void

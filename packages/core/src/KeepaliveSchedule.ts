@@ -11,7 +11,7 @@ import * as Schedule from "effect/Schedule"
 import type { ScheduleName } from "./Action.ts"
 import type { ConfigurationIssue } from "./BackendError.ts"
 import { ConfigurationError } from "./BackendError.ts"
-import type { ConnectionState } from "./ConnectionState.ts"
+import type { Untimed } from "./ConnectionState.ts"
 import * as KeepalivePolicy from "./KeepalivePolicy.ts"
 import type { Signal } from "./Signal.ts"
 import * as Transition from "./Transition.ts"
@@ -100,7 +100,7 @@ export const putOff = (
  */
 export const make = (
   options: KeepalivePolicy.Options = {}
-): Effect.Effect<Schedule.Schedule<ConnectionState, Exit.Exit<unknown, unknown>>, ConfigurationError> =>
+): Effect.Effect<Schedule.Schedule<Untimed, Exit.Exit<unknown, unknown>>, ConfigurationError> =>
   Effect.suspend(() => {
     const { policy, issues } = KeepalivePolicy.resolve(options, { connectTimeout: "30 seconds", supportsOptions: true })
     return issues.length > 0 ? Effect.fail(wrong(issues)) : Effect.succeed(ofTable(policy))
@@ -108,9 +108,7 @@ export const make = (
 
 const wrong = (issues: ReadonlyArray<ConfigurationIssue>) => new ConfigurationError({ backend: "(schedule)", issues })
 
-const ofTable = (
-  policy: KeepalivePolicy.KeepalivePolicy
-): Schedule.Schedule<ConnectionState, Exit.Exit<unknown, unknown>> => {
+const ofTable = (policy: KeepalivePolicy.KeepalivePolicy): Schedule.Schedule<Untimed, Exit.Exit<unknown, unknown>> => {
   const rules = Transition.rules({ ...policy, connect: "eager", idleAfter: "never" }, { exclusive: false })
   const schedules = ofPolicy(policy)
   return Schedule.fromStep(
@@ -122,7 +120,7 @@ const ofTable = (
       return (
         now: number,
         exit: Exit.Exit<unknown, unknown>
-      ): Pull.Pull<[ConnectionState, Duration.Duration], never, ConnectionState> =>
+      ): Pull.Pull<[Untimed, Duration.Duration], never, Untimed> =>
         Effect.gen(function* () {
           let delay = Duration.zero
           const feed = function* (signal: Signal) {
@@ -157,7 +155,7 @@ const ofTable = (
                   draining: false
                 }
           )
-          return [model.state, delay] as [ConnectionState, Duration.Duration]
+          return [model.state, delay] as [Untimed, Duration.Duration]
         })
     })
   )

@@ -3,7 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import type { Action } from "./Action.ts"
-import type { ConnectionState } from "./ConnectionState.ts"
+import type { Untimed } from "./ConnectionState.ts"
 import type { Doubt } from "./Signal.ts"
 
 /** The part of a policy that decides what happens, as opposed to when. */
@@ -23,7 +23,7 @@ export interface Rules {
 
 /** The state, and what the table must remember beside it. */
 export interface Model {
-  readonly state: ConnectionState
+  readonly state: Untimed
   /** the one attempt or probe that is running */
   readonly running: Running | undefined
   /** how many were started so far */

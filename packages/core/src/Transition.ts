@@ -5,7 +5,7 @@
  * supervisor performs the actions and has no rule of its own. The diagram in ARCHITECTURE.md is drawn from this table.
  */
 import type { Action } from "./Action.ts"
-import type { ConnectionState } from "./ConnectionState.ts"
+import type { Untimed } from "./ConnectionState.ts"
 import {
   adopt,
   again,
@@ -102,8 +102,13 @@ export const step = (rules: Rules, model: Model, signal: Signal): Step => {
   const changed: Action = { _tag: "Emit", happening: { _tag: "StateChanged", from: model.state, to: next.model.state } }
   // calls that a held session does not admit look again when it is held no longer, whatever ended that
   const released = isHeld(model.state) && !isHeld(next.model.state) ? [settle("waiters")] : none
-  return { model: next.model, actions: [changed, ...next.actions, ...released] }
+  // the change is told with the time of the next attempt, which must have been decided by then
+  const decides = next.actions.filter(isNextAttempt)
+  const others = decides.length === 0 ? next.actions : next.actions.filter((action) => !isNextAttempt(action))
+  return { model: next.model, actions: [...decides, changed, ...others, ...released] }
 }
+
+const isNextAttempt = (action: Action): boolean => action._tag === "Arm" && action.timer === "attempt"
 
 // --------------------------------------------------------------------------------------------------------- the table
 
@@ -235,7 +240,7 @@ const open: Row = {
   Jumped: ({ model }) => (model.running ? jumped(model) : probe(model))
 }
 
-const table: { readonly [Tag in ConnectionState["_tag"]]: Row } = {
+const table: { readonly [Tag in Untimed["_tag"]]: Row } = {
   Idle: { ...sessionless, Jumped: ignored.Jumped, CallStarted: ({ model }) => attempt(model) },
   Connecting: {
     ...ignored,

@@ -322,7 +322,7 @@ describe("a backend, whatever happens", () => {
         figures.ok += lived.calls.filter(({ outcome }) => outcome && Exit.isSuccess(outcome)).length
         figures.executed += lived.server.executed.length
         figures.replayed += lived.events.filter(
-          (event) => event._tag === "CallSettled" && event.outcome === "replayed"
+          (event) => event._tag === "CallSettled" && event.outcome === "ok" && event.replayed
         ).length
         check(lived)
       }),

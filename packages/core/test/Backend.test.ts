@@ -3,6 +3,7 @@ import { Clock, Effect, Exit, Fiber, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Backend, KeepalivePolicy } from "../src/index.ts"
 import { ScriptedServer } from "../src/testing/index.ts"
+import { untimed } from "../src/ConnectionState.ts"
 
 const make = (server: ScriptedServer.ScriptedServer, policy: KeepalivePolicy.Options = {}) =>
   Backend.make({ id: "scripted", connector: server.connector, policy: { interval: "30 seconds", ...policy } })
@@ -19,7 +20,7 @@ describe("a healthy backend", () => {
         Effect.gen(function* () {
           const backend = yield* make(server)
           yield* backend.awaitConnected
-          assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 1 })
+          assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "Connected", generation: 1 })
           assert.strictEqual(yield* backend.use(echo), "echo")
           assert.strictEqual(server.counts.open, 1)
         })
@@ -38,7 +39,7 @@ describe("a healthy backend", () => {
       yield* backend.use(echo)
       assert.strictEqual((yield* backend.state)._tag, "Connected")
       yield* TestClock.adjust("11 minutes")
-      assert.deepStrictEqual(yield* backend.state, { _tag: "Idle" })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "Idle" })
       assert.strictEqual(server.counts.open, 0)
       yield* backend.use(echo)
       assert.strictEqual(server.counts.attempts, 2)
@@ -76,7 +77,7 @@ describe("a backend that dies", () => {
       server.script.probe = ScriptedServer.answer
       server.script.connect = ScriptedServer.answer
       yield* TestClock.adjust("60 seconds")
-      assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 2 })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "Connected", generation: 2 })
       const seen = yield* Queue.takeAll(states)
       assert.deepStrictEqual(seen.filter((tag, index) => tag !== seen[index - 1]).slice(0, 4), [
         "Connected",
@@ -93,14 +94,14 @@ describe("a backend that dies", () => {
       server.script.connect = ScriptedServer.unreachable("refused")
       const backend = yield* make(server, { circuit: { failures: 2 } })
       yield* TestClock.adjust("10 seconds")
-      assert.deepStrictEqual(yield* backend.state, { _tag: "CircuitOpen", openings: 1, reason: "refused" })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "CircuitOpen", openings: 1, reason: "refused" })
       const rejected = yield* failure(backend.use(echo))
       assert.strictEqual(rejected._tag, "CallRejected")
       assert(rejected._tag === "CallRejected")
       assert.strictEqual(rejected.reason, "refused")
       assert.isDefined(rejected.retryAfter)
       yield* TestClock.adjust("30 seconds")
-      assert.deepStrictEqual(yield* backend.state, { _tag: "CircuitOpen", openings: 2, reason: "refused" })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "CircuitOpen", openings: 2, reason: "refused" })
       server.script.connect = ScriptedServer.answer
       yield* TestClock.adjust("60 seconds")
       assert.strictEqual((yield* backend.state)._tag, "Connected")
@@ -117,7 +118,7 @@ describe("a backend that dies", () => {
       server.forgetSessions()
       assert.strictEqual(yield* backend.use(echo), "echo")
       assert.deepStrictEqual(server.executed, ["echo", "echo"])
-      assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 2 })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "Connected", generation: 2 })
     })
   )
 
@@ -129,7 +130,7 @@ describe("a backend that dies", () => {
       server.script.call = () => ScriptedServer.refuse(400)
       const error = yield* failure(backend.use(echo))
       assert.strictEqual(error._tag, "CallFailed")
-      assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 1 })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "Connected", generation: 1 })
     })
   )
 
@@ -183,7 +184,7 @@ describe("an operator", () => {
       yield* Effect.yieldNow
       server.script.latency = 0
       const state = yield* backend.reconnect
-      assert.deepStrictEqual(state, { _tag: "Connected", generation: 2 })
+      assert.deepStrictEqual(untimed(state), { _tag: "Connected", generation: 2 })
       assert.strictEqual(server.counts.open, 2)
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(yield* Fiber.join(call), "echo")
@@ -218,7 +219,7 @@ describe("an operator", () => {
       server.script.singleSession = true
       const backend = yield* make(server)
       yield* backend.awaitConnected
-      assert.deepStrictEqual(yield* backend.reconnect, { _tag: "Connected", generation: 2 })
+      assert.deepStrictEqual(untimed(yield* backend.reconnect), { _tag: "Connected", generation: 2 })
       assert.strictEqual(server.counts.open, 1)
     })
   )
@@ -303,7 +304,7 @@ describe("a doubt", () => {
         Effect.forEach(Array.from({ length: 20 }), () => Effect.exit(backend.use(echo)), { concurrency: "unbounded" })
       )
       yield* Stream.runHead(Stream.filter(backend.changes, ({ _tag }) => _tag === "Unhealthy"))
-      assert.deepStrictEqual(yield* backend.state, {
+      assert.deepStrictEqual(untimed(yield* backend.state), {
         _tag: "Unhealthy",
         generation: 1,
         failures: 1,
@@ -316,7 +317,7 @@ describe("a doubt", () => {
       const exits = yield* Fiber.join(calls)
       assert.isTrue(exits.every(Exit.isSuccess))
       assert.strictEqual(server.executed.length, 20)
-      assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 1 })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "Connected", generation: 1 })
     })
   )
 })
@@ -350,7 +351,11 @@ describe("an attempt", () => {
             Effect.never
           )
       })
-      assert.deepStrictEqual(yield* backend.state, { _tag: "Disconnected", attempt: 1, reason: "process_exit" })
+      assert.deepStrictEqual(untimed(yield* backend.state), {
+        _tag: "Disconnected",
+        attempt: 1,
+        reason: "process_exit"
+      })
       assert.strictEqual(server.counts.open, 0)
     })
   )
@@ -364,11 +369,16 @@ describe("an attempt", () => {
         circuit: { failures: 1, openFor: "10 seconds" }
       })
       yield* TestClock.adjust("5 seconds")
-      assert.deepStrictEqual(yield* backend.state, { _tag: "CircuitOpen", openings: 1, reason: "timeout" })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "CircuitOpen", openings: 1, reason: "timeout" })
       yield* TestClock.adjust("10 seconds")
-      assert.deepStrictEqual(yield* backend.state, { _tag: "Connecting", attempt: 2, trial: true, reason: "timeout" })
+      assert.deepStrictEqual(untimed(yield* backend.state), {
+        _tag: "Connecting",
+        attempt: 2,
+        trial: true,
+        reason: "timeout"
+      })
       yield* TestClock.adjust("5 seconds")
-      assert.deepStrictEqual(yield* backend.state, { _tag: "CircuitOpen", openings: 2, reason: "timeout" })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "CircuitOpen", openings: 2, reason: "timeout" })
     })
   )
 
@@ -380,7 +390,7 @@ describe("an attempt", () => {
         connector: server.connector,
         setup: () => Effect.die("no such log level")
       })
-      assert.deepStrictEqual(yield* backend.state, { _tag: "Disconnected", attempt: 1, reason: "setup" })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "Disconnected", attempt: 1, reason: "setup" })
       const call = yield* Effect.forkChild(failure(backend.use(echo)))
       yield* TestClock.adjust("10 seconds")
       const error = yield* Fiber.join(call)
@@ -445,7 +455,7 @@ describe("a jump of the clock", () => {
         yield* adjust("5 seconds")
         server.script.connect = ScriptedServer.answer
         yield* adjust("30 seconds")
-        assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 1 })
+        assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "Connected", generation: 1 })
       }).pipe(Effect.provideService(Clock.Clock, clock))
     )
   )

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Random, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
-import type { ConnectionState } from "../src/ConnectionState.ts"
+import type { Untimed } from "../src/ConnectionState.ts"
 import { KeepalivePolicy, KeepaliveSchedule } from "../src/index.ts"
 
 const seconds = (delay: Duration.Duration) => Duration.toMillis(delay) / 1000
@@ -301,7 +301,7 @@ describe("the table as one schedule", () => {
     until: number
   ) =>
     Effect.gen(function* () {
-      const seen: Array<readonly [at: number, state: ConnectionState]> = []
+      const seen: Array<readonly [at: number, state: Untimed]> = []
       const bare = Effect.flatMap(Clock.currentTimeMillis, (now) =>
         outages.some(([from, to]) => now >= from * 1000 && now < to * 1000) ? Effect.fail("down") : Effect.succeed("up")
       )

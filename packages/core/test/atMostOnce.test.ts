@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import { Backend, type BackendError, type Connector, Evidence, type KeepalivePolicy } from "../src/index.ts"
 import * as AtMostOnce from "../src/internal/atMostOnce.ts"
 import { ScriptedServer } from "../src/testing/index.ts"
+import { untimed } from "../src/ConnectionState.ts"
 
 type Fate = Connector.RequestRecord["fate"]
 
@@ -233,7 +234,7 @@ describe("a call that is refused for its session", () => {
         assert.strictEqual(error.reason, "http_4xx")
         assert.strictEqual(error.code, status)
         assert.strictEqual(kept.sent(), 1)
-        assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+        assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
       })
     )
 
@@ -255,7 +256,7 @@ describe("a call that is refused for its session", () => {
         const error = yield* Effect.flip(kept.backend.pinned((session) => session.use(pay)))
         assert(error._tag === "CallFailed")
         assert.strictEqual(error.reason, "http_4xx")
-        assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+        assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
       })
     )
   }
@@ -274,7 +275,7 @@ describe("a call that is refused for its credentials", () => {
         assert.strictEqual(kept.sent(), 1)
         // a probe has decided that it was that one tool
         assert.isAtLeast(kept.server.counts.probes, 2)
-        assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+        assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
       })
     )
 
@@ -336,7 +337,7 @@ describe("a redirect that was not followed", () => {
           assert.strictEqual(error.detail?.summary, `HTTP ${status}`)
           assert.strictEqual(kept.sent(), 1)
           assert.strictEqual(kept.server.counts.probes, 1)
-          assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+          assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
         }
       })
     )
@@ -353,7 +354,7 @@ describe("a redirect that was not followed", () => {
           assert.strictEqual(error.code, status)
           assert.strictEqual(kept.sent(), 1)
           assert.strictEqual(kept.server.counts.probes, 1)
-          assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+          assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
         }
       })
     )

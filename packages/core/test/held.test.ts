@@ -4,6 +4,7 @@ import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Backend, type KeepalivePolicy } from "../src/index.ts"
 import { ScriptedServer } from "../src/testing/index.ts"
+import { untimed } from "../src/ConnectionState.ts"
 
 const long = (client: ScriptedServer.ScriptedClient, signal: AbortSignal) => client.callTool("long", { signal })
 const short = (client: ScriptedServer.ScriptedClient, signal: AbortSignal) => client.callTool("short", { signal })
@@ -21,7 +22,7 @@ const hold = Effect.fnUntraced(function* (options: ScriptedServer.Options = {}, 
   server.script.call = (tool) => (tool === "long" ? ScriptedServer.silence : ScriptedServer.answer)
   const call = yield* Effect.forkChild(Effect.flip(backend.use(long)), { startImmediately: true })
   yield* TestClock.adjust("2 minutes")
-  assert.deepStrictEqual(yield* backend.state, {
+  assert.deepStrictEqual(untimed(yield* backend.state), {
     _tag: "Unhealthy",
     generation: 1,
     failures: 2,
@@ -160,7 +161,7 @@ describe("a held session", () => {
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(yield* Fiber.join(call), "long")
       assert.strictEqual(yield* Fiber.join(waiting), "short")
-      assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 1 })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "Connected", generation: 1 })
     })
   )
 
@@ -238,7 +239,7 @@ describe("a held session", () => {
       // the probe that runs is joined, and asked in vain
       yield* TestClock.adjust("20 seconds")
       assert.include(["Connected", "Unhealthy"], (yield* Fiber.join(probed))._tag)
-      assert.deepStrictEqual(yield* backend.state, { _tag: "Connected", generation: 1 })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "Connected", generation: 1 })
     })
   )
 })

@@ -4,6 +4,7 @@ import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Backend, KeepaliveEvent, type KeepalivePolicy } from "../src/index.ts"
 import { ScriptedServer } from "../src/testing/index.ts"
+import { untimed } from "../src/ConnectionState.ts"
 
 const echo = (client: ScriptedServer.ScriptedClient, signal: AbortSignal) => client.callTool("echo", { signal })
 
@@ -121,7 +122,7 @@ describe("what was seen", () => {
       const server = ScriptedServer.make()
       server.script.connect = ScriptedServer.overflow
       const { backend, events } = yield* keep(server, { failureThreshold: 1, circuit: "none" })
-      assert.deepStrictEqual(yield* backend.state, { _tag: "Disconnected", attempt: 1, reason: "overflow" })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "Disconnected", attempt: 1, reason: "overflow" })
       server.script.connect = ScriptedServer.answer
       yield* TestClock.adjust("2 seconds")
       server.script.call = () => ScriptedServer.overflow
@@ -258,7 +259,7 @@ describe("a server that is busy without an end", () => {
       server.script.connect = ScriptedServer.refuse(429, 0)
       const { backend } = yield* keep(server, { circuit: { failures: 2 } })
       yield* TestClock.adjust("20 seconds")
-      assert.deepStrictEqual(yield* backend.state, { _tag: "CircuitOpen", openings: 1, reason: "busy" })
+      assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "CircuitOpen", openings: 1, reason: "busy" })
       const { attempts } = server.counts
       assert.isAtMost(attempts, 9)
       yield* TestClock.adjust("1 hour")

@@ -176,7 +176,7 @@ const levelOf = ({ change: { from, to }, ended }: Line): LogLevel.Severity => {
 
 const lineOf = (line: Line, repeated: number) => {
   const { backend, from, to } = line.change
-  const { _tag, ...known } = to
+  const { _tag, since: _, ...known } = to
   // a sum comes late, so it must not read as if it were the news
   const count = repeated === 0 ? "" : ` (${repeated} more ${repeated === 1 ? "time" : "times"})`
   return Effect.logWithLevel(levelOf(line))(`${backend}: ${from._tag} -> ${to._tag}${count}`).pipe(
@@ -186,6 +186,7 @@ const lineOf = (line: Line, repeated: number) => {
         from: from._tag,
         to: _tag,
         ...known,
+        nextAttemptAt: undefined,
         reason: reason(line),
         detail: line.detail,
         repeated: repeated > 0 ? repeated : undefined

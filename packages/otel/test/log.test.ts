@@ -89,7 +89,7 @@ describe("a change of state", () => {
         tell("a", {
           _tag: "StateChanged",
           from: On.stateOf.Idle,
-          to: { _tag: "Connecting", attempt: 2, trial: true, reason: "dns" }
+          to: { _tag: "Connecting", since: 0, attempt: 2, trial: true, reason: "dns" }
         })
         tell("a", On.refused("ECONNREFUSED"), On.changed("Connecting", "Disconnected"))
         tell("a", On.changed("Disconnected", "Connecting"))
@@ -98,7 +98,7 @@ describe("a change of state", () => {
         tell("a", {
           _tag: "StateChanged",
           from: On.stateOf.Connected,
-          to: { _tag: "Unhealthy", generation: 7, failures: 2, reason: "timeout", held: true }
+          to: { _tag: "Unhealthy", since: 0, generation: 7, failures: 2, reason: "timeout", held: true }
         })
         tell("a", On.changed("Unhealthy", "Connecting"), On.sessionClosed("process_exit", "exit code 1"))
         tell("b", On.changed("Connected", "Connecting"), On.sessionDraining("session_lost"))
@@ -245,7 +245,7 @@ describe("a repeated change", () => {
           tell("a", {
             _tag: "StateChanged",
             from: On.stateOf.Connecting,
-            to: { _tag: "Connected", generation }
+            to: { _tag: "Connected", since: 0, generation }
           })
         }
         yield* TestClock.adjust("1 minute")

@@ -16,15 +16,15 @@ export const tell = Effect.map(KeepaliveEvent.observers, (observers) => {
 })
 
 export const stateOf = {
-  Idle: { _tag: "Idle" },
-  Connecting: { _tag: "Connecting", attempt: 1, trial: false, reason: undefined },
-  Connected: { _tag: "Connected", generation: 1 },
-  Unhealthy: { _tag: "Unhealthy", generation: 1, failures: 1, reason: "timeout", held: false },
-  Disconnected: { _tag: "Disconnected", attempt: 1, reason: "refused" },
-  CircuitOpen: { _tag: "CircuitOpen", openings: 1, reason: "refused" },
-  NeedsAuth: { _tag: "NeedsAuth" },
-  Isolated: { _tag: "Isolated" },
-  Closed: { _tag: "Closed" }
+  Idle: { _tag: "Idle", since: 0 },
+  Connecting: { _tag: "Connecting", since: 0, attempt: 1, trial: false, reason: undefined },
+  Connected: { _tag: "Connected", since: 0, generation: 1 },
+  Unhealthy: { _tag: "Unhealthy", since: 0, generation: 1, failures: 1, reason: "timeout", held: false },
+  Disconnected: { _tag: "Disconnected", since: 0, nextAttemptAt: undefined, attempt: 1, reason: "refused" },
+  CircuitOpen: { _tag: "CircuitOpen", since: 0, nextAttemptAt: undefined, openings: 1, reason: "refused" },
+  NeedsAuth: { _tag: "NeedsAuth", since: 0, nextAttemptAt: undefined },
+  Isolated: { _tag: "Isolated", since: 0 },
+  Closed: { _tag: "Closed", since: 0 }
 } as const satisfies { readonly [Tag in State["_tag"]]: Extract<State, { readonly _tag: Tag }> }
 
 export type Tag = keyof typeof stateOf
@@ -77,7 +77,13 @@ export const sessionDraining = (reason: FailureReason.FailureReason): Happening 
   reason
 })
 export const delay = Duration.seconds(1)
-export const called = (outcome: KeepaliveEvent.CallOutcome): Happening => ({ _tag: "CallSettled", outcome })
+/** A call that ended so, as the metric has it. */
+export const called = (outcome: (typeof outcomes)[number]): Happening => ({
+  _tag: "CallSettled",
+  outcome: outcome === "replayed" ? "ok" : outcome,
+  replayed: outcome === "replayed",
+  duration: Duration.millis(3)
+})
 
 export const outcomes = ["ok", "failed", "rejected", "outcome_unknown", "replayed"] as const
 
@@ -147,7 +153,10 @@ export const makeOracle = () => {
     if (event._tag === "ProbeFailed") add("vmcp_keepalive_failure_total", { backend_id, reason: event.reason })
     if (event._tag === "ProbeSuppressed") add("vmcp_keepalive_suppressed_total", { backend_id })
     if (event._tag === "CircuitOpened") add("vmcp_keepalive_auto_disabled_total", { backend_id, reason: event.reason })
-    if (event._tag === "CallSettled") add("vmcp_keepalive_call_total", { backend_id, outcome: event.outcome })
+    if (event._tag === "CallSettled") {
+      const outcome = event.outcome === "ok" && event.replayed ? "replayed" : event.outcome
+      add("vmcp_keepalive_call_total", { backend_id, outcome })
+    }
     if (event._tag === "SessionClosed" && event.reason !== "closed") {
       add("vmcp_keepalive_session_lost_total", { backend_id, reason: event.reason })
     }

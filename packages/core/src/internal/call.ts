@@ -4,10 +4,14 @@
  * At most once: the callback is run again only if every request that it made so far was unsent, refused before
  * dispatch, or replayable. Otherwise its caller gets the truth, `OutcomeUnknown`.
  */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type { CallError, SessionReplaced } from "../BackendError.ts"
 import { admission } from "../ConnectionState.ts"
-import type { CallOutcome } from "../KeepaliveEvent.ts"
+import type { CallOutcome, Happening } from "../KeepaliveEvent.ts"
 import { cleared, type Ended, judge, type Kept, type Unfinished, type UseOptions } from "./judgement.ts"
 import { type Callback, runOnce } from "./run.ts"
 import type { OpenSession } from "./sessionCell.ts"
@@ -44,27 +48,46 @@ export const use = <Client, A>(
           : proceed(kept, callback, options, settling, { open, startedAt: now, ended })
       )
     }
-    const call = announced(kept, settling, begin())
+    const call = announced(kept, settling, now, begin())
     return kept.policy.spans ? Tracing.call(kept.id, call) : call
   })
 
-/** Tells how the call ends, if anybody listens. */
+/** Tells that the call begins and how it ends, if anybody listens. */
 export const announced = <Client, A, E extends CallError | SessionReplaced>(
-  kept: Kept<Client>,
+  { supervisor: { announcer, now } }: Kept<Client>,
   settling: Settling,
+  startedAt: number,
+  call: Effect.Effect<A, E>
+): Effect.Effect<A, E> => {
+  if (!announcer.isHeard()) return call
+  announcer.emit({ _tag: "CallStarted" })
+  return Effect.onExit(call, (exit) =>
+    Effect.sync(() => {
+      const outcome = Exit.isSuccess(exit) ? "ok" : outcomeOfCause(exit.cause)
+      announcer.emit(settledAs(outcome, settling, now() - startedAt))
+    })
+  )
+}
+
+/** Tells of what failed as of a call, if anybody listens; of what succeeds nothing. */
+export const announcedFailure = <Client, A, E extends CallError | SessionReplaced>(
+  { supervisor: { announcer, now } }: Kept<Client>,
+  startedAt: number,
   call: Effect.Effect<A, E>
 ): Effect.Effect<A, E> =>
-  kept.supervisor.announcer.isHeard()
-    ? Effect.tap(announcedFailure(kept, call), () => settled(kept, settling.replayed ? "replayed" : "ok"))
-    : call
+  Effect.tapError(call, (error) =>
+    Effect.sync(() => {
+      announcer.emit({ _tag: "CallStarted" })
+      announcer.emit(settledAs(outcomeOf(error), { replayed: false }, now() - startedAt))
+    })
+  )
 
-export const announcedFailure = <Client, A, E extends CallError | SessionReplaced>(
-  kept: Kept<Client>,
-  call: Effect.Effect<A, E>
-): Effect.Effect<A, E> => Effect.tapError(call, (error) => settled(kept, outcomeOf(error)))
-
-const settled = <Client>({ supervisor: { announcer } }: Kept<Client>, outcome: CallOutcome) =>
-  Effect.sync(() => announcer.emit({ _tag: "CallSettled", outcome }))
+const settledAs = (outcome: CallOutcome, { replayed }: Settling, took: number): Happening => ({
+  _tag: "CallSettled",
+  outcome,
+  replayed,
+  duration: Duration.millis(took)
+})
 
 /** A call that ends every session on which it runs must not go on to do so (the bound of the AWS SDKs' standard mode). */
 const maxRuns = 3
@@ -151,6 +174,10 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
     settling.replayed = true
   }
 })
+
+/** One that its caller has interrupted has failed. */
+const outcomeOfCause = (cause: Cause.Cause<CallError | SessionReplaced>): CallOutcome =>
+  Option.match(Cause.findErrorOption(cause), { onNone: () => "failed", onSome: outcomeOf })
 
 const outcomeOf = (error: CallError | SessionReplaced): CallOutcome => {
   switch (error._tag) {

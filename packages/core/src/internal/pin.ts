@@ -60,7 +60,7 @@ export const pinned = <Client, A, E, R>(
 const sessionToPin = <Client>(
   kept: Kept<Client>
 ): Effect.Effect<OpenSession<Client>, SessionUnavailable | CallRejected> =>
-  Effect.suspend(() => announcedFailure(kept, ready(kept, deadlineOf(kept))))
+  Effect.suspend(() => announcedFailure(kept, kept.supervisor.now(), ready(kept, deadlineOf(kept))))
 
 /** A call on this session or not at all. */
 const useOn = <Client, A>(
@@ -70,7 +70,7 @@ const useOn = <Client, A>(
 ): Effect.Effect<A, CallError | SessionReplaced> =>
   Effect.suspend(() => {
     const settling: Settling = { replayed: false }
-    const told = announced(kept, settling, proceedOn(kept, open, callback, settling))
+    const told = announced(kept, settling, kept.supervisor.now(), proceedOn(kept, open, callback, settling))
     return kept.policy.spans ? Tracing.call(kept.id, told) : told
   })
 

@@ -4,7 +4,7 @@
  */
 import * as Duration from "effect/Duration"
 import type { Action } from "../Action.ts"
-import { type ConnectionState, reasonOf } from "../ConnectionState.ts"
+import { reasonOf, type Untimed } from "../ConnectionState.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Signal } from "../Signal.ts"
 import type { Model, Rules, Running, Step } from "../Model.ts"
@@ -45,7 +45,7 @@ const attemptAfter = (model: Model, reason: FailureReason | undefined): Step => 
   })
 }
 
-export const connecting = (model: Model, reason: FailureReason | undefined): ConnectionState => ({
+export const connecting = (model: Model, reason: FailureReason | undefined): Untimed => ({
   _tag: "Connecting",
   attempt: model.failures + 1,
   trial: model.openings > 0,
@@ -210,7 +210,7 @@ export const loseUnprobed = (rules: Rules, model: Model, reason: FailureReason):
   lose(rules, model, reason, rules.exclusive ? undefined : "drainTimeout")
 
 /** To a state without session, attempt or timer. */
-export const leave = (model: Model, state: ConnectionState): Step => ({
+export const leave = (model: Model, state: Untimed): Step => ({
   model: { ...undoubted(model), state, running: undefined },
   actions: [
     ...(model.running ? [stop] : none),

@@ -3,7 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import type { Action, ScheduleName } from "../Action.ts"
-import type { ConnectionState } from "../ConnectionState.ts"
+import type { Untimed } from "../ConnectionState.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Doubt, Timer } from "../Signal.ts"
 import type { Model, Step } from "../Model.ts"
@@ -29,7 +29,7 @@ export const alive = (model: Model): Model =>
     : model
 
 /** Whether only a call in flight keeps the session from being given up. */
-export const isHeld = (state: ConnectionState): boolean => state._tag === "Unhealthy" && state.held
+export const isHeld = (state: Untimed): boolean => state._tag === "Unhealthy" && state.held
 
 /** Nothing is in doubt of a session that is gone. */
 export const undoubted = (model: Model): Model => ({ ...model, doubt: undefined, upstream: false, resting: false })
@@ -61,7 +61,7 @@ export const resetSchedules: ReadonlyArray<Action> = [
 export const isReplacing = (model: Model): boolean =>
   model.running?.kind === "attempt" && generationOf(model.state) !== undefined
 
-export const generationOf = (state: ConnectionState): number | undefined =>
+export const generationOf = (state: Untimed): number | undefined =>
   state._tag === "Connected" || state._tag === "Unhealthy" ? state.generation : undefined
 
 const weights = ["stream", "transport", "auth", "stale", "session"] as const

@@ -13,13 +13,13 @@ import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
-import type { Action } from "../Action.ts"
-import { admission, type ConnectionState } from "../ConnectionState.ts"
+import type { Action, Telling } from "../Action.ts"
+import { admission, type ConnectionState, timed } from "../ConnectionState.ts"
 import type { Connector } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
 import { type FailureDetail, ofCause } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
-import type { Observer } from "../KeepaliveEvent.ts"
+import type { Happening, Observer } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import * as Probe from "../Probe.ts"
 import type { Signal, Timer } from "../Signal.ts"
@@ -95,6 +95,13 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const draining = new Map<number, OpenSession<Client>>()
   const subscriptions = new Set<string>()
   let attemptDueAt: number | undefined
+  /** of the wall clock: when the state began, and when the attempt that is armed is due */
+  let since = clock.currentTimeMillisUnsafe()
+  let nextAttemptAt: number | undefined
+  /** the state as it is told, once it was */
+  let told: ConnectionState | undefined
+  let left: ConnectionState | undefined
+  const state = () => (told ??= timed(model.state, since, nextAttemptAt))
   let attemptEndsAt: number | undefined
   let detail: FailureDetail | undefined
   const waiters = new Set<() => boolean>()
@@ -111,6 +118,12 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   )
   const { later, send } = turns
   const take = (step: Transition.Step) => {
+    if (step.model.state !== model.state) {
+      left = state()
+      told = undefined
+      nextAttemptAt = undefined
+      since = clock.currentTimeMillisUnsafe()
+    }
     model = step.model
     // before the actions: a probe may be begun and answered within one
     if (current && model.state._tag === "Connected") {
@@ -154,7 +167,18 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
         for (const waiter of waiters) later(() => waiters.has(waiter) && waiter() && waiters.delete(waiter))
         return
       case "Emit":
-        return emit(action.happening)
+        return emit(withTimes(action.happening))
+    }
+  }
+
+  const withTimes = (telling: Telling): Happening => {
+    switch (telling._tag) {
+      case "Started":
+        return { _tag: "Started", state: state() }
+      case "StateChanged":
+        return { _tag: "StateChanged", from: left ?? state(), to: state() }
+      default:
+        return telling
     }
   }
 
@@ -186,6 +210,8 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
       Duration.toMillis(delay) + (current && action.from !== "now" ? lastOf(current, action.from, armedAt) : armedAt)
     if (action.timer === "attempt") {
       attemptDueAt = due
+      nextAttemptAt = Number.isFinite(due) ? clock.currentTimeMillisUnsafe() + due - armedAt : undefined
+      told = undefined
       emit({ _tag: "AttemptScheduled", delay: Duration.millis(Math.max(0, due - armedAt)) })
     }
     if (due > armedAt) yield* Effect.sleep(Duration.millis(due - armedAt))
@@ -391,7 +417,7 @@ export const make = Effect.fnUntraced(function* <Client, R, SetupR>(options: Opt
   const until = (at: number | undefined) => (at === undefined ? undefined : Duration.millis(Math.max(0, at - now())))
   const supervisor: Supervisor<Client> = {
     send,
-    state: () => model.state,
+    state,
     current: () => (current && admission(model.state) === "run" ? current : undefined),
     isOpen: (open) => open === current,
     now,

@@ -45,7 +45,7 @@ export interface World {
   readonly session: number | undefined
 }
 
-export const generationOf = (state: ConnectionState.ConnectionState): number | undefined =>
+export const generationOf = (state: ConnectionState.Untimed): number | undefined =>
   state._tag === "Connected" || state._tag === "Unhealthy" ? state.generation : undefined
 
 /** Every variant of every signal, those of older runs and generations included. */
@@ -232,7 +232,7 @@ const resets = (step: Transition.Step, schedule: Action.ScheduleName) =>
   step.actions.some((action) => action._tag === "Reset" && action.schedule === schedule)
 const runOf = (step: Transition.Step) => step.actions.find((action) => action._tag === "Run")
 
-const isHeld = (state: ConnectionState.ConnectionState) => state._tag === "Unhealthy" && state.held
+const isHeld = (state: ConnectionState.Untimed) => state._tag === "Unhealthy" && state.held
 const isExcused = (given: Rules, signal: Extract<Signal.Signal, { _tag: "Failed" }>) =>
   signal.reason === "timeout" &&
   signal.callInFlight &&
@@ -248,17 +248,24 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   const isReplaced = step.actions.some((action) => action._tag === "Adopt")
   const dropped = isReplaced ? undefined : step.actions.find((action) => action._tag === "Drop")
 
-  const first = step.actions[0]
-  const changes = step.actions.filter((action) => action._tag === "Emit" && action.happening._tag === "StateChanged")
+  const isNextAttempt = (action: Action.Action) => action._tag === "Arm" && action.timer === "attempt"
+  const isChange = (action: Action.Action) => action._tag === "Emit" && action.happening._tag === "StateChanged"
+  const changes = step.actions.filter(isChange)
   promise(changes.length === (from.state === to.state ? 0 : 1), "a change of state is told once")
-  promise(
-    from.state === to.state ||
-      (first?._tag === "Emit" &&
+  if (from.state !== to.state) {
+    const first = step.actions.find((action) => !isNextAttempt(action))
+    promise(
+      first?._tag === "Emit" &&
         first.happening._tag === "StateChanged" &&
         first.happening.from === from.state &&
-        first.happening.to === to.state),
-    "a change of state is told first, with both states"
-  )
+        first.happening.to === to.state,
+      "a change of state is told first, with both states"
+    )
+    promise(
+      step.actions.findLastIndex(isNextAttempt) < step.actions.findIndex(isChange),
+      "but for the attempt that is waited for in it, whose time is told with it"
+    )
+  }
 
   // final and shut states
   if (from.state._tag === "Closed") promise(to === from && step.actions.length === 0, "Closed is final")

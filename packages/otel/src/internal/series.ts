@@ -118,7 +118,7 @@ export const make = <Handle>(backend: string, target: Target<Handle>): Series =>
           // one that was closed on purpose was not lost
           return event.reason === "closed" ? undefined : update(sessionLost(event.reason), 1)
         case "CallSettled":
-          return update(call(event.outcome), 1)
+          return update(call(event.outcome === "ok" && event.replayed ? "replayed" : event.outcome), 1)
         case "Started":
           living++
           attempted = false

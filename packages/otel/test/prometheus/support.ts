@@ -168,18 +168,17 @@ export const alerts = Schema.decodeUnknownSync(Alerts)(parse(readFileSync(alerts
 
 type Happening = KeepaliveEvent.Happening
 
-const settled = <const Outcome extends KeepaliveEvent.CallOutcome>(outcome: Outcome) =>
-  ({ _tag: "CallSettled", outcome }) as const
+const method = "ping"
+const duration = Duration.millis(3)
+const settled = <const Outcome extends KeepaliveEvent.CallOutcome>(outcome: Outcome, replayed = false) =>
+  ({ _tag: "CallSettled", outcome, replayed, duration }) as const
 const outcomes = {
   ok: settled("ok"),
   failed: settled("failed"),
   rejected: settled("rejected"),
-  outcome_unknown: settled("outcome_unknown"),
-  replayed: settled("replayed")
+  outcome_unknown: settled("outcome_unknown")
 } satisfies { readonly [Outcome in KeepaliveEvent.CallOutcome]: { readonly outcome: Outcome } }
 
-const method = "ping"
-const duration = Duration.millis(3)
 const detail = undefined
 
 /** Every kind of event with every word that it can hold: the compiler asks for what is missing. */
@@ -197,7 +196,8 @@ const everyKind = {
   Stabilized: [{ _tag: "Stabilized" }],
   SessionDraining: FailureReason.all.map((reason) => ({ _tag: "SessionDraining", generation: 1, reason }) as const),
   SessionClosed: FailureReason.all.map((reason) => ({ _tag: "SessionClosed", generation: 1, reason, detail }) as const),
-  CallSettled: Object.values(outcomes),
+  CallStarted: [{ _tag: "CallStarted" }],
+  CallSettled: [...Object.values(outcomes), settled("ok", true)],
   ToolsChanged: [{ _tag: "ToolsChanged", added: ["a"], removed: ["b"] }],
   Noticed: [{ _tag: "Noticed", notice: "garbage", count: 1 }]
 } satisfies { readonly [Tag in Happening["_tag"]]: ReadonlyArray<Extract<Happening, { readonly _tag: Tag }>> }

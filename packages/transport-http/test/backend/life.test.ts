@@ -1,5 +1,6 @@
 /** The table "what counts as life, and as what", row by row, against real servers through the fault proxy. */
 import { assert, describe, it } from "@effect/vitest"
+import { untimed } from "@vmcp-keepalive/core/ConnectionState"
 import { Fault, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Backend, type BackendError } from "@vmcp-keepalive/core"
 import { Duration, Effect, Fiber, Redacted, Ref, Schedule } from "effect"
@@ -20,7 +21,7 @@ describe("what is the call's own failure", () => {
       assert.isUndefined(reasonOf(invalid))
       const failed = yield* kept.call({ name: "fail", arguments: {} })
       assert.include(text(failed), "isError")
-      assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+      assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
       assert.deepStrictEqual(path(kept.events), ["Connected"])
     })
   )
@@ -34,7 +35,7 @@ describe("what is the call's own failure", () => {
       assert.strictEqual(error._tag, "CallFailed")
       yield* kept.proxy.awaitRequest(({ at, rpcMethod }) => rpcMethod === "tools/list" && at > before.at)
       yield* kept.backend.probe
-      assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+      assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
     })
   )
 
@@ -148,7 +149,7 @@ describe("what is a failure of the transport", () => {
       yield* kept.proxy.heal
       // one probe decided the doubt: the session itself is well
       yield* kept.backend.probe
-      assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+      assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
     })
   )
 
@@ -207,7 +208,7 @@ describe("credentials", () => {
       yield* server.control(Control.Configure({ behaviour: { authorization: "Bearer two" } }))
       yield* Ref.set(token, "two")
       assert.include(text(yield* kept.call(server.echo("again"))), "again")
-      assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+      assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
       assert.strictEqual((yield* server.executions).length, 1)
     })
   )
@@ -244,7 +245,7 @@ describe("credentials", () => {
       const error = yield* Effect.flip(kept.call(server.echo("forbidden")))
       assert(error._tag === "CallFailed")
       assert.strictEqual(error.reason, "auth")
-      assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+      assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
     })
   )
 })
@@ -291,7 +292,7 @@ describe("a standing stream that is refused once when it is opened again", () =>
           yield* server.control(Control.EndStreams())
           yield* refused
           assert.include(text(yield* Fiber.join(slow)), "content")
-          assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+          assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
         })
     )
   }

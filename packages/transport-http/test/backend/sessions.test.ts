@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { untimed } from "@vmcp-keepalive/core/ConnectionState"
 import type { OAuthClientProvider } from "@modelcontextprotocol/sdk/client/auth.js"
 import { Backend } from "@vmcp-keepalive/core"
 import { Fault, ScriptedServer } from "@vmcp-keepalive/testkit"
@@ -13,7 +14,7 @@ describe("a planned replacement", () => {
       const kept = yield* keep(server)
       const slow = yield* Effect.forkChild(kept.call(server.slow(2)))
       yield* kept.proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "tools/call")
-      assert.deepStrictEqual(yield* kept.backend.reconnect, { _tag: "Connected", generation: 2 })
+      assert.deepStrictEqual(untimed(yield* kept.backend.reconnect), { _tag: "Connected", generation: 2 })
       assert.include(text(yield* kept.call(server.echo("new"))), "new")
       assert.include(text(yield* Fiber.join(slow)), "content")
       yield* kept.proxy.awaitRequest(({ method }) => method === "DELETE")
@@ -111,7 +112,7 @@ describe("a termination that the server never answers", () => {
       yield* server.react("DELETE", ScriptedServer.Reaction.Hang())
       const kept = yield* keep(server)
       for (const generation of [2, 3, 4])
-        assert.deepStrictEqual(yield* kept.backend.reconnect, { _tag: "Connected", generation })
+        assert.deepStrictEqual(untimed(yield* kept.backend.reconnect), { _tag: "Connected", generation })
       const sessions = (yield* kept.proxy.requests).flatMap(({ rpcMethod, sessionId }) =>
         rpcMethod === "notifications/initialized" ? [sessionId] : []
       )

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { untimed } from "@vmcp-keepalive/core/ConnectionState"
 import { McpServers, ScriptedServer, Fault, type McpServer } from "@vmcp-keepalive/testkit"
 import { Effect, Fiber, Schedule } from "effect"
 import { isRenewed, keep, path, text } from "./support.ts"
@@ -65,7 +66,7 @@ describe.each([400, 404])("a server that lives and forgets its sessions, saying 
       const call = yield* Effect.forkChild(kept.call(server.echo("after")), { startImmediately: true })
       yield* held.struck
       yield* server.control(ScriptedServer.Control.ExpireSessions())
-      assert.deepStrictEqual(yield* kept.backend.probe, { _tag: "Connected", generation: 2 })
+      assert.deepStrictEqual(untimed(yield* kept.backend.probe), { _tag: "Connected", generation: 2 })
       yield* held.heal
       assert.include(text(yield* Fiber.join(call)), "after")
       assert.strictEqual((yield* server.executions).length, 2)
@@ -81,7 +82,7 @@ describe("an ordinary refusal", () => {
       yield* kept.proxy.inject(Fault.Answer({ status: 400, on: { rpc: "tools/call" }, times: 1 }))
       const error = yield* Effect.flip(kept.call(server.echo("refused")))
       assert.strictEqual(error._tag, "CallFailed")
-      assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+      assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
       assert.deepStrictEqual(yield* server.executions, [])
       assert.include(text(yield* kept.call(server.echo("next"))), "next")
     })
@@ -96,7 +97,7 @@ describe("an ordinary refusal", () => {
       })
       const { at: struck } = yield* kept.proxy.struck
       yield* kept.proxy.awaitRequest(({ at, rpcMethod }) => rpcMethod === "ping" && at > struck)
-      assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+      assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
     })
   )
 
@@ -110,7 +111,7 @@ describe("an ordinary refusal", () => {
       yield* Effect.flip(kept.call(server.echo("refused")))
       yield* refusingOne.struck
       yield* kept.backend.reconnect
-      assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 2 })
+      assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 2 })
       yield* kept.proxy.awaitRequest(({ method }) => method === "DELETE")
       yield* refusing.heal
       yield* kept.backend.reconnect

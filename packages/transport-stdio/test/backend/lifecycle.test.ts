@@ -1,5 +1,6 @@
 /** Operators, idleness and the end of the scope, with real children. */
 import { assert, describe, it } from "@effect/vitest"
+import { untimed } from "@vmcp-keepalive/core/ConnectionState"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect, Fiber } from "effect"
 import {
@@ -31,7 +32,7 @@ describe("an operator", () => {
       const server = yield* scripted(stubborn)
       const kept = yield* keep(server, { connector })
       yield* kept.call(server.echo("before"))
-      assert.deepStrictEqual(yield* kept.backend.reconnect, { _tag: "Connected", generation: 2 })
+      assert.deepStrictEqual(untimed(yield* kept.backend.reconnect), { _tag: "Connected", generation: 2 })
       assert.deepStrictEqual(
         kept.spawns.map(({ others }) => others),
         [[], []]
@@ -51,7 +52,7 @@ describe("an operator", () => {
       yield* kept.backend.isolate
       const unknown = yield* Fiber.join(call)
       assert.deepStrictEqual([unknown._tag, unknown.reason], ["OutcomeUnknown", "closed"])
-      assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Isolated" })
+      assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Isolated" })
       yield* gone(kept.pid())
       const rejected = yield* Effect.flip(kept.call(server.echo("rejected")))
       assert(rejected._tag === "CallRejected")
@@ -134,7 +135,7 @@ describe("a backend that nobody calls for idleAfter", () => {
       const server = yield* scripted()
       const kept = yield* keep(server, { policy })
       assert.include(text(yield* kept.call(server.slow(1.5))), "done")
-      assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Connected", generation: 1 })
+      assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Connected", generation: 1 })
     })
   )
 
@@ -172,7 +173,7 @@ describe("when the scope closes, no process is left and every caller has an answ
       assert.deepStrictEqual(alive(kept), [])
       const error = yield* Fiber.join(call)
       assert.deepStrictEqual([error._tag, error.reason], ["CallRejected", "closed"])
-      assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Closed" })
+      assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Closed" })
     })
   )
 
@@ -202,7 +203,7 @@ describe("when the scope closes, no process is left and every caller has an answ
         Effect.gen(function* () {
           const kept = yield* keep(server, { connector })
           yield* kept.backend.isolate
-          assert.deepStrictEqual(yield* kept.backend.state, { _tag: "Isolated" })
+          assert.deepStrictEqual(untimed(yield* kept.backend.state), { _tag: "Isolated" })
           assert.isNotEmpty(alive(kept))
           return kept
         })

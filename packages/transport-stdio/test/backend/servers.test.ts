@@ -1,5 +1,6 @@
 /** Servers that others wrote, as they are mostly configured. */
 import { assert, describe } from "@effect/vitest"
+import { untimed } from "@vmcp-keepalive/core/ConnectionState"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
 import {
@@ -37,7 +38,7 @@ describe("a real server connects, answers, and comes back when its process was k
         kept.signal("SIGKILL")
         const { detail, generation, reason } = yield* kept.event("SessionClosed")
         assert.deepStrictEqual([generation, reason, detail], [1, "process_exit", "signal SIGKILL"])
-        assert.deepStrictEqual(yield* kept.until(isRenewed()), { _tag: "Connected", generation: 2 })
+        assert.deepStrictEqual(untimed(yield* kept.until(isRenewed())), { _tag: "Connected", generation: 2 })
         assert.deepStrictEqual(ProcessGroups.members(first), [])
         yield* answers(kept, server, "after")
         assert.strictEqual(yield* server.starts, 2)
