@@ -211,12 +211,13 @@ const checksOf = ({ maxBackends, removeAfter }: Settings.Options): ReadonlyArray
 
 const counting = <Handle>(
   target: Effect.Effect<Target.Target<Handle>>,
-  { maxBackends = defaultMaxBackends, removeAfter = Settings.removeAfter }: Settings.Options,
+  { conventions = false, maxBackends = defaultMaxBackends, removeAfter = Settings.removeAfter }: Settings.Options,
   onFull: (maxBackends: number) => Effect.Effect<void>
 ): Layer.Layer<never> =>
   KeepaliveEvent.layerObserver(
     Effect.gen(function* () {
       const { observe } = yield* Recorder.join({
+        conventions,
         maxBackends,
         removeAfter: Duration.fromInputUnsafe(removeAfter),
         target: yield* target,

@@ -37,7 +37,8 @@ const everything = [
   On.refused(),
   On.connected(2),
   On.sessionClosed("stream_cut"),
-  ...On.outcomes.map(On.called),
+  ...On.outcomes.flatMap((outcome) => [On.callBegan, On.called(outcome)]),
+  On.callBegan,
   On.changed("Connected", "Unhealthy")
 ]
 
@@ -107,12 +108,14 @@ describe("on the wire", () => {
               vmcp_keepalive_session_lost_total: counter,
               vmcp_keepalive_connect_failure_total: counter,
               vmcp_keepalive_reconnect_total: counter,
-              vmcp_keepalive_call_total: counter
+              vmcp_keepalive_call_total: counter,
+              vmcp_keepalive_call_duration_seconds: ["histogram", "s", 2, undefined],
+              vmcp_keepalive_calls_in_flight: ["gauge", "", undefined, undefined]
             }
           )
           for (const { description } of metrics) assert.match(description, /^\w.+/)
           assert.deepStrictEqual(Collector.figuresOf(metrics), expected('a "1"', "b"))
-          const histogram = metrics.find(({ kind }) => kind === "histogram")?.points[0]
+          const histogram = metrics.find(({ name }) => name === "vmcp_keepalive_latency_seconds")?.points[0]
           assert.deepStrictEqual(histogram?.attributes, { backend_id: 'a "1"' })
           assert.deepStrictEqual(histogram?.value, {
             count: 2,
@@ -121,6 +124,16 @@ describe("on the wire", () => {
             max: 40,
             bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
             counts: [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+          })
+          const calls = metrics.find(({ name }) => name === "vmcp_keepalive_call_duration_seconds")?.points[0]
+          assert.deepStrictEqual(calls?.attributes, { backend_id: 'a "1"', outcome: "ok" })
+          assert.deepStrictEqual(calls?.value, {
+            count: 1,
+            sum: 0.003,
+            min: 0.003,
+            max: 0.003,
+            bounds: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300],
+            counts: [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
           })
           for (const { points } of metrics) {
             for (const { start, time } of points) assert.deepStrictEqual([start, time], [0n, 30_000_000_000n])

@@ -77,12 +77,13 @@ export const sessionDraining = (reason: FailureReason.FailureReason): Happening 
   reason
 })
 export const delay = Duration.seconds(1)
+export const callBegan: Happening = { _tag: "CallStarted" }
 /** A call that ended so, as the metric has it. */
-export const called = (outcome: (typeof outcomes)[number]): Happening => ({
+export const called = (outcome: (typeof outcomes)[number], duration: Duration.Input = "3 millis"): Happening => ({
   _tag: "CallSettled",
   outcome: outcome === "replayed" ? "ok" : outcome,
   replayed: outcome === "replayed",
-  duration: Duration.millis(3)
+  duration: Duration.fromInputUnsafe(duration)
 })
 
 export const outcomes = ["ok", "failed", "rejected", "outcome_unknown", "replayed"] as const
@@ -139,6 +140,7 @@ export const makeOracle = () => {
   const counts: Figures = {}
   const attempted = new Set<string>()
   const states = new Map<string, string>()
+  const inFlight = new Map<string, number>()
   const add = (name: string, attributes: Record<string, string>) => {
     const key = seriesName(name, attributes)
     counts[key] = (counts[key] ?? 0) + 1
@@ -153,9 +155,12 @@ export const makeOracle = () => {
     if (event._tag === "ProbeFailed") add("vmcp_keepalive_failure_total", { backend_id, reason: event.reason })
     if (event._tag === "ProbeSuppressed") add("vmcp_keepalive_suppressed_total", { backend_id })
     if (event._tag === "CircuitOpened") add("vmcp_keepalive_auto_disabled_total", { backend_id, reason: event.reason })
+    if (event._tag === "CallStarted") inFlight.set(backend_id, (inFlight.get(backend_id) ?? 0) + 1)
     if (event._tag === "CallSettled") {
       const outcome = event.outcome === "ok" && event.replayed ? "replayed" : event.outcome
       add("vmcp_keepalive_call_total", { backend_id, outcome })
+      add("vmcp_keepalive_call_duration_seconds", { backend_id, outcome })
+      inFlight.set(backend_id, (inFlight.get(backend_id) ?? 0) - 1)
     }
     if (event._tag === "SessionClosed" && event.reason !== "closed") {
       add("vmcp_keepalive_session_lost_total", { backend_id, reason: event.reason })
@@ -175,6 +180,8 @@ export const makeOracle = () => {
   }
   const expected = (): Figures => {
     const all = { ...counts }
+    for (const [backend_id, calls] of inFlight)
+      all[seriesName("vmcp_keepalive_calls_in_flight", { backend_id })] = calls
     for (const [backend, current] of states) {
       for (const tag of tags) {
         all[seriesName("vmcp_keepalive_state", { backend_id: backend, state: tag })] = tag === current ? 1 : 0

@@ -7,6 +7,7 @@
 export type Entry = Simple | Histogram
 
 interface Common {
+  /** as OpenTelemetry has it: Prometheus has underscores for its dots, and its unit behind it */
   readonly name: string
   /** short: it is part of the registry's key of every series */
   readonly description: string
@@ -58,6 +59,10 @@ export const inFlight = gauge("vmcp_keepalive_calls_in_flight", "Calls that have
 export const backends = gauge("vmcp_keepalive_backends", "Backends that are not closed")
 export const dropped = counter("vmcp_keepalive_dropped_total", "Events of backends beyond maxBackends")
 
+/** Of OpenTelemetry's conventions for MCP, stability "development"; only where `conventions` asks for them. */
+export const operation = seconds("mcp.client.operation.duration", "Time until a request was answered", ofCalls)
+export const session = seconds("mcp.client.session.duration", "How long a session lasted", ofCalls)
+
 /** By name. */
 export const all: ReadonlyMap<string, Entry> = new Map(
   [
@@ -75,6 +80,8 @@ export const all: ReadonlyMap<string, Entry> = new Map(
     call,
     callDuration,
     inFlight,
-    dropped
+    dropped,
+    operation,
+    session
   ].map((entry) => [entry.name, entry])
 )

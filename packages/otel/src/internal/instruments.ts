@@ -30,17 +30,17 @@ export interface InstrumentOptions {
 
 /** One that is asked for its values when it is read. */
 export interface ObservableGauge {
-  addCallback(callback: ObservableCallback): void
-  removeCallback(callback: ObservableCallback): void
+  addCallback(callback: (result: { observe(value: number, attributes: Attributes): void }) => void): void
 }
 
-/** Tells them. */
-export type ObservableCallback = (result: { observe(value: number, attributes: Attributes): void }) => void
+/**
+ * Whom a gauge asks. `undefined`: it has ended, and is 0 once more, since a cumulative reader keeps the last value that it was
+ * told.
+ */
+type Asked = Map<Attributes, (() => number) | undefined>
 
-interface Asked {
-  readonly values: Map<Attributes, () => number>
-  readonly remove: () => void
-}
+/** Once for each provider, whatever layers come and go: a callback stays until the provider shuts down. */
+const observedBy = new WeakMap<MeterProvider, Map<Catalog.Entry, Asked>>()
 
 interface Handle {
   readonly instrument: (value: number, attributes: Attributes) => void
@@ -68,17 +68,18 @@ export const target = (provider: MeterProvider): Target<Handle> => {
       }
     }
   }
-  const observed = new Map<Catalog.Entry, Asked>()
+  const observed = observedBy.get(provider) ?? new Map<Catalog.Entry, Asked>()
+  observedBy.set(provider, observed)
   const observable = (entry: Catalog.Simple): Asked => {
     const { description, name, unit } = entry
-    const values: Asked["values"] = new Map()
-    const gauge = meter.createObservableGauge(name, { description, unit })
-    const callback: ObservableCallback = (result) => {
-      for (const [attributes, value] of values) result.observe(value(), attributes)
-    }
-    gauge.addCallback(callback)
-    const asked = { values, remove: () => gauge.removeCallback(callback) }
+    const asked: Asked = new Map()
     observed.set(entry, asked)
+    meter.createObservableGauge(name, { description, unit }).addCallback((result) => {
+      for (const [attributes, value] of asked) {
+        result.observe(value === undefined ? 0 : value(), attributes)
+        if (value === undefined) asked.delete(attributes)
+      }
+    })
     return asked
   }
   return {
@@ -93,13 +94,8 @@ export const target = (provider: MeterProvider): Target<Handle> => {
     remove: () => {},
     observe: (entry, attributes, value) => {
       const asked = observed.get(entry) ?? observable(entry)
-      asked.values.set(attributes, value)
-      return () => {
-        asked.values.delete(attributes)
-        if (asked.values.size > 0) return
-        observed.delete(entry)
-        asked.remove()
-      }
+      asked.set(attributes, value)
+      return () => void asked.set(attributes, undefined)
     }
   }
 }

@@ -22,6 +22,8 @@ export interface Options<Handle> {
   readonly maxBackends: number
   readonly removeAfter: Duration.Duration
   readonly target: Target<Handle>
+  /** whether OpenTelemetry's metrics of an MCP client are counted too */
+  readonly conventions: boolean
   /** runs when the first backend gets no series */
   readonly onFull: Effect.Effect<void>
 }
@@ -72,7 +74,15 @@ export const join = <Handle>(options: Options<Handle>): Effect.Effect<Recorder, 
 /** When counting in it began, if it has. */
 export const startOf = (identity: object): bigint | undefined => shared.get(identity)?.recorder.startedAt
 
-const make = Effect.fnUntraced(function* <Handle>({ maxBackends, onFull, removeAfter, target }: Options<Handle>) {
+const make = Effect.fnUntraced(function* <Handle>({
+  conventions,
+  maxBackends,
+  onFull,
+  removeAfter,
+  target
+}: Options<Handle>) {
+  const clock = yield* Clock.Clock
+  const now = conventions ? () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6 : undefined
   const tell = yield* FiberHandle.makeRuntime<never>()
   const counted = new Map<string, Series.Series>()
   /** how many of each id live that get no series, for there was no room when the first of them started */
@@ -105,7 +115,7 @@ const make = Effect.fnUntraced(function* <Handle>({ maxBackends, onFull, removeA
       uncounted.set(backend, others + 1)
       return undefined
     }
-    const series = Series.make(backend, target)
+    const series = Series.make(backend, target, now)
     counted.set(backend, series)
     return series
   }
@@ -146,6 +156,6 @@ const make = Effect.fnUntraced(function* <Handle>({ maxBackends, onFull, removeA
       if (dropped !== undefined) target.remove(dropped)
     })
   )
-  const recorder: Recorder = { observe, startedAt: yield* Clock.currentTimeNanos }
+  const recorder: Recorder = { observe, startedAt: clock.currentTimeNanosUnsafe() }
   return recorder
 })

@@ -17,6 +17,11 @@ export interface Options {
   readonly maxBackends?: number | undefined
   /** how long the series of a closed backend stay, so that its last figures are exported. Default: 1 minute */
   readonly removeAfter?: Duration.Input | undefined
+  /**
+   * Whether `mcp.client.operation.duration` and `mcp.client.session.duration` of OpenTelemetry's conventions for MCP are counted
+   * too: of probes and of sessions. Their stability is "development", so they may change with the conventions. Default: false
+   */
+  readonly conventions?: boolean | undefined
 }
 
 /** The default of `removeAfter`. */
