@@ -120,10 +120,8 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
 ): Effect.fn.Return<Backend<Client>, ConfigurationError, Scope.Scope | R | SetupR> {
   const { connector, id } = options
   const inherited = yield* KeepalivePolicy.Current
-  const { issues, policy } = KeepalivePolicy.resolve(
-    KeepalivePolicy.overlay(inherited, options.policy ?? {}),
-    connector
-  )
+  const laid = options.policy === undefined ? inherited : KeepalivePolicy.overlay(inherited, options.policy)
+  const { issues, policy } = KeepalivePolicy.resolve(laid, connector)
   const wrong: ReadonlyArray<ConfigurationIssue> = [
     ...(id === "" ? [{ path: ["id"], expected: "a name that is not empty" }] : []),
     ...(yield* connector.issues),

@@ -1,0 +1,219 @@
+/**
+ * The settings of a policy as Schemas: what each may be, and what must hold between them.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as Untyped from "./untyped.ts"
+
+// -------------------------------------------------------------------------------------------------------------- bounds
+
+interface Bound {
+  readonly expected: string
+  readonly holds: (value: Duration.Duration) => boolean
+}
+
+const notNegative: Bound = {
+  expected: "a duration of zero or more",
+  holds: (value) => Duration.isGreaterThanOrEqualTo(value, Duration.zero)
+}
+
+const positive: Bound = {
+  expected: "a duration above zero",
+  holds: (value) => Duration.isGreaterThan(value, Duration.zero) && Duration.isFinite(value)
+}
+
+const ending: Bound = {
+  expected: "a duration of zero or more that ends",
+  holds: (value) => notNegative.holds(value) && Duration.isFinite(value)
+}
+
+const asInterval: Bound = {
+  expected: "a duration of 1 second to 24 hours",
+  holds: (value) =>
+    Duration.isGreaterThanOrEqualTo(value, Duration.seconds(1)) &&
+    Duration.isLessThanOrEqualTo(value, Duration.hours(24))
+}
+
+// -------------------------------------------------------------------------------------------------------------- values
+
+const count = Schema.Number.annotate({ expected: "a whole number of at least 1" }).check(
+  Schema.isInt({ expected: "a whole number of at least 1" }),
+  Schema.isGreaterThanOrEqualTo(1, { expected: "a whole number of at least 1" })
+)
+
+const factor = Schema.Number.annotate({ expected: "a number of at least 1" }).check(
+  Schema.isFinite({ expected: "a number of at least 1" }),
+  Schema.isGreaterThanOrEqualTo(1, { expected: "a number of at least 1" })
+)
+
+const flag = Schema.Boolean.annotate({ expected: "one of true, false" })
+
+const ToolProbe = Schema.Struct({
+  /** as the server lists it */
+  name: Schema.String.annotate({ expected: "the name of a tool" })
+    .check(Schema.isNonEmpty({ expected: "the name of a tool" }))
+    .annotateKey({ messageMissingKey: "the name of a tool" }),
+  /** default: none */
+  arguments: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown).annotate({ expected: "an object" }))
+}).annotate({ expected: "{ name, arguments? }" })
+
+const words = ["auto", "ping", "list-tools", "discover", "options", "none"] as const
+
+const probe = Schema.Union([
+  Schema.Literals(words),
+  Schema.Struct({
+    method: Schema.Literals(["ping", "tool"]),
+    tool: ToolProbe.annotateKey({ messageMissingKey: "{ name, arguments? }" })
+  })
+]).annotate({ expected: `one of ${words.join(", ")}, or { method: "tool" | "ping", tool: { name, arguments? } }` })
+
+// ----------------------------------------------------------------------------------------------------------- durations
+
+/** A duration within a bound, of how it is written. */
+type Within<E> = (bound: Bound) => Schema.Codec<Duration.Duration, E>
+
+const within =
+  <E>(written: Schema.Codec<E, E>, encode: (duration: Duration.Duration) => E): Within<E> =>
+  ({ expected, holds }) =>
+    written.annotate({ expected }).pipe(
+      Schema.decodeTo(Schema.Duration, {
+        decode: SchemaGetter.transformEffect((value) =>
+          Option.match(Untyped.isDurationInput(value) ? Duration.fromInput(value) : Option.none(), {
+            onNone: () => Effect.fail(new SchemaIssue.InvalidValue({ expected })),
+            onSome: Effect.succeed
+          })
+        ),
+        encode: SchemaGetter.transform(encode)
+      }),
+      Schema.check(Schema.makeFilter(holds, { expected }))
+    )
+
+/** As code writes them. */
+const ofInput = within<Duration.Input>(Schema.declare(Untyped.isDurationInput), (duration) => duration)
+
+/** As files write them: in words, or as a number of milliseconds. */
+const ofText = within<string | number>(Schema.Union([Schema.String, Schema.Finite]), (duration) =>
+  Duration.isFinite(duration) ? Duration.toMillis(duration) : "Infinity"
+)
+
+// ------------------------------------------------------------------------------------------------------------ settings
+
+/** What rules between fields suppose of one that is left out. Without it they hold between those only that are given. */
+interface Defaults {
+  readonly interval: Duration.Duration
+  readonly backoff: { readonly initial: Duration.Duration }
+  readonly openFor: { readonly initial: Duration.Duration }
+}
+
+const exponential = <E>(time: Within<E>, fallback: Defaults["backoff"] | undefined) =>
+  Schema.Struct({
+    /** the first delay */
+    initial: Schema.optional(time(positive)),
+    /** by which each is longer than the one before */
+    factor: Schema.optional(factor),
+    /** the longest */
+    cap: Schema.optional(time({ ...positive, expected: "a duration above zero, of at least initial" }))
+  }).check(
+    Schema.makeFilter(({ cap, initial = fallback?.initial }) =>
+      cap === undefined || initial === undefined || Duration.isGreaterThanOrEqualTo(cap, initial)
+        ? undefined
+        : { path: ["cap"], issue: `a duration of at least initial (${Duration.format(initial)})` }
+    )
+  )
+
+/** All but what a Schedule can stand for. */
+const fieldsOf = <E>(time: Within<E>) => ({
+  probe: Schema.optional(probe),
+  interval: Schema.optional(time(asInterval)),
+  timeout: Schema.optional(time({ ...positive, expected: "a duration above zero and shorter than the interval" })),
+  confirmInterval: Schema.optional(time({ ...positive, expected: "a duration above zero and at most the interval" })),
+  failureThreshold: Schema.optional(count),
+  fallbackAfter: Schema.optional(count),
+  connectTimeout: Schema.optional(time(positive)),
+  stableAfter: Schema.optional(time(ending)),
+  waitForSession: Schema.optional(time(notNegative)),
+  staleAfter: Schema.optional(time(notNegative)),
+  inFlightGrace: Schema.optional(time(notNegative)),
+  drainTimeout: Schema.optional(time(notNegative)),
+  connect: Schema.optional(Schema.Literals(["eager", "lazy"]).annotate({ expected: 'one of "eager", "lazy"' })),
+  idleAfter: Schema.optional(
+    Schema.Union([Schema.Literal("never"), time(positive)]).annotate({
+      expected: 'a duration above zero, or "never"'
+    })
+  ),
+  trustAnnotations: Schema.optional(flag),
+  spans: Schema.optional(flag)
+})
+
+interface Intervals {
+  readonly interval?: Duration.Duration | undefined
+  readonly timeout?: Duration.Duration | undefined
+  readonly confirmInterval?: Duration.Duration | undefined
+}
+
+/** What must hold between the intervals. */
+const fitting = (fallback: Duration.Duration | undefined) =>
+  Schema.makeFilter(({ confirmInterval, interval = fallback, timeout }: Intervals) => {
+    if (interval === undefined) return undefined
+    const issues: Array<Schema.FilterIssue> = []
+    const length = Duration.format(interval)
+    if (timeout !== undefined && !Duration.isLessThan(timeout, interval)) {
+      issues.push({ path: ["timeout"], issue: `a duration above zero and shorter than the interval (${length})` })
+    }
+    if (confirmInterval !== undefined && Duration.isGreaterThan(confirmInterval, interval)) {
+      issues.push({ path: ["confirmInterval"], issue: `a duration above zero and at most the interval (${length})` })
+    }
+    return issues
+  })
+
+const expectedOfBackoff = "{ initial, factor, cap }"
+const expectedOfOpenFor = "a duration above zero, { initial, factor, cap }"
+const expectedOfCircuit = '{ failures, openFor } or "none"'
+
+const Own = Schema.declare(Untyped.isSchedule).annotate({ expected: "a Schedule" })
+
+/** Options as code writes them. */
+export const ofCode = (fallback: Defaults) =>
+  Schema.Struct({
+    ...fieldsOf(ofInput),
+    cadence: Schema.optional(Own),
+    backoff: Schema.optional(
+      Schema.Union([Own, exponential(ofInput, fallback.backoff)]).annotate({
+        expected: `${expectedOfBackoff} or a Schedule`
+      })
+    ),
+    circuit: Schema.optional(
+      Schema.Union([
+        Schema.Literal("none"),
+        Schema.Struct({
+          failures: Schema.optional(count),
+          openFor: Schema.optional(
+            Schema.Union([Own, ofInput(positive), exponential(ofInput, fallback.openFor)]).annotate({
+              expected: `${expectedOfOpenFor} or a Schedule`
+            })
+          )
+        })
+      ]).annotate({ expected: expectedOfCircuit })
+    )
+  }).check(fitting(fallback.interval))
+
+/** Options as files write them, without Schedules. */
+export const ofFile = Schema.Struct({
+  ...fieldsOf(ofText),
+  backoff: Schema.optional(exponential(ofText, undefined).annotate({ expected: expectedOfBackoff })),
+  circuit: Schema.optional(
+    Schema.Union([
+      Schema.Literal("none"),
+      Schema.Struct({
+        failures: Schema.optional(count),
+        openFor: Schema.optional(
+          Schema.Union([ofText(positive), exponential(ofText, undefined)]).annotate({ expected: expectedOfOpenFor })
+        )
+      })
+    ]).annotate({ expected: expectedOfCircuit })
+  )
+}).check(fitting(undefined))
