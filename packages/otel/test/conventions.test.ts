@@ -48,10 +48,33 @@ describe("mcp.client.operation.duration", () => {
     }).pipe(counting, On.isolated)
   )
 
-  it.effect("is not of what is no operation of MCP", () =>
+  it.effect(
+    "is of each call by the method of its requests, and by how it ended; methods nobody knows share a series",
+    () =>
+      Effect.gen(function* () {
+        const tell = yield* On.tell
+        for (const outcome of On.outcomes) tell("a", On.callBegan, On.called(outcome, "2 seconds"))
+        tell("a", On.callBegan, On.called("ok", "1 second", "resources/read"))
+        for (let index = 0; index < 100; index++) tell("a", On.callBegan, On.called("ok", 10, `own/${index}`))
+        const series = (method: string, failure = {}) =>
+          On.seriesName("mcp.client.operation.duration", { backend_id: "a", "mcp.method.name": method, ...failure })
+        assert.deepStrictEqual(Object.keys(yield* ofConventions), [
+          series("tools/call"),
+          series("tools/call", { "error.type": "failed" }),
+          series("tools/call", { "error.type": "outcome_unknown" }),
+          series("resources/read"),
+          series("_OTHER")
+        ])
+        // once at once and once after having been run again
+        assert.deepStrictEqual((yield* ofConventions)[series("tools/call")], [2, 4])
+        assert.deepStrictEqual((yield* ofConventions)[series("_OTHER")]?.[0], 100)
+      }).pipe(counting, On.isolated)
+  )
+
+  it.effect("is not of what is no operation of MCP, or of several", () =>
     Effect.gen(function* () {
       const tell = yield* On.tell
-      tell("a", ...probe("options"), On.suppressed, On.callBegan, On.called("ok"))
+      tell("a", ...probe("options"), On.suppressed, On.callBegan, On.several)
       assert.deepStrictEqual(yield* ofConventions, {})
     }).pipe(counting, On.isolated)
   )
@@ -111,6 +134,7 @@ describe("both", () => {
         const backend = yield* Backend.make({ id: "a", connector: server.connector })
         yield* backend.awaitConnected
         yield* backend.probe
+        yield* backend.use((client, signal) => client.callTool("echo", { signal }))
         server.kill("reset")
         yield* backend.awaitConnected
         return yield* Prometheus.read(url)
@@ -121,6 +145,7 @@ describe("both", () => {
       )
       assert.include(page, "# TYPE mcp_client_operation_duration_seconds histogram")
       assert.include(page, 'mcp_client_operation_duration_seconds_count{backend_id="a",mcp_method_name="ping"} 1')
+      assert.include(page, 'mcp_client_operation_duration_seconds_count{backend_id="a",mcp_method_name="tools/call"} 1')
       assert.include(page, 'mcp_client_session_duration_seconds_count{backend_id="a",error_type="reset"} 1')
       assert.include(page, 'mcp_client_session_duration_seconds_bucket{backend_id="a",error_type="reset",le="300"} 1')
       const metrics = collector.exports.flatMap(({ metrics }) => metrics)

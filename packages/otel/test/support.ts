@@ -79,12 +79,26 @@ export const sessionDraining = (reason: FailureReason.FailureReason): Happening 
 export const delay = Duration.seconds(1)
 export const callBegan: Happening = { _tag: "CallStarted" }
 /** A call that ended so, as the metric has it. */
-export const called = (outcome: (typeof outcomes)[number], duration: Duration.Input = "3 millis"): Happening => ({
+export const called = (
+  outcome: (typeof outcomes)[number],
+  duration: Duration.Input = "3 millis",
+  method: string | undefined = "tools/call"
+): Happening => ({
   _tag: "CallSettled",
   outcome: outcome === "replayed" ? "ok" : outcome,
   replayed: outcome === "replayed",
+  method,
   duration: Duration.fromInputUnsafe(duration)
 })
+
+/** A call that made requests by several methods, or none. */
+export const several: Happening = {
+  _tag: "CallSettled",
+  outcome: "ok",
+  replayed: false,
+  method: undefined,
+  duration: Duration.millis(3)
+}
 
 export const outcomes = ["ok", "failed", "rejected", "outcome_unknown", "replayed"] as const
 

@@ -13,7 +13,7 @@ import type { CallError, SessionReplaced } from "../BackendError.ts"
 import { admission } from "../ConnectionState.ts"
 import type { CallOutcome, Happening } from "../KeepaliveEvent.ts"
 import { cleared, type Ended, judge, type Kept, type Unfinished, type UseOptions } from "./judgement.ts"
-import { type Callback, runOnce } from "./run.ts"
+import { type Callback, runOnce, type Settling } from "./run.ts"
 import type { OpenSession } from "./sessionCell.ts"
 import * as Tracing from "./tracing.ts"
 import {
@@ -37,12 +37,12 @@ export const use = <Client, A>(
     const { supervisor } = kept
     const open = supervisor.current()
     const now = supervisor.now()
-    const settling: Settling = { replayed: false }
+    const settling: Settling = { replayed: false, method: undefined }
     const begin = (): Effect.Effect<A, CallError> => {
       // a backend that is known to be bad is spared every further step
       if (!open && admission(supervisor.state()) === "reject") return Effect.fail(rejected(kept))
       if (!open || isStale(kept, open, now)) return proceed(kept, callback, options, settling, undefined)
-      return Effect.flatMap(runOnce(kept, open, callback, now), (ended) =>
+      return Effect.flatMap(runOnce(kept, open, callback, now, settling), (ended) =>
         ended._tag === "Ok"
           ? Effect.succeed(ended.value)
           : proceed(kept, callback, options, settling, { open, startedAt: now, ended })
@@ -78,24 +78,20 @@ export const announcedFailure = <Client, A, E extends CallError | SessionReplace
   Effect.tapError(call, (error) =>
     Effect.sync(() => {
       announcer.emit({ _tag: "CallStarted" })
-      announcer.emit(settledAs(outcomeOf(error), { replayed: false }, now() - startedAt))
+      announcer.emit(settledAs(outcomeOf(error), { replayed: false, method: undefined }, now() - startedAt))
     })
   )
 
-const settledAs = (outcome: CallOutcome, { replayed }: Settling, took: number): Happening => ({
+const settledAs = (outcome: CallOutcome, { method, replayed }: Settling, took: number): Happening => ({
   _tag: "CallSettled",
   outcome,
   replayed,
+  method,
   duration: Duration.millis(took)
 })
 
 /** A call that ends every session on which it runs must not go on to do so (the bound of the AWS SDKs' standard mode). */
 const maxRuns = 3
-
-/** What is known of a call beside how it ends. */
-export interface Settling {
-  replayed: boolean
-}
 
 interface Run<Client> {
   readonly open: OpenSession<Client>
@@ -132,7 +128,7 @@ const proceed = Effect.fnUntraced(function* <Client, A>(
     if (!run) {
       const open = yield* Effect.mapError(ready(kept, deadline), orUnknown)
       const startedAt = supervisor.now()
-      const ended: Ended<A> = yield* runOnce(kept, open, callback, startedAt)
+      const ended: Ended<A> = yield* runOnce(kept, open, callback, startedAt, settling)
       if (ended._tag === "Ok") return ended.value
       run = { open, startedAt, ended }
     }

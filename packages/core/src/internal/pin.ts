@@ -3,10 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import type { CallError, CallRejected, SessionReplaced, SessionUnavailable } from "../BackendError.ts"
-import { announced, announcedFailure, type Settling } from "./call.ts"
+import { announced, announcedFailure } from "./call.ts"
 import { sessionReplaced } from "./errors.ts"
 import { cleared, type Ended, judge, type Kept } from "./judgement.ts"
-import { type Callback, runOnce } from "./run.ts"
+import { type Callback, runOnce, type Settling } from "./run.ts"
 import { type CallInFlight, isUsable, type OpenSession } from "./sessionCell.ts"
 import * as Tracing from "./tracing.ts"
 import {
@@ -69,7 +69,7 @@ const useOn = <Client, A>(
   callback: Callback<Client, A>
 ): Effect.Effect<A, CallError | SessionReplaced> =>
   Effect.suspend(() => {
-    const settling: Settling = { replayed: false }
+    const settling: Settling = { replayed: false, method: undefined }
     const told = announced(kept, settling, kept.supervisor.now(), proceedOn(kept, open, callback, settling))
     return kept.policy.spans ? Tracing.call(kept.id, told) : told
   })
@@ -92,7 +92,7 @@ const proceedOn = Effect.fnUntraced(function* <Client, A>(
   while (true) {
     if (!isUsable(open)) return yield* replaced
     const startedAt = supervisor.now()
-    const ended: Ended<A> = yield* runOnce(kept, open, callback, startedAt)
+    const ended: Ended<A> = yield* runOnce(kept, open, callback, startedAt, settling)
     if (ended._tag === "Ok") return ended.value
     const judged = judge(kept, open, ended, {})
     const { again, doubt, truth } = judged

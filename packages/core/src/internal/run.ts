@@ -12,12 +12,20 @@ import * as Tracing from "./tracing.ts"
 /** Code of the user's that makes requests. */
 export type Callback<Client, A> = (client: Client, signal: AbortSignal) => PromiseLike<A>
 
+/** What is known of a call beside how it ends. */
+export interface Settling {
+  replayed: boolean
+  /** as `CallSettled` has it */
+  method: string | undefined
+}
+
 /** Runs the callback on the open session, once. Interruption aborts its signal. */
 export const runOnce = <Client, A>(
   { policy, supervisor }: Kept<Client>,
   open: OpenSession<Client>,
   callback: Callback<Client, A>,
-  startedAt: number
+  startedAt: number,
+  settling: Settling
 ): Effect.Effect<Ended<A>> =>
   Effect.withFiber(({ cache: { span } }) => {
     if (policy.spans) Tracing.link(span, open)
@@ -35,12 +43,14 @@ export const runOnce = <Client, A>(
         requests: call.requests,
         abandon: (reason) => {
           const requests = snapshot(call.requests)
+          settling.method = methodOf(requests)
           end()
           resume(Effect.succeed({ _tag: "Abandoned", reason, requests }))
         }
       }
       const leave = () => {
         if (!open.calls.delete(entry)) return false
+        settling.method = methodOf(call.requests)
         open.seen.call = supervisor.now()
         supervisor.released(open)
         return true
@@ -77,6 +87,13 @@ const isAnswered = (requests: ReadonlyArray<RequestRecord>): boolean => {
     if (fate === "answered" && evidence !== undefined && Evidence.ofCall(evidence) === undefined) return true
   }
   return false
+}
+
+/** The method of all requests, where there is one. */
+const methodOf = (requests: ReadonlyArray<RequestRecord>): string | undefined => {
+  const [first] = requests
+  for (const { method } of requests) if (method !== first?.method) return undefined
+  return first?.method
 }
 
 /** What the requests had come to: what ends the call or its session changes the records. */

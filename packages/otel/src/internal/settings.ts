@@ -19,7 +19,7 @@ export interface Options {
   readonly removeAfter?: Duration.Input | undefined
   /**
    * Whether `mcp.client.operation.duration` and `mcp.client.session.duration` of OpenTelemetry's conventions for MCP are counted
-   * too: of probes and of sessions. Their stability is "development", so they may change with the conventions. Default: false
+   * too: of calls, probes and sessions. Their stability is "development", so they may change with the conventions. Default: false
    */
   readonly conventions?: boolean | undefined
 }

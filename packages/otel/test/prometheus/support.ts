@@ -171,7 +171,7 @@ type Happening = KeepaliveEvent.Happening
 const method = "ping"
 const duration = Duration.millis(3)
 const settled = <const Outcome extends KeepaliveEvent.CallOutcome>(outcome: Outcome, replayed = false) =>
-  ({ _tag: "CallSettled", outcome, replayed, duration }) as const
+  ({ _tag: "CallSettled", outcome, replayed, method: "tools/call", duration }) as const
 const outcomes = {
   ok: settled("ok"),
   failed: settled("failed"),
