@@ -125,7 +125,16 @@ describe("a line", () => {
   test("is not spent on steady success, nor on the end of the program", () => {
     const connected = { _tag: "Connected", since: 0, generation: 1 } as const
     expect(
-      of(event({ _tag: "CallSettled", outcome: "ok", replayed: false, duration: Duration.zero, ...stamp }))
+      of(
+        event({
+          _tag: "CallSettled",
+          outcome: "ok",
+          replayed: false,
+          method: "ping",
+          duration: Duration.zero,
+          ...stamp
+        })
+      )
     ).toBeUndefined()
     expect(
       of(event({ _tag: "StateChanged", from: connected, to: { _tag: "Closed", since: 0 }, ...stamp }))

@@ -54,7 +54,14 @@ const happenings = (backend: string): ReadonlyArray<KeepaliveEvent.KeepaliveEven
     { ...stamp, _tag: "AttemptFailed", reason: "refused", detail: undefined, duration: Duration.zero },
     { ...stamp, _tag: "AttemptSucceeded", generation: 1, duration: Duration.zero },
     { ...stamp, _tag: "CallStarted" },
-    { ...stamp, _tag: "CallSettled", outcome: "ok", replayed: false, duration: Duration.millis(3) },
+    {
+      ...stamp,
+      _tag: "CallSettled",
+      outcome: "ok",
+      replayed: false,
+      method: "tools/call",
+      duration: Duration.millis(3)
+    },
     {
       ...stamp,
       _tag: "StateChanged",

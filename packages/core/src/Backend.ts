@@ -142,11 +142,12 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
 
   const observers = yield* KeepaliveEvent.observers
   const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers })
+  // after its first event, so that whoever compares what they observed with this count never lacks one that is being made
   Made.count()
   return new Supervised(supervisor)
 })
 
-/** How many backends this process has made so far, by all copies of this package that it has loaded. */
+/** How many backends this process has made so far, closed ones included, by all copies of this package that it has loaded. */
 export const made: () => number = Made.read
 
 // ------------------------------------------------------------------------------------------------------------- guards
@@ -289,3 +290,5 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
 
 /** How many events a reader may be behind. */
 const readerBuffer = 4096
+
+// ------------------------------------------------------------------------------------------------------------- getters

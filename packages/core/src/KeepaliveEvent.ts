@@ -1,8 +1,8 @@
 /**
  * What happened to a backend: what metrics, logs and users read.
  *
- * Events hold ids, numbers and words of this library's own; of what servers write, only the names of tools that came and
- * went (`ToolsChanged`). No URL, header, session id, tool argument or text of an error is in one. Observers get every event
+ * Events hold ids, numbers and words of this library's own; of what callers write, only the method of a call's requests
+ * (`CallSettled`), and of what servers write, only the names of tools that came and went (`ToolsChanged`). No URL, header, session id, tool argument or text of an error is in one. Observers get every event
  * synchronously; `Backend.events` offers them as a stream.
  */
 import * as Context from "effect/Context"
@@ -186,6 +186,8 @@ export const CallSettled = Schema.TaggedStruct("CallSettled", {
   outcome: CallOutcome,
   /** whether its callback had to be run again on the way */
   replayed: Schema.Boolean,
+  /** of its requests, in its last run; `undefined` where it made none, or some by other methods than the first */
+  method: Schema.UndefinedOr(Schema.String),
   /** from its beginning to its end, what it waited for included */
   duration: Span
 })

@@ -30,7 +30,7 @@ export interface Options {
    * For how long a line is written once only: the same change of the same backend for the same reason is counted
    * instead, and told when the time is over, in a line that says so and has `repeated`. Default: 1 minute
    */
-  readonly foldFor?: Duration.Input
+  readonly foldFor?: Duration.Input | undefined
 }
 
 // ------------------------------------------------------------------------------------------------------------ errors

@@ -9,18 +9,13 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as OtlpResource from "effect/observability/OtlpResource"
-import * as OtlpSerialization from "effect/observability/OtlpSerialization"
-import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { randomUUID } from "node:crypto"
 import * as Endpoint from "./internal/endpoint.ts"
 import * as Figures from "./internal/figures.ts"
 import * as Hosts from "./internal/hosts.ts"
 import * as Instruments from "./internal/instruments.ts"
-import * as OtlpExporter from "./internal/otlpExporter.ts"
-import * as Post from "./internal/post.ts"
+import * as OtlpConfig from "./internal/otlpConfig.ts"
+import * as OtlpLayer from "./internal/otlpLayer.ts"
 import * as PrometheusText from "./internal/prometheusText.ts"
 import * as Recorder from "./internal/recorder.ts"
 import * as Settings from "./internal/settings.ts"
@@ -28,66 +23,31 @@ import * as Target from "./internal/target.ts"
 
 // ------------------------------------------------------------------------------------------------------------ models
 
-/** What every layer takes. Layers that count in the same registry share what is counted: the first one's options hold. */
-export interface Options {
-  /**
-   * How many backends get series, at least 1. One that starts beyond that gets none for as long as it lives, and its events are
-   * counted in `vmcp_keepalive_dropped_total`. Default: 20,000
-   */
-  readonly maxBackends?: number
-  /** how long the series of a closed backend stay, so that its last figures are exported. Default: 1 minute */
-  readonly removeAfter?: Duration.Input
-}
+export type { Options } from "./internal/settings.ts"
 
 /** Of {@link layerPrometheus}. */
-export interface PrometheusOptions extends Options {
+export interface PrometheusOptions extends Settings.Options {
   /** up to 65535; 0: any free one; {@link PrometheusEndpoint} says which */
   readonly port: number
   /** the address to listen on. Default: `127.0.0.1`, so that only this machine can read */
-  readonly host?: string
+  readonly host?: string | undefined
   /**
    * Names and addresses, without a port, by which the page is reached beside `host`, `localhost`, `127.0.0.1` and `::1`: where
    * a reverse proxy leaves the `Host` header as it was, for one. Others get status 403. Default: none on loopback, so that no
    * web page can read it by DNS rebinding; elsewhere any
    */
-  readonly allowedHosts?: ReadonlyArray<string>
+  readonly allowedHosts?: ReadonlyArray<string> | undefined
   /**
    * How long a reader may take to read the page, before it is cut off. Default: 10 seconds, as long as Prometheus waits
    * for a scrape
    */
-  readonly writeTimeout?: Duration.Input
+  readonly writeTimeout?: Duration.Input | undefined
 }
 
-/** Of {@link layerOtlp}. Where nothing else is said, defaults are those of the OpenTelemetry specification. */
-export interface OtlpOptions extends Options {
-  /** the whole address, such as `http://localhost:4318/v1/metrics` */
-  readonly url: string
-  /** credentials, for one. Default: none */
-  readonly headers?: Readonly<Record<string, string | Redacted.Redacted>>
-  /** time between exports, shorter than `removeAfter`, which is at least twice as long by default. Default: 30 seconds */
-  readonly interval?: Duration.Input
-  /** of one request; an export has several where there are more than 5,000 series. Default: 10 seconds */
-  readonly timeout?: Duration.Input
-  /** how long the last export may hold up the closing of the layer. Default: 3 seconds */
-  readonly flushTimeout?: Duration.Input
-  /**
-   * How bodies are written. Default: `http/json`. `http/protobuf` is for collectors that take nothing else: Effect's
-   * writer needs some ten times as long for it.
-   */
-  readonly protocol?: "http/json" | "http/protobuf"
-  /**
-   * Who exports. Default: what `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say, or `unknown_service:node`. Where neither
-   * names a `service.instance.id` it is drawn at random, so that the figures of two processes are not taken for one's.
-   */
-  readonly resource?: {
-    readonly serviceName?: string
-    readonly serviceVersion?: string
-    readonly attributes?: Readonly<Record<string, string>>
-  }
-}
+export type { OtlpOptions } from "./internal/otlpLayer.ts"
 
 /** Of {@link layerOtel}. */
-export interface OtelOptions extends Options {
+export interface OtelOptions extends Settings.Options {
   /** of the app, made and shut down by it */
   readonly meterProvider: MeterProvider
 }
@@ -130,7 +90,7 @@ export class MetricsEndpointError extends Schema.TaggedError<MetricsEndpointErro
  *
  * Fails with {@link TelemetryConfigurationError} if its options are wrong.
  */
-export const layer = (options: Options = {}): Layer.Layer<never, Settings.TelemetryConfigurationError> =>
+export const layer = (options: Settings.Options = {}): Layer.Layer<never, Settings.TelemetryConfigurationError> =>
   Settings.checked(checksOf(options), () => registryLayer(options))
 
 /**
@@ -178,64 +138,46 @@ export const layerPrometheus = (
  * Exports to an OTLP collector over HTTP, and what is left when the layer closes. All figures are cumulative.
  *
  * A collector that is down, slow or refuses never fails or delays the app: that is logged once as a warning, and the
- * next export that succeeds has everything. Fails with {@link TelemetryConfigurationError} only, if its options are wrong.
+ * next export that succeeds has everything. What may arrive if it is sent again is, before the next export is due, and
+ * `Retry-After` is kept to, up to 10 minutes. Fails with {@link TelemetryConfigurationError} only, if its options are wrong.
  */
-export const layerOtlp = (options: OtlpOptions): Layer.Layer<never, Settings.TelemetryConfigurationError> => {
-  const {
-    flushTimeout = "3 seconds",
-    interval = "30 seconds",
-    protocol = "http/json",
-    timeout = "10 seconds"
-  } = options
-  // so that the last figures of a backend are exported, however long the interval is
-  const twice = Option.map(Duration.fromInput(interval), (duration) => Duration.times(duration, 2))
-  const {
-    removeAfter = Duration.max(
-      defaults.removeAfter,
-      Option.getOrElse(twice, () => defaults.removeAfter)
-    )
-  } = options
-  const url = URL.parse(options.url)
-  const headers = Object.entries(options.headers ?? {}).map(
-    ([name, value]) => [name, Redacted.isRedacted(value) ? String(Redacted.value(value)) : value] as const
-  )
-  const exporter = Effect.gen(function* () {
-    if (url === null) return
-    yield* OtlpExporter.run({
-      post: yield* Post.make(url, Object.fromEntries(headers)),
-      resource: yield* resourceOf(options.resource ?? {}),
-      interval: Duration.fromInputUnsafe(interval),
-      timeout: Duration.fromInputUnsafe(timeout),
-      flushTimeout: Duration.fromInputUnsafe(flushTimeout),
-      messageSize: protocol === "http/protobuf" ? 500 : 5000
-    })
-  })
-  return Settings.checked(
-    [
-      ...checksOf(options),
-      Settings.that(["url"], "a whole address, such as http://localhost:4318/v1/metrics", Post.isAddress(url)),
-      ...headers.map(([name, value]) =>
-        Settings.that(["headers", nameOf(name)], "a name and a value that HTTP allows", Post.isHeader(name, value))
-      ),
-      Settings.duration("interval", interval, {
-        expected: "a duration above zero and below removeAfter, so that the last figures of a backend are exported",
-        holds: (value) =>
-          Settings.positive.holds(value) &&
-          Option.exists(Duration.fromInput(removeAfter), (after) => Duration.isLessThan(value, after))
-      }),
-      Settings.duration("timeout", timeout, Settings.positive),
-      Settings.duration("flushTimeout", flushTimeout)
-    ],
-    () =>
-      Layer.effectDiscard(exporter).pipe(
-        Layer.provide(protocol === "http/protobuf" ? OtlpSerialization.layerProtobuf : OtlpSerialization.layerJson),
-        Layer.provideMerge(registryLayer({ ...options, removeAfter }))
-      )
-  )
-}
+export const layerOtlp = (options: OtlpLayer.OtlpOptions): Layer.Layer<never, Settings.TelemetryConfigurationError> =>
+  OtlpLayer.make(options, checksOf(options), registryLayer)
 
-/** Whoever took a whole header for its name wrote the value behind the colon. */
-const nameOf = (name: string) => name.split(/[^!#$%&'*+.^_`|~0-9A-Za-z-]/, 1)[0] ?? ""
+/**
+ * As {@link layerOtlp}, with what is not in the options from the variables that the OpenTelemetry specification names, read
+ * through `Config`. Of two, the first one counts:
+ *
+ * - `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, or `OTEL_EXPORTER_OTLP_ENDPOINT` with `/v1/metrics` behind it. Default:
+ *   `http://localhost:4318/v1/metrics`
+ * - `OTEL_EXPORTER_OTLP_METRICS_HEADERS`, `OTEL_EXPORTER_OTLP_HEADERS`: `name=value,name=value`, percent-encoded
+ * - `OTEL_EXPORTER_OTLP_METRICS_TIMEOUT`, `OTEL_EXPORTER_OTLP_TIMEOUT`: of one request, in milliseconds
+ * - `OTEL_EXPORTER_OTLP_METRICS_COMPRESSION`, `OTEL_EXPORTER_OTLP_COMPRESSION`: `gzip` or `none`
+ * - `OTEL_EXPORTER_OTLP_METRICS_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL`: `http/json` or `http/protobuf`
+ * - `OTEL_METRIC_EXPORT_INTERVAL`: in milliseconds
+ * - `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`
+ *
+ * It is empty where `OTEL_SDK_DISABLED` is `true`, and where `OTEL_METRICS_EXPORTER` does not name `otlp`. A variable that cannot
+ * be read is an issue of the {@link TelemetryConfigurationError}, under its name and without its value.
+ */
+export const layerOtlpConfig = (
+  options: Partial<OtlpLayer.OtlpOptions> = {}
+): Layer.Layer<never, Settings.TelemetryConfigurationError> =>
+  Layer.unwrap(
+    Effect.map(OtlpConfig.read, ({ isOn, issues, settings }) => {
+      if (!isOn) return Layer.empty
+      const all = {
+        ...options,
+        url: options.url ?? settings.url,
+        headers: options.headers ?? settings.headers,
+        timeout: options.timeout ?? settings.timeout,
+        interval: options.interval ?? settings.interval,
+        compression: options.compression ?? settings.compression,
+        protocol: options.protocol ?? settings.protocol
+      }
+      return OtlpLayer.make(all, [...checksOf(all), ...issues], registryLayer)
+    })
+  )
 
 /**
  * Hands every figure, as it changes, to instruments of the app's own `MeterProvider` too.
@@ -260,21 +202,22 @@ export const layerOtel = (options: OtelOptions): Layer.Layer<never, Settings.Tel
 
 // -------------------------------------------------------------------------------------------------------------- parts
 
-const defaults = { maxBackends: 20_000, removeAfter: Duration.minutes(1) }
+const defaultMaxBackends = 20_000
 
-const checksOf = ({ maxBackends, removeAfter }: Options): ReadonlyArray<Settings.Check> => [
+const checksOf = ({ maxBackends, removeAfter }: Settings.Options): ReadonlyArray<Settings.Check> => [
   Settings.whole("maxBackends", maxBackends, 1, Number.MAX_SAFE_INTEGER),
   Settings.duration("removeAfter", removeAfter)
 ]
 
 const counting = <Handle>(
   target: Effect.Effect<Target.Target<Handle>>,
-  { maxBackends = defaults.maxBackends, removeAfter = defaults.removeAfter }: Options,
+  { conventions = false, maxBackends = defaultMaxBackends, removeAfter = Settings.removeAfter }: Settings.Options,
   onFull: (maxBackends: number) => Effect.Effect<void>
 ): Layer.Layer<never> =>
   KeepaliveEvent.layerObserver(
     Effect.gen(function* () {
       const { observe } = yield* Recorder.join({
+        conventions,
         maxBackends,
         removeAfter: Duration.fromInputUnsafe(removeAfter),
         target: yield* target,
@@ -284,7 +227,7 @@ const counting = <Handle>(
     })
   )
 
-const registryLayer = (options: Options) =>
+const registryLayer = (options: Settings.Options) =>
   counting(Target.registry, options, (maxBackends) =>
     Effect.annotateLogs(Effect.logWarning("more backends than maxBackends: the others get no metrics"), {
       max_backends: maxBackends
@@ -307,21 +250,3 @@ const reasonOf = (error: unknown): MetricsEndpointError["reason"] => {
       return "unknown"
   }
 }
-
-/** Effect's reader of the environment dies where nobody names the service, and where what stands there cannot be read. */
-const resourceOf = Effect.fnUntraced(function* (options: NonNullable<OtlpOptions["resource"]>) {
-  const attributes = { ...options.attributes }
-  const serviceName = options.serviceName ?? "unknown_service:node"
-  const resource = yield* OtlpResource.fromConfig({ ...options, attributes }).pipe(
-    Effect.catchCause(() => OtlpResource.fromConfig({ ...options, attributes, serviceName })),
-    Effect.catchCause(() =>
-      Effect.as(
-        Effect.logWarning("OTEL_RESOURCE_ATTRIBUTES cannot be read, and is left out of what is exported"),
-        OtlpResource.make({ ...options, attributes, serviceName })
-      )
-    )
-  )
-  if (resource.attributes.some(({ key }) => key === "service.instance.id")) return resource
-  const instance = OtlpResource.entriesToAttributes([["service.instance.id", randomUUID()]])
-  return { ...resource, attributes: [...resource.attributes, ...instance] }
-})

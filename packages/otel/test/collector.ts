@@ -1,6 +1,7 @@
 /** A collector: a real HTTP server that decodes what arrives, in both of OTLP's encodings. */
 import { Effect, Queue } from "effect"
 import * as http from "node:http"
+import { gunzipSync } from "node:zlib"
 import * as On from "./support.ts"
 
 export interface Point {
@@ -37,7 +38,7 @@ export interface Export {
 }
 
 /** What it does with a request: answers with a status; takes it, but not all that is in it; or never answers. */
-type Answer = number | "partial" | "silent"
+type Answer = number | "partial" | "silent" | { readonly status: number; readonly retryAfter: string }
 
 /** With all requests, or with those to come, one after the other; as with the last one then. */
 export type Manner = Answer | ReadonlyArray<Answer>
@@ -64,9 +65,12 @@ export const make = (port = 0) =>
       request.on("data", (part) => parts.push(part))
       request.on("end", () => {
         requests++
-        const [answer = 200, ...then] = typeof state.manner === "object" ? state.manner : [state.manner]
+        const [answer = 200, ...then] = Array.isArray(state.manner) ? state.manner : [state.manner]
         if (then.length > 0) state.manner = then
         if (answer === "silent") return
+        if (typeof answer === "object") {
+          return void response.writeHead(answer.status, { "retry-after": answer.retryAfter }).end("{}")
+        }
         if (answer === 200) {
           const received = decode(request, Buffer.concat(parts))
           exports.push(received)
@@ -102,22 +106,25 @@ export const make = (port = 0) =>
     return collector
   })
 
-/** By series, as `On.figures`. */
+/** By series, as `On.figures`: but for the number of backends. */
 export const figuresOf = (metrics: ReadonlyArray<Received>): On.Figures =>
   Object.fromEntries(
-    metrics.flatMap(({ name, points }) =>
-      points.map(({ attributes, value }) => [
-        On.seriesName(name, attributes),
-        typeof value === "number" ? value : value.count
-      ])
-    )
+    metrics
+      .filter(({ name }) => name !== On.backends)
+      .flatMap(({ name, points }) =>
+        points.map(({ attributes, value }) => [
+          On.seriesName(name, attributes),
+          typeof value === "number" ? value : value.count
+        ])
+      )
   )
 
 // -------------------------------------------------------------------------------------------------------------- decode
 
 const decode = (request: http.IncomingMessage, raw: Buffer): Export => {
+  const bytes = request.headers["content-encoding"] === "gzip" ? gunzipSync(raw) : raw
   const message: Message =
-    request.headers["content-type"] === "application/json" ? JSON.parse(raw.toString()) : read(raw, "MetricsData")
+    request.headers["content-type"] === "application/json" ? JSON.parse(bytes.toString()) : read(bytes, "MetricsData")
   const [resourceMetrics] = list(message["resourceMetrics"])
   const [scopeMetrics] = list(resourceMetrics?.["scopeMetrics"])
   return {

@@ -38,10 +38,15 @@ describe("an event is counted by exactly one series, the other series stay as th
       (outcome) =>
         [
           `a call that ended: ${outcome}`,
-          [On.called(outcome)],
-          { [`vmcp_keepalive_call_total{backend_id="a",outcome="${outcome}"}`]: 1 }
+          [On.callBegan, On.callBegan, On.called(outcome)],
+          {
+            [`vmcp_keepalive_call_total{backend_id="a",outcome="${outcome}"}`]: 1,
+            [`vmcp_keepalive_call_duration_seconds{backend_id="a",outcome="${outcome}"}`]: 1,
+            'vmcp_keepalive_calls_in_flight{backend_id="a"}': 1
+          }
         ] as const
     ),
+    ["a call that began", [On.callBegan], { 'vmcp_keepalive_calls_in_flight{backend_id="a"}': 1 }],
     ...reasons
       .filter((reason) => reason !== "closed")
       .map(
@@ -127,6 +132,81 @@ describe("a histogram of latencies", () => {
   )
 })
 
+describe("a histogram of calls", () => {
+  it.effect("is in seconds, with the bounds of OpenTelemetry's conventions for MCP, for each outcome", () =>
+    Effect.gen(function* () {
+      const tell = yield* On.tell
+      for (const duration of ["10 millis", "11 millis", "2 seconds", "5 minutes", "301 seconds"] as const) {
+        tell("a", On.callBegan, On.called("ok", duration))
+      }
+      tell("a", On.callBegan, On.called("rejected", 0))
+      const point = (outcome: string) =>
+        Effect.map(Metric.snapshot, (points) => {
+          const found = points.find(
+            ({ attributes, type }) => type === "Histogram" && attributes?.["outcome"] === outcome
+          )
+          return found?.type === "Histogram" ? found.state : assert.fail("no histogram")
+        })
+      const { buckets, count, sum } = yield* point("ok")
+      assert.deepStrictEqual(
+        buckets.map(([bound]) => bound),
+        [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300]
+      )
+      assert.deepStrictEqual(
+        buckets.map(([, upTo]) => upTo),
+        [1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 4]
+      )
+      assert.strictEqual(count, 5)
+      assert.closeTo(sum, 603.021, 1e-9)
+      assert.strictEqual((yield* point("rejected")).count, 1)
+    }).pipe(counting(), On.isolated)
+  )
+})
+
+describe("calls in flight", () => {
+  it.effect("are those that began and have not ended, never below none, and of all backends of an id", () =>
+    Effect.gen(function* () {
+      const tell = yield* On.tell
+      const inFlight = Effect.map(On.figures, (figures) => figures['vmcp_keepalive_calls_in_flight{backend_id="a"}'])
+      tell("a", On.sent)
+      assert.isUndefined(yield* inFlight)
+      tell("a", On.callBegan, On.callBegan)
+      assert.strictEqual(yield* inFlight, 2)
+      // one that is replaced still has a call under way
+      tell("a", On.started(), On.callBegan)
+      assert.strictEqual(yield* inFlight, 3)
+      for (const outcome of ["outcome_unknown", "ok", "rejected"] as const) tell("a", On.called(outcome))
+      assert.strictEqual(yield* inFlight, 0)
+      // one of before the series, which began anew
+      tell("a", On.called("ok"), On.callBegan)
+      assert.strictEqual(yield* inFlight, 1)
+    }).pipe(counting(), On.isolated)
+  )
+})
+
+describe("the number of backends", () => {
+  it.effect("is exported before there is one, and counts those that are not closed, with series or without", () =>
+    Effect.gen(function* () {
+      const tell = yield* On.tell
+      const backends = Effect.map(Metric.snapshot, (points) =>
+        points.flatMap(({ id, state }) => (id === On.backends && "value" in state ? [state.value] : []))
+      )
+      assert.deepStrictEqual(yield* backends, [0])
+      tell("a", On.sent)
+      // beyond maxBackends
+      tell("b", On.sent)
+      tell("b", On.started())
+      assert.deepStrictEqual(yield* backends, [3])
+      tell("b", On.changed("Connecting", "Closed"))
+      tell("a", On.changed("Connecting", "Closed"), On.sent)
+      assert.deepStrictEqual(yield* backends, [1])
+      tell("b", On.changed("Connecting", "Closed"))
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(yield* backends, [0])
+    }).pipe(counting({ maxBackends: 1 }), Effect.provide(Logger.layer([])), On.isolated)
+  )
+})
+
 describe("the state of a backend", () => {
   it.effect("is known from its start, and changes with every change", () =>
     Effect.gen(function* () {
@@ -155,7 +235,7 @@ describe("a backend that has closed", () => {
         On.opened("reset"),
         On.connected(),
         On.refused(),
-        ...On.outcomes.map(On.called),
+        ...On.outcomes.flatMap((outcome) => [On.callBegan, On.called(outcome)]),
         On.changed("Connected", "Disconnected")
       ]
       tell("stays", ...everything)
@@ -223,7 +303,7 @@ describe("a backend that has closed", () => {
       for (let id = 0; id < 1000; id++) tell(`${id}`, On.called("rejected"), On.sessionClosed("timeout"))
       assert.deepStrictEqual(yield* On.figures, {})
       for (let id = 1000; id < 1100; id++) tell(`${id}`, On.called("rejected"))
-      assert.strictEqual(Object.keys(yield* On.figures).length, 100 * (9 + 1))
+      assert.strictEqual(Object.keys(yield* On.figures).length, 100 * (9 + 2))
     }).pipe(counting({ maxBackends: 100 }), On.isolated)
   )
 
@@ -276,7 +356,7 @@ describe("beyond maxBackends", () => {
       const counted = yield* On.counts
       // every event, their starts included
       assert.strictEqual(counted["vmcp_keepalive_dropped_total"], 2 * 5)
-      assert.strictEqual(Object.keys(counted).length, 2 * 3 + 1)
+      assert.strictEqual(Object.keys(counted).length, 2 * 4 + 1)
       assert.isEmpty(Object.keys(yield* On.figures).filter((series) => /"[cd]"/.test(series)))
       assert.strictEqual(warnings.length, 1)
       assert.include(String(warnings[0]), "maxBackends")
@@ -431,6 +511,7 @@ describe("100,000 events from 1,000 backends, as fast as they come", () => {
       const pick = <A>(items: ReadonlyArray<A>) =>
         Effect.map(Random.nextIntBetween(0, items.length - 1), (index) => items[index] ?? assert.fail("out of range"))
       const states = On.tags.filter((tag) => tag !== "Closed")
+      const under: Array<string> = []
       for (let count = 0; count < 100_000; count++) {
         const backend = `backend ${yield* Random.nextIntBetween(0, 999)}`
         const from = current.get(backend) ?? "Connecting"
@@ -444,10 +525,13 @@ describe("100,000 events from 1,000 backends, as fast as they come", () => {
           On.connected(),
           On.refused(),
           On.sessionClosed(yield* pick(FailureReason.all)),
-          On.called(yield* pick(On.outcomes)),
+          On.callBegan,
           On.changed(from, to)
         ])
         tell(backend, happening)
+        if (happening === On.callBegan) under.push(backend)
+        // ten are in flight
+        if (under.length > 10) tell(under.shift() ?? "", On.called(yield* pick(On.outcomes), yield* Random.next))
         current.set(backend, happening._tag === "StateChanged" ? to : from)
         if (count % 9_973 !== 0) continue
         const ones = new Map<string, number>()

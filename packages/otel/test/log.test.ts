@@ -200,7 +200,13 @@ describe("steady success", () => {
       Effect.gen(function* () {
         const tell = yield* On.tell
         for (let hour = 0; hour < 100; hour++) {
-          tell("a", On.sent, On.answered("5 millis"), On.suppressed, ...On.outcomes.map(On.called))
+          tell(
+            "a",
+            On.sent,
+            On.answered("5 millis"),
+            On.suppressed,
+            ...On.outcomes.map((outcome) => On.called(outcome))
+          )
           tell("a", { _tag: "Stabilized" }, { _tag: "Noticed", notice: "stream_lost", count: 2 })
           yield* TestClock.adjust("1 hour")
         }

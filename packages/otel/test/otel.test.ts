@@ -49,12 +49,14 @@ const reading = (exporter: InMemoryMetricExporter, meterProvider: MeterProvider)
   const metrics = Effect.map(exported, (batch) => (batch?.scopeMetrics ?? []).flatMap(({ metrics }) => metrics))
   const figures = Effect.map(metrics, (metrics) =>
     Object.fromEntries(
-      metrics.flatMap(({ dataPoints, descriptor }) =>
-        dataPoints.map(({ attributes, value }) => [
-          On.seriesName(descriptor.name, attributes),
-          typeof value === "number" ? value : value.count
-        ])
-      )
+      metrics
+        .filter(({ descriptor }) => descriptor.name !== On.backends)
+        .flatMap(({ dataPoints, descriptor }) =>
+          dataPoints.map(({ attributes, value }) => [
+            On.seriesName(descriptor.name, attributes),
+            typeof value === "number" ? value : value.count
+          ])
+        )
     )
   )
   return { exported, metrics, figures }
@@ -70,7 +72,8 @@ const everything = [
   On.refused(),
   On.connected(2),
   On.sessionClosed("reset"),
-  ...On.outcomes.map(On.called),
+  ...On.outcomes.flatMap((outcome) => [On.callBegan, On.called(outcome)]),
+  On.callBegan,
   On.changed("Connected", "Unhealthy")
 ]
 
@@ -78,7 +81,10 @@ const everything = [
 const table = [
   ["vmcp_keepalive_attempt_total", DataPointType.SUM, "", true, ["backend_id"]],
   ["vmcp_keepalive_auto_disabled_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
+  ["vmcp_keepalive_backends", DataPointType.GAUGE, "", undefined, []],
+  ["vmcp_keepalive_call_duration_seconds", DataPointType.HISTOGRAM, "s", undefined, ["backend_id", "outcome"]],
   ["vmcp_keepalive_call_total", DataPointType.SUM, "", true, ["backend_id", "outcome"]],
+  ["vmcp_keepalive_calls_in_flight", DataPointType.GAUGE, "", undefined, ["backend_id"]],
   ["vmcp_keepalive_connect_failure_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
   ["vmcp_keepalive_failure_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
   ["vmcp_keepalive_latency_seconds", DataPointType.HISTOGRAM, "s", undefined, ["backend_id"]],
@@ -129,20 +135,29 @@ describe("layerOtel", () => {
     }).pipe(Effect.scoped, On.isolated)
   )
 
-  it.live("gives the histogram the bounds that the registry has", () =>
+  it.live("gives the histograms the bounds that the registry has", () =>
     Effect.gen(function* () {
       const { meterProvider, metrics } = yield* provider()
       yield* Effect.gen(function* () {
         const tell = yield* On.tell
         for (const latency of [1, 3, 31_000]) tell("a", On.answered(latency))
-        const [histogram] = (yield* metrics).filter(({ descriptor }) => descriptor.unit === "s")
-        const value = histogram?.dataPoints[0]?.value
-        if (typeof value !== "object" || !("buckets" in value)) return assert.fail("no histogram")
-        assert.deepStrictEqual(value.buckets, {
+        for (const duration of [10, 30, 301_000]) tell("a", On.callBegan, On.called("ok", duration))
+        const all = yield* metrics
+        const histogram = (name: string) => {
+          const value = all.find(({ descriptor }) => descriptor.name === name)?.dataPoints[0]?.value
+          if (typeof value !== "object" || !("buckets" in value)) return assert.fail("no histogram")
+          return { ...value.buckets, sum: value.sum }
+        }
+        assert.deepStrictEqual(histogram("vmcp_keepalive_latency_seconds"), {
           boundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-          counts: [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+          counts: [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+          sum: 31.004
         })
-        assert.closeTo(value.sum ?? 0, 31.004, 1e-9)
+        assert.deepStrictEqual(histogram("vmcp_keepalive_call_duration_seconds"), {
+          boundaries: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300],
+          counts: [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+          sum: 301.04
+        })
       }).pipe(Effect.provide(KeepaliveMetrics.layerOtel({ meterProvider })))
     }).pipe(Effect.scoped, On.isolated)
   )
@@ -171,7 +186,12 @@ describe("layerOtel", () => {
         yield* figures
         tell("b", ...everything)
       }).pipe(Effect.provide(KeepaliveMetrics.layerOtel({ meterProvider })))
-      assert.deepStrictEqual(yield* figures, expected())
+      // but for what is in flight
+      const ended = Object.entries(expected()).map(([series, figure]) => [
+        series,
+        series.startsWith("vmcp_keepalive_calls_in_flight") ? 0 : figure
+      ])
+      assert.deepStrictEqual(yield* figures, Object.fromEntries(ended))
       assert.deepStrictEqual(yield* On.figures, {})
     }).pipe(Effect.scoped, On.isolated)
   )

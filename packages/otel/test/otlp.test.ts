@@ -37,7 +37,8 @@ const everything = [
   On.refused(),
   On.connected(2),
   On.sessionClosed("stream_cut"),
-  ...On.outcomes.map(On.called),
+  ...On.outcomes.flatMap((outcome) => [On.callBegan, On.called(outcome)]),
+  On.callBegan,
   On.changed("Connected", "Unhealthy")
 ]
 
@@ -96,6 +97,7 @@ describe("on the wire", () => {
               ])
             ),
             {
+              vmcp_keepalive_backends: ["gauge", "", undefined, undefined],
               vmcp_keepalive_attempt_total: counter,
               vmcp_keepalive_success_total: counter,
               vmcp_keepalive_failure_total: counter,
@@ -106,12 +108,14 @@ describe("on the wire", () => {
               vmcp_keepalive_session_lost_total: counter,
               vmcp_keepalive_connect_failure_total: counter,
               vmcp_keepalive_reconnect_total: counter,
-              vmcp_keepalive_call_total: counter
+              vmcp_keepalive_call_total: counter,
+              vmcp_keepalive_call_duration_seconds: ["histogram", "s", 2, undefined],
+              vmcp_keepalive_calls_in_flight: ["gauge", "", undefined, undefined]
             }
           )
           for (const { description } of metrics) assert.match(description, /^\w.+/)
           assert.deepStrictEqual(Collector.figuresOf(metrics), expected('a "1"', "b"))
-          const histogram = metrics.find(({ kind }) => kind === "histogram")?.points[0]
+          const histogram = metrics.find(({ name }) => name === "vmcp_keepalive_latency_seconds")?.points[0]
           assert.deepStrictEqual(histogram?.attributes, { backend_id: 'a "1"' })
           assert.deepStrictEqual(histogram?.value, {
             count: 2,
@@ -120,6 +124,16 @@ describe("on the wire", () => {
             max: 40,
             bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
             counts: [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+          })
+          const calls = metrics.find(({ name }) => name === "vmcp_keepalive_call_duration_seconds")?.points[0]
+          assert.deepStrictEqual(calls?.attributes, { backend_id: 'a "1"', outcome: "ok" })
+          assert.deepStrictEqual(calls?.value, {
+            count: 1,
+            sum: 0.003,
+            min: 0.003,
+            max: 0.003,
+            bounds: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300],
+            counts: [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
           })
           for (const { points } of metrics) {
             for (const { start, time } of points) assert.deepStrictEqual([start, time], [0n, 30_000_000_000n])
@@ -200,12 +214,13 @@ describe("on the wire", () => {
         const collector = yield* Collector.make()
         yield* Effect.gen(function* () {
           const tell = yield* On.tell
-          for (let count = 0; count < (6 * size) / 10; count++)
+          // with the number of backends, six messages that are full, but for the last one
+          for (let count = 1; count < (6 * size) / 10; count++)
             tell(`${count}`, On.sent, On.changed("Connecting", "Connected"))
         }).pipe(exporting(collector.url, { protocol }))
         assert.strictEqual(collector.exports.length, 6)
         const figures = Object.assign({}, ...collector.exports.map(({ metrics }) => Collector.figuresOf(metrics)))
-        assert.strictEqual(Object.keys(figures).length, 6 * size)
+        assert.strictEqual(Object.keys(figures).length, 6 * size - 10)
         for (const { metrics } of collector.exports) {
           assert.isAtMost(
             metrics.reduce((sum, { points }) => sum + points.length, 0),
@@ -267,7 +282,7 @@ describe("the start of a series", () => {
         const tell = yield* On.tell
         // 10 series each, more than one message has room for: what is in the first arrives, the rest does not
         for (let count = 0; count < 550; count++) tell(`${count}`, On.sent)
-        collector.manner = [200, 503]
+        collector.manner = [200, 500]
         const arrived = yield* nextExport(collector)
         assert.deepStrictEqual(startsOf(arrived, "0"), [0n])
         tell("0", On.changed("Connected", "Closed"))
@@ -415,13 +430,13 @@ describe("a collector that takes nothing", () => {
         const tell = yield* On.tell
         tell("a", On.sent)
         for (const [answer, told] of [
-          [503, 1],
-          [503, 1],
-          [503, 1],
+          [500, 1],
+          [500, 1],
+          [500, 1],
           [200, 2],
           [200, 2],
-          [503, 3],
-          [503, 3],
+          [500, 3],
+          [500, 3],
           [200, 4]
         ] as const) {
           collector.manner = answer
@@ -430,10 +445,146 @@ describe("a collector that takes nothing", () => {
         }
         assert.deepStrictEqual(
           lines.map((line) => line.replace(/ .*"annotations":/, " ").replace(/,"spans".*$/, "")),
-          ['WARN {"reason":"status 503"}', 'INFO {"failed":3}', 'WARN {"reason":"status 503"}', 'INFO {"failed":2}']
+          ['WARN {"reason":"status 500"}', 'INFO {"failed":3}', 'WARN {"reason":"status 500"}', 'INFO {"failed":2}']
         )
       }).pipe(exporting(collector.url), Effect.provide(layer))
     }).pipe(Effect.scoped, On.isolated)
+  )
+})
+
+describe("what may arrive if it is sent again", () => {
+  /** Lets time go on until something holds; how long that took, in seconds. */
+  const secondsUntil = Effect.fnUntraced(function* (holds: () => boolean, most = 3600) {
+    let seconds = 0
+    for (; !holds(); seconds++) {
+      if (seconds > most) return assert.fail(`not within ${most} seconds`)
+      yield* TestClock.adjust("1 second")
+      yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 2)))
+    }
+    return seconds
+  })
+
+  /** What is told of a collector that answers like this, and after how many seconds its requests came. */
+  const told = (manner: Collector.Manner, requests: number, options: Partial<KeepaliveMetrics.OtlpOptions> = {}) =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const { layer, lines } = capture()
+      const times: Array<number> = []
+      yield* Effect.gen(function* () {
+        const tell = yield* On.tell
+        tell("a", On.sent)
+        collector.manner = manner
+        for (let count = 1; count <= requests; count++) {
+          times.push(yield* secondsUntil(() => collector.requests() === count))
+        }
+        const isLast = () => collector.exports.length + lines.length > 0
+        yield* until(isLast)
+        collector.manner = 200
+      }).pipe(exporting(collector.url, options), Effect.provide(layer))
+      return { exports: collector.exports, lines, times }
+    }).pipe(Effect.scoped, On.isolated)
+
+  it.effect.each([429, 502, 503, 504])(
+    "is after %d: at once as far as anybody is told, and nothing is logged",
+    (status) =>
+      Effect.gen(function* () {
+        const { exports, lines, times } = yield* told([status, status, 200], 3)
+        assert.deepStrictEqual(Collector.figuresOf(exports[0]?.metrics ?? []), withState(attempts(1)))
+        assert.deepStrictEqual(lines, [])
+        assert.strictEqual(times[0], 30)
+        // 1 second and 2, and up to half of it more; both clocks tick in whole seconds here
+        assert.isAtLeast(times[1] ?? 0, 1)
+        assert.isAtMost(times[1] ?? 0, 3)
+        assert.isAtLeast(times[2] ?? 0, 2)
+        assert.isAtMost(times[2] ?? 0, 4)
+      })
+  )
+
+  it.effect.each([400, 401, 404, 413, 500])("is not after %d", (status) =>
+    Effect.gen(function* () {
+      const { lines, times } = yield* told([status, 200], 1)
+      assert.match(lines[0] ?? "", new RegExp(`^WARN .*"reason":"status ${status}"`))
+      assert.deepStrictEqual(times, [30])
+    })
+  )
+
+  it.effect("is three times at most, and then said", () =>
+    Effect.gen(function* () {
+      const { lines, times } = yield* told(503, 4)
+      assert.strictEqual(times.length, 4)
+      assert.match(lines[0] ?? "", /^WARN .*"reason":"status 503"/)
+    })
+  )
+
+  it.effect.each([
+    ["seconds", "12"],
+    ["a date", "Thu, 01 Jan 1970 00:00:42 GMT"]
+  ] as const)("is not before the Retry-After of the collector, in %s", ([, retryAfter]) =>
+    Effect.gen(function* () {
+      const { lines, times } = yield* told([{ status: 503, retryAfter }, 200], 2)
+      assert.deepStrictEqual(lines, [])
+      assert.isAtLeast(times[1] ?? 0, 12)
+      assert.isAtMost(times[1] ?? 0, 13)
+    })
+  )
+
+  it.effect.each([
+    ["a time beyond the next export", "100", 100],
+    ["a day", "86400", 600],
+    ["no end of it", "9".repeat(400), 600]
+  ] as const)("is with newer figures where it asks for %s, 10 minutes at most", ([, retryAfter, seconds]) =>
+    Effect.gen(function* () {
+      const { times } = yield* told([{ status: 429, retryAfter }, 200], 2)
+      assert.isAtLeast(times[1] ?? 0, seconds)
+      assert.isAtMost(times[1] ?? 0, seconds + 1)
+    })
+  )
+
+  it.live("is sent once more when the layer closes, however long the collector wants to be left alone", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      collector.manner = { status: 503, retryAfter: "86400" }
+      const { layer, lines } = capture()
+      yield* Effect.gen(function* () {
+        const tell = yield* On.tell
+        tell("a", On.sent)
+        yield* until(() => lines.length > 0)
+        collector.manner = 200
+      }).pipe(exporting(collector.url, { interval: "20 millis" }), Effect.provide(layer))
+      assert.strictEqual(collector.requests(), 2)
+      assert.deepStrictEqual(Collector.figuresOf(collector.exports[0]?.metrics ?? []), withState(attempts(1)))
+    }).pipe(Effect.scoped, On.isolated)
+  )
+})
+
+describe("a compressed export", () => {
+  it.effect.each(["http/json", "http/protobuf"] as const)(
+    "%s: is gzip, says so, and holds the same in less than a fifth",
+    (protocol) =>
+      Effect.gen(function* () {
+        const collector = yield* Collector.make()
+        for (const compression of ["none", "gzip"] as const) {
+          yield* Effect.gen(function* () {
+            const tell = yield* On.tell
+            for (let count = 0; count < 30; count++) tell(`backend-${count}`, ...everything)
+          }).pipe(exporting(collector.url, { compression, protocol }), On.isolated)
+        }
+        const [plain, short] = [collector.exports[0], collector.exports.at(-1)]
+        assert(plain !== undefined && short !== undefined)
+        assert.deepStrictEqual(
+          [plain, short].map(({ headers }) => headers["content-encoding"]),
+          [undefined, "gzip"]
+        )
+        assert.isBelow(short.raw.length, plain.raw.length / 5)
+        const all = (compression: string | undefined) =>
+          Object.assign(
+            {},
+            ...collector.exports
+              .filter(({ headers }) => headers["content-encoding"] === compression)
+              .map(({ metrics }) => Collector.figuresOf(metrics))
+          )
+        assert.deepStrictEqual(all("gzip"), all(undefined))
+      }).pipe(Effect.scoped)
   )
 })
 
@@ -446,6 +597,7 @@ describe("options that cannot work", () => {
     [{ ...right, headers: { "x y": "z" } }, ["headers.x"]],
     [{ ...right, headers: { "Authorization: Bearer hunter2": "" } }, ["headers.Authorization"]],
     [{ ...right, headers: { authorization: Redacted.make("hunter2\n") } }, ["headers.authorization"]],
+    [JSON.parse('{"url":"http://localhost/","compression":"br","protocol":"grpc"}'), ["compression", "protocol"]],
     [{ ...right, interval: 0, timeout: 0, flushTimeout: -1 }, ["interval", "timeout", "flushTimeout"]],
     // the last figures of a backend would be gone before they are exported
     [{ ...right, interval: "1 minute", removeAfter: "1 minute" }, ["interval"]],

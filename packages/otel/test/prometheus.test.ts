@@ -73,13 +73,15 @@ describe("the endpoint", () => {
       yield* Metric.update(Metric.counter("of_the_app_total"), 7)
       assert.strictEqual(parse((yield* scrape).text).samples["of_the_app_total"], undefined)
       tell("a", On.sent, On.sent, On.answered("3 millis"), On.missed("timeout"), On.suppressed, On.opened("reset"))
-      tell("a", On.connected(), On.sessionClosed("reset"), On.refused(), On.called("replayed"))
+      tell("a", On.connected(), On.sessionClosed("reset"), On.refused(), On.callBegan, On.callBegan)
+      tell("a", On.called("replayed"))
       tell("a", On.changed("Connected", "CircuitOpen"))
       const { headers, status, text } = yield* scrape
       assert.strictEqual(status, 200)
       assert.strictEqual(headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
       const { helps, samples, types } = parse(text)
       assert.deepStrictEqual(types, {
+        vmcp_keepalive_backends: "gauge",
         vmcp_keepalive_attempt_total: "counter",
         vmcp_keepalive_success_total: "counter",
         vmcp_keepalive_failure_total: "counter",
@@ -90,11 +92,15 @@ describe("the endpoint", () => {
         vmcp_keepalive_session_lost_total: "counter",
         vmcp_keepalive_connect_failure_total: "counter",
         vmcp_keepalive_reconnect_total: "counter",
-        vmcp_keepalive_call_total: "counter"
+        vmcp_keepalive_call_total: "counter",
+        vmcp_keepalive_call_duration_seconds: "histogram",
+        vmcp_keepalive_calls_in_flight: "gauge"
       })
       assert.deepStrictEqual(Object.keys(helps).toSorted(), Object.keys(types).toSorted())
       const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, "+Inf"]
+      const boundsOfCalls = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, "+Inf"]
       assert.deepStrictEqual(samples, {
+        vmcp_keepalive_backends: 1,
         'vmcp_keepalive_attempt_total{backend_id="a"}': 2,
         'vmcp_keepalive_success_total{backend_id="a"}': 1,
         'vmcp_keepalive_failure_total{backend_id="a",reason="timeout"}': 1,
@@ -112,6 +118,15 @@ describe("the endpoint", () => {
         'vmcp_keepalive_connect_failure_total{backend_id="a",reason="refused"}': 1,
         'vmcp_keepalive_reconnect_total{backend_id="a",outcome="failed"}': 1,
         'vmcp_keepalive_call_total{backend_id="a",outcome="replayed"}': 1,
+        ...Object.fromEntries(
+          boundsOfCalls.map((bound) => [
+            `vmcp_keepalive_call_duration_seconds_bucket{backend_id="a",outcome="replayed",le="${bound}"}`,
+            1
+          ])
+        ),
+        'vmcp_keepalive_call_duration_seconds_sum{backend_id="a",outcome="replayed"}': 0.003,
+        'vmcp_keepalive_call_duration_seconds_count{backend_id="a",outcome="replayed"}': 1,
+        'vmcp_keepalive_calls_in_flight{backend_id="a"}': 1,
         ...On.stateFigures("a", "CircuitOpen")
       })
     }).pipe(serving(), On.isolated)
@@ -168,7 +183,7 @@ describe("a page of 3,000 backends", () => {
       })
       for (let count = 0; count < 3000; count++) tell(`${count}`, On.sent, On.changed("Connected", "Unhealthy"))
       const { samples } = parse((yield* ask(url)).text)
-      assert.strictEqual(Object.keys(samples).length, 3000 * 10)
+      assert.strictEqual(Object.keys(samples).length, 3000 * 10 + 1)
       assert.deepInclude(samples, On.stateFigures("2999", "Unhealthy"))
       const parts: Array<string> = []
       slow.setEncoding("utf8")

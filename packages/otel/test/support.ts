@@ -77,13 +77,28 @@ export const sessionDraining = (reason: FailureReason.FailureReason): Happening 
   reason
 })
 export const delay = Duration.seconds(1)
+export const callBegan: Happening = { _tag: "CallStarted" }
 /** A call that ended so, as the metric has it. */
-export const called = (outcome: (typeof outcomes)[number]): Happening => ({
+export const called = (
+  outcome: (typeof outcomes)[number],
+  duration: Duration.Input = "3 millis",
+  method: string | undefined = "tools/call"
+): Happening => ({
   _tag: "CallSettled",
   outcome: outcome === "replayed" ? "ok" : outcome,
   replayed: outcome === "replayed",
-  duration: Duration.millis(3)
+  method,
+  duration: Duration.fromInputUnsafe(duration)
 })
+
+/** A call that made requests by several methods, or none. */
+export const several: Happening = {
+  _tag: "CallSettled",
+  outcome: "ok",
+  replayed: false,
+  method: undefined,
+  duration: Duration.millis(3)
+}
 
 export const outcomes = ["ok", "failed", "rejected", "outcome_unknown", "replayed"] as const
 
@@ -95,17 +110,22 @@ export const seriesName = (name: string, attributes: Readonly<Record<string, unk
   return labels.length === 0 ? name : `${name}{${labels.join(",")}}`
 }
 
-/** What is in the registry of the context. */
+/** Of one series, not of a backend: how many there are, which is always exported. */
+export const backends = "vmcp_keepalive_backends"
+
+/** What is in the registry of the context, but for the number of backends. */
 export const figures: Effect.Effect<Figures> = Effect.map(Metric.snapshot, (points) =>
   Object.fromEntries(
-    points.map((point) => [
-      seriesName(point.id, point.attributes),
-      point.type === "Gauge"
-        ? Number(point.state.value)
-        : point.type === "Counter" || point.type === "Histogram"
-          ? Number(point.state.count)
-          : Number.NaN
-    ])
+    points
+      .filter(({ id }) => id !== backends)
+      .map((point) => [
+        seriesName(point.id, point.attributes),
+        point.type === "Gauge"
+          ? Number(point.state.value)
+          : point.type === "Counter" || point.type === "Histogram"
+            ? Number(point.state.count)
+            : Number.NaN
+      ])
   )
 )
 
@@ -134,6 +154,7 @@ export const makeOracle = () => {
   const counts: Figures = {}
   const attempted = new Set<string>()
   const states = new Map<string, string>()
+  const inFlight = new Map<string, number>()
   const add = (name: string, attributes: Record<string, string>) => {
     const key = seriesName(name, attributes)
     counts[key] = (counts[key] ?? 0) + 1
@@ -148,9 +169,12 @@ export const makeOracle = () => {
     if (event._tag === "ProbeFailed") add("vmcp_keepalive_failure_total", { backend_id, reason: event.reason })
     if (event._tag === "ProbeSuppressed") add("vmcp_keepalive_suppressed_total", { backend_id })
     if (event._tag === "CircuitOpened") add("vmcp_keepalive_auto_disabled_total", { backend_id, reason: event.reason })
+    if (event._tag === "CallStarted") inFlight.set(backend_id, (inFlight.get(backend_id) ?? 0) + 1)
     if (event._tag === "CallSettled") {
       const outcome = event.outcome === "ok" && event.replayed ? "replayed" : event.outcome
       add("vmcp_keepalive_call_total", { backend_id, outcome })
+      add("vmcp_keepalive_call_duration_seconds", { backend_id, outcome })
+      inFlight.set(backend_id, (inFlight.get(backend_id) ?? 0) - 1)
     }
     if (event._tag === "SessionClosed" && event.reason !== "closed") {
       add("vmcp_keepalive_session_lost_total", { backend_id, reason: event.reason })
@@ -170,6 +194,8 @@ export const makeOracle = () => {
   }
   const expected = (): Figures => {
     const all = { ...counts }
+    for (const [backend_id, calls] of inFlight)
+      all[seriesName("vmcp_keepalive_calls_in_flight", { backend_id })] = calls
     for (const [backend, current] of states) {
       for (const tag of tags) {
         all[seriesName("vmcp_keepalive_state", { backend_id: backend, state: tag })] = tag === current ? 1 : 0

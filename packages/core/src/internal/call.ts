@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { CallError, SessionReplaced } from "../BackendError.ts"
+import type { RequestRecord } from "../Connector.ts"
 import { admission } from "../ConnectionState.ts"
 import type { CallOutcome } from "../KeepaliveEvent.ts"
 import { isCallError } from "./errors.ts"
@@ -49,7 +50,7 @@ export const use = <Client, A, E, R>(
       resume(settling === undefined ? proceeding : settling.announcing(proceeding))
     }
     if (!open || isStale(supervisor, open, startedAt)) return goOn(undefined)
-    const run = new Run<Client, A, E>(supervisor, open, startedAt, (ended) => {
+    const run = new Run<Client, A, E>(supervisor, open, startedAt, settling, (ended) => {
       if (ended._tag !== "Ok") return goOn({ open, startedAt, ended })
       settling?.settled("ok")
       resume(Effect.succeed(ended.value))
@@ -65,6 +66,8 @@ export class Settling {
   readonly #supervisor: Supervisor<unknown>
   readonly #startedAt: number
   #isSettled = false
+  /** of the requests of its last run */
+  #method: string | undefined
   replayed = false
 
   constructor(supervisor: Supervisor<unknown>, startedAt: number) {
@@ -77,7 +80,13 @@ export class Settling {
     if (this.#isSettled) return
     this.#isSettled = true
     const duration = Duration.millis(this.#supervisor.now() - this.#startedAt)
-    this.#supervisor.announcer.emit({ _tag: "CallSettled", outcome, replayed: this.replayed, duration })
+    const { replayed } = this
+    this.#supervisor.announcer.emit({ _tag: "CallSettled", outcome, method: this.#method, replayed, duration })
+  }
+
+  /** A run of its callback has ended. */
+  ran(requests: ReadonlyArray<RequestRecord>): void {
+    this.#method = methodOf(requests)
   }
 
   /** its caller waits no longer */
@@ -126,7 +135,7 @@ const proceed = Effect.fnUntraced(function* <Client, A, E, R>(
     if (!run) {
       const open = yield* Effect.mapError(ready(supervisor, deadline), orUnknown)
       const startedAt = supervisor.now()
-      const ended: Ended<A, E> = yield* runOnce(supervisor, open, callback, startedAt)
+      const ended: Ended<A, E> = yield* runOnce(supervisor, open, callback, startedAt, settling)
       if (ended._tag === "Ok") return ended.value
       run = { open, startedAt, ended }
     }
@@ -168,6 +177,13 @@ const proceed = Effect.fnUntraced(function* <Client, A, E, R>(
     if (settling !== undefined) settling.replayed = true
   }
 })
+
+/** The method of all requests, where there is one. */
+const methodOf = (requests: ReadonlyArray<RequestRecord>): string | undefined => {
+  const [first] = requests
+  for (const { method } of requests) if (method !== first?.method) return undefined
+  return first?.method
+}
 
 export const outcomeOf = (error: CallError | SessionReplaced): CallOutcome => {
   switch (error._tag) {

@@ -108,7 +108,7 @@ const proceedOn = Effect.fnUntraced(function* <Client, A, E, R>(
   while (true) {
     if (!isUsable(open)) return yield* replaced
     const startedAt = supervisor.now()
-    const ended: Ended<A, E> = yield* runOnce(supervisor, open, callback, startedAt)
+    const ended: Ended<A, E> = yield* runOnce(supervisor, open, callback, startedAt, settling)
     if (ended._tag === "Ok") return ended.value
     const judged = judge(supervisor, open, ended, {})
     const { again, doubt, truth } = judged

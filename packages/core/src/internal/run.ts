@@ -18,15 +18,21 @@ import * as Tracing from "./tracing.ts"
 /** Code of the user's that makes requests. */
 export type Callback<Client, A, E, R> = (client: Client, signal: AbortSignal) => PromiseLike<A> | Effect.Effect<A, E, R>
 
+/** Who is told of a run that has ended. */
+export interface Listener {
+  readonly ran: (requests: ReadonlyArray<RequestRecord>) => void
+}
+
 /** Runs the callback on the open session, once. Interruption aborts its signal, and interrupts it where it is an effect. */
 export const runOnce = <Client, A, E, R>(
   supervisor: Supervisor<Client>,
   open: OpenSession<Client>,
   callback: Callback<Client, A, E, R>,
-  startedAt: number
+  startedAt: number,
+  listener: Listener | undefined
 ): Effect.Effect<Ended<A, E>, never, R> =>
   Effect.callback<Ended<A, E>, never, R>((resume) => {
-    const run = new Run<Client, A, E>(supervisor, open, startedAt, (ended) => resume(Effect.succeed(ended)))
+    const run = new Run<Client, A, E>(supervisor, open, startedAt, listener, (ended) => resume(Effect.succeed(ended)))
     run.begin(callback)
     return run.interrupted
   })
@@ -38,6 +44,7 @@ export class Run<Client, A, E> implements CallInFlight {
   readonly #supervisor: Supervisor<Client>
   readonly #open: OpenSession<Client>
   readonly #call: Call<Client>
+  readonly #listener: Listener | undefined
   readonly #done: (ended: Ended<A, E>) => void
   readonly #caller: Fiber.Fiber<unknown, unknown> | undefined
   before: CallInFlight | undefined
@@ -50,6 +57,7 @@ export class Run<Client, A, E> implements CallInFlight {
     supervisor: Supervisor<Client>,
     open: OpenSession<Client>,
     startedAt: number,
+    listener: Listener | undefined,
     done: (ended: Ended<A, E>) => void
   ) {
     this.#caller = Fiber.getCurrent()
@@ -57,6 +65,7 @@ export class Run<Client, A, E> implements CallInFlight {
     if (supervisor.policy.spans) Tracing.link(span, open)
     this.#supervisor = supervisor
     this.#open = open
+    this.#listener = listener
     this.#done = done
     this.#call = open.session.call(span === undefined ? undefined : traceparent(span))
     this.startedAt = startedAt
@@ -94,6 +103,7 @@ export class Run<Client, A, E> implements CallInFlight {
   /** The session is gone. */
   abandon(reason: FailureReason): void {
     const requests = snapshot(this.requests)
+    this.#listener?.ran(requests)
     this.#end()
     const ended: Ended<A, E> = { _tag: "Abandoned", reason, requests }
     // the next run begins when this one has ended
@@ -106,6 +116,7 @@ export class Run<Client, A, E> implements CallInFlight {
   get interrupted(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#leave()
+      this.#listener?.ran(this.requests)
       this.#end()
       return this.#child === undefined ? Effect.void : Fiber.interrupt(this.#child)
     })
@@ -119,6 +130,7 @@ export class Run<Client, A, E> implements CallInFlight {
 
   #settle(ended: Ended<A, E>): void {
     if (!this.#leave()) return
+    this.#listener?.ran(this.requests)
     if (isAnswered(this.requests)) this.#supervisor.answered(this.#open)
     this.#done(ended)
   }

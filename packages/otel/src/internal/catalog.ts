@@ -4,8 +4,10 @@
  * The unit is no attribute in Effect's registry, where it would become a label of every series. Exporters look it up here.
  */
 
-export interface Entry {
-  readonly kind: "counter" | "gauge" | "histogram"
+export type Entry = Simple | Histogram
+
+interface Common {
+  /** as OpenTelemetry has it: Prometheus has underscores for its dots, and its unit behind it */
   readonly name: string
   /** short: it is part of the registry's key of every series */
   readonly description: string
@@ -13,41 +15,58 @@ export interface Entry {
   readonly unit: "" | "s"
 }
 
-const counter = (name: string, description: string): Entry => ({ kind: "counter", name, description, unit: "" })
+/** One figure a series. */
+export interface Simple extends Common {
+  readonly kind: "counter" | "gauge"
+}
+
+/** A series of figures by bucket. */
+export interface Histogram extends Common {
+  readonly kind: "histogram"
+  /** the upper bounds of its buckets, but for the last one, which has none */
+  readonly boundaries: ReadonlyArray<number>
+}
+
+const counter = (name: string, description: string): Simple => ({ kind: "counter", name, description, unit: "" })
+const gauge = (name: string, description: string): Simple => ({ kind: "gauge", name, description, unit: "" })
+const seconds = (name: string, description: string, boundaries: ReadonlyArray<number>): Histogram => ({
+  kind: "histogram",
+  name,
+  description,
+  unit: "s",
+  boundaries
+})
+
+/** Of probes: a ping on loopback takes 5 ms, a probe times out after 10 s unless the policy says otherwise. */
+const ofProbes = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+/** Of calls: those that OpenTelemetry's conventions for MCP ask for. Tools take up to minutes. */
+const ofCalls = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300]
 
 export const attempt = counter("vmcp_keepalive_attempt_total", "Probes sent")
 export const success = counter("vmcp_keepalive_success_total", "Probes that were answered")
 export const failure = counter("vmcp_keepalive_failure_total", "Probes that failed")
+export const latency = seconds("vmcp_keepalive_latency_seconds", "Time until a probe was answered", ofProbes)
 export const autoDisabled = counter("vmcp_keepalive_auto_disabled_total", "How often the circuit opened")
 export const suppressed = counter("vmcp_keepalive_suppressed_total", "Probes that traffic made needless")
+export const state = gauge("vmcp_keepalive_state", "1 for the current state, 0 for the others")
 export const sessionLost = counter("vmcp_keepalive_session_lost_total", "Sessions that were lost")
 export const connectFailure = counter("vmcp_keepalive_connect_failure_total", "Attempts to open a session that failed")
 export const reconnect = counter("vmcp_keepalive_reconnect_total", "Attempts to open a session, but the first")
 export const call = counter("vmcp_keepalive_call_total", "Calls that ended")
+export const callDuration = seconds("vmcp_keepalive_call_duration_seconds", "Time until a call ended", ofCalls)
+export const inFlight = gauge("vmcp_keepalive_calls_in_flight", "Calls that have not ended")
+export const backends = gauge("vmcp_keepalive_backends", "Backends that are not closed")
 export const dropped = counter("vmcp_keepalive_dropped_total", "Events of backends beyond maxBackends")
 
-export const latency: Entry = {
-  kind: "histogram",
-  name: "vmcp_keepalive_latency_seconds",
-  description: "Time until a probe was answered",
-  unit: "s"
-}
-
-/** Of the histogram, in seconds: a ping on loopback takes 5 ms, a probe times out after 10 s unless the policy says otherwise. */
-export const boundaries: ReadonlyArray<number> = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30
-]
-
-export const state: Entry = {
-  kind: "gauge",
-  name: "vmcp_keepalive_state",
-  description: "1 for the current state, 0 for the others",
-  unit: ""
-}
+/** Of OpenTelemetry's conventions for MCP, stability "development"; only where `conventions` asks for them. */
+export const operation = seconds("mcp.client.operation.duration", "Time until a request was answered", ofCalls)
+export const session = seconds("mcp.client.session.duration", "How long a session lasted", ofCalls)
 
 /** By name. */
 export const all: ReadonlyMap<string, Entry> = new Map(
   [
+    backends,
     attempt,
     success,
     failure,
@@ -59,6 +78,10 @@ export const all: ReadonlyMap<string, Entry> = new Map(
     connectFailure,
     reconnect,
     call,
-    dropped
+    callDuration,
+    inFlight,
+    dropped,
+    operation,
+    session
   ].map((entry) => [entry.name, entry])
 )

@@ -19,7 +19,7 @@ export interface Family {
 }
 
 /** How many values a series has: a histogram one for each boundary, its sum and its count. */
-export const width = ({ kind }: Catalog.Entry): number => (kind === "histogram" ? Catalog.boundaries.length + 2 : 1)
+export const width = (entry: Catalog.Entry): number => (entry.kind === "histogram" ? entry.boundaries.length + 2 : 1)
 
 type State = Metric.CounterState<number | bigint> | Metric.GaugeState<number | bigint> | Metric.HistogramState
 

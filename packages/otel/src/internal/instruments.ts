@@ -1,10 +1,10 @@
 /**
  * The instruments of a `MeterProvider` as a place where figures go.
  *
- * They are the synchronous ones: what happened after the last export is then the provider's to export, also when our
- * layer has closed before it. What is used of the API is written down here, so that only apps that have it need it.
+ * Counters and histograms are the synchronous ones: what happened after the last export is then the provider's to export, also
+ * when our layer has closed before it. What is used of the API is written down here, so that only apps that have it need it.
  */
-import * as Catalog from "./catalog.ts"
+import type * as Catalog from "./catalog.ts"
 import { scope } from "./otlpData.ts"
 import type { Attributes, Target } from "./target.ts"
 
@@ -18,6 +18,7 @@ export interface Meter {
   createCounter(name: string, options: InstrumentOptions): { add(value: number, attributes: Attributes): void }
   createGauge(name: string, options: InstrumentOptions): { record(value: number, attributes: Attributes): void }
   createHistogram(name: string, options: InstrumentOptions): { record(value: number, attributes: Attributes): void }
+  createObservableGauge(name: string, options: InstrumentOptions): ObservableGauge
 }
 
 /** What an instrument is made with. */
@@ -27,6 +28,20 @@ export interface InstrumentOptions {
   advice?: { explicitBucketBoundaries?: Array<number> }
 }
 
+/** One that is asked for its values when it is read. */
+export interface ObservableGauge {
+  addCallback(callback: (result: { observe(value: number, attributes: Attributes): void }) => void): void
+}
+
+/**
+ * Whom a gauge asks. `undefined`: it has ended, and is 0 once more, since a cumulative reader keeps the last value that it was
+ * told.
+ */
+type Asked = Map<Attributes, (() => number) | undefined>
+
+/** Once for each provider, whatever layers come and go: a callback stays until the provider shuts down. */
+const observedBy = new WeakMap<MeterProvider, Map<Catalog.Entry, Asked>>()
+
 interface Handle {
   readonly instrument: (value: number, attributes: Attributes) => void
   readonly attributes: Attributes
@@ -35,8 +50,9 @@ interface Handle {
 export const target = (provider: MeterProvider): Target<Handle> => {
   const meter = provider.getMeter(scope)
   const instruments = new Map<Catalog.Entry, Handle["instrument"]>()
-  const make = ({ description, kind, name, unit }: Catalog.Entry): Handle["instrument"] => {
-    switch (kind) {
+  const make = (entry: Catalog.Entry): Handle["instrument"] => {
+    const { description, name, unit } = entry
+    switch (entry.kind) {
       case "counter": {
         const counter = meter.createCounter(name, { description, unit })
         return (value, attributes) => counter.add(value, attributes)
@@ -46,11 +62,25 @@ export const target = (provider: MeterProvider): Target<Handle> => {
         return (value, attributes) => gauge.record(value, attributes)
       }
       case "histogram": {
-        const advice = { explicitBucketBoundaries: [...Catalog.boundaries] }
+        const advice = { explicitBucketBoundaries: [...entry.boundaries] }
         const histogram = meter.createHistogram(name, { description, unit, advice })
         return (value, attributes) => histogram.record(value, attributes)
       }
     }
+  }
+  const observed = observedBy.get(provider) ?? new Map<Catalog.Entry, Asked>()
+  observedBy.set(provider, observed)
+  const observable = (entry: Catalog.Simple): Asked => {
+    const { description, name, unit } = entry
+    const asked: Asked = new Map()
+    observed.set(entry, asked)
+    meter.createObservableGauge(name, { description, unit }).addCallback((result) => {
+      for (const [attributes, value] of asked) {
+        result.observe(value === undefined ? 0 : value(), attributes)
+        if (value === undefined) asked.delete(attributes)
+      }
+    })
+    return asked
   }
   return {
     identity: provider,
@@ -61,6 +91,11 @@ export const target = (provider: MeterProvider): Target<Handle> => {
     },
     update: ({ attributes, instrument }, value) => instrument(value, attributes),
     // a provider has no way to forget a series
-    remove: () => {}
+    remove: () => {},
+    observe: (entry, attributes, value) => {
+      const asked = observed.get(entry) ?? observable(entry)
+      asked.set(attributes, value)
+      return () => void asked.set(attributes, undefined)
+    }
   }
 }

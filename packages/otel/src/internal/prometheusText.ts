@@ -2,7 +2,7 @@
  * The text format of Prometheus, version 0.0.4. Effect's own writer comes with its HTTP router, which takes 0.1 s to load,
  * and writes all at once.
  */
-import * as Catalog from "./catalog.ts"
+import type * as Catalog from "./catalog.ts"
 import * as Figures from "./figures.ts"
 
 export const contentType = "text/plain; version=0.0.4; charset=utf-8"
@@ -14,16 +14,17 @@ const chunkSize = 64 * 1024
 export function* format(families: ReadonlyArray<Figures.Family>): Generator<string> {
   let text = ""
   for (const { attributes, entry, values } of families) {
-    const { description, kind, name } = entry
+    const { description, kind } = entry
+    const name = nameOf(entry)
     const width = Figures.width(entry)
     text += `# HELP ${name} ${description}\n# TYPE ${name} ${kind}\n`
     for (const [index, labelled] of attributes.entries()) {
       const labels = labelsOf(labelled)
       const at = (offset: number) => values[index * width + offset]
-      if (kind === "histogram") {
+      if (entry.kind === "histogram") {
         const before = labels === "" ? "" : `${labels},`
         const count = at(width - 1)
-        for (const [bucket, boundary] of Catalog.boundaries.entries()) {
+        for (const [bucket, boundary] of entry.boundaries.entries()) {
           text += `${name}_bucket{${before}le="${boundary}"} ${at(bucket)}\n`
         }
         text += `${name}_bucket{${before}le="+Inf"} ${count}\n`
@@ -38,6 +39,10 @@ export function* format(families: ReadonlyArray<Figures.Family>): Generator<stri
   }
   if (text !== "") yield text
 }
+
+/** As OpenTelemetry's names are written for Prometheus, whichever exporter writes them; ours are so already. */
+const nameOf = ({ name, unit }: Catalog.Entry) =>
+  name.includes(".") ? `${name.replaceAll(".", "_")}${unit === "s" ? "_seconds" : ""}` : name
 
 const labelsOf = (attributes: Readonly<Record<string, string>>) => {
   let labels = ""

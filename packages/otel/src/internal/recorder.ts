@@ -16,11 +16,14 @@ import * as Catalog from "./catalog.ts"
 import * as Expiry from "./expiry.ts"
 import * as Series from "./series.ts"
 import type { Target } from "./target.ts"
+import * as Wiring from "./wiring.ts"
 
 export interface Options<Handle> {
   readonly maxBackends: number
   readonly removeAfter: Duration.Duration
   readonly target: Target<Handle>
+  /** whether OpenTelemetry's metrics of an MCP client are counted too */
+  readonly conventions: boolean
   /** runs when the first backend gets no series */
   readonly onFull: Effect.Effect<void>
 }
@@ -71,12 +74,23 @@ export const join = <Handle>(options: Options<Handle>): Effect.Effect<Recorder, 
 /** When counting in it began, if it has. */
 export const startOf = (identity: object): bigint | undefined => shared.get(identity)?.recorder.startedAt
 
-const make = Effect.fnUntraced(function* <Handle>({ maxBackends, onFull, removeAfter, target }: Options<Handle>) {
+const make = Effect.fnUntraced(function* <Handle>({
+  conventions,
+  maxBackends,
+  onFull,
+  removeAfter,
+  target
+}: Options<Handle>) {
+  const clock = yield* Clock.Clock
+  const now = conventions ? () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6 : undefined
   const tell = yield* FiberHandle.makeRuntime<never>()
   const counted = new Map<string, Series.Series>()
   /** how many of each id live that get no series, for there was no room when the first of them started */
   const uncounted = new Map<string, number>()
+  const wiring = yield* Wiring.make
   let dropped: Handle | undefined
+  /** how many backends are not closed, with series or without */
+  let living = 0
   let ended = false
 
   const closed = yield* Expiry.make(removeAfter, (backend) => {
@@ -101,7 +115,7 @@ const make = Effect.fnUntraced(function* <Handle>({ maxBackends, onFull, removeA
       uncounted.set(backend, others + 1)
       return undefined
     }
-    const series = Series.make(backend, target)
+    const series = Series.make(backend, target, now)
     counted.set(backend, series)
     return series
   }
@@ -112,25 +126,36 @@ const make = Effect.fnUntraced(function* <Handle>({ maxBackends, onFull, removeA
     // the first event of every backend: the others bring none back whose series are gone
     const series = event._tag === "Started" ? seriesFor(backend) : counted.get(backend)
     const isEnd = event._tag === "StateChanged" && event.to._tag === "Closed"
+    if (event._tag === "Started") {
+      living++
+      wiring.reached(event)
+    }
+    if (isEnd) living = Math.max(0, living - 1)
     if (series !== undefined) {
       series.count(event)
       if (isEnd && series.isClosed()) closed.set(backend)
       return
     }
-    const living = uncounted.get(backend)
-    if (living === undefined) return
+    const others = uncounted.get(backend)
+    if (others === undefined) return
     drop()
-    if (isEnd) uncounted.set(backend, living - 1)
-    if (isEnd && living === 1) uncounted.delete(backend)
+    if (isEnd) uncounted.set(backend, others - 1)
+    if (isEnd && others === 1) uncounted.delete(backend)
   }
+
+  const removeBackends = target.observe(Catalog.backends, {}, () => {
+    wiring.check()
+    return living
+  })
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       ended = true
+      removeBackends()
       for (const series of counted.values()) series.remove()
       if (dropped !== undefined) target.remove(dropped)
     })
   )
-  const recorder: Recorder = { observe, startedAt: yield* Clock.currentTimeNanos }
+  const recorder: Recorder = { observe, startedAt: clock.currentTimeNanosUnsafe() }
   return recorder
 })

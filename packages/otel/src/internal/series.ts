@@ -4,9 +4,10 @@
  * A series is made by the first event that needs it, and held: a further event costs one look-up and one update.
  */
 import type { ConnectionState } from "@vmcp-keepalive/core/ConnectionState"
-import type { KeepaliveEvent } from "@vmcp-keepalive/core/KeepaliveEvent"
+import type { CallSettled, KeepaliveEvent } from "@vmcp-keepalive/core/KeepaliveEvent"
 import * as Duration from "effect/Duration"
 import * as Catalog from "./catalog.ts"
+import * as Conventions from "./conventions.ts"
 import type { Target } from "./target.ts"
 
 export interface Series {
@@ -59,15 +60,28 @@ const sessionLost = byWord(Catalog.sessionLost, "reason")
 const connectFailure = byWord(Catalog.connectFailure, "reason")
 const reconnect = byWord(Catalog.reconnect, "outcome")
 const call = byWord(Catalog.call, "outcome")
+const callDuration = byWord(Catalog.callDuration, "outcome")
 const inState = byWord(Catalog.state, "state")
 
-export const make = <Handle>(backend: string, target: Target<Handle>): Series => {
+/** As {@link byWord}, for several labels. */
+const conventional = new Map<string, Column>()
+const columnOf = (entry: Catalog.Entry, attributes: Readonly<Record<string, string>>): Column => {
+  const key = [entry.name, ...Object.entries(attributes).flat()].join(" ")
+  const column = conventional.get(key) ?? { entry, attributes }
+  conventional.set(key, column)
+  return column
+}
+
+/** `now`: a clock of milliseconds that never goes back, if OpenTelemetry's metrics of an MCP client are counted too. */
+export const make = <Handle>(backend: string, target: Target<Handle>, now: (() => number) | undefined): Series => {
   const handles = new Map<Column, Handle>()
   let state: string | undefined
   /** whether the backend has attempted to open a session before */
   let attempted = false
   /** how many of this id live: one that is replaced may close after the next has started */
   let living = 0
+  let callsInFlight = 0
+  let removeInFlight: (() => void) | undefined
 
   const update = (column: Column, value: number) => {
     let handle = handles.get(column)
@@ -95,8 +109,20 @@ export const make = <Handle>(backend: string, target: Target<Handle>): Series =>
     attempted = true
   }
 
+  const settled = ({ duration, outcome, replayed }: CallSettled) => {
+    const word = outcome === "ok" && replayed ? "replayed" : outcome
+    update(call(word), 1)
+    update(callDuration(word), Duration.toSeconds(duration))
+    // a call may have begun before this series
+    callsInFlight = Math.max(0, callsInFlight - 1)
+  }
+
+  const conventions =
+    now && Conventions.make((entry, attributes, seconds) => update(columnOf(entry, attributes), seconds), now)
+
   return {
     count: (event) => {
+      conventions?.(event)
       switch (event._tag) {
         case "ProbeSent":
           return update(attempt, 1)
@@ -117,8 +143,12 @@ export const make = <Handle>(backend: string, target: Target<Handle>): Series =>
         case "SessionClosed":
           // one that was closed on purpose was not lost
           return event.reason === "closed" ? undefined : update(sessionLost(event.reason), 1)
+        case "CallStarted":
+          callsInFlight++
+          removeInFlight ??= target.observe(Catalog.inFlight, { backend_id: backend }, () => callsInFlight)
+          return
         case "CallSettled":
-          return update(call(event.outcome === "ok" && event.replayed ? "replayed" : event.outcome), 1)
+          return settled(event)
         case "Started":
           living++
           attempted = false
@@ -131,6 +161,7 @@ export const make = <Handle>(backend: string, target: Target<Handle>): Series =>
     remove: () => {
       for (const handle of handles.values()) target.remove(handle)
       handles.clear()
+      removeInFlight?.()
     }
   }
 }

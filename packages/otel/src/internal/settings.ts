@@ -8,6 +8,25 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
+/** What every layer takes. Layers that count in the same registry share what is counted: the first one's options hold. */
+export interface Options {
+  /**
+   * How many backends get series, at least 1. One that starts beyond that gets none for as long as it lives, and its events are
+   * counted in `vmcp_keepalive_dropped_total`. Default: 20,000
+   */
+  readonly maxBackends?: number | undefined
+  /** how long the series of a closed backend stay, so that its last figures are exported. Default: 1 minute */
+  readonly removeAfter?: Duration.Input | undefined
+  /**
+   * Whether `mcp.client.operation.duration` and `mcp.client.session.duration` of OpenTelemetry's conventions for MCP are counted
+   * too: of calls, probes and sessions. Their stability is "development", so they may change with the conventions. Default: false
+   */
+  readonly conventions?: boolean | undefined
+}
+
+/** The default of `removeAfter`. */
+export const removeAfter = Duration.minutes(1)
+
 /**
  * Settings of a layer are wrong: every one of them is listed, and nothing was started. No value is repeated: it may be a
  * secret.
@@ -55,6 +74,10 @@ export const whole = (path: string, value: number | undefined, least: number, mo
   value === undefined || (Number.isSafeInteger(value) && value >= least && value <= most)
     ? []
     : issue(path, `a whole number of ${least} to ${most}`)
+
+/** One of some words. */
+export const oneOf = (path: string, value: string, words: ReadonlyArray<string>): Check =>
+  words.includes(value) ? [] : issue(path, words.join(" or "))
 
 /** Anything else. */
 export const that = (path: ReadonlyArray<string>, expected: string, holds: boolean): Check =>

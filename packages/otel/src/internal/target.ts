@@ -4,7 +4,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
-import * as Catalog from "./catalog.ts"
+import type * as Catalog from "./catalog.ts"
 
 export type Attributes = Metric.Metric.AttributeSet
 
@@ -16,6 +16,8 @@ export interface Target<Handle> {
   /** adds to a counter, records in a histogram, sets a gauge */
   readonly update: (handle: Handle, value: number) => void
   readonly remove: (handle: Handle) => void
+  /** Adds a gauge that is asked for its value whenever it is read; returns what removes it. */
+  readonly observe: (entry: Catalog.Simple, attributes: Attributes, value: () => number) => () => void
 }
 
 type Handle = Metric.Counter<number> | Metric.Gauge<number> | Metric.Histogram<number>
@@ -27,17 +29,24 @@ export const registry: Effect.Effect<Target<Handle>> = Effect.gen(function* () {
   const context = Context.make(Metric.MetricRegistry, registry)
   return {
     identity: registry,
-    make: ({ description, kind, name }, attributes) => {
-      switch (kind) {
+    make: (entry, attributes) => {
+      const { description, name } = entry
+      switch (entry.kind) {
         case "counter":
           return Metric.counter(name, { description, attributes, incremental: true })
         case "gauge":
           return Metric.gauge(name, { description, attributes })
         case "histogram":
-          return Metric.histogram(name, { description, attributes, boundaries: Catalog.boundaries })
+          return Metric.histogram(name, { description, attributes, boundaries: entry.boundaries })
       }
     },
     update: (handle, value) => handle.updateUnsafe(value, context),
-    remove: (handle) => Metric.removeUnsafe<number, unknown>(handle, context)
+    remove: (handle) => Metric.removeUnsafe<number, unknown>(handle, context),
+    observe: ({ description, name }, attributes, value) => {
+      const gauge = Metric.gauge(name, { description, attributes })
+      const none = () => {}
+      return Metric.registerUnsafe(gauge, context, { get: () => ({ value: value() }), update: none, modify: none })
+        .remove
+    }
   }
 })

@@ -16,7 +16,7 @@ const everything: ReadonlyArray<KeepaliveEvent.Happening> = [
   On.connected(),
   On.sessionClosed("reset"),
   On.refused(),
-  ...On.outcomes.map(On.called),
+  ...On.outcomes.flatMap((outcome) => [On.callBegan, On.called(outcome)]),
   On.changed("Connecting", "Connected")
 ]
 

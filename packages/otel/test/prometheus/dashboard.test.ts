@@ -91,7 +91,7 @@ const holds = (cases: ReadonlyArray<Case>) =>
 
 let vocabulary: Shipped.Vocabulary
 beforeAll(async () => {
-  vocabulary = Shipped.vocabularyOf(await Effect.runPromise(Shipped.scrapeOfEverything))
+  vocabulary = Shipped.vocabularyOf(await Effect.runPromise(Shipped.scrapeOfEverything()))
 })
 
 /** A counter that the query counts, with a word that it looks for in each label of its own. */
@@ -294,6 +294,39 @@ describe.skipIf(Prometheus.isMissingFor("promtool:"))("the panel", () => {
           { expr: asked("{{backend_id}} p99"), second: 1800, samples: values({ github: 985, slow: 99_500 }) },
           // not probed any more
           { expr: asked("{{backend_id}} p50"), second: 2700, samples: [] }
+        ]
+      }
+    ])
+  })
+
+  it.live("of durations tells each backend's, without those that were rejected", () => {
+    const bounds = ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5", "10", "30", "60", "120", "300", "+Inf"]
+    const ended = (outcome: string, calls: number, seconds: number) =>
+      bounds.map((le) =>
+        series(
+          "vmcp_keepalive_call_duration_seconds_bucket",
+          { ...github, outcome, le },
+          { 600: 0, 610: seconds <= Number(le.replace("+Inf", "Infinity")) ? calls : 0 }
+        )
+      )
+    // in tenths of a second
+    const asked = (legend: string) =>
+      `round(10 * (${Shipped.substituted(Shipped.targetOf("Call duration", legend).expr, { interval: "1m" })}))`
+    const values = (value: number) => [{ labels: { backend_id: "github" }, value }]
+    return holds([
+      {
+        name: "durations",
+        life: [
+          isConnected(github, always(1)),
+          ...ended("ok", 98, 0.8),
+          ...ended("outcome_unknown", 2, 90),
+          ...ended("rejected", 1000, 0)
+        ],
+        answers: [
+          { expr: asked("{{backend_id}} p50"), second: 660, samples: values(8) },
+          { expr: asked("{{backend_id}} p99"), second: 660, samples: values(900) },
+          // no calls
+          { expr: asked("{{backend_id}} p50"), second: 900, samples: [] }
         ]
       }
     ])

@@ -192,6 +192,12 @@ describe.skipIf(Prometheus.isMissingFor("Prometheus:"))("Prometheus", () => {
         const none = Object.fromEntries(On.tags.map((tag) => [tag, 0]))
         assert.deepStrictEqual(states, { ...none, CircuitOpen: 1, Isolated: 2, NeedsAuth: 1 })
         assert.deepStrictEqual(sums(yield* table("Without a session")), { "": 2 })
+        assert.deepStrictEqual(sums(yield* table("Backends")), { "": 5 })
+        assert.deepStrictEqual(sums(yield* table("Calls in flight"), "backend_id"), {
+          failing: 0,
+          flapping: 0,
+          steady: 0
+        })
 
         const rows = yield* table("Backends that are not Connected")
         assert.deepStrictEqual(
@@ -299,7 +305,7 @@ describe.skipIf(Prometheus.isMissingFor("Prometheus:"))("Prometheus", () => {
           assert.notStrictEqual(query, side)
           const series = yield* prometheus.query(query)
           assert.isNotEmpty(series, side)
-          const isOfBackends = !side.includes("vmcp_keepalive_dropped_total")
+          const isOfBackends = !/vmcp_keepalive_(dropped_total|backends)/.test(side)
           for (const { labels } of series) assert.strictEqual("backend_id" in labels, isOfBackends, side)
         }
       })

@@ -23,8 +23,11 @@ describe.skipIf(Prometheus.isMissingFor("promtool:"))("promtool", () => {
 
   it.live("finds nothing to improve in what is scraped", () =>
     Effect.gen(function* () {
-      const scraped = yield* Shipped.scrapeOfEverything
+      const scraped = yield* Shipped.scrapeOfEverything()
       assert.deepStrictEqual(yield* Shipped.promtool(["check", "metrics"], scraped), { code: 0, said: "" })
+      const more = yield* Shipped.scrapeOfEverything({ conventions: true })
+      assert.include(more, "mcp_client_operation_duration_seconds_bucket")
+      assert.deepStrictEqual(yield* Shipped.promtool(["check", "metrics"], more), { code: 0, said: "" })
       const worse = yield* Shipped.promtool(["check", "metrics"], scraped.replaceAll("attempt_total", "attempts"))
       assert.notStrictEqual(worse.said, "")
     })

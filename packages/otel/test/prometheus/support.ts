@@ -171,7 +171,7 @@ type Happening = KeepaliveEvent.Happening
 const method = "ping"
 const duration = Duration.millis(3)
 const settled = <const Outcome extends KeepaliveEvent.CallOutcome>(outcome: Outcome, replayed = false) =>
-  ({ _tag: "CallSettled", outcome, replayed, duration }) as const
+  ({ _tag: "CallSettled", outcome, replayed, method: "tools/call", duration }) as const
 const outcomes = {
   ok: settled("ok"),
   failed: settled("failed"),
@@ -203,19 +203,20 @@ const everyKind = {
 } satisfies { readonly [Tag in Happening["_tag"]]: ReadonlyArray<Extract<Happening, { readonly _tag: Tag }>> }
 
 /** A real scrape after everything that can happen has happened, twice, also to one backend more than maxBackends. */
-export const scrapeOfEverything: Effect.Effect<string, unknown> = Effect.gen(function* () {
-  const { url } = yield* KeepaliveMetrics.PrometheusEndpoint
-  const tell = yield* On.tell
-  for (const happenings of Object.values(everyKind)) {
-    for (const backend of ["counted", "counted", "dropped"]) tell(backend, ...happenings)
-  }
-  return yield* Prometheus.read(url)
-}).pipe(
-  Effect.provide(KeepaliveMetrics.layerPrometheus({ port: 0, maxBackends: 1 })),
-  // it warns of what is wanted here
-  Effect.provide(Logger.layer([])),
-  On.isolated
-)
+export const scrapeOfEverything = (options: KeepaliveMetrics.Options = {}): Effect.Effect<string, unknown> =>
+  Effect.gen(function* () {
+    const { url } = yield* KeepaliveMetrics.PrometheusEndpoint
+    const tell = yield* On.tell
+    for (const happenings of Object.values(everyKind)) {
+      for (const backend of ["counted", "counted", "dropped"]) tell(backend, ...happenings)
+    }
+    return yield* Prometheus.read(url)
+  }).pipe(
+    Effect.provide(KeepaliveMetrics.layerPrometheus({ ...options, port: 0, maxBackends: 1 })),
+    // it warns of what is wanted here
+    Effect.provide(Logger.layer([])),
+    On.isolated
+  )
 
 /** Every value of every label of every series, by the name of the series. */
 export type Vocabulary = ReadonlyMap<string, ReadonlyMap<string, ReadonlySet<string>>>

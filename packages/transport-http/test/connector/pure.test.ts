@@ -172,6 +172,10 @@ describe("Retry-After", () => {
     expect(seconds(" 0 ")).toBe(0)
     expect(seconds(new Date(now + 90_000).toUTCString())).toBe(90)
     expect(seconds(new Date(now - 90_000).toUTCString())).toBe(0)
+    // the two obsolete formats, which are in UTC too, wherever this machine is
+    expect(seconds("Tuesday, 01-Jan-30 00:01:30 GMT")).toBe(90)
+    expect(seconds("Tue Jan  1 00:01:30 2030")).toBe(90)
+    expect(seconds("9".repeat(400))).toBe(Infinity)
   })
 
   it("is nothing where it is neither", () => {

@@ -2,7 +2,9 @@
  * What went wrong below MCP, in the core's words: whether anything was sent, why it failed, and how callers hear of it.
  */
 import { Evidence, type FailureReason } from "@vmcp-keepalive/core"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
+import * as Headers from "effect/http/Headers"
+import * as Result from "effect/Result"
 import type { Progress } from "./sender.ts"
 
 type Reason = (typeof FailureReason.all)[number]
@@ -218,9 +220,8 @@ const sentences: Readonly<Partial<Record<Reason, string>>> = {
  */
 export const retryAfter = (value: string | undefined, now: number): Duration.Duration | undefined => {
   if (value === undefined) return undefined
-  const text = value.trim()
-  if (/^\d+$/.test(text)) return Duration.seconds(Number(text))
-  // A date has letters: `Date.parse` alone would take "-1" and "1.5" for one.
-  const date = /^[A-Za-z]/.test(text) ? Date.parse(text) : Number.NaN
-  return Number.isNaN(date) ? undefined : Duration.millis(Math.max(0, date - now))
+  return Result.match(Headers.parseRetryAfter(value), {
+    onFailure: () => undefined,
+    onSuccess: (asked) => Headers.retryAfterDelay(asked, now)
+  })
 }
