@@ -27,9 +27,9 @@ export class Closings {
   }
 
   /** Waits until all that has begun has ended, and what begins meanwhile. */
-  get ended(): Effect.Effect<void> {
+  ended(): Effect.Effect<void> {
     return Effect.suspend(() =>
-      this.#fibers === undefined ? Effect.void : Effect.andThen(Fiber.awaitAll(this.#fibers), this.ended)
+      this.#fibers === undefined ? Effect.void : Effect.andThen(Fiber.awaitAll(this.#fibers), this.ended())
     )
   }
 }

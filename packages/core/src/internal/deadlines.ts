@@ -98,7 +98,9 @@ class Queue implements Deadlines {
     if (first === undefined || this.#isWaking || this.#wakesAt <= first.at) return
     this.#stop()
     this.#wakesAt = first.at
-    const sleeping = this.#clock.sleep(Duration.millis(Math.max(0, first.at - this.now())))
+    const left = first.at - this.now()
+    // what is due already is so in a turn of its own, too
+    const sleeping = left > 0 ? this.#clock.sleep(Duration.millis(left)) : Effect.yieldNow
     this.#sleeper = this.#fork(
       Effect.andThen(
         sleeping,

@@ -93,7 +93,9 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
       this.#attemptEndsAt = deadlines.now() + Duration.toMillis(policy.connectTimeout)
       // Servers that keep one session only accept no other until the old one is gone. An exclusive transport never has two,
       // however long the end of the old one takes, which it bounds itself.
-      yield* connector.exclusive ? closings.ended : timeoutOrElse(closings.ended, policy.connectTimeout, Effect.void)
+      yield* connector.exclusive
+        ? closings.ended()
+        : timeoutOrElse(closings.ended(), policy.connectTimeout, Effect.void)
       const startedAt = deadlines.now()
       this.#attemptEndsAt = startedAt + Duration.toMillis(policy.connectTimeout)
       this.#output = nothing

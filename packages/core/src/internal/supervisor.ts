@@ -325,7 +325,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
       this.#timers.disarmAll()
       this.#runs.stop()
       this.sessions.stop()
-      return this.closings.ended
+      return this.closings.ended()
     }).pipe(Effect.ensuring(Effect.sync(() => this.announcer.end())))
   }
 }

@@ -49,7 +49,13 @@ const make = (connect: buildConnector.connector, most: number): Sender => {
     connection.client.destroy(ended).catch(() => {})
   }
   const open = (origin: string): Connection => {
-    const client = new Client(origin, { connect, headersTimeout: 0, bodyTimeout: 0, allowH2: false, keepAliveMaxTimeout })
+    const client = new Client(origin, {
+      connect,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      allowH2: false,
+      keepAliveMaxTimeout
+    })
     const connection: Connection = { client, origin, hasServed: false }
     all.add(connection)
     // One that has lost its socket is not kept: it would hold memory for nothing. There is nothing to end.
