@@ -52,6 +52,8 @@ export class Run<Client, A, E> implements CallInFlight {
   isIn = false
   #controller: AbortController | undefined
   #child: Fiber.Fiber<A, E> | undefined
+  #isForking = false
+  #abandoned: Ended<A, E> | undefined
 
   constructor(
     supervisor: Supervisor<Client>,
@@ -93,11 +95,15 @@ export class Run<Client, A, E> implements CallInFlight {
   #fork<R>(effect: Effect.Effect<A, E, R>): void {
     // the type of `use` sees to it that the caller's context has what the callback needs
     const context = (this.#caller?.context ?? Context.empty()) as Context.Context<R>
-    this.#child = Effect.runForkWith(context)(effect)
-    this.#child.addObserver((exit) => {
+    this.#isForking = true
+    const child = Effect.runForkWith(context)(effect)
+    this.#isForking = false
+    this.#child = child
+    child.addObserver((exit) => {
       if (Exit.isSuccess(exit)) this.#settle({ _tag: "Ok", value: exit.value })
       else this.#threw(Cause.squash(exit.cause), exit.cause)
     })
+    if (this.#abandoned !== undefined) this.#giveUp(child, this.#abandoned)
   }
 
   /** The session is gone. */
@@ -106,10 +112,16 @@ export class Run<Client, A, E> implements CallInFlight {
     this.#listener?.ran(requests)
     this.#end()
     const ended: Ended<A, E> = { _tag: "Abandoned", reason, requests }
-    // the next run begins when this one has ended
-    if (this.#child === undefined) return this.#done(ended)
-    this.#child.interruptUnsafe()
-    this.#child.addObserver(() => this.#done(ended))
+    // what the effect does as it begins may end the session
+    if (this.#isForking) this.#abandoned = ended
+    else if (this.#child === undefined) this.#done(ended)
+    else this.#giveUp(this.#child, ended)
+  }
+
+  /** The next run begins when this one has ended. */
+  #giveUp(child: Fiber.Fiber<A, E>, ended: Ended<A, E>): void {
+    child.interruptUnsafe()
+    child.addObserver(() => this.#done(ended))
   }
 
   /** Its caller waits no longer. */
