@@ -6,6 +6,7 @@
  * itself threw, and `detail.output`, the last lines of a server that died.
  */
 import * as Duration from "effect/Duration"
+import { NodeInspectSymbol } from "effect/Inspectable"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as ConnectionState from "./ConnectionState.ts"
@@ -87,6 +88,10 @@ export class SessionUnavailable extends Schema.TaggedError<SessionUnavailable>()
   override toJSON(): Schema.Json {
     return encode(this)
   }
+  /** on a console, everything */
+  override [NodeInspectSymbol](): unknown {
+    return { ...this }
+  }
 }
 
 /**
@@ -107,6 +112,10 @@ export class CallRejected extends Schema.TaggedError<CallRejected>()("CallReject
   /** as {@link Json} has it */
   override toJSON(): Schema.Json {
     return encode(this)
+  }
+  /** on a console, everything */
+  override [NodeInspectSymbol](): unknown {
+    return { ...this }
   }
 }
 
@@ -130,6 +139,10 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("Outcom
   override toJSON(): Schema.Json {
     return encode(this)
   }
+  /** on a console, everything */
+  override [NodeInspectSymbol](): unknown {
+    return { ...this }
+  }
 }
 
 /**
@@ -152,6 +165,10 @@ export class CallFailed extends Schema.TaggedError<CallFailed>()("CallFailed", {
   /** as {@link Json} has it */
   override toJSON(): Schema.Json {
     return encode(this)
+  }
+  /** on a console, everything */
+  override [NodeInspectSymbol](): unknown {
+    return { ...this, cause: this.cause }
   }
 }
 

@@ -4,6 +4,7 @@
  * An app sets one policy for all its backends with {@link layer}; a backend's own options are laid over it: nested
  * objects merge, Schedules replace. Values are checked when a backend is made, before anything connects.
  */
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,6 +14,7 @@ import * as Schedule from "effect/Schedule"
 import type { ConfigurationIssue } from "./BackendError.ts"
 import type { ProbeRung } from "./Connector.ts"
 import { checker } from "./internal/issues.ts"
+import * as PolicyConfig from "./internal/policyConfig.ts"
 import * as PolicySchema from "./internal/policySchema.ts"
 import * as Sharing from "./internal/sharing.ts"
 import * as Untyped from "./internal/untyped.ts"
@@ -149,6 +151,13 @@ export interface Options {
   readonly spans?: boolean | undefined
 }
 
+/**
+ * The options that can be written in a file, as JSON has them: durations in words or as numbers of milliseconds, and no Schedules.
+ * Decoded they are {@link Options}. It knows every bound; of rules between settings those only that stand in the same object, since
+ * others may be laid over it: {@link resolve} decides.
+ */
+export const FileOptions = PolicySchema.ofFile
+
 /** The policy of the context; empty unless a {@link layer} set it. */
 export const Current: Context.Reference<Options> = Context.Reference("@vmcp-keepalive/core/KeepalivePolicy", {
   defaultValue: (): Options => ({})
@@ -159,6 +168,27 @@ export const layer = (options: Options): Layer.Layer<never> =>
   Layer.effect(
     Current,
     Effect.map(Effect.service(Current), (current) => overlay(current, options))
+  )
+
+/**
+ * The options that stand in the environment, or wherever the `ConfigProvider` of the context reads. A setting has the name of its
+ * path in capitals: `failureThreshold` is `KEEPALIVE_FAILURE_THRESHOLD`, `circuit.openFor.cap` is
+ * `KEEPALIVE_CIRCUIT_OPEN_FOR_CAP`. Durations are written as `30 seconds`, flags as `true` or `false`,
+ * `KEEPALIVE_PROBE_TOOL_ARGUMENTS` as JSON. Schedules have no variable.
+ *
+ * It fails with every mistake at once, each with the name of its variable and never with its value; a variable that begins so and
+ * is no setting is a mistake. `prefix` stands in place of `KEEPALIVE`: one within `Config.nested` is found as well, but named in
+ * errors without the outer name.
+ */
+export const config = (prefix = "KEEPALIVE"): Config.Config<Options> => PolicyConfig.read(prefix)
+
+/** Lays options that are read from the environment, by default those of {@link config}, over the policy of the context. */
+export const layerConfig = (options: Config.Config<Options> = config()): Layer.Layer<never, Config.ConfigError> =>
+  Layer.effect(
+    Current,
+    Effect.gen(function* () {
+      return overlay(yield* Current, yield* options)
+    })
   )
 
 /** For people who wait: probes every 30 s, a first retry within 2 s drawn at random, then up to 15 s. */

@@ -322,6 +322,13 @@ describe("unknown keys", () => {
     assert.deepStrictEqual(resolve({ backoff: { "": 1 } }).issues[0]?.path, ["policy", "backoff", ""])
   })
 
+  it("are found also where they are symbols", () => {
+    assert.deepStrictEqual(paths({ backoff: { [Symbol("initial")]: 1 } }), ["policy.backoff.Symbol(initial)"])
+    assert.deepStrictEqual(paths({ circuit: { openFor: { cap: "1 hour", [Symbol("cap")]: 1 } } }), [
+      "policy.circuit.openFor.Symbol(cap)"
+    ])
+  })
+
   it("are found also where they are called like something that every object has", () => {
     assert.deepStrictEqual(paths({ toString: 1, constructor: 1 }), ["policy.toString", "policy.constructor"])
     const options: KeepalivePolicy.Options = JSON.parse('{ "__proto__": { "interval": 1 } }')

@@ -1,5 +1,6 @@
 /** What is told can leave the process as JSON and comes back the same; what others wrote does not leave it. */
 import { assert, describe, it } from "@effect/vitest"
+import { inspect } from "node:util"
 import { Arbitrary, Duration, Effect, Schema } from "effect"
 import { BackendError, ConnectionState, FailureDetail, FailureReason, KeepaliveEvent } from "../src/index.ts"
 
@@ -137,6 +138,13 @@ describe("what others wrote", () => {
     assert.strictEqual(throughText(BackendError.Json, error).text, text)
     assert.strictEqual(JSON.stringify({ nested: [error] }), `{"nested":[${text}]}`)
   })
+
+  it.each(errors.map(([what, error]) => ({ what, error })))(
+    "is shown to whoever looks on a console: $what",
+    ({ error }) => {
+      assert.include(inspect(error, { depth: 5 }), secret)
+    }
+  )
 
   it("is not told where it is read: a cause says that it is elsewhere", () => {
     const { decoded } = throughText(BackendError.Json, failed(new Refusal(secret)))

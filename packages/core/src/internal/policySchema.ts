@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
+import * as Struct from "effect/Struct"
 import * as Untyped from "./untyped.ts"
 
 // -------------------------------------------------------------------------------------------------------------- bounds
@@ -63,10 +64,14 @@ const ToolProbe = Schema.Struct({
 
 const words = ["auto", "ping", "list-tools", "discover", "options", "none"] as const
 
+const expectedOfMethod = "ping or tool, where a tool is named"
+
 const probe = Schema.Union([
   Schema.Literals(words),
   Schema.Struct({
-    method: Schema.Literals(["ping", "tool"]),
+    method: Schema.Literals(["ping", "tool"])
+      .annotate({ expected: expectedOfMethod })
+      .annotateKey({ messageMissingKey: expectedOfMethod }),
     tool: ToolProbe.annotateKey({ messageMissingKey: "{ name, arguments? }" })
   })
 ]).annotate({ expected: `one of ${words.join(", ")}, or { method: "tool" | "ping", tool: { name, arguments? } }` })
@@ -96,8 +101,14 @@ const within =
 const ofInput = within<Duration.Input>(Schema.declare(Untyped.isDurationInput), (duration) => duration)
 
 /** As files write them: in words, or as a number of milliseconds. */
-const ofText = within<string | number>(Schema.Union([Schema.String, Schema.Finite]), (duration) =>
-  Duration.isFinite(duration) ? Duration.toMillis(duration) : "Infinity"
+const ofText = within<string | number>(
+  Schema.Union([
+    Schema.String.check(
+      Schema.isPattern(/^(\d+(\.\d+)?\s+(nanos?|micros?|millis?|seconds?|minutes?|hours?|days?|weeks?)|Infinity)$/u)
+    ),
+    Schema.Finite
+  ]),
+  (duration) => (Duration.isFinite(duration) ? Duration.toMillis(duration) : "Infinity")
 )
 
 // ------------------------------------------------------------------------------------------------------------ settings
@@ -109,44 +120,44 @@ interface Defaults {
   readonly openFor: { readonly initial: Duration.Duration }
 }
 
-const exponential = <E>(time: Within<E>, fallback: Defaults["backoff"] | undefined) =>
-  Schema.Struct({
-    /** the first delay */
-    initial: Schema.optional(time(positive)),
-    /** by which each is longer than the one before */
-    factor: Schema.optional(factor),
-    /** the longest */
-    cap: Schema.optional(time({ ...positive, expected: "a duration above zero, of at least initial" }))
-  }).check(
-    Schema.makeFilter(({ cap, initial = fallback?.initial }) =>
-      cap === undefined || initial === undefined || Duration.isGreaterThanOrEqualTo(cap, initial)
-        ? undefined
-        : { path: ["cap"], issue: `a duration of at least initial (${Duration.format(initial)})` }
-    )
+const delays = <E>(time: Within<E>) => ({
+  initial: time(positive),
+  factor,
+  cap: time({ ...positive, expected: "a duration above zero, of at least initial" })
+})
+
+interface Delays {
+  readonly initial?: Duration.Duration | undefined
+  readonly cap?: Duration.Duration | undefined
+}
+
+const growing = (fallback: Defaults["backoff"] | undefined) =>
+  Schema.makeFilter(({ cap, initial = fallback?.initial }: Delays) =>
+    cap === undefined || initial === undefined || Duration.isGreaterThanOrEqualTo(cap, initial)
+      ? undefined
+      : { path: ["cap"], issue: `a duration of at least initial (${Duration.format(initial)})` }
   )
 
 /** All but what a Schedule can stand for. */
 const fieldsOf = <E>(time: Within<E>) => ({
-  probe: Schema.optional(probe),
-  interval: Schema.optional(time(asInterval)),
-  timeout: Schema.optional(time({ ...positive, expected: "a duration above zero and shorter than the interval" })),
-  confirmInterval: Schema.optional(time({ ...positive, expected: "a duration above zero and at most the interval" })),
-  failureThreshold: Schema.optional(count),
-  fallbackAfter: Schema.optional(count),
-  connectTimeout: Schema.optional(time(positive)),
-  stableAfter: Schema.optional(time(ending)),
-  waitForSession: Schema.optional(time(notNegative)),
-  staleAfter: Schema.optional(time(notNegative)),
-  inFlightGrace: Schema.optional(time(notNegative)),
-  drainTimeout: Schema.optional(time(notNegative)),
-  connect: Schema.optional(Schema.Literals(["eager", "lazy"]).annotate({ expected: 'one of "eager", "lazy"' })),
-  idleAfter: Schema.optional(
-    Schema.Union([Schema.Literal("never"), time(positive)]).annotate({
-      expected: 'a duration above zero, or "never"'
-    })
-  ),
-  trustAnnotations: Schema.optional(flag),
-  spans: Schema.optional(flag)
+  interval: time(asInterval),
+  probe,
+  timeout: time({ ...positive, expected: "a duration above zero and shorter than the interval" }),
+  confirmInterval: time({ ...positive, expected: "a duration above zero and at most the interval" }),
+  failureThreshold: count,
+  fallbackAfter: count,
+  connectTimeout: time(positive),
+  stableAfter: time(ending),
+  waitForSession: time(notNegative),
+  staleAfter: time(notNegative),
+  inFlightGrace: time(notNegative),
+  drainTimeout: time(notNegative),
+  connect: Schema.Literals(["eager", "lazy"]).annotate({ expected: 'one of "eager", "lazy"' }),
+  idleAfter: Schema.Union([Schema.Literal("never"), time(positive)]).annotate({
+    expected: 'a duration above zero, or "never"'
+  }),
+  trustAnnotations: flag,
+  spans: flag
 })
 
 interface Intervals {
@@ -176,44 +187,43 @@ const expectedOfCircuit = '{ failures, openFor } or "none"'
 
 const Own = Schema.declare(Untyped.isSchedule).annotate({ expected: "a Schedule" })
 
+const delaysOfCode = (fallback: Defaults["backoff"]) =>
+  Schema.Struct(delays(ofInput)).mapFields(Struct.map(Schema.optional)).check(growing(fallback))
+
 /** Options as code writes them. */
 export const ofCode = (fallback: Defaults) =>
   Schema.Struct({
     ...fieldsOf(ofInput),
-    cadence: Schema.optional(Own),
-    backoff: Schema.optional(
-      Schema.Union([Own, exponential(ofInput, fallback.backoff)]).annotate({
-        expected: `${expectedOfBackoff} or a Schedule`
-      })
-    ),
-    circuit: Schema.optional(
-      Schema.Union([
-        Schema.Literal("none"),
-        Schema.Struct({
-          failures: Schema.optional(count),
-          openFor: Schema.optional(
-            Schema.Union([Own, ofInput(positive), exponential(ofInput, fallback.openFor)]).annotate({
-              expected: `${expectedOfOpenFor} or a Schedule`
-            })
-          )
+    cadence: Own,
+    backoff: Schema.Union([Own, delaysOfCode(fallback.backoff)]).annotate({
+      expected: `${expectedOfBackoff} or a Schedule`
+    }),
+    circuit: Schema.Union([
+      Schema.Literal("none"),
+      Schema.Struct({
+        failures: count,
+        openFor: Schema.Union([Own, ofInput(positive), delaysOfCode(fallback.openFor)]).annotate({
+          expected: `${expectedOfOpenFor} or a Schedule`
         })
-      ]).annotate({ expected: expectedOfCircuit })
-    )
-  }).check(fitting(fallback.interval))
+      }).mapFields(Struct.map(Schema.optional))
+    ]).annotate({ expected: expectedOfCircuit })
+  })
+    .mapFields(Struct.map(Schema.optional))
+    .check(fitting(fallback.interval))
+
+const delaysOfFile = Schema.Struct(delays(ofText)).mapFields(Struct.map(Schema.optionalKey)).check(growing(undefined))
 
 /** Options as files write them, without Schedules. */
 export const ofFile = Schema.Struct({
   ...fieldsOf(ofText),
-  backoff: Schema.optional(exponential(ofText, undefined).annotate({ expected: expectedOfBackoff })),
-  circuit: Schema.optional(
-    Schema.Union([
-      Schema.Literal("none"),
-      Schema.Struct({
-        failures: Schema.optional(count),
-        openFor: Schema.optional(
-          Schema.Union([ofText(positive), exponential(ofText, undefined)]).annotate({ expected: expectedOfOpenFor })
-        )
-      })
-    ]).annotate({ expected: expectedOfCircuit })
-  )
-}).check(fitting(undefined))
+  backoff: delaysOfFile.annotate({ expected: expectedOfBackoff }),
+  circuit: Schema.Union([
+    Schema.Literal("none"),
+    Schema.Struct({
+      failures: count,
+      openFor: Schema.Union([ofText(positive), delaysOfFile]).annotate({ expected: expectedOfOpenFor })
+    }).mapFields(Struct.map(Schema.optionalKey))
+  ]).annotate({ expected: expectedOfCircuit })
+})
+  .mapFields(Struct.map(Schema.optionalKey))
+  .check(fitting(undefined))

@@ -143,7 +143,7 @@ describe("a backend that nobody calls for idleAfter", () => {
     Effect.gen(function* () {
       const server = yield* scripted()
       const kept = yield* keep(server, { await: false, policy: { connect: "lazy" } })
-      assert.deepStrictEqual([yield* kept.backend.state, kept.spawns], [{ _tag: "Idle" }, []])
+      assert.deepStrictEqual([untimed(yield* kept.backend.state), kept.spawns], [{ _tag: "Idle" }, []])
       assert.include(text(yield* kept.call(server.echo("first"))), "first")
       assert.strictEqual(yield* server.starts, 1)
     })
