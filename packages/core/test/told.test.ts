@@ -121,7 +121,7 @@ describe("what was seen", () => {
     Effect.gen(function* () {
       const server = ScriptedServer.make()
       server.script.connect = ScriptedServer.overflow
-      const { backend, events } = yield* keep(server, { failureThreshold: 1, circuit: "none" })
+      const { backend, events } = yield* keep(server, { failureThreshold: 1, circuit: "none", interval: "1 hour" })
       assert.deepStrictEqual(untimed(yield* backend.state), { _tag: "Disconnected", attempt: 1, reason: "overflow" })
       server.script.connect = ScriptedServer.answer
       yield* TestClock.adjust("2 seconds")
