@@ -10,7 +10,7 @@ import { parseArgs } from "node:util"
 import type { Row } from "./Row.ts"
 import { detection } from "./rows/detection.ts"
 import { guard } from "./rows/guard.ts"
-import { heap } from "./rows/heap.ts"
+import { crowd } from "./rows/crowd.ts"
 import { httpCallJson, httpCallReal, httpCallSse } from "./rows/httpCall.ts"
 import { httpConnect } from "./rows/httpConnect.ts"
 import { httpIdle } from "./rows/httpIdle.ts"
@@ -41,7 +41,7 @@ const rows: ReadonlyArray<Row> = [
   metricsCall,
   metricsEvent,
   metricsHeap,
-  heap,
+  crowd,
   stdioCycles
 ]
 

@@ -14,8 +14,8 @@ export type Report = Held.Weight
 export type Kind = keyof typeof open
 
 const count = 500
-/** the first time of everything is over */
-const warm = 50
+/** the first time of everything is over, and most of what will be compiled is */
+const warm = 200
 /** Longer than Node's `fetch` keeps a connection that nobody uses: 4 seconds. */
 const idle = "6 seconds"
 

@@ -24,8 +24,8 @@ export const httpIdle: Row = {
     )
     const of = (quantity: keyof Report): ReadonlyArray<Result> =>
       reports.map(({ name, report }) => ({ name, rounds: [report[quantity]] }))
-    const found = (quantity: keyof Report) =>
-      reports.find(({ kind }) => kind === "connector")?.report[quantity] ?? Number.NaN
+    const found = (quantity: keyof Report, of: Kind = "connector") =>
+      reports.find(({ kind }) => kind === of)?.report[quantity] ?? Number.NaN
     return {
       contestants: of("heap"),
       also: [
@@ -36,9 +36,16 @@ export const httpIdle: Row = {
         {
           what: "heap of a session of the connector",
           found: found("heap"),
-          most: 24_000,
+          most: 24 * 1024,
           unit: "B",
           because: "the SDK's client, a connection with an open stream, and the state of a session"
+        },
+        {
+          what: "heap of a backend with its session",
+          found: found("heap", "backend"),
+          most: 28 * 1024,
+          unit: "B",
+          because: "the session, and 4 KB of the backend's own"
         },
         {
           what: "descriptors of a session of the connector",

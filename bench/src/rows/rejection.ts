@@ -1,11 +1,15 @@
-/** What it costs to be told at once that a backend is known to be bad. */
+/** What it costs to be told at once that a backend is known to be bad, beside the circuit breakers of others. */
 import { Backend } from "@vmcp-keepalive/core"
 import { ScriptedServer } from "@vmcp-keepalive/core/testing"
 import { Effect, Stream } from "effect"
+import * as Breakers from "../Breakers.ts"
 import * as Rounds from "../Rounds.ts"
 import type { Row } from "../Row.ts"
+import * as Spread from "../Spread.ts"
 
-const times = 2000
+const times = 10_000
+
+const ours = "backend.use, circuit open"
 
 class Rejected extends Error {}
 
@@ -26,7 +30,13 @@ export const rejection: Row = {
       Stream.runHead
     )
     const ready = () => Promise.resolve(1)
-    return yield* Rounds.interleave(
+    const cockatiel = yield* Breakers.cockatielOpen
+    const opossum = yield* Breakers.opossumOpen
+    const breaker = yield* Breakers.effect
+    const open = breaker.execute(Effect.fail("down"), { key: "rejection" })
+    yield* Effect.exit(open)
+    const refused = (call: () => Promise<unknown>) => () => call().catch(() => {})
+    const measured = yield* Rounds.interleave(
       [
         Rounds.effect("Effect.fail", times, Effect.flip(Effect.fail("rejected"))),
         Rounds.effect(
@@ -34,9 +44,32 @@ export const rejection: Row = {
           times,
           Effect.flip(Effect.suspend(() => Effect.fail(new Rejected("rejected"))))
         ),
-        Rounds.effect("backend.use, circuit open", times, Effect.orDie(Effect.flip(backend.use(ready))))
+        Rounds.effect(ours, times, Effect.orDie(Effect.flip(backend.use(ready)))),
+        Rounds.promised(
+          "cockatiel's circuitBreaker.execute",
+          times,
+          refused(() => cockatiel.execute(ready))
+        ),
+        Rounds.promised(
+          "opossum's fire",
+          times,
+          refused(() => opossum.fire())
+        ),
+        Rounds.effect("Effect's CircuitBreaker.execute", times / 10, Effect.exit(open))
       ],
-      { rounds: 11, warmUp: 3 }
+      { rounds: 15, warmUp: 5 }
     )
+    return {
+      ...measured,
+      limits: [
+        {
+          what: `${ours}, in its least disturbed round`,
+          found: Spread.of(measured.contestants.find(({ name }) => name === ours)?.rounds ?? []).min,
+          most: 1500,
+          unit: "ns",
+          because: "a rejection captures no stack, and builds no more than its error"
+        }
+      ]
+    }
   })
 }

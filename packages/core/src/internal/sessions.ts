@@ -15,7 +15,6 @@ import type { Happening } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import type { Closings } from "./closings.ts"
 import type { Deadlines } from "./deadlines.ts"
-import { timeoutOrElse } from "./ending.ts"
 import type { OpenSession } from "./sessionCell.ts"
 
 /** What the sessions need of their backend. */
@@ -71,12 +70,7 @@ export class Sessions<Client> {
     this.detail = undefined
     if (this.#current) this.#drain(this.#current)
     this.#current = open
-    this.#reading?.interruptUnsafe()
-    const reading = this.#port.fork(this.#compareTools(open))
-    this.#reading = reading
-    reading.addObserver(() => {
-      if (this.#reading === reading) this.#reading = undefined
-    })
+    this.#readTools(open)
   }
 
   /** Closes the candidate, which nobody will adopt. */
@@ -148,16 +142,28 @@ export class Sessions<Client> {
     port.settle()
   }
 
-  #compareTools(open: OpenSession<unknown>): Effect.Effect<void> {
-    const reading = Effect.map(open.session.tools, (tools) => {
-      if (tools.length > 0) open.tools = new Map(tools.map((tool) => [tool.name, tool]))
-      const before = this.#tools ?? open.tools
-      this.#tools = open.tools
-      const added = namesOf(open.tools).filter((name) => !before.has(name))
-      const removed = namesOf(before).filter((name) => !open.tools.has(name))
-      if (added.length > 0 || removed.length > 0) this.#port.emit({ _tag: "ToolsChanged", added, removed })
+  /** Beside the calls, and within the time of an attempt: what is not known then is known with the next session. */
+  #readTools(open: OpenSession<unknown>): void {
+    this.#reading?.interruptUnsafe()
+    const { deadlines, fork, policy } = this.#port
+    const reading = fork(Effect.ignore(Effect.map(open.session.tools, (tools) => this.#compareTools(open, tools))))
+    if (reading.pollUnsafe() !== undefined) return
+    this.#reading = reading
+    const endsAt = deadlines.now() + Duration.toMillis(policy.connectTimeout)
+    const deadline = deadlines.set(endsAt, () => reading.interruptUnsafe())
+    reading.addObserver(() => {
+      deadlines.cancel(deadline)
+      if (this.#reading === reading) this.#reading = undefined
     })
-    return timeoutOrElse(Effect.ignore(reading), this.#port.policy.connectTimeout, Effect.void)
+  }
+
+  #compareTools(open: OpenSession<unknown>, tools: ReadonlyArray<Tool>): void {
+    if (tools.length > 0) open.tools = new Map(tools.map((tool) => [tool.name, tool]))
+    const before = this.#tools ?? open.tools
+    this.#tools = open.tools
+    const added = namesOf(open.tools).filter((name) => !before.has(name))
+    const removed = namesOf(before).filter((name) => !open.tools.has(name))
+    if (added.length > 0 || removed.length > 0) this.#port.emit({ _tag: "ToolsChanged", added, removed })
   }
 }
 
