@@ -72,8 +72,8 @@ export interface TestServer {
 
   /**
    * The server dies, and another one is there at once: each session is known to be dead, as when a child process exits. Nothing
-   * that was not read is executed; the signals of handlers that are at work are aborted, and their answers lost. With
-   * {@link refuse} before it, none is there. Default reason: `process_exit`
+   * that was not read is executed; the answers of handlers that are at work are lost, and newer versions of the SDK abort their
+   * signals. With {@link refuse} before it, none is there. Default reason: `process_exit`
    */
   readonly kill: (reason?: FailureReason.FailureReason) => Effect.Effect<void>
   /**

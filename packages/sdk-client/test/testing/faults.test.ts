@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
+import { inject } from "vitest"
 import { charge, start, stateOf, wait } from "./support.ts"
 
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
@@ -42,7 +43,8 @@ describe("kill", () => {
       yield* server.kill()
       const error = yield* Fiber.join(call)
       assert.deepInclude(error, { _tag: "OutcomeUnknown", reason: "process_exit" })
-      assert.strictEqual(ledger.aborted, 1)
+      // SDK 1.24 leaves handlers alone when their session ends.
+      assert.strictEqual(ledger.aborted, inject("sdk") === "lowest" ? 0 : 1)
       assert.deepStrictEqual(yield* backend.use(charge(2)), [{ type: "text", text: "charged 2" }])
       assert.deepStrictEqual(
         (yield* server.calls).map(({ session, tool }) => [tool, session]),
