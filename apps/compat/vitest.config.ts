@@ -1,12 +1,22 @@
 import { defineConfig } from "vitest/config"
 
-// npm installs into two folders first.
+const bounds = { testTimeout: 60_000, hookTimeout: 180_000, fileParallelism: false }
+const here = "test/parity.test.ts"
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    globalSetup: "test/installed.ts",
-    testTimeout: 60_000,
-    hookTimeout: 180_000,
-    fileParallelism: false
+    projects: [
+      { test: { ...bounds, name: "in this repository", include: [here] } },
+      {
+        test: {
+          ...bounds,
+          name: "installed by npm",
+          include: ["test/**/*.test.ts"],
+          exclude: [here],
+          // npm installs into two folders first
+          globalSetup: "test/installed.ts"
+        }
+      }
+    ]
   }
 })

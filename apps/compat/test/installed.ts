@@ -45,8 +45,11 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
   const folder = await mkdtemp(join(await realpath(tmpdir()), "vmcp-keepalive-compat-"))
   const remove = () => rm(folder, { recursive: true, force: true })
   try {
-    for (const name of packages)
-      await run("pnpm", ["pack", "--pack-destination", folder], { cwd: new URL(`packages/${name}`, root) })
+    await Promise.all(
+      packages.map((name) =>
+        run("pnpm", ["pack", "--pack-destination", folder], { cwd: new URL(`packages/${name}`, root) })
+      )
+    )
     const files = (await readdir(folder)).filter((name) => name.endsWith(".tgz")).map((name) => join(folder, name))
     if (files.length !== packages.length) throw new Error(`${files.length} packages were packed`)
     const { engines, peerDependencies } = await manifestOf("sdk-client")

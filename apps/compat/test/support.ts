@@ -11,10 +11,10 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** Runs a program to its end, at most for half a minute. */
+/** Runs a program to its end, for 50 s at most. */
 export const run = (command: string, args: ReadonlyArray<string>, cwd: string): Promise<Ended> =>
   new Promise((resolve) => {
-    execFile(command, args, { cwd, timeout: 30_000 }, (error, stdout, stderr) => {
+    execFile(command, args, { cwd, timeout: 50_000 }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1
       resolve({ code, stdout, stderr })
     })

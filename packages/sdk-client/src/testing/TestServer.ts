@@ -14,7 +14,7 @@
  * ```
  */
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
-import type { Connector, FailureReason } from "@vmcp-keepalive/core"
+import type { Connector, FailureDetail, FailureReason } from "@vmcp-keepalive/core"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -194,7 +194,7 @@ export const make = (options: Options): TestServer => {
     },
     kill: (reason = "process_exit") =>
       Effect.sync(() => {
-        for (const wire of [...wires]) wire.kill(reason, { summary: "the server was killed", output: [] })
+        for (const wire of [...wires]) wire.kill(reason, detailOf(reason))
       }),
     freeze: Effect.sync(() => {
       faults.frozen = true
@@ -224,3 +224,7 @@ export const make = (options: Options): TestServer => {
     sessions: Effect.sync(() => ({ attempts, made, open: open.size }))
   }
 }
+
+/** What is seen of a child process that is killed. */
+const detailOf = (reason: FailureReason.FailureReason): FailureDetail.FailureDetail | undefined =>
+  reason === "process_exit" ? { summary: "signal SIGKILL", output: [] } : undefined

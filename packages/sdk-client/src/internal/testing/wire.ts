@@ -167,7 +167,7 @@ export class Wire {
   }
 
   /** The server is no more: what it has not read it never reads, and what it has said does not arrive. */
-  kill(reason: FailureReason.FailureReason, detail: FailureDetail.FailureDetail): void {
+  kill(reason: FailureReason.FailureReason, detail: FailureDetail.FailureDetail | undefined): void {
     this.#toServer.clear()
     this.#toClient.clear()
     void this.#endServer()
