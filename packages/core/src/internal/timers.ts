@@ -91,7 +91,7 @@ export class Timers {
     const { deadlines } = this.#around
     if (timer === "attempt") {
       this.#attemptDueAt = at
-      this.#port.scheduled(Math.max(0, at - deadlines.now()))
+      this.#port.scheduled(Math.max(0, at - armedAt))
     }
     const come = () => {
       this.#armed[timer] = undefined

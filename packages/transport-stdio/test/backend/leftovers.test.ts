@@ -40,7 +40,8 @@ promise("after the scope of a backend in every state no process, timer, descript
           yield* frozen.kept.until(is("Unhealthy"))
           yield* disconnected.kept.until(is("Disconnected"))
           yield* open.kept.until(is("CircuitOpen"))
-          assert.isAbove(sleeping(), 5)
+          // one fiber sleeps for the deadlines of all of them, and the check sees it
+          assert.isAtLeast(sleeping(), 1)
           const all = [connecting, connected, frozen, disconnected, open, isolated]
           return yield* Effect.forEach([lazy, ...all.map(({ kept }) => kept)], ({ backend }) => backend.state)
         })
