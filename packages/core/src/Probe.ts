@@ -29,7 +29,6 @@ export interface ProbeResult {
 }
 
 const methodNotFound = -32601
-const silence = Effect.succeed(Evidence.transportFailure("timeout"))
 
 /** Whether a healthy session is probed at all: `auto` has nothing to keep where there is no legacy session. */
 export const isProbed = (method: ProbeMethod, session: Pick<Session<unknown>, "era" | "stateful">): boolean =>
@@ -56,37 +55,63 @@ export const ask = Effect.fnUntraced(function* (
   policy: Pick<KeepalivePolicy, "probe" | "timeout" | "fallbackAfter">,
   deep: boolean
 ) {
-  const within = (rung: ProbeRung) => timeoutOrElse(session.probe(rung), policy.timeout, silence)
+  let question = begin(session, ladder, policy, deep)
+  while (true) {
+    const evidence = yield* timeoutOrElse(session.probe(question.rung), policy.timeout, silent)
+    const next = take(ladder, policy, question, evidence)
+    if (next === undefined) return resultOf(question, evidence)
+    question = next
+  }
+})
 
-  if (deep) return result({ _tag: "list-tools" }, yield* within({ _tag: "list-tools" }), true)
+/** What is asked in a round: the whole of it for whoever asks without {@link ask}. */
+export interface Question {
+  readonly rung: ProbeRung
+  readonly deep: boolean
+  /** whether it is the second of its round */
+  readonly isFallback: boolean
+}
 
-  const climbing = (rung: ProbeRung) =>
-    Effect.tap(within(rung), (evidence) =>
-      Effect.sync(() => {
-        const isUnknown = evidence._tag === "ErrorAnswer" && evidence.code === methodNotFound
-        if (isUnknown) ladder.latched = nextRung(policy.probe, rung)
-      })
-    )
+/** The question that a round begins with. */
+export const begin = (
+  session: Pick<Session<unknown>, "era">,
+  ladder: Ladder,
+  policy: Pick<KeepalivePolicy, "probe">,
+  deep: boolean
+): Question => ({
+  rung: deep ? { _tag: "list-tools" } : (ladder.latched ?? rungOf(policy.probe, session)),
+  deep,
+  isFallback: false
+})
 
-  const rung = ladder.latched ?? rungOf(policy.probe, session)
-  const evidence = yield* climbing(rung)
+/** Takes what a question has met into the ladder: the question that follows in the same round, where there is one. */
+export const take = (
+  ladder: Ladder,
+  policy: Pick<KeepalivePolicy, "probe" | "fallbackAfter">,
+  { deep, isFallback, rung }: Question,
+  evidence: Evidence.Evidence
+): Question | undefined => {
+  if (deep) return undefined
+  const isUnknown = evidence._tag === "ErrorAnswer" && evidence.code === methodNotFound
+  if (isUnknown) ladder.latched = nextRung(policy.probe, rung)
+  if (isFallback) return undefined
   const isSilent = evidence._tag === "TransportFailure" && evidence.reason === "timeout"
   ladder.silentPings = rung._tag === "ping" && isSilent ? ladder.silentPings + 1 : 0
+  const { probe } = policy
+  if (ladder.silentPings < policy.fallbackAfter || typeof probe !== "object" || probe.method !== "ping")
+    return undefined
+  ladder.latched = toolRung(probe.tool)
+  return { rung: ladder.latched, deep, isFallback: true }
+}
 
-  if (
-    ladder.silentPings >= policy.fallbackAfter &&
-    typeof policy.probe === "object" &&
-    policy.probe.method === "ping"
-  ) {
-    const fallback = toolRung(policy.probe.tool)
-    ladder.latched = fallback
-    return result(fallback, yield* climbing(fallback), false, 2)
-  }
-  return result(rung, evidence, rung._tag === "list-tools")
-})
-
-const result = (rung: ProbeRung, evidence: Evidence.Evidence, deep: boolean, asked: 1 | 2 = 1): ProbeResult => ({
-  asked,
+/** What a round has come to with its last question. */
+export const resultOf = ({ deep, isFallback, rung }: Question, evidence: Evidence.Evidence): ProbeResult => ({
+  asked: isFallback ? 2 : 1,
   method: rung._tag,
-  verdict: Evidence.ofProbe(evidence, { deep, httpOnly: rung._tag === "options" })
+  verdict: Evidence.ofProbe(evidence, { deep: deep || rung._tag === "list-tools", httpOnly: rung._tag === "options" })
 })
+
+/** What a question has met that was not answered in time. */
+export const silence: Evidence.Evidence = Evidence.transportFailure("timeout")
+
+const silent = Effect.succeed(silence)

@@ -19,9 +19,10 @@ import type { Signal } from "../Signal.ts"
 import * as Attempt from "./attempt.ts"
 import type { Closings } from "./closings.ts"
 import { type Conclusion, isLate, signalOf } from "./conclusion.ts"
-import type { Deadlines } from "./deadlines.ts"
+import type { Deadline, Deadlines } from "./deadlines.ts"
 import { timeoutOrElse } from "./ending.ts"
 import * as Refresh from "./refresh.ts"
+import type { OpenSession } from "./sessionCell.ts"
 import type { Sessions } from "./sessions.ts"
 import * as Tracing from "./tracing.ts"
 
@@ -46,7 +47,9 @@ type Run = Extract<Action, { _tag: "Run" }>
 /** See the module. */
 export class Runs<Client, R, SetupR> implements Attempt.Report {
   readonly #port: Port<Client, R, SetupR>
-  #running: Fiber.Fiber<void> | undefined
+  /** the number of what runs, and its fiber, while it waits for something */
+  #run: number | undefined
+  #running: Fiber.Fiber<unknown> | undefined
   #attemptEndsAt: number | undefined
   #output: () => ReadonlyArray<string> = nothing
 
@@ -62,19 +65,18 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
   /** In place of what runs. `generation`: of the session that an attempt opens. */
   start(action: Run, generation: number): void {
     this.stop()
-    const fiber = this.#port.fork(action.kind === "attempt" ? this.#attempt(action, generation) : this.#probe(action))
-    // However a run ends, the table is told: where it waits for an end that never comes, nothing is kept alive.
-    const ended = (exit: Exit.Exit<void>) => {
-      if (this.#running === fiber) this.#running = undefined
+    this.#run = action.run
+    if (action.kind === "probe" || action.kind === "deepProbe") return this.#probe(action)
+    // However it ends, the table is told: where it waits for an end that never comes, nothing is kept alive.
+    this.#fork(action, this.#attempt(action, generation), (exit) => {
       if (Exit.isFailure(exit)) this.#conclude(action.run, concluded(broken(exit.cause)))
-    }
-    if (fiber.pollUnsafe() === undefined) this.#running = fiber
-    fiber.addObserver(ended)
+    })
   }
 
   /** Ends what runs, and what it has opened and nobody will adopt. Its end is awaited as that of a session is. */
   stop(): void {
     const running = this.#running
+    this.#run = undefined
     this.#running = undefined
     if (running !== undefined) {
       running.interruptUnsafe()
@@ -82,6 +84,21 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
     }
     this.#port.sessions.abandon()
     this.#attemptEndsAt = undefined
+  }
+
+  /** Runs it, unless what runs is stopped meanwhile: then its end is nobody's. */
+  #fork<A>(
+    { run }: Run,
+    effect: Effect.Effect<A, never, R | SetupR>,
+    ended: (exit: Exit.Exit<A>) => void
+  ): Fiber.Fiber<A> {
+    const fiber = this.#port.fork(effect)
+    if (fiber.pollUnsafe() === undefined) this.#running = fiber
+    fiber.addObserver((exit) => {
+      if (this.#running === fiber) this.#running = undefined
+      if (this.#run === run) ended(exit)
+    })
+    return fiber
   }
 
   // ------------------------------------------------------------------------------------------------------- attempts
@@ -175,40 +192,79 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
 
   // --------------------------------------------------------------------------------------------------------- probes
 
-  #probe(action: Run): Effect.Effect<void, never, R | SetupR> {
-    const port = this.#port
-    const { deadlines, id, policy, sessions } = port
-    return Effect.gen({ self: this }, function* () {
-      const open = sessions.current
-      if (!open) return
-      if (action.refresh) {
-        const reading = Refresh.differs(open, deadlines.now, policy.timeout)
-        yield* timeoutOrElse(reading, policy.timeout, Effect.succeed(false))
-      }
-      const startedAt = deadlines.now()
-      const deep = action.kind === "deepProbe"
-      const rung = deep ? "list-tools" : (open.ladder.latched ?? Probe.rungOf(policy.probe, open.session))._tag
-      if (action.counted) port.emit({ _tag: "ProbeSent", method: rung })
-      const about = { backend_id: id, method: rung }
-      const { asked, method, verdict } = yield* Tracing.run(policy, "probe", about, (span) => {
-        Tracing.link(span, open)
-        return Effect.catchCause(Probe.ask(open.session, open.ladder, policy, deep), (cause) =>
-          Effect.succeed({ asked: 1, method: rung, verdict: broken(cause) })
-        )
-      })
-      const endedAt = deadlines.now()
-      const late = verdict._tag === "Failed" && isLate(endedAt - startedAt, policy.timeout, asked)
-      if (verdict._tag === "Succeeded") open.seen.answer = endedAt
-      else open.seen.missedSince ??= startedAt
-      if (!late) open.detail = Evidence.detailOfVerdict(verdict)
-      if (action.counted && verdict._tag === "Succeeded") {
-        port.emit({ _tag: "ProbeSucceeded", method, latency: Duration.millis(endedAt - startedAt) })
-      } else if (action.counted && verdict._tag !== "Busy" && !late) {
-        const reason = Evidence.reasonOfVerdict(verdict)
-        port.emit({ _tag: "ProbeFailed", method, reason, detail: open.detail?.summary })
-      }
-      this.#conclude(action.run, { verdict, late })
+  #probe(action: Run): void {
+    const { deadlines, id, policy, sessions } = this.#port
+    const open = sessions.current
+    if (!open) return
+    if (action.refresh) {
+      const reading = Refresh.differs(open, deadlines.now, policy.timeout)
+      const bounded = timeoutOrElse(reading, policy.timeout, Effect.succeed(false))
+      this.#fork(action, bounded, () => this.#probe({ ...action, refresh: false }))
+      return
+    }
+    const question = Probe.begin(open.session, open.ladder, policy, action.kind === "deepProbe")
+    const method = question.rung._tag
+    if (action.counted) this.#port.emit({ _tag: "ProbeSent", method })
+    const startedAt = deadlines.now()
+    const ended = (result: Probe.ProbeResult) => this.#probed(action, open, startedAt, result)
+    if (!policy.spans) return this.#ask(action, open, question, ended)
+    const asking = Tracing.run(policy, "probe", { backend_id: id, method }, (span) => {
+      Tracing.link(span, open)
+      return Effect.catchCause(Probe.ask(open.session, open.ladder, policy, question.deep), (cause) =>
+        Effect.succeed(brokenBy(question, cause))
+      )
     })
+    this.#fork(action, asking, (exit) => ended(Exit.isSuccess(exit) ? exit.value : brokenBy(question, exit.cause)))
+  }
+
+  /** As {@link Probe.ask}, in one fiber: this is what many backends do most. */
+  #ask(
+    action: Run,
+    open: OpenSession<Client>,
+    question: Probe.Question,
+    ended: (result: Probe.ProbeResult) => void
+  ): void {
+    const { deadlines, policy } = this.#port
+    const taken = (evidence: Evidence.Evidence) => {
+      const next = Probe.take(open.ladder, policy, question, evidence)
+      if (next === undefined) ended(Probe.resultOf(question, evidence))
+      else this.#ask(action, open, next, ended)
+    }
+    let deadline: Deadline | undefined
+    let isSilent = false
+    const fiber = this.#fork(action, open.session.probe(question.rung), (exit) => {
+      deadlines.cancel(deadline)
+      if (isSilent) taken(Probe.silence)
+      else if (Exit.isSuccess(exit)) taken(exit.value)
+      else ended(brokenBy(question, exit.cause))
+    })
+    if (fiber.pollUnsafe() !== undefined) return
+    deadline = deadlines.set(deadlines.now() + Duration.toMillis(policy.timeout), () => {
+      isSilent = true
+      fiber.interruptUnsafe()
+    })
+  }
+
+  #probed(
+    action: Run,
+    open: OpenSession<Client>,
+    startedAt: number,
+    { asked, method, verdict }: Probe.ProbeResult
+  ): void {
+    const port = this.#port
+    const { deadlines, policy } = port
+    const endedAt = deadlines.now()
+    const late = verdict._tag === "Failed" && isLate(endedAt - startedAt, policy.timeout, asked)
+    if (verdict._tag === "Succeeded") open.seen.answer = endedAt
+    else open.seen.missedSince ??= startedAt
+    if (!late) open.detail = Evidence.detailOfVerdict(verdict)
+    if (action.counted && verdict._tag === "Succeeded") {
+      port.emit({ _tag: "ProbeSucceeded", method, latency: Duration.millis(endedAt - startedAt) })
+    } else if (action.counted && verdict._tag !== "Busy" && !late) {
+      const reason = Evidence.reasonOfVerdict(verdict)
+      port.emit({ _tag: "ProbeFailed", method, reason, detail: open.detail?.summary })
+    }
+    this.#conclude(action.run, { verdict, late })
   }
 
   #conclude(run: number, { late, verdict }: Conclusion): void {
@@ -224,6 +280,12 @@ const nothing = (): ReadonlyArray<string> => []
 /** What there is to say of an attempt that failed: what was seen and, unless that says it, what the server wrote last. */
 const withOutput = (detail: FailureDetail | undefined, output: ReadonlyArray<string>): FailureDetail | undefined =>
   output.length === 0 || (detail && detail.output.length > 0) ? detail : { summary: detail?.summary, output }
+
+const brokenBy = ({ isFallback, rung }: Probe.Question, cause: Cause.Cause<unknown>): Probe.ProbeResult => ({
+  asked: isFallback ? 2 : 1,
+  method: rung._tag,
+  verdict: broken(cause)
+})
 
 const concluded = (verdict: Evidence.Verdict): Conclusion => ({ verdict, late: false })
 const succeeded: Evidence.Verdict = { _tag: "Succeeded" }
