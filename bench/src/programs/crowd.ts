@@ -70,7 +70,7 @@ const report = Effect.gen(function* () {
   const make: (index: number) => Effect.Effect<unknown, unknown, Scope.Scope> = known[kind as Kind]
   const many = (number: number, scope: Scope.Scope) =>
     Scope.provide(
-      Effect.forEach(Array.from({ length: number }).keys(), make, { concurrency: 1000, discard: true }),
+      Effect.forEach(Array.from({ length: number }).keys(), make, { concurrency: 64, discard: true }),
       scope
     )
 
