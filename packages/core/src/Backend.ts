@@ -29,7 +29,7 @@ import * as Supervisor from "./internal/supervisor.ts"
 import * as Waiting from "./internal/waiting.ts"
 import * as KeepaliveEvent from "./KeepaliveEvent.ts"
 import * as KeepalivePolicy from "./KeepalivePolicy.ts"
-import type { Command } from "./Signal.ts"
+import type { Command } from "./engine/Signal.ts"
 
 // ---------------------------------------------------------------------------------------------------------- models
 

@@ -9,7 +9,6 @@
 import type * as Duration from "effect/Duration"
 import type { FailureDetail } from "./FailureDetail.ts"
 import type { FailureReason } from "./FailureReason.ts"
-import type { Doubt } from "./Signal.ts"
 
 /** One thing seen of a server. */
 export type Evidence = Answered | ErrorAnswer | Refused | TransportFailure
@@ -177,6 +176,21 @@ export const ofAttempt = (evidence: Evidence): Verdict => {
       return failed(evidence.reason, evidence)
   }
 }
+
+/** What makes an open session questionable, so that one probe decides. */
+export type Doubt =
+  /** the server may have forgotten the session */
+  | "session"
+  /** a gateway may be answering for a dead server: the deep probe decides */
+  | "upstream"
+  /** the credentials may be rejected */
+  | "auth"
+  /** a call met a failure of the transport */
+  | "transport"
+  /** the standing stream could not be opened again */
+  | "stream"
+  /** nothing was heard for `staleAfter`, and a call wants to run */
+  | "stale"
 
 /** What the end of a call casts doubt on, if on anything: a call's own failure is life. */
 export const ofCall = (evidence: Evidence): Doubt | undefined => {

@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { ConfigurationIssue } from "./BackendError.ts"
-import type { ProbeRung } from "./Connector.ts"
+import { defaultBackoff, defaultCircuitFailures, defaultInterval, defaultOpenFor } from "./internal/defaults.ts"
 import { checker } from "./internal/issues.ts"
 import * as PolicyConfig from "./internal/policyConfig.ts"
 import * as PolicySchema from "./internal/policySchema.ts"
@@ -317,22 +317,6 @@ const delaysOf = (
   const { initial = fallback.initial, factor = fallback.factor, cap = Duration.max(fallback.cap, initial) } = given
   return { initial, factor, cap }
 }
-
-/** The rung of the ladder that a configured tool stands for. */
-export const toolRung = (tool: ToolProbe): ProbeRung => ({
-  _tag: "tool",
-  name: tool.name,
-  arguments: tool.arguments ?? {}
-})
-
-/** How many failed attempts in a row open the circuit unless the policy says otherwise. */
-export const defaultCircuitFailures = 5
-/** The backoff that a policy has unless it names one. */
-export const defaultBackoff: Exponential = { initial: Duration.seconds(1), factor: 2, cap: Duration.seconds(300) }
-/** How long a circuit opens unless the policy says otherwise. */
-export const defaultOpenFor: Exponential = { initial: Duration.seconds(30), factor: 2, cap: Duration.minutes(5) }
-
-const defaultInterval = Duration.seconds(300)
 
 const CodeOptions = PolicySchema.ofCode({
   interval: defaultInterval,

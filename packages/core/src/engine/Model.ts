@@ -3,8 +3,8 @@
  */
 import type * as Duration from "effect/Duration"
 import type { Action } from "./Action.ts"
-import type { Untimed } from "./ConnectionState.ts"
-import type { Doubt } from "./Signal.ts"
+import type { Untimed } from "../ConnectionState.ts"
+import type { Doubt } from "../Evidence.ts"
 
 /** The part of a policy that decides what happens, as opposed to when. */
 export interface Rules {

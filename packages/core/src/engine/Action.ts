@@ -3,9 +3,9 @@
  * of the schedule that knows it.
  */
 import type * as Duration from "effect/Duration"
-import type { FailureReason } from "./FailureReason.ts"
-import type { Untimed } from "./ConnectionState.ts"
-import type { Happening } from "./KeepaliveEvent.ts"
+import type { FailureReason } from "../FailureReason.ts"
+import type { Untimed } from "../ConnectionState.ts"
+import type { Happening } from "../KeepaliveEvent.ts"
 import type { Timer } from "./Signal.ts"
 
 /** What a timer can be armed with: the four schedules, and single delays that the policy or the server names. */

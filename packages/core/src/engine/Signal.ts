@@ -2,22 +2,8 @@
  * One thing learned about a backend: the only input of the transition table.
  */
 import type * as Duration from "effect/Duration"
-import type { FailureReason } from "./FailureReason.ts"
-
-/** What makes an open session questionable, so that one probe decides. */
-export type Doubt =
-  /** the server may have forgotten the session */
-  | "session"
-  /** a gateway may be answering for a dead server: the deep probe decides */
-  | "upstream"
-  /** the credentials may be rejected */
-  | "auth"
-  /** a call met a failure of the transport */
-  | "transport"
-  /** the standing stream could not be opened again */
-  | "stream"
-  /** nothing was heard for `staleAfter`, and a call wants to run */
-  | "stale"
+import type { Doubt } from "../Evidence.ts"
+import type { FailureReason } from "../FailureReason.ts"
 
 /** What can come due. */
 export type Timer =

@@ -6,11 +6,10 @@
  * healthy session 171 times.
  */
 import * as Effect from "effect/Effect"
-import * as Evidence from "./Evidence.ts"
-import type { ProbeRung, Session } from "./Connector.ts"
-import { timeoutOrElse } from "./internal/ending.ts"
-import type { KeepalivePolicy, ProbeMethod } from "./KeepalivePolicy.ts"
-import { toolRung } from "./KeepalivePolicy.ts"
+import * as Evidence from "../Evidence.ts"
+import type { ProbeRung, Session } from "../Connector.ts"
+import { timeoutOrElse } from "../internal/ending.ts"
+import type { KeepalivePolicy, ProbeMethod, ToolProbe } from "../KeepalivePolicy.ts"
 
 /** Where a session stands on the ladder. It belongs to the session and ends with it. */
 export interface Ladder {
@@ -34,6 +33,13 @@ const silence = Effect.succeed(Evidence.transportFailure("timeout"))
 /** Whether a healthy session is probed at all: `auto` has nothing to keep where there is no legacy session. */
 export const isProbed = (method: ProbeMethod, session: Pick<Session<unknown>, "era" | "stateful">): boolean =>
   method === "auto" ? session.era === "legacy" && session.stateful : method !== "none"
+
+/** The rung of the ladder that a configured tool stands for. */
+const toolRung = (tool: ToolProbe): ProbeRung => ({
+  _tag: "tool",
+  name: tool.name,
+  arguments: tool.arguments ?? {}
+})
 
 /** The question that the policy asks of a session. A doubt is decided by a question also where `none` is kept up. */
 export const rungOf = (method: ProbeMethod, session: Pick<Session<unknown>, "era">): ProbeRung => {

@@ -5,7 +5,8 @@
  * supervisor performs the actions and has no rule of its own. The diagram in ARCHITECTURE.md is drawn from this table.
  */
 import type { Action } from "./Action.ts"
-import type { Untimed } from "./ConnectionState.ts"
+import type { Untimed } from "../ConnectionState.ts"
+import { defaultCircuitFailures } from "../internal/defaults.ts"
 import {
   adopt,
   again,
@@ -27,7 +28,7 @@ import {
   replacementFailed,
   rested,
   supersede
-} from "./internal/rules.ts"
+} from "../internal/rules.ts"
 import {
   alive,
   also,
@@ -46,9 +47,9 @@ import {
   stabilized,
   stay,
   weightier
-} from "./internal/steps.ts"
+} from "../internal/steps.ts"
 import type { Model, Rules, Step } from "./Model.ts"
-import * as KeepalivePolicy from "./KeepalivePolicy.ts"
+import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import type { Signal } from "./Signal.ts"
 
 export type { Model, Rules, Running, Step } from "./Model.ts"
@@ -56,24 +57,20 @@ export type { Model, Rules, Running, Step } from "./Model.ts"
 // ------------------------------------------------------------------------------------------------------ constructors
 
 /** The rules of a policy: the same object for the same policy and kind of connector. */
-export const rules = (
-  policy: KeepalivePolicy.KeepalivePolicy,
-  { exclusive }: { readonly exclusive: boolean }
-): Rules => {
+export const rules = (policy: KeepalivePolicy, { exclusive }: { readonly exclusive: boolean }): Rules => {
   const known = exclusive ? exclusiveRules : sharingRules
   const found = known.get(policy) ?? rulesOf(policy, exclusive)
   known.set(policy, found)
   return found
 }
 
-const exclusiveRules = new WeakMap<KeepalivePolicy.KeepalivePolicy, Rules>()
-const sharingRules = new WeakMap<KeepalivePolicy.KeepalivePolicy, Rules>()
+const exclusiveRules = new WeakMap<KeepalivePolicy, Rules>()
+const sharingRules = new WeakMap<KeepalivePolicy, Rules>()
 
-const rulesOf = (policy: KeepalivePolicy.KeepalivePolicy, exclusive: boolean): Rules => ({
+const rulesOf = (policy: KeepalivePolicy, exclusive: boolean): Rules => ({
   failureThreshold: policy.failureThreshold,
   circuitFailures: policy.circuit === "none" ? Number.POSITIVE_INFINITY : policy.circuit.failures,
-  busyAttempts:
-    busyPerFailure * (policy.circuit === "none" ? KeepalivePolicy.defaultCircuitFailures : policy.circuit.failures),
+  busyAttempts: busyPerFailure * (policy.circuit === "none" ? defaultCircuitFailures : policy.circuit.failures),
   inFlightGrace: policy.inFlightGrace,
   connect: policy.connect,
   sleepsWhenIdle: policy.idleAfter !== "never",
