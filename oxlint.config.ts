@@ -88,7 +88,7 @@ export default defineConfig({
     { files: ["packages/{sdk-client,transport-*}/src/**"], rules: { "no-restricted-imports": bans(wire) } },
     {
       files: [
-        "packages/sdk-client/src/{CallView,JsonSchema}.ts",
+        "packages/sdk-client/src/{CallView,JsonSchema,testing/TestServer,internal/testing/serverEnd}.ts",
         "packages/transport-http/src/{HttpConnector.ts,internal/sdk1/**}",
         "packages/transport-stdio/src/StdioConnector.ts"
       ],

@@ -1,3 +1,26 @@
 import { defineConfig } from "vitest/config"
 
-export default defineConfig({ test: { include: ["test/**/*.test.ts"] } })
+declare module "vitest" {
+  interface ProvidedContext {
+    /** which version of the MCP SDK a suite runs on */
+    readonly sdk: "lowest" | "newest"
+  }
+}
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "newest SDK", include: ["test/**/*.test.ts"], provide: { sdk: "newest" } } },
+      {
+        // the lowest version that `peerDependencies` allow
+        resolve: { alias: [{ find: /^@modelcontextprotocol\/sdk\//, replacement: "sdk-lowest/" }] },
+        test: {
+          name: "lowest SDK",
+          // those that meet the SDK
+          include: ["test/{Ask,CallView,JsonSchema,Requests.wire,sdk,readme}.test.ts", "test/testing/*.test.ts"],
+          provide: { sdk: "lowest" }
+        }
+      }
+    ]
+  }
+})

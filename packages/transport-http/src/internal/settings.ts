@@ -5,10 +5,11 @@ import type { BackendError, Connector } from "@vmcp-keepalive/core"
 import { Evidence } from "@vmcp-keepalive/core"
 import { type ClientKind, Limits } from "@vmcp-keepalive/sdk-client/peer"
 import * as Effect from "effect/Effect"
-import * as Connections from "./http/connections.ts"
+import type { Tls } from "./http/connections.ts"
 import type { Dispatcher } from "./http/dispatch.ts"
 import * as DispatcherSender from "./http/dispatcher.ts"
 import * as FetchSender from "./http/fetch.ts"
+import * as Loading from "./http/loading.ts"
 import type { Sender } from "./http/sender.ts"
 import type { Authorization } from "./session/authorization.ts"
 import * as Headers from "./session/headers.ts"
@@ -31,7 +32,7 @@ export interface Options<E = never, R = never> {
    * How TLS connections are made: `ca` (certificates to trust instead of Node's), `cert` and `key` (of this client),
    * `rejectUnauthorized` (default: true), `servername`; as Node's `tls.connect` takes them.
    */
-  readonly tls?: Connections.Tls
+  readonly tls?: Tls
   /**
    * A proxy by its URL; `"environment"` for what `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say; `"none"`. Default:
    * `"environment"` where `NODE_USE_ENV_PROXY` is 1, as for Node itself, else `"none"`.
@@ -73,7 +74,13 @@ export const connector = <Client, E, R>(
   const endpoint = parseUrl(options.url)
   const issues = issuesOf(options, endpoint)
   const limits = once(() => Limits.resolve(options.limits ?? {}, HttpLimits.defaults))
-  const senders = once(() => sendersOf(options, limits().connections))
+  let senders: (() => Sender) | undefined
+  // One for all sessions, also of two that are opened at once: it remembers TLS sessions.
+  const loaded = Effect.suspend(() =>
+    senders === undefined
+      ? Effect.map(sendersOf(options, limits().connections), (made) => (senders ??= made))
+      : Effect.succeed(senders)
+  )
   const fixedHeaders = once(() => Headers.sendable(new globalThis.Headers(options.requestInit?.headers)))
   const termination = new SessionTermination()
   return {
@@ -85,19 +92,21 @@ export const connector = <Client, E, R>(
     open: (host) =>
       endpoint === undefined || issues.length > 0
         ? Effect.fail(Evidence.transportFailure("unknown"))
-        : Session.open<Client, E, R>(
-            {
-              endpoint,
-              kind,
-              headers: options.headers ?? {},
-              fixedHeaders: fixedHeaders(),
-              sender: senders(),
-              limits: limits(),
-              authorization: authorization === undefined ? undefined : () => authorization(endpoint),
-              prepare,
-              termination
-            },
-            host
+        : Effect.flatMap(loaded, (sender) =>
+            Session.open<Client, E, R>(
+              {
+                endpoint,
+                kind,
+                headers: options.headers ?? {},
+                fixedHeaders: fixedHeaders(),
+                sender,
+                limits: limits(),
+                authorization: authorization === undefined ? undefined : () => authorization(endpoint),
+                prepare,
+                termination
+              },
+              host
+            )
           )
   }
 }
@@ -115,13 +124,18 @@ const isDispatcher = (value: unknown): value is Dispatcher =>
   typeof value === "object" && value !== null && "dispatch" in value && typeof value.dispatch === "function"
 
 /** What makes the sender of each session. */
-const sendersOf = (options: Options<unknown, unknown>, connections: number): (() => Sender) => {
+const sendersOf = (
+  options: Options<unknown, unknown>,
+  connections: number
+): Effect.Effect<() => Sender, Evidence.Evidence> => {
   const { fetch, requestInit, tls } = options
-  if (fetch !== undefined) return () => FetchSender.make(fetch, requestInit)
+  if (fetch !== undefined) return Effect.succeed(() => FetchSender.make(fetch, requestInit))
   const dispatcher = dispatcherOf(options)
-  if (dispatcher !== undefined) return () => DispatcherSender.ofUser(dispatcher)
+  if (dispatcher !== undefined) return Effect.succeed(() => DispatcherSender.make(dispatcher))
   const proxy = options.proxy ?? (process.env["NODE_USE_ENV_PROXY"] === "1" ? "environment" : "none")
-  return proxy === "none" ? Connections.factory(connections, tls) : () => DispatcherSender.ofProxy(proxy, tls)
+  return proxy === "none"
+    ? Effect.map(Loading.connections, (module) => module.factory(connections, tls))
+    : Effect.map(Loading.proxy, (module) => () => module.make(proxy, tls))
 }
 
 // ------------------------------------------------------------------------------------------------------------- issues

@@ -3,7 +3,8 @@
  * shared with anybody, so that what a session holds can be counted, and nothing of it outlives it.
  */
 import type { ConnectionOptions } from "node:tls"
-import { buildConnector, Client } from "undici"
+// By its file: under the bare name Bun has an undici of its own, which sends nothing.
+import { buildConnector, Client } from "undici/index.js"
 import { dispatch } from "./dispatch.ts"
 import type { HttpRequest, Receiver, Sender, Transmission } from "./sender.ts"
 
