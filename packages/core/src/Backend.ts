@@ -102,7 +102,7 @@ export interface Backend<out Client> extends Pipeable.Pipeable {
 /** What a caller knows of a call. */
 export interface UseOptions {
   /** whether executing it twice does the same as once, so that it may be sent again when its outcome is unknown; default false */
-  readonly idempotent?: boolean
+  readonly idempotent?: boolean | undefined
 }
 
 /** What a backend is made of. */
@@ -112,12 +112,12 @@ export interface Options<Client, R = never, SetupR = never> {
   /** how to reach it: from a transport package */
   readonly connector: Connector<Client, R>
   /** laid over the policy of the context */
-  readonly policy?: KeepalivePolicy.Options
+  readonly policy?: KeepalivePolicy.Options | undefined
   /**
    * Runs on every new session before callers get it: subscriptions, log level. It is part of the attempt and of its
    * `connectTimeout`; its failure is a failed attempt with reason `setup`.
    */
-  readonly setup?: (client: Client) => Effect.Effect<unknown, unknown, SetupR>
+  readonly setup?: ((client: Client) => Effect.Effect<unknown, unknown, SetupR>) | undefined
 }
 
 // ------------------------------------------------------------------------------------------------------ constructors

@@ -114,7 +114,7 @@ export interface Call<out Client> {
 export interface RequestRecord {
   readonly method: string
   /** the name of the tool, where `method` is `tools/call` */
-  readonly tool?: string
+  readonly tool?: string | undefined
   /**
    * - `unsent`: nothing of it reached a server: not written yet, or no connection could be made
    * - `refused`: the server, or a proxy, refused it with a status 4xx, or with a redirect 307 or 308 that was not followed

@@ -31,16 +31,16 @@ export interface Refused {
   /** whether the refused request carried a session id */
   readonly withSession: boolean
   /** what the server asked for in `Retry-After` */
-  readonly retryAfter?: Duration.Duration
+  readonly retryAfter?: Duration.Duration | undefined
 }
 
 /** No answer, and the connection, the process or the protocol is to blame. */
 export interface TransportFailure {
   readonly _tag: "TransportFailure"
   readonly reason: FailureReason
-  readonly detail?: FailureDetail
+  readonly detail?: FailureDetail | undefined
   /** an errno or the code of a TLS error: `ECONNRESET`, `CERT_HAS_EXPIRED`, `UND_ERR_SOCKET` */
-  readonly code?: string
+  readonly code?: string | undefined
 }
 
 /** The server answered a request of ours. */

@@ -12,7 +12,7 @@ export interface Options extends Omit<Wire, "deliver"> {
   /** the session's id, where the server gave one */
   readonly sessionId?: () => string | undefined
   /** takes the protocol version that was agreed on */
-  readonly setProtocolVersion?: (version: string) => void
+  readonly setProtocolVersion?: ((version: string) => void) | undefined
   /** the client has closed it, or is told that it is closed: called once */
   readonly closed: () => void
 }

@@ -35,7 +35,7 @@ export interface Limits {
 
 /** The limits as users give them: those that are left out have their defaults. */
 export type Options<L extends Limits = Limits> = {
-  readonly [Name in keyof L]?: L[Name] extends Duration.Duration ? Duration.Input : L[Name]
+  readonly [Name in keyof L]?: (L[Name] extends Duration.Duration ? Duration.Input : L[Name]) | undefined
 }
 
 const mebibyte = 1024 * 1024

@@ -17,7 +17,10 @@ export interface Peer {
    * Asks the server something. Rejects with {@link RpcError} where it answers with an error, and with another `Error` where no
    * answer came. An abort of the signal sends `notifications/cancelled` and rejects with the signal's reason. No timeout.
    */
-  readonly request: (request: Question, options?: { readonly signal?: AbortSignal }) => Promise<Message.Result>
+  readonly request: (
+    request: Question,
+    options?: { readonly signal?: AbortSignal | undefined }
+  ) => Promise<Message.Result>
   /** Tells the server something. */
   readonly notification: (notification: Question) => Promise<void>
   /** Answers a request of the server's. */
@@ -42,15 +45,15 @@ export interface Options {
    * The parameters of `initialize`: those of a host whose messages are handed on, or one's own. Default: the newest version with a
    * session (2025-11-25), and no capabilities.
    */
-  readonly initialize?: Message.Params
+  readonly initialize?: Message.Params | undefined
   /**
    * Takes every request and notification of the server's, in order, with the request on whose answer stream it came
    * (`relatedRequestId`; HTTP only). Requests are to be answered through {@link Peer.answer}. Default: `ping` is answered,
    * other requests with -32601.
    */
-  readonly onMessage?: (message: Message.Request | Message.Notification, about: About, peer: Peer) => void
+  readonly onMessage?: ((message: Message.Request | Message.Notification, about: About, peer: Peer) => void) | undefined
   /** the session is over: nothing more comes */
-  readonly onClose?: (peer: Peer) => void
+  readonly onClose?: ((peer: Peer) => void) | undefined
 }
 
 /** The server answered a request with an error. */

@@ -62,7 +62,7 @@ export interface Own extends Question {
 /** What is known of a message of the server's beside what it says. */
 export interface About {
   /** the request on whose answer stream it came, where streams are told apart */
-  readonly relatedRequestId?: Message.Id
+  readonly relatedRequestId?: Message.Id | undefined
 }
 
 /** What a client says of a message that it sends, in the words of the SDK's `TransportSendOptions`. */

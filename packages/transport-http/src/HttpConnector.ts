@@ -23,12 +23,12 @@ export interface Options<E = never, R = never> extends Settings.Options<E, R> {
    * Capabilities and handlers (sampling, elicitation, roots, list changes) have to be registered here, before it
    * connects. Default: a client without either, which bounds what checking a tool's output may cost.
    */
-  readonly client?: () => Client
+  readonly client?: (() => Client) | undefined
   /**
    * OAuth, as the SDK does it. Its requests go out through `fetch`, without `headers` and without those of `requestInit`.
    * Metadata of the resource is taken from the endpoint's own origin only.
    */
-  readonly authProvider?: OAuthClientProvider
+  readonly authProvider?: OAuthClientProvider | undefined
 }
 
 /** A connector for the server at `url`. Settings that cannot work are in its `issues`; nothing is sent. */

@@ -12,7 +12,7 @@ import * as Settings from "./internal/settings.ts"
 /** What {@link make} takes. */
 export interface Options<E = never, R = never> extends Settings.Options<E, R> {
   /** Makes the peer of a session; a fresh one each time. Default: `Peer.make()`, without capabilities. */
-  readonly peer?: () => Peer.Peer
+  readonly peer?: (() => Peer.Peer) | undefined
 }
 
 /** A connector for the server at `url`. Settings that cannot work are in its `issues`; nothing is sent. */

@@ -26,7 +26,7 @@ export interface Options extends Settings.Options {
    * Capabilities and handlers (sampling, elicitation, roots, list changes) have to be registered here, before it
    * connects. Default: a client without either, which bounds what checking a tool's output may cost.
    */
-  readonly client?: () => Client
+  readonly client?: (() => Client) | undefined
 }
 
 /** A connector that also lets its servers' stderr be read. */

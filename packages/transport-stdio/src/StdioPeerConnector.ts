@@ -8,7 +8,7 @@ import * as Settings from "./internal/settings.ts"
 /** What {@link make} takes. */
 export interface Options extends Settings.Options {
   /** Makes the peer of a session; a fresh one each time. Default: `Peer.make()`, without capabilities. */
-  readonly peer?: () => Peer.Peer
+  readonly peer?: (() => Peer.Peer) | undefined
 }
 
 /** A connector that also lets its servers' stderr be read. */

@@ -15,7 +15,7 @@ import type { Supervisor } from "./supervisor.ts"
 
 /** What the caller knows of the call. */
 export interface UseOptions {
-  readonly idempotent?: boolean
+  readonly idempotent?: boolean | undefined
 }
 
 /** How one run of a callback ended. */

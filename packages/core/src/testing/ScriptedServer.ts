@@ -27,13 +27,13 @@ export type Reply =
   /** executes nothing and answers with a JSON-RPC error */
   | { readonly _tag: "Error"; readonly code: number }
   /** refuses with an HTTP status, a redirect included, before anything is executed */
-  | { readonly _tag: "Refuse"; readonly status: number; readonly retryAfter?: Duration.Input }
+  | { readonly _tag: "Refuse"; readonly status: number; readonly retryAfter?: Duration.Input | undefined }
   /** cannot be reached: nothing is sent */
   | {
       readonly _tag: "Unreachable"
       readonly reason: FailureReason
-      readonly detail?: FailureDetail
-      readonly code?: string
+      readonly detail?: FailureDetail | undefined
+      readonly code?: string | undefined
     }
   /** executes, and the answer is cut off, or exceeds a bound */
   | { readonly _tag: "Cut"; readonly reason: "stream_cut" | "overflow" }
@@ -60,9 +60,9 @@ export interface Script {
 /** The client that callers get. */
 export interface ScriptedClient {
   /** Executes a tool; resolves with its name, rejects with a `ScriptedError`. */
-  readonly callTool: (tool: string, options?: { readonly signal?: AbortSignal }) => Promise<string>
+  readonly callTool: (tool: string, options?: { readonly signal?: AbortSignal | undefined }) => Promise<string>
   /** A read-only protocol method. */
-  readonly listTools: (options?: { readonly signal?: AbortSignal }) => Promise<ReadonlyArray<Tool>>
+  readonly listTools: (options?: { readonly signal?: AbortSignal | undefined }) => Promise<ReadonlyArray<Tool>>
 }
 
 /** What the client of the scripted server throws. */
@@ -97,11 +97,11 @@ export interface ScriptedServer {
 /** What kind of server, and of transport. */
 export interface Options {
   /** default false */
-  readonly exclusive?: boolean
+  readonly exclusive?: boolean | undefined
   /** default true */
-  readonly stateful?: boolean
+  readonly stateful?: boolean | undefined
   /** whether bytes of one answer can be told from those of others; default true, as over HTTP */
-  readonly separateAnswers?: boolean
+  readonly separateAnswers?: boolean | undefined
 }
 
 /** Makes a server that does everything right until the script is changed. */
