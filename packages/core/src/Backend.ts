@@ -33,12 +33,21 @@ import type { Command } from "./engine/Signal.ts"
 
 // ---------------------------------------------------------------------------------------------------------- models
 
+/** @since 0.1.0 */
 export type { PinnedSession } from "./internal/pin.ts"
 
-/** What every backend has and nothing else does. */
+/**
+ * What every backend has and nothing else does.
+ *
+ * @since 0.1.0
+ */
 export const TypeId = "~@vmcp-keepalive/core/Backend"
 
-/** One MCP server, kept alive until the scope in which it was made closes. */
+/**
+ * One MCP server, kept alive until the scope in which it was made closes.
+ *
+ * @since 0.1.0
+ */
 export interface Backend<out Client> extends Pipeable.Pipeable {
   readonly [TypeId]: typeof TypeId
   readonly id: string
@@ -99,13 +108,21 @@ export interface Backend<out Client> extends Pipeable.Pipeable {
   readonly awaitConnected: Effect.Effect<void, CallRejected>
 }
 
-/** What a caller knows of a call. */
+/**
+ * What a caller knows of a call.
+ *
+ * @since 0.1.0
+ */
 export interface UseOptions {
   /** whether executing it twice does the same as once, so that it may be sent again when its outcome is unknown; default false */
   readonly idempotent?: boolean | undefined
 }
 
-/** What a backend is made of. */
+/**
+ * What a backend is made of.
+ *
+ * @since 0.1.0
+ */
 export interface Options<Client, R = never, SetupR = never> {
   /** names the backend in errors, events and metrics; not empty */
   readonly id: string
@@ -125,6 +142,8 @@ export interface Options<Client, R = never, SetupR = never> {
 /**
  * Makes a backend and, unless the policy says `connect: "lazy"`, begins to connect. Fails with everything that is wrong
  * in the policy and the connector's settings, before anything starts.
+ *
+ * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = never>(
   options: Options<Client, R, SetupR>
@@ -147,12 +166,20 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
   return new Supervised(supervisor)
 })
 
-/** How many backends this process has made so far, closed ones included, by all copies of this package that it has loaded. */
+/**
+ * How many backends this process has made so far, closed ones included, by all copies of this package that it has loaded.
+ *
+ * @since 0.1.0
+ */
 export const made: () => number = Made.read
 
 // ------------------------------------------------------------------------------------------------------------- guards
 
-/** Whether it is a backend. */
+/**
+ * Whether it is a backend.
+ *
+ * @since 0.1.0
+ */
 export const isBackend = (value: unknown): value is Backend<unknown> => Predicate.hasProperty(value, TypeId)
 
 // ----------------------------------------------------------------------------------------------------------- internal

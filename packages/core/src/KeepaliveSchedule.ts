@@ -15,6 +15,7 @@ import * as Transition from "./engine/Transition.ts"
 import { Delays } from "./internal/delays.ts"
 import * as KeepalivePolicy from "./KeepalivePolicy.ts"
 
+/** @since 0.1.0 */
 export { backoff, cadence, confirm, openFor } from "./internal/schedules.ts"
 
 /**
@@ -24,6 +25,8 @@ export { backoff, cadence, confirm, openFor } from "./internal/schedules.ts"
  * An exit goes in and counts as Succeeded or Failed(`unknown`) of the attempt or probe that is due; the state comes out,
  * and the delay is the one that the table armed. Actions that need a session (drop, drain, settle calls) are dropped:
  * there is none. Fails with a `ConfigurationError` when the policy is wrong.
+ *
+ * @since 0.1.0
  */
 export const make = (
   options: KeepalivePolicy.Options = {}

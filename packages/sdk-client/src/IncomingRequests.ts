@@ -4,7 +4,11 @@
  */
 import type { Id } from "./Message.ts"
 
-/** How many there may be. */
+/**
+ * How many there may be.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** requests that are not answered yet */
   readonly inHand: number
@@ -21,7 +25,11 @@ export interface Options {
   readonly now: () => number
 }
 
-/** See the module. One for each session. */
+/**
+ * See the module. One for each session.
+ *
+ * @since 0.1.0
+ */
 export class IncomingRequests {
   readonly #options: Options & { readonly bytes: number; readonly cancelledFor: number }
   /** the sizes of those with one id: a server that uses one twice does not hide one behind the other */

@@ -9,7 +9,11 @@ import * as View from "./internal/view.ts"
 import type * as Message from "./Message.ts"
 import type { About, Question, Requests } from "./Requests.ts"
 
-/** One end of a session. */
+/**
+ * One end of a session.
+ *
+ * @since 0.1.0
+ */
 export interface Peer {
   /** Shakes hands over a transport; once. */
   readonly connect: (transport: ClientTransport) => Promise<void>
@@ -33,13 +37,21 @@ export interface Peer {
   readonly capabilities: { readonly [name: string]: unknown } | undefined
 }
 
-/** The result of `initialize`. */
+/**
+ * The result of `initialize`.
+ *
+ * @since 0.1.0
+ */
 export type Server = Message.Result & {
   readonly protocolVersion: string
   readonly capabilities: { readonly [name: string]: unknown }
 }
 
-/** What {@link make} takes. */
+/**
+ * What {@link make} takes.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /**
    * The parameters of `initialize`: those of a host whose messages are handed on, or one's own. Default: the newest version with a
@@ -56,7 +68,11 @@ export interface Options {
   readonly onClose?: ((peer: Peer) => void) | undefined
 }
 
-/** The server answered a request with an error. */
+/**
+ * The server answered a request with an error.
+ *
+ * @since 0.1.0
+ */
 export class RpcError extends Error {
   override readonly name = "RpcError"
   readonly code: number
@@ -69,10 +85,18 @@ export class RpcError extends Error {
   }
 }
 
-/** A peer that has not been connected yet. */
+/**
+ * A peer that has not been connected yet.
+ *
+ * @since 0.1.0
+ */
 export const make = (options: Options = {}): Peer => new RawPeer(options)
 
-/** Peers, each made by `make`. */
+/**
+ * Peers, each made by `make`.
+ *
+ * @since 0.1.0
+ */
 export const kind = (create: () => Peer = make): ClientKind<Peer> => ({
   make: create,
   connect: (peer, transport) => peer.connect(transport),
@@ -81,7 +105,11 @@ export const kind = (create: () => Peer = make): ClientKind<Peer> => ({
   call
 })
 
-/** Begins a call: what `Session.call` of the port returns. */
+/**
+ * Begins a call: what `Session.call` of the port returns.
+ *
+ * @since 0.1.0
+ */
 export const call = (requests: Requests, peer: Peer, traceparent?: string): Connector.Call<Peer> =>
   View.call(requests, peer, traceparent, (recording) => {
     const request: Peer["request"] = (asked, options) => recording(asked, (tracked) => peer.request(tracked, options))

@@ -5,7 +5,11 @@ import type * as Duration from "effect/Duration"
 import type { Doubt } from "../Evidence.ts"
 import type { FailureReason } from "../FailureReason.ts"
 
-/** What can come due. */
+/**
+ * What can come due.
+ *
+ * @since 0.1.0
+ */
 export type Timer =
   /** the next probe */
   | "probe"
@@ -18,10 +22,18 @@ export type Timer =
   /** the deep probe may be asked again */
   | "deep"
 
-/** What an operator can ask for. */
+/**
+ * What an operator can ask for.
+ *
+ * @since 0.1.0
+ */
 export type Command = "probe" | "reconnect" | "isolate" | "reset"
 
-/** What is learned. Signals of a run or a generation that is no longer current change nothing. */
+/**
+ * What is learned. Signals of a run or a generation that is no longer current change nothing.
+ *
+ * @since 0.1.0
+ */
 export type Signal =
   | {
       readonly _tag: "Succeeded"

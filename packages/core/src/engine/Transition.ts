@@ -52,11 +52,16 @@ import type { Model, Rules, Step } from "./Model.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import type { Signal } from "./Signal.ts"
 
+/** @since 0.1.0 */
 export type { Model, Rules, Running, Step } from "./Model.ts"
 
 // ------------------------------------------------------------------------------------------------------ constructors
 
-/** The rules of a policy: the same object for the same policy and kind of connector. */
+/**
+ * The rules of a policy: the same object for the same policy and kind of connector.
+ *
+ * @since 0.1.0
+ */
 export const rules = (policy: KeepalivePolicy, { exclusive }: { readonly exclusive: boolean }): Rules => {
   const known = exclusive ? exclusiveRules : sharingRules
   const found = known.get(policy) ?? rulesOf(policy, exclusive)
@@ -80,7 +85,11 @@ const rulesOf = (policy: KeepalivePolicy, exclusive: boolean): Rules => ({
 /** how many busy answers in a row are borne for each failed attempt that the circuit would bear */
 const busyPerFailure = 4
 
-/** How a backend begins. */
+/**
+ * How a backend begins.
+ *
+ * @since 0.1.0
+ */
 export const initial = (rules: Rules): Step => {
   const idle: Model = {
     state: { _tag: "Idle" },
@@ -104,11 +113,17 @@ export const initial = (rules: Rules): Step => {
 
 /**
  * Whether `CallAnswered` would change anything. Of most calls it would not: a caller that asks first is spared the step.
+ *
+ * @since 0.1.0
  */
 export const heedsAnswers = ({ deep, stable, state }: Model): boolean =>
   !deep && (stable === "due" || state._tag === "Unhealthy")
 
-/** What a signal does. Signals of a run or a generation that is no longer current change nothing. */
+/**
+ * What a signal does. Signals of a run or a generation that is no longer current change nothing.
+ *
+ * @since 0.1.0
+ */
 export const step = (rules: Rules, model: Model, signal: Signal): Step => {
   if ("run" in signal && signal.run !== model.running?.run) return stay(model)
   if ("generation" in signal && signal.generation !== generationOf(model.state)) return stay(model)

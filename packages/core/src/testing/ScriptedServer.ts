@@ -20,7 +20,11 @@ import * as Evidence from "../Evidence.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 
-/** How the server replies to one request. */
+/**
+ * How the server replies to one request.
+ *
+ * @since 0.1.0
+ */
 export type Reply =
   /** executes and answers, after the latency */
   | { readonly _tag: "Answer" }
@@ -40,7 +44,11 @@ export type Reply =
   /** executes, and never answers */
   | { readonly _tag: "Silence" }
 
-/** What the server does. Each can be set at any time and holds for the requests that begin afterwards. */
+/**
+ * What the server does. Each can be set at any time and holds for the requests that begin afterwards.
+ *
+ * @since 0.1.0
+ */
 export interface Script {
   /** to `initialize`; default: answers */
   connect: Reply
@@ -57,7 +65,11 @@ export interface Script {
   singleSession: boolean
 }
 
-/** The client that callers get. */
+/**
+ * The client that callers get.
+ *
+ * @since 0.1.0
+ */
 export interface ScriptedClient {
   /** Executes a tool; resolves with its name, rejects with a `ScriptedError`. */
   readonly callTool: (tool: string, options?: { readonly signal?: AbortSignal | undefined }) => Promise<string>
@@ -65,12 +77,20 @@ export interface ScriptedClient {
   readonly listTools: (options?: { readonly signal?: AbortSignal | undefined }) => Promise<ReadonlyArray<Tool>>
 }
 
-/** What the client of the scripted server throws. */
+/**
+ * What the client of the scripted server throws.
+ *
+ * @since 0.1.0
+ */
 export class ScriptedError extends Error {
   override readonly name = "ScriptedError"
 }
 
-/** A scripted server, and what it has counted. */
+/**
+ * A scripted server, and what it has counted.
+ *
+ * @since 0.1.0
+ */
 export interface ScriptedServer {
   readonly connector: Connector<ScriptedClient>
   readonly script: Script
@@ -94,7 +114,11 @@ export interface ScriptedServer {
   readonly progress: () => void
 }
 
-/** What kind of server, and of transport. */
+/**
+ * What kind of server, and of transport.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** default false */
   readonly exclusive?: boolean | undefined
@@ -104,7 +128,11 @@ export interface Options {
   readonly separateAnswers?: boolean | undefined
 }
 
-/** Makes a server that does everything right until the script is changed. */
+/**
+ * Makes a server that does everything right until the script is changed.
+ *
+ * @since 0.1.0
+ */
 export const make = (options: Options = {}): ScriptedServer => {
   const script: Script = {
     connect: answer,
@@ -283,26 +311,50 @@ export const make = (options: Options = {}): ScriptedServer => {
   }
 }
 
-/** The reply that answers. */
+/**
+ * The reply that answers.
+ *
+ * @since 0.1.0
+ */
 export const answer: Reply = { _tag: "Answer" }
 
-/** The reply that executes and never answers. */
+/**
+ * The reply that executes and never answers.
+ *
+ * @since 0.1.0
+ */
 export const silence: Reply = { _tag: "Silence" }
 
-/** The reply that executes and is cut off. */
+/**
+ * The reply that executes and is cut off.
+ *
+ * @since 0.1.0
+ */
 export const cut: Reply = { _tag: "Cut", reason: "stream_cut" }
 
-/** The reply that executes and is more than a bound allows. */
+/**
+ * The reply that executes and is more than a bound allows.
+ *
+ * @since 0.1.0
+ */
 export const overflow: Reply = { _tag: "Cut", reason: "overflow" }
 
-/** The reply that refuses with a status. */
+/**
+ * The reply that refuses with a status.
+ *
+ * @since 0.1.0
+ */
 export const refuse = (status: number, retryAfter?: Duration.Input): Reply => ({
   _tag: "Refuse",
   status,
   ...(retryAfter === undefined ? {} : { retryAfter })
 })
 
-/** The reply of an address where nobody listens, or that fails otherwise before anything is sent. */
+/**
+ * The reply of an address where nobody listens, or that fails otherwise before anything is sent.
+ *
+ * @since 0.1.0
+ */
 export const unreachable = (reason: FailureReason = "refused", detail?: FailureDetail, code?: string): Reply => ({
   _tag: "Unreachable",
   reason,
@@ -310,7 +362,11 @@ export const unreachable = (reason: FailureReason = "refused", detail?: FailureD
   ...(code === undefined ? {} : { code })
 })
 
-/** The reply with a JSON-RPC error. */
+/**
+ * The reply with a JSON-RPC error.
+ *
+ * @since 0.1.0
+ */
 export const error = (code: number): Reply => ({ _tag: "Error", code })
 
 type Mutable<A> = { -readonly [Key in keyof A]: A[Key] }
