@@ -10,6 +10,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Pipeable from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import {
@@ -19,7 +20,7 @@ import {
   type ConfigurationIssue,
   type SessionUnavailable
 } from "./BackendError.ts"
-import type { ConnectionState } from "./ConnectionState.ts"
+import { type ConnectionState, Json } from "./ConnectionState.ts"
 import type { Connector } from "./Connector.ts"
 import * as Call from "./internal/call.ts"
 import * as Made from "./internal/made.ts"
@@ -259,8 +260,9 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
     })
   }
 
+  /** the state as `ConnectionState.Json` has it */
   toJSON(): unknown {
-    return { _id: "Backend", id: this.id, state: this.#supervisor.state }
+    return { _id: "Backend", id: this.id, state: encodeState(this.#supervisor.state) }
   }
 
   override toString(): string {
@@ -268,7 +270,7 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
   }
 
   [Inspectable.NodeInspectSymbol](): unknown {
-    return this.toJSON()
+    return { _id: "Backend", id: this.id, state: this.#supervisor.state }
   }
 
   get #isShut(): boolean {
@@ -315,7 +317,7 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
   }
 }
 
+const encodeState = Schema.encodeSync(Json)
+
 /** How many events a reader may be behind. */
 const readerBuffer = 4096
-
-// ------------------------------------------------------------------------------------------------------------- getters

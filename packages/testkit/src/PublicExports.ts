@@ -28,6 +28,18 @@ export interface Entry {
   readonly exports: ReadonlyArray<Exported>
 }
 
+/**
+ * The optional fields of a type that do not accept `undefined`, inherited ones included, which {@link strictFields} does not see:
+ * `never` where each does.
+ */
+export type StrictFields<T> = {
+  [Name in keyof T]-?: Record<never, never> extends Pick<T, Name>
+    ? undefined extends Required<T>[Name]
+      ? never
+      : Name
+    : never
+}[keyof T]
+
 // ------------------------------------------------------------------------------------------------------------ reading
 
 /** Every entry of the package in the folder, which has to be built. */

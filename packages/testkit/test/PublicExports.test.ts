@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { afterEach, assert, beforeEach, describe, it } from "vitest"
+import { afterEach, assert, beforeEach, describe, expectTypeOf, it } from "vitest"
 import * as PublicExports from "../src/PublicExports.ts"
 
 /** A package as it is built: two entries, a pattern, and folders that are closed. */
@@ -137,5 +137,17 @@ describe("PublicExports", () => {
       "shop/tools Hammer.Settings.Name",
       "shop/Till Till.by"
     ])
+  })
+  it("knows of a type which of its optional fields refuse undefined, inherited ones too", () => {
+    interface Base {
+      readonly inherited?: string
+      readonly required: string
+    }
+    interface Options extends Base {
+      readonly own?: number
+      readonly lax?: number | undefined
+    }
+    expectTypeOf<PublicExports.StrictFields<Options>>().toEqualTypeOf<"inherited" | "own">()
+    expectTypeOf<PublicExports.StrictFields<Pick<Options, "lax" | "required">>>().toEqualTypeOf<never>()
   })
 })
