@@ -22,6 +22,10 @@ const published: ReadonlyArray<Ban> = [
   {
     regex: "^@vmcp-keepalive/(testkit|demo|bench)(/|$)",
     message: "What is published does not depend on private packages."
+  },
+  {
+    regex: "^@vmcp-keepalive/core/engine$",
+    message: "The engine may change in a minor release: what is published stands on the modules in front."
   }
 ]
 

@@ -1,5 +1,6 @@
 /** What it costs to decide: one signal through the table, one exit through the table as a Schedule. */
-import { KeepalivePolicy, KeepaliveSchedule, type Signal, Transition } from "@vmcp-keepalive/core"
+import { KeepalivePolicy, KeepaliveSchedule } from "@vmcp-keepalive/core"
+import { type Signal, Transition } from "@vmcp-keepalive/core/engine"
 import { Effect, Exit, Schedule } from "effect"
 import * as Rounds from "../Rounds.ts"
 import type { Row } from "../Row.ts"

@@ -10,6 +10,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Pipeable from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import {
@@ -19,7 +20,7 @@ import {
   type ConfigurationIssue,
   type SessionUnavailable
 } from "./BackendError.ts"
-import type { ConnectionState } from "./ConnectionState.ts"
+import { type ConnectionState, Json } from "./ConnectionState.ts"
 import type { Connector } from "./Connector.ts"
 import * as Call from "./internal/call.ts"
 import * as Made from "./internal/made.ts"
@@ -29,16 +30,25 @@ import * as Supervisor from "./internal/supervisor.ts"
 import * as Waiting from "./internal/waiting.ts"
 import * as KeepaliveEvent from "./KeepaliveEvent.ts"
 import * as KeepalivePolicy from "./KeepalivePolicy.ts"
-import type { Command } from "./Signal.ts"
+import type { Command } from "./engine/Signal.ts"
 
 // ---------------------------------------------------------------------------------------------------------- models
 
+/** @since 0.1.0 */
 export type { PinnedSession } from "./internal/pin.ts"
 
-/** What every backend has and nothing else does. */
+/**
+ * What every backend has and nothing else does.
+ *
+ * @since 0.1.0
+ */
 export const TypeId = "~@vmcp-keepalive/core/Backend"
 
-/** One MCP server, kept alive until the scope in which it was made closes. */
+/**
+ * One MCP server, kept alive until the scope in which it was made closes.
+ *
+ * @since 0.1.0
+ */
 export interface Backend<out Client> extends Pipeable.Pipeable {
   readonly [TypeId]: typeof TypeId
   readonly id: string
@@ -99,25 +109,33 @@ export interface Backend<out Client> extends Pipeable.Pipeable {
   readonly awaitConnected: Effect.Effect<void, CallRejected>
 }
 
-/** What a caller knows of a call. */
+/**
+ * What a caller knows of a call.
+ *
+ * @since 0.1.0
+ */
 export interface UseOptions {
   /** whether executing it twice does the same as once, so that it may be sent again when its outcome is unknown; default false */
-  readonly idempotent?: boolean
+  readonly idempotent?: boolean | undefined
 }
 
-/** What a backend is made of. */
+/**
+ * What a backend is made of.
+ *
+ * @since 0.1.0
+ */
 export interface Options<Client, R = never, SetupR = never> {
   /** names the backend in errors, events and metrics; not empty */
   readonly id: string
   /** how to reach it: from a transport package */
   readonly connector: Connector<Client, R>
   /** laid over the policy of the context */
-  readonly policy?: KeepalivePolicy.Options
+  readonly policy?: KeepalivePolicy.Options | undefined
   /**
    * Runs on every new session before callers get it: subscriptions, log level. It is part of the attempt and of its
    * `connectTimeout`; its failure is a failed attempt with reason `setup`.
    */
-  readonly setup?: (client: Client) => Effect.Effect<unknown, unknown, SetupR>
+  readonly setup?: ((client: Client) => Effect.Effect<unknown, unknown, SetupR>) | undefined
 }
 
 // ------------------------------------------------------------------------------------------------------ constructors
@@ -125,6 +143,8 @@ export interface Options<Client, R = never, SetupR = never> {
 /**
  * Makes a backend and, unless the policy says `connect: "lazy"`, begins to connect. Fails with everything that is wrong
  * in the policy and the connector's settings, before anything starts.
+ *
+ * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = never>(
   options: Options<Client, R, SetupR>
@@ -147,12 +167,20 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
   return new Supervised(supervisor)
 })
 
-/** How many backends this process has made so far, closed ones included, by all copies of this package that it has loaded. */
+/**
+ * How many backends this process has made so far, closed ones included, by all copies of this package that it has loaded.
+ *
+ * @since 0.1.0
+ */
 export const made: () => number = Made.read
 
 // ------------------------------------------------------------------------------------------------------------- guards
 
-/** Whether it is a backend. */
+/**
+ * Whether it is a backend.
+ *
+ * @since 0.1.0
+ */
 export const isBackend = (value: unknown): value is Backend<unknown> => Predicate.hasProperty(value, TypeId)
 
 // ----------------------------------------------------------------------------------------------------------- internal
@@ -232,8 +260,9 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
     })
   }
 
+  /** the state as `ConnectionState.Json` has it */
   toJSON(): unknown {
-    return { _id: "Backend", id: this.id, state: this.#supervisor.state }
+    return { _id: "Backend", id: this.id, state: encodeState(this.#supervisor.state) }
   }
 
   override toString(): string {
@@ -241,7 +270,7 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
   }
 
   [Inspectable.NodeInspectSymbol](): unknown {
-    return this.toJSON()
+    return { _id: "Backend", id: this.id, state: this.#supervisor.state }
   }
 
   get #isShut(): boolean {
@@ -288,7 +317,7 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
   }
 }
 
+const encodeState = Schema.encodeSync(Json)
+
 /** How many events a reader may be behind. */
 const readerBuffer = 4096
-
-// ------------------------------------------------------------------------------------------------------------- getters

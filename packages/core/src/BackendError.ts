@@ -16,16 +16,28 @@ import { Span } from "./internal/schemas.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
-/** One wrong setting: where it is, and what is expected there, bounds included. */
+/**
+ * One wrong setting: where it is, and what is expected there, bounds included.
+ *
+ * @since 0.1.0
+ */
 export interface ConfigurationIssue {
   readonly path: ReadonlyArray<string>
   readonly expected: string
 }
 
-/** Issues, as they are checked, decoded and encoded. */
+/**
+ * Issues, as they are checked, decoded and encoded.
+ *
+ * @since 0.1.0
+ */
 export const ConfigurationIssue = Schema.Struct({ path: Schema.Array(Schema.String), expected: Schema.String })
 
-/** Stands for a `cause` that was read from JSON: what it said has stayed in the process in which it was thrown. */
+/**
+ * Stands for a `cause` that was read from JSON: what it said has stayed in the process in which it was thrown.
+ *
+ * @since 0.1.0
+ */
 export class ThrownElsewhere extends Error {
   /** the name of the class of what was thrown; `"unknown"` for what is no error */
   override readonly name: string
@@ -53,7 +65,11 @@ const StateTag = Schema.Literals(ConnectionState.ConnectionState.discriminants)
 
 // ------------------------------------------------------------------------------------------------------------- errors
 
-/** Settings are wrong. Lists every wrong field at once; nothing was started. No value is repeated: it may be a secret. */
+/**
+ * Settings are wrong. Lists every wrong field at once; nothing was started. No value is repeated: it may be a secret.
+ *
+ * @since 0.1.0
+ */
 export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()("ConfigurationError", {
   backend: Schema.String,
   issues: Schema.Array(ConfigurationIssue)
@@ -72,6 +88,8 @@ export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()
 /**
  * No session became available within `waitForSession`, or none will: the next attempt is due later than that.
  * The call was not executed. Try again after `retryAfter`, where it is known.
+ *
+ * @since 0.1.0
  */
 export class SessionUnavailable extends Schema.TaggedError<SessionUnavailable>()("SessionUnavailable", {
   backend: Schema.String,
@@ -97,6 +115,8 @@ export class SessionUnavailable extends Schema.TaggedError<SessionUnavailable>()
 /**
  * The backend is known to be bad, and the call was rejected at once without being executed: the circuit is open or
  * half-open, credentials are needed, or an operator isolated it, or its scope has ended.
+ *
+ * @since 0.1.0
  */
 export class CallRejected extends Schema.TaggedError<CallRejected>()("CallRejected", {
   backend: Schema.String,
@@ -123,6 +143,8 @@ export class CallRejected extends Schema.TaggedError<CallRejected>()("CallReject
  * A request of the call may have been executed, and no answer will come: the session died under it, or its answer was
  * cut, or a refusal came so late that the server may have acted first. It is not sent again unless the call was marked as
  * replayable. `retryAfter` is what the server asked for with 503, if it did.
+ *
+ * @since 0.1.0
  */
 export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("OutcomeUnknown", {
   backend: Schema.String,
@@ -149,6 +171,8 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("Outcom
  * The call itself failed while the backend is well: the server answered with an error, a request was refused, or the
  * callback threw. `reason` is `undefined` where the answer came from the server or from the callback. `code` is what was
  * seen: the HTTP status, the code of the server's JSON-RPC error, an errno such as `ECONNREFUSED` or the code of a TLS error.
+ *
+ * @since 0.1.0
  */
 export class CallFailed extends Schema.TaggedError<CallFailed>()("CallFailed", {
   backend: Schema.String,
@@ -172,7 +196,11 @@ export class CallFailed extends Schema.TaggedError<CallFailed>()("CallFailed", {
   }
 }
 
-/** The session to which `pinned` was bound has been replaced; what it held on the server is gone. */
+/**
+ * The session to which `pinned` was bound has been replaced; what it held on the server is gone.
+ *
+ * @since 0.1.0
+ */
 export class SessionReplaced extends Schema.TaggedError<SessionReplaced>()("SessionReplaced", {
   backend: Schema.String,
   generation: Schema.Int
@@ -187,24 +215,40 @@ export class SessionReplaced extends Schema.TaggedError<SessionReplaced>()("Sess
   }
 }
 
-/** How `Backend.use` fails. */
+/**
+ * How `Backend.use` fails.
+ *
+ * @since 0.1.0
+ */
 export type CallError = SessionUnavailable | CallRejected | OutcomeUnknown | CallFailed
+/** @since 0.1.0 */
 export const CallError = Schema.Union([SessionUnavailable, CallRejected, OutcomeUnknown, CallFailed]).pipe(
   Schema.toTaggedUnion("_tag")
 )
 
-/** Everything that a user of this library can meet. */
+/**
+ * Everything that a user of this library can meet.
+ *
+ * @since 0.1.0
+ */
 export type BackendError = ConfigurationError | CallError | SessionReplaced
+/** @since 0.1.0 */
 export const BackendError = Schema.Union([ConfigurationError, CallError, SessionReplaced]).pipe(
   Schema.toTaggedUnion("_tag")
 )
 
-/** Whether it is one of these errors. */
+/**
+ * Whether it is one of these errors.
+ *
+ * @since 0.1.0
+ */
 export const is = Schema.is(BackendError)
 
 /**
  * Errors as JSON: durations are numbers of milliseconds there, and what is `undefined` is `null`. What others wrote does
  * not leave the process: a `cause` is the name of its class alone, a `detail` has no `output`.
+ *
+ * @since 0.1.0
  */
 export const Json = Schema.toCodecJson(BackendError)
 

@@ -9,7 +9,11 @@ import { Count, Time } from "./internal/schemas.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
-/** The state of a backend. Every state but `Closed` can be left. */
+/**
+ * The state of a backend. Every state but `Closed` can be left.
+ *
+ * @since 0.1.0
+ */
 export type ConnectionState =
   | Idle
   | Connecting
@@ -21,15 +25,25 @@ export type ConnectionState =
   | Isolated
   | Closed
 
-/** No session yet and none wanted: `connect: "lazy"` before the first call, or asleep after `idleAfter`. */
+/**
+ * No session yet and none wanted: `connect: "lazy"` before the first call, or asleep after `idleAfter`.
+ *
+ * @since 0.1.0
+ */
 export interface Idle extends Schema.Schema.Type<typeof Idle> {}
+/** @since 0.1.0 */
 export const Idle = Schema.TaggedStruct("Idle", {
   /** when it began */
   since: Time
 })
 
-/** An attempt is running. */
+/**
+ * An attempt is running.
+ *
+ * @since 0.1.0
+ */
 export interface Connecting extends Schema.Schema.Type<typeof Connecting> {}
+/** @since 0.1.0 */
 export const Connecting = Schema.TaggedStruct("Connecting", {
   /** when it began */
   since: Time,
@@ -41,8 +55,13 @@ export const Connecting = Schema.TaggedStruct("Connecting", {
   reason: Schema.UndefinedOr(FailureReason)
 })
 
-/** A session is open and nothing speaks against it. */
+/**
+ * A session is open and nothing speaks against it.
+ *
+ * @since 0.1.0
+ */
 export interface Connected extends Schema.Schema.Type<typeof Connected> {}
+/** @since 0.1.0 */
 export const Connected = Schema.TaggedStruct("Connected", {
   /** when it began */
   since: Time,
@@ -53,8 +72,11 @@ export const Connected = Schema.TaggedStruct("Connected", {
 /**
  * A session is open and 1 to `failureThreshold - 1` probes in a row have failed; or more, all of them excused by a long call
  * that is in flight (`held`).
+ *
+ * @since 0.1.0
  */
 export interface Unhealthy extends Schema.Schema.Type<typeof Unhealthy> {}
+/** @since 0.1.0 */
 export const Unhealthy = Schema.TaggedStruct("Unhealthy", {
   /** when it began */
   since: Time,
@@ -71,8 +93,13 @@ export const Unhealthy = Schema.TaggedStruct("Unhealthy", {
   held: Schema.Boolean
 })
 
-/** No session; the next attempt is due. */
+/**
+ * No session; the next attempt is due.
+ *
+ * @since 0.1.0
+ */
 export interface Disconnected extends Schema.Schema.Type<typeof Disconnected> {}
+/** @since 0.1.0 */
 export const Disconnected = Schema.TaggedStruct("Disconnected", {
   /** when it began */
   since: Time,
@@ -84,8 +111,13 @@ export const Disconnected = Schema.TaggedStruct("Disconnected", {
   reason: FailureReason
 })
 
-/** Known bad: calls fail at once; a trial attempt is due. */
+/**
+ * Known bad: calls fail at once; a trial attempt is due.
+ *
+ * @since 0.1.0
+ */
 export interface CircuitOpen extends Schema.Schema.Type<typeof CircuitOpen> {}
+/** @since 0.1.0 */
 export const CircuitOpen = Schema.TaggedStruct("CircuitOpen", {
   /** when it began */
   since: Time,
@@ -97,8 +129,13 @@ export const CircuitOpen = Schema.TaggedStruct("CircuitOpen", {
   reason: FailureReason
 })
 
-/** The credentials were rejected. Not an outage: retried on the circuit's schedule, by `reconnect` and by `reset`. */
+/**
+ * The credentials were rejected. Not an outage: retried on the circuit's schedule, by `reconnect` and by `reset`.
+ *
+ * @since 0.1.0
+ */
 export interface NeedsAuth extends Schema.Schema.Type<typeof NeedsAuth> {}
+/** @since 0.1.0 */
 export const NeedsAuth = Schema.TaggedStruct("NeedsAuth", {
   /** when it began */
   since: Time,
@@ -106,21 +143,35 @@ export const NeedsAuth = Schema.TaggedStruct("NeedsAuth", {
   nextAttemptAt: Schema.UndefinedOr(Time)
 })
 
-/** An operator closed the backend; left only by `reset`. */
+/**
+ * An operator closed the backend; left only by `reset`.
+ *
+ * @since 0.1.0
+ */
 export interface Isolated extends Schema.Schema.Type<typeof Isolated> {}
+/** @since 0.1.0 */
 export const Isolated = Schema.TaggedStruct("Isolated", {
   /** when it began */
   since: Time
 })
 
-/** The scope of the backend has ended. */
+/**
+ * The scope of the backend has ended.
+ *
+ * @since 0.1.0
+ */
 export interface Closed extends Schema.Schema.Type<typeof Closed> {}
+/** @since 0.1.0 */
 export const Closed = Schema.TaggedStruct("Closed", {
   /** when it began */
   since: Time
 })
 
-/** States, as they are checked, decoded and encoded; with `match`, `guards` and `cases` by their names. */
+/**
+ * States, as they are checked, decoded and encoded; with `match`, `guards` and `cases` by their names.
+ *
+ * @since 0.1.0
+ */
 export const ConnectionState = Schema.Union([
   Idle,
   Connecting,
@@ -133,16 +184,32 @@ export const ConnectionState = Schema.Union([
   Closed
 ]).pipe(Schema.toTaggedUnion("_tag"))
 
-/** Whether it is a state. */
+/**
+ * Whether it is a state.
+ *
+ * @since 0.1.0
+ */
 export const is = Schema.is(ConnectionState)
 
-/** States as JSON: what is `undefined` is `null` there. */
+/**
+ * States as JSON: what is `undefined` is `null` there.
+ *
+ * @since 0.1.0
+ */
 export const Json = Schema.toCodecJson(ConnectionState)
 
-/** The name of a state. */
+/**
+ * The name of a state.
+ *
+ * @since 0.1.0
+ */
 export type Tag = ConnectionState["_tag"]
 
-/** A state without its times, as the transition table decides it. */
+/**
+ * A state without its times, as the transition table decides it.
+ *
+ * @since 0.1.0
+ */
 export type Untimed = ConnectionState extends infer State
   ? State extends ConnectionState
     ? Omit<State, "since" | "nextAttemptAt">
@@ -152,33 +219,10 @@ export type Untimed = ConnectionState extends infer State
 // --------------------------------------------------------------------------------------------------------- combinators
 
 /**
- * The same state with its times. Each is written out: every backend keeps one, and of an object that is spread into another one
- * V8 may make a hidden class for each.
+ * The state alone, without its times: so two of them can be compared.
+ *
+ * @since 0.1.0
  */
-export const timed = (state: Untimed, since: number, nextAttemptAt: number | undefined): ConnectionState => {
-  switch (state._tag) {
-    case "Idle":
-    case "Isolated":
-    case "Closed":
-      return { _tag: state._tag, since }
-    case "Connecting":
-      return { _tag: "Connecting", since, attempt: state.attempt, trial: state.trial, reason: state.reason }
-    case "Connected":
-      return { _tag: "Connected", since, generation: state.generation }
-    case "Unhealthy": {
-      const { failures, generation, held, reason } = state
-      return { _tag: "Unhealthy", since, generation, failures, reason, held }
-    }
-    case "Disconnected":
-      return { _tag: "Disconnected", since, nextAttemptAt, attempt: state.attempt, reason: state.reason }
-    case "CircuitOpen":
-      return { _tag: "CircuitOpen", since, nextAttemptAt, openings: state.openings, reason: state.reason }
-    case "NeedsAuth":
-      return { _tag: "NeedsAuth", since, nextAttemptAt }
-  }
-}
-
-/** The state alone, without its times: so two of them can be compared. */
 export const untimed = (state: ConnectionState): Untimed => {
   const { since: _, ...rest } = state
   if (!("nextAttemptAt" in rest)) return rest
@@ -186,11 +230,19 @@ export const untimed = (state: ConnectionState): Untimed => {
   return alone
 }
 
-/** The circuit breaker's own state, in the words of resilience4j and Envoy, derived and never stored. */
+/**
+ * The circuit breaker's own state, in the words of resilience4j and Envoy, derived and never stored.
+ *
+ * @since 0.1.0
+ */
 export const circuit = (state: Untimed): "closed" | "open" | "half-open" =>
   state._tag === "CircuitOpen" ? "open" : state._tag === "Connecting" && state.trial ? "half-open" : "closed"
 
-/** What a call meets: it runs on the open session, waits for one, or is rejected at once. */
+/**
+ * What a call meets: it runs on the open session, waits for one, or is rejected at once.
+ *
+ * @since 0.1.0
+ */
 export const admission = (state: Untimed): "run" | "wait" | "reject" => {
   switch (state._tag) {
     case "Connected":
@@ -210,7 +262,11 @@ export const admission = (state: Untimed): "run" | "wait" | "reject" => {
   }
 }
 
-/** The last reason for which the backend is not well, if it is not. */
+/**
+ * The last reason for which the backend is not well, if it is not.
+ *
+ * @since 0.1.0
+ */
 export const reasonOf = (state: Untimed): FailureReason | undefined => {
   switch (state._tag) {
     case "Connecting":

@@ -15,7 +15,11 @@ import type { FailureDetail } from "./FailureDetail.ts"
 import type { FailureReason } from "./FailureReason.ts"
 import type { Notice } from "./KeepaliveEvent.ts"
 
-/** Knows how to open a session. `R` is what it needs from its surroundings. */
+/**
+ * Knows how to open a session. `R` is what it needs from its surroundings.
+ *
+ * @since 0.1.0
+ */
 export interface Connector<out Client, out R = never> {
   /** a word for logs and spans, such as `http` or `stdio` */
   readonly kind: string
@@ -37,7 +41,11 @@ export interface Connector<out Client, out R = never> {
   readonly open: (host: SessionHost) => Effect.Effect<Session<Client>, Evidence, R | Scope.Scope>
 }
 
-/** The backend, as a session sees it. Every method is synchronous, cheap and safe to call after the session's end. */
+/**
+ * The backend, as a session sees it. Every method is synchronous, cheap and safe to call after the session's end.
+ *
+ * @since 0.1.0
+ */
 export interface SessionHost {
   /** A byte came from the server, on any stream. Returns the time that was noted for it, in monotonic milliseconds. */
   readonly alive: () => number
@@ -59,7 +67,11 @@ export interface SessionHost {
   readonly subscriptions: Set<string>
 }
 
-/** One live connection to a server. */
+/**
+ * One live connection to a server.
+ *
+ * @since 0.1.0
+ */
 export interface Session<out Client> {
   /** the bare client, for `setup` */
   readonly client: Client
@@ -85,7 +97,11 @@ export interface Session<out Client> {
   readonly tools: Effect.Effect<ReadonlyArray<Tool>, Evidence>
 }
 
-/** One question that a probe can ask. */
+/**
+ * One question that a probe can ask.
+ *
+ * @since 0.1.0
+ */
 export type ProbeRung =
   | { readonly _tag: "ping" }
   | { readonly _tag: "tool"; readonly name: string; readonly arguments: Readonly<Record<string, unknown>> }
@@ -93,14 +109,22 @@ export type ProbeRung =
   | { readonly _tag: "discover" }
   | { readonly _tag: "options" }
 
-/** What the core needs to know of a tool: MCP's `ToolAnnotations`, absent hints read as false. */
+/**
+ * What the core needs to know of a tool: MCP's `ToolAnnotations`, absent hints read as false.
+ *
+ * @since 0.1.0
+ */
 export interface Tool {
   readonly name: string
   readonly readOnly: boolean
   readonly idempotent: boolean
 }
 
-/** One use of a session by a caller. */
+/**
+ * One use of a session by a caller.
+ *
+ * @since 0.1.0
+ */
 export interface Call<out Client> {
   /** the client as the caller gets it: without the SDK's own timeout unless the caller sets one */
   readonly client: Client
@@ -110,11 +134,15 @@ export interface Call<out Client> {
   readonly end: () => void
 }
 
-/** What became of one request. */
+/**
+ * What became of one request.
+ *
+ * @since 0.1.0
+ */
 export interface RequestRecord {
   readonly method: string
   /** the name of the tool, where `method` is `tools/call` */
-  readonly tool?: string
+  readonly tool?: string | undefined
   /**
    * - `unsent`: nothing of it reached a server: not written yet, or no connection could be made
    * - `refused`: the server, or a proxy, refused it with a status 4xx, or with a redirect 307 or 308 that was not followed
@@ -139,6 +167,8 @@ export interface RequestRecord {
 /**
  * A span as a request carries it in its `_meta` (W3C Trace Context; MCP SEP-414). None where there is no span, and where its
  * ids are not what W3C allows: so it is where tracing is disabled, and with ids of a tracer's own kind.
+ *
+ * @since 0.1.0
  */
 export const traceparent = (span: Tracer.AnySpan | undefined): string | undefined => {
   if (span === undefined) return undefined

@@ -9,51 +9,86 @@
 import type * as Duration from "effect/Duration"
 import type { FailureDetail } from "./FailureDetail.ts"
 import type { FailureReason } from "./FailureReason.ts"
-import type { Doubt } from "./Signal.ts"
 
-/** One thing seen of a server. */
+/**
+ * One thing seen of a server.
+ *
+ * @since 0.1.0
+ */
 export type Evidence = Answered | ErrorAnswer | Refused | TransportFailure
 
-/** A JSON-RPC result, `isError: true` included: the tool answered. */
+/**
+ * A JSON-RPC result, `isError: true` included: the tool answered.
+ *
+ * @since 0.1.0
+ */
 export interface Answered {
   readonly _tag: "Answered"
 }
 
-/** A JSON-RPC error that came over the wire. */
+/**
+ * A JSON-RPC error that came over the wire.
+ *
+ * @since 0.1.0
+ */
 export interface ErrorAnswer {
   readonly _tag: "ErrorAnswer"
   readonly code: number
 }
 
-/** An HTTP status instead of an answer. What it says of whether the request was executed is in its record's `fate`. */
+/**
+ * An HTTP status instead of an answer. What it says of whether the request was executed is in its record's `fate`.
+ *
+ * @since 0.1.0
+ */
 export interface Refused {
   readonly _tag: "Refused"
   readonly status: number
   /** whether the refused request carried a session id */
   readonly withSession: boolean
   /** what the server asked for in `Retry-After` */
-  readonly retryAfter?: Duration.Duration
+  readonly retryAfter?: Duration.Duration | undefined
 }
 
-/** No answer, and the connection, the process or the protocol is to blame. */
+/**
+ * No answer, and the connection, the process or the protocol is to blame.
+ *
+ * @since 0.1.0
+ */
 export interface TransportFailure {
   readonly _tag: "TransportFailure"
   readonly reason: FailureReason
-  readonly detail?: FailureDetail
+  readonly detail?: FailureDetail | undefined
   /** an errno or the code of a TLS error: `ECONNRESET`, `CERT_HAS_EXPIRED`, `UND_ERR_SOCKET` */
-  readonly code?: string
+  readonly code?: string | undefined
 }
 
-/** The server answered a request of ours. */
+/**
+ * The server answered a request of ours.
+ *
+ * @since 0.1.0
+ */
 export const answered: Evidence = { _tag: "Answered" }
 
-/** The server answered with a JSON-RPC error. */
+/**
+ * The server answered with a JSON-RPC error.
+ *
+ * @since 0.1.0
+ */
 export const errorAnswer = (code: number): Evidence => ({ _tag: "ErrorAnswer", code })
 
-/** The server, or a proxy before it, refused the request with a status. */
+/**
+ * The server, or a proxy before it, refused the request with a status.
+ *
+ * @since 0.1.0
+ */
 export const refused = (options: Omit<Refused, "_tag">): Evidence => ({ _tag: "Refused", ...options })
 
-/** The transport failed. */
+/**
+ * The transport failed.
+ *
+ * @since 0.1.0
+ */
 export const transportFailure = (reason: FailureReason, detail?: FailureDetail, code?: string): Evidence => ({
   _tag: "TransportFailure",
   reason,
@@ -61,24 +96,48 @@ export const transportFailure = (reason: FailureReason, detail?: FailureDetail, 
   ...(code === undefined ? {} : { code })
 })
 
-/** Whether an error answer may be a gateway speaking for a dead server: -32603 and the implementation-defined codes. */
+/**
+ * Whether an error answer may be a gateway speaking for a dead server: -32603 and the implementation-defined codes.
+ *
+ * @since 0.1.0
+ */
 export const isUpstreamCode = (code: number): boolean => code === -32603 || (code <= -32000 && code >= -32019)
 
-/** Whether the status says "alive, but not now": 429, and 503 when it names a time (RFC 9110, 10.2.3). */
+/**
+ * Whether the status says "alive, but not now": 429, and 503 when it names a time (RFC 9110, 10.2.3).
+ *
+ * @since 0.1.0
+ */
 export const isBusy = (evidence: Refused): boolean =>
   evidence.status === 429 || (evidence.status === 503 && evidence.retryAfter !== undefined)
 
-/** Whether the status says that the server does not know the session: real servers answer 404 or 400. */
+/**
+ * Whether the status says that the server does not know the session: real servers answer 404 or 400.
+ *
+ * @since 0.1.0
+ */
 export const isSessionUnknown = (evidence: Refused): boolean =>
   evidence.withSession && (evidence.status === 404 || evidence.status === 400)
 
-/** Whether the status says that the credentials do not do. */
+/**
+ * Whether the status says that the credentials do not do.
+ *
+ * @since 0.1.0
+ */
 export const isAuth = (evidence: Refused): boolean => evidence.status === 401 || evidence.status === 403
 
-/** Whether the status is a redirect that was not followed: what is there is not the server, and says nothing of the session. */
+/**
+ * Whether the status is a redirect that was not followed: what is there is not the server, and says nothing of the session.
+ *
+ * @since 0.1.0
+ */
 export const isRedirect = (evidence: Refused): boolean => evidence.status >= 300 && evidence.status < 400
 
-/** The code of what was seen: an HTTP status, the code of a JSON-RPC error, an errno or the code of a TLS error. */
+/**
+ * The code of what was seen: an HTTP status, the code of a JSON-RPC error, an errno or the code of a TLS error.
+ *
+ * @since 0.1.0
+ */
 export const codeOf = (evidence: Evidence): number | string | undefined => {
   switch (evidence._tag) {
     case "Answered":
@@ -91,7 +150,11 @@ export const codeOf = (evidence: Evidence): number | string | undefined => {
   }
 }
 
-/** What was seen, as a phrase without any text of the server's: `HTTP 503`, `ECONNRESET on read`, `JSON-RPC error -32000`. */
+/**
+ * What was seen, as a phrase without any text of the server's: `HTTP 503`, `ECONNRESET on read`, `JSON-RPC error -32000`.
+ *
+ * @since 0.1.0
+ */
 export const summaryOf = (evidence: Evidence): string | undefined => {
   switch (evidence._tag) {
     case "Answered":
@@ -105,14 +168,22 @@ export const summaryOf = (evidence: Evidence): string | undefined => {
   }
 }
 
-/** What was seen, for errors: the summary, and the lines that a transport kept of the server. */
+/**
+ * What was seen, for errors: the summary, and the lines that a transport kept of the server.
+ *
+ * @since 0.1.0
+ */
 export const detailOf = (evidence: Evidence): FailureDetail | undefined => {
   const summary = summaryOf(evidence)
   const output = evidence._tag === "TransportFailure" ? (evidence.detail?.output ?? []) : []
   return summary === undefined && output.length === 0 ? undefined : { summary, output }
 }
 
-/** What a piece of evidence says when it answers a probe or an attempt. `detail`: what was seen, where it says more. */
+/**
+ * What a piece of evidence says when it answers a probe or an attempt. `detail`: what was seen, where it says more.
+ *
+ * @since 0.1.0
+ */
 export type Verdict =
   | { readonly _tag: "Succeeded" }
   | { readonly _tag: "Failed"; readonly reason: FailureReason; readonly detail: FailureDetail | undefined }
@@ -145,6 +216,8 @@ const ofStatus = (evidence: Refused): FailureReason =>
  *
  * Any JSON-RPC answer is life, -32601 included. Only the deep probe takes an upstream code for death: it is the one
  * that a gateway must pass on. Only an HTTP-level probe (`options`) takes a 4xx, or a redirect that was not followed, for life.
+ *
+ * @since 0.1.0
  */
 export const ofProbe = (evidence: Evidence, probe: { readonly deep: boolean; readonly httpOnly: boolean }): Verdict => {
   switch (evidence._tag) {
@@ -164,6 +237,8 @@ export const ofProbe = (evidence: Evidence, probe: { readonly deep: boolean; rea
 /**
  * What the end of an attempt means: a refusal of `initialize`, an error answer, or an answer that is not MCP is a failed
  * attempt. Bridges report an upstream that is down as an error answer.
+ *
+ * @since 0.1.0
  */
 export const ofAttempt = (evidence: Evidence): Verdict => {
   switch (evidence._tag) {
@@ -178,7 +253,30 @@ export const ofAttempt = (evidence: Evidence): Verdict => {
   }
 }
 
-/** What the end of a call casts doubt on, if on anything: a call's own failure is life. */
+/**
+ * What makes an open session questionable, so that one probe decides.
+ *
+ * @since 0.1.0
+ */
+export type Doubt =
+  /** the server may have forgotten the session */
+  | "session"
+  /** a gateway may be answering for a dead server: the deep probe decides */
+  | "upstream"
+  /** the credentials may be rejected */
+  | "auth"
+  /** a call met a failure of the transport */
+  | "transport"
+  /** the standing stream could not be opened again */
+  | "stream"
+  /** nothing was heard for `staleAfter`, and a call wants to run */
+  | "stale"
+
+/**
+ * What the end of a call casts doubt on, if on anything: a call's own failure is life.
+ *
+ * @since 0.1.0
+ */
 export const ofCall = (evidence: Evidence): Doubt | undefined => {
   switch (evidence._tag) {
     case "Answered":
@@ -195,13 +293,21 @@ export const ofCall = (evidence: Evidence): Doubt | undefined => {
   }
 }
 
-/** What is in doubt when something was seen outside calls and probes. Its loss alone is no death: one probe decides. */
+/**
+ * What is in doubt when something was seen outside calls and probes. Its loss alone is no death: one probe decides.
+ *
+ * @since 0.1.0
+ */
 export const ofStream = (evidence: Evidence): Doubt | undefined => {
   const doubt = ofCall(evidence)
   return doubt === "transport" ? "stream" : doubt
 }
 
-/** The evidence as one reason, for errors and events. */
+/**
+ * The evidence as one reason, for errors and events.
+ *
+ * @since 0.1.0
+ */
 export const reasonOf = (evidence: Evidence): FailureReason => {
   switch (evidence._tag) {
     case "Answered":
@@ -216,11 +322,19 @@ export const reasonOf = (evidence: Evidence): FailureReason => {
   }
 }
 
-/** What was seen that led to the verdict. */
+/**
+ * What was seen that led to the verdict.
+ *
+ * @since 0.1.0
+ */
 export const detailOfVerdict = (verdict: Verdict): FailureDetail | undefined =>
   verdict._tag === "Succeeded" ? undefined : verdict.detail
 
-/** The verdict as one reason, for events. */
+/**
+ * The verdict as one reason, for events.
+ *
+ * @since 0.1.0
+ */
 export const reasonOfVerdict = (verdict: Verdict): FailureReason => {
   switch (verdict._tag) {
     case "Succeeded":

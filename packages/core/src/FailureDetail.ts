@@ -5,7 +5,11 @@ import * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 
-/** How a session, an attempt or a call ended, in the transport's words and in the server's. */
+/**
+ * How a session, an attempt or a call ended, in the transport's words and in the server's.
+ *
+ * @since 0.1.0
+ */
 export interface FailureDetail {
   /**
    * A phrase of this library's own, free of any text from the server: `HTTP 503`, `ECONNRESET on read`, `exit code 1`. Events
@@ -20,7 +24,11 @@ export interface FailureDetail {
   readonly output: ReadonlyArray<string>
 }
 
-/** Details, as they are checked, decoded and encoded: `output` stays in the process that saw it, and is decoded as empty. */
+/**
+ * Details, as they are checked, decoded and encoded: `output` stays in the process that saw it, and is decoded as empty.
+ *
+ * @since 0.1.0
+ */
 export const FailureDetail: Schema.Codec<FailureDetail, { readonly summary: string | undefined }> = Schema.Struct({
   summary: Schema.UndefinedOr(Schema.String),
   output: Schema.Array(Schema.String)
@@ -31,13 +39,25 @@ export const FailureDetail: Schema.Codec<FailureDetail, { readonly summary: stri
   })
 )
 
-/** Whether it is a detail. */
+/**
+ * Whether it is a detail.
+ *
+ * @since 0.1.0
+ */
 export const is = Schema.is(FailureDetail)
 
-/** Details as JSON, without their `output`. */
+/**
+ * Details as JSON, without their `output`.
+ *
+ * @since 0.1.0
+ */
 export const Json = Schema.toCodecJson(FailureDetail)
 
-/** Of code of the app's own that threw or failed: the first lines of what it said. */
+/**
+ * Of code of the app's own that threw or failed: the first lines of what it said.
+ *
+ * @since 0.1.0
+ */
 export const ofCause = (cause: Cause.Cause<unknown>): FailureDetail => ({
   summary: undefined,
   output: Cause.pretty(cause).split("\n", maxLines)

@@ -5,7 +5,11 @@
  */
 import * as Schema from "effect/Schema"
 
-/** Every reason, in the order of the layers in which it arises. */
+/**
+ * Every reason, in the order of the layers in which it arises.
+ *
+ * @since 0.1.0
+ */
 export const all = [
   /** no answer within the bound: a probe's `timeout`, an attempt's `connectTimeout` */
   "timeout",
@@ -49,14 +53,30 @@ export const all = [
   "unknown"
 ] as const
 
-/** One of {@link all}. */
+/**
+ * One of {@link all}.
+ *
+ * @since 0.1.0
+ */
 export type FailureReason = (typeof all)[number]
 
-/** Reasons, as they are checked, decoded and encoded; in JSON, the word. */
+/**
+ * Reasons, as they are checked, decoded and encoded; in JSON, the word.
+ *
+ * @since 0.1.0
+ */
 export const FailureReason = Schema.Literals(all)
 
-/** Whether it is one of {@link all}. */
+/**
+ * Whether it is one of {@link all}.
+ *
+ * @since 0.1.0
+ */
 export const is = Schema.is(FailureReason)
 
-/** Reasons as JSON. */
+/**
+ * Reasons as JSON.
+ *
+ * @since 0.1.0
+ */
 export const Json = Schema.toCodecJson(FailureReason)

@@ -16,7 +16,11 @@ import { Count, Span, Time } from "./internal/schemas.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
-/** What happened to a backend, and when. */
+/**
+ * What happened to a backend, and when.
+ *
+ * @since 0.1.0
+ */
 export type KeepaliveEvent =
   | Started
   | StateChanged
@@ -36,7 +40,11 @@ export type KeepaliveEvent =
   | ToolsChanged
   | Noticed
 
-/** An event without its stamps. */
+/**
+ * An event without its stamps.
+ *
+ * @since 0.1.0
+ */
 export type Happening = KeepaliveEvent extends infer Event
   ? Event extends KeepaliveEvent
     ? Omit<Event, keyof typeof stamps>
@@ -52,34 +60,54 @@ const stamps = {
 
 const Detail = Schema.UndefinedOr(Schema.String)
 
-/** The backend was made; its first event. */
+/**
+ * The backend was made; its first event.
+ *
+ * @since 0.1.0
+ */
 export interface Started extends Schema.Schema.Type<typeof Started> {
   /** in which it begins */
   readonly state: ConnectionState
 }
+/** @since 0.1.0 */
 export const Started = Schema.TaggedStruct("Started", { ...stamps, state: ConnectionState })
 
-/** The backend left one state for another, which may have the same name: `Unhealthy` counts. */
+/**
+ * The backend left one state for another, which may have the same name: `Unhealthy` counts.
+ *
+ * @since 0.1.0
+ */
 export interface StateChanged extends Schema.Schema.Type<typeof StateChanged> {
   readonly from: ConnectionState
   readonly to: ConnectionState
 }
+/** @since 0.1.0 */
 export const StateChanged = Schema.TaggedStruct("StateChanged", {
   ...stamps,
   from: ConnectionState,
   to: ConnectionState
 })
 
-/** The next attempt was scheduled; told before the change to the state in which it is waited for. */
+/**
+ * The next attempt was scheduled; told before the change to the state in which it is waited for.
+ *
+ * @since 0.1.0
+ */
 export interface AttemptScheduled extends Schema.Schema.Type<typeof AttemptScheduled> {}
+/** @since 0.1.0 */
 export const AttemptScheduled = Schema.TaggedStruct("AttemptScheduled", {
   ...stamps,
   /** until the next attempt */
   delay: Span
 })
 
-/** An attempt has opened a session. */
+/**
+ * An attempt has opened a session.
+ *
+ * @since 0.1.0
+ */
 export interface AttemptSucceeded extends Schema.Schema.Type<typeof AttemptSucceeded> {}
+/** @since 0.1.0 */
 export const AttemptSucceeded = Schema.TaggedStruct("AttemptSucceeded", {
   ...stamps,
   /** counts the sessions of the backend, from 1 */
@@ -88,8 +116,13 @@ export const AttemptSucceeded = Schema.TaggedStruct("AttemptSucceeded", {
   duration: Span
 })
 
-/** An attempt has failed. */
+/**
+ * An attempt has failed.
+ *
+ * @since 0.1.0
+ */
 export interface AttemptFailed extends Schema.Schema.Type<typeof AttemptFailed> {}
+/** @since 0.1.0 */
 export const AttemptFailed = Schema.TaggedStruct("AttemptFailed", {
   ...stamps,
   reason: FailureReason,
@@ -99,16 +132,26 @@ export const AttemptFailed = Schema.TaggedStruct("AttemptFailed", {
   duration: Span
 })
 
-/** A probe was sent. */
+/**
+ * A probe was sent.
+ *
+ * @since 0.1.0
+ */
 export interface ProbeSent extends Schema.Schema.Type<typeof ProbeSent> {}
+/** @since 0.1.0 */
 export const ProbeSent = Schema.TaggedStruct("ProbeSent", {
   ...stamps,
   /** how it asks */
   method: Schema.String
 })
 
-/** A probe was answered. */
+/**
+ * A probe was answered.
+ *
+ * @since 0.1.0
+ */
 export interface ProbeSucceeded extends Schema.Schema.Type<typeof ProbeSucceeded> {}
+/** @since 0.1.0 */
 export const ProbeSucceeded = Schema.TaggedStruct("ProbeSucceeded", {
   ...stamps,
   /** how it asked */
@@ -117,8 +160,13 @@ export const ProbeSucceeded = Schema.TaggedStruct("ProbeSucceeded", {
   latency: Span
 })
 
-/** A probe was not answered as it should be. */
+/**
+ * A probe was not answered as it should be.
+ *
+ * @since 0.1.0
+ */
 export interface ProbeFailed extends Schema.Schema.Type<typeof ProbeFailed> {}
+/** @since 0.1.0 */
 export const ProbeFailed = Schema.TaggedStruct("ProbeFailed", {
   ...stamps,
   /** how it asked */
@@ -128,12 +176,22 @@ export const ProbeFailed = Schema.TaggedStruct("ProbeFailed", {
   detail: Detail
 })
 
-/** Traffic made a probe needless. */
+/**
+ * Traffic made a probe needless.
+ *
+ * @since 0.1.0
+ */
 export interface ProbeSuppressed extends Schema.Schema.Type<typeof ProbeSuppressed> {}
+/** @since 0.1.0 */
 export const ProbeSuppressed = Schema.TaggedStruct("ProbeSuppressed", stamps)
 
-/** The circuit opened: calls are rejected. */
+/**
+ * The circuit opened: calls are rejected.
+ *
+ * @since 0.1.0
+ */
 export interface CircuitOpened extends Schema.Schema.Type<typeof CircuitOpened> {}
+/** @since 0.1.0 */
 export const CircuitOpened = Schema.TaggedStruct("CircuitOpened", {
   ...stamps,
   /** how often it has opened since the backend was last stable */
@@ -141,20 +199,35 @@ export const CircuitOpened = Schema.TaggedStruct("CircuitOpened", {
   reason: FailureReason
 })
 
-/** The backend was stable for long enough: backoff and circuit start afresh. */
+/**
+ * The backend was stable for long enough: backoff and circuit start afresh.
+ *
+ * @since 0.1.0
+ */
 export interface Stabilized extends Schema.Schema.Type<typeof Stabilized> {}
+/** @since 0.1.0 */
 export const Stabilized = Schema.TaggedStruct("Stabilized", stamps)
 
-/** The session takes no further calls; those under way may still end by themselves, before it is closed. */
+/**
+ * The session takes no further calls; those under way may still end by themselves, before it is closed.
+ *
+ * @since 0.1.0
+ */
 export interface SessionDraining extends Schema.Schema.Type<typeof SessionDraining> {}
+/** @since 0.1.0 */
 export const SessionDraining = Schema.TaggedStruct("SessionDraining", {
   ...stamps,
   generation: Count,
   reason: FailureReason
 })
 
-/** The session is over. */
+/**
+ * The session is over.
+ *
+ * @since 0.1.0
+ */
 export interface SessionClosed extends Schema.Schema.Type<typeof SessionClosed> {}
+/** @since 0.1.0 */
 export const SessionClosed = Schema.TaggedStruct("SessionClosed", {
   ...stamps,
   generation: Count,
@@ -163,11 +236,20 @@ export const SessionClosed = Schema.TaggedStruct("SessionClosed", {
   detail: Detail
 })
 
-/** A call began: it runs, waits for a session or is rejected. Exactly one `CallSettled` follows. */
+/**
+ * A call began: it runs, waits for a session or is rejected. Exactly one `CallSettled` follows.
+ *
+ * @since 0.1.0
+ */
 export interface CallStarted extends Schema.Schema.Type<typeof CallStarted> {}
+/** @since 0.1.0 */
 export const CallStarted = Schema.TaggedStruct("CallStarted", stamps)
 
-/** A call ended, and its caller is told. */
+/**
+ * A call ended, and its caller is told.
+ *
+ * @since 0.1.0
+ */
 export interface CallSettled extends Schema.Schema.Type<typeof CallSettled> {}
 
 /**
@@ -177,10 +259,14 @@ export interface CallSettled extends Schema.Schema.Type<typeof CallSettled> {}
  * - `failed`: with `CallFailed`, or its caller interrupted it
  * - `rejected`: with `SessionUnavailable`, `CallRejected` or `SessionReplaced`; nothing was executed
  * - `outcome_unknown`: with `OutcomeUnknown`
+ *
+ * @since 0.1.0
  */
 export type CallOutcome = typeof CallOutcome.Type
+/** @since 0.1.0 */
 export const CallOutcome = Schema.Literals(["ok", "failed", "rejected", "outcome_unknown"])
 
+/** @since 0.1.0 */
 export const CallSettled = Schema.TaggedStruct("CallSettled", {
   ...stamps,
   outcome: CallOutcome,
@@ -192,8 +278,13 @@ export const CallSettled = Schema.TaggedStruct("CallSettled", {
   duration: Span
 })
 
-/** The tool list of the new session differs from that of the one before. */
+/**
+ * The tool list of the new session differs from that of the one before.
+ *
+ * @since 0.1.0
+ */
 export interface ToolsChanged extends Schema.Schema.Type<typeof ToolsChanged> {}
+/** @since 0.1.0 */
 export const ToolsChanged = Schema.TaggedStruct("ToolsChanged", {
   ...stamps,
   /** names of tools that came */
@@ -209,12 +300,20 @@ export const ToolsChanged = Schema.TaggedStruct("ToolsChanged", {
  * - `stream_restored`: the standing stream of notifications is open again
  * - `answer_resumed`: an answer stream broke and was resumed where it broke
  * - `garbage`: the server sent what is not a protocol message
+ *
+ * @since 0.1.0
  */
 export type Notice = typeof Notice.Type
+/** @since 0.1.0 */
 export const Notice = Schema.Literals(["stream_lost", "stream_restored", "answer_resumed", "garbage"])
 
-/** A transport noticed something. */
+/**
+ * A transport noticed something.
+ *
+ * @since 0.1.0
+ */
 export interface Noticed extends Schema.Schema.Type<typeof Noticed> {}
+/** @since 0.1.0 */
 export const Noticed = Schema.TaggedStruct("Noticed", {
   ...stamps,
   notice: Notice,
@@ -222,7 +321,11 @@ export const Noticed = Schema.TaggedStruct("Noticed", {
   count: Count
 })
 
-/** Events, as they are checked, decoded and encoded; with `match`, `guards` and `cases` by their names. */
+/**
+ * Events, as they are checked, decoded and encoded; with `match`, `guards` and `cases` by their names.
+ *
+ * @since 0.1.0
+ */
 export const KeepaliveEvent = Schema.Union([
   Started,
   StateChanged,
@@ -243,21 +346,35 @@ export const KeepaliveEvent = Schema.Union([
   Noticed
 ]).pipe(Schema.toTaggedUnion("_tag"))
 
-/** Whether it is an event. */
+/**
+ * Whether it is an event.
+ *
+ * @since 0.1.0
+ */
 export const is = Schema.is(KeepaliveEvent)
 
-/** Events as JSON: durations are numbers of milliseconds there, and what is `undefined` is `null`. */
+/**
+ * Events as JSON: durations are numbers of milliseconds there, and what is `undefined` is `null`.
+ *
+ * @since 0.1.0
+ */
 export const Json = Schema.toCodecJson(KeepaliveEvent)
 
 // ---------------------------------------------------------------------------------------------------------- observers
 
-/** Reads every event, synchronously. It must not throw and should be quick: it runs on the way of calls. */
+/**
+ * Reads every event, synchronously. It must not throw and should be quick: it runs on the way of calls.
+ *
+ * @since 0.1.0
+ */
 export type Observer = (event: KeepaliveEvent) => void
 
 /**
  * An observer for every backend made with this layer; an Effect may make it, in the layer's scope. Each layer stands
  * beside all others, however they are put together (`mergeAll`, `provideMerge`, an array), and hides none of them; the
  * same layer provided twice counts once.
+ *
+ * @since 0.1.0
  */
 export const layerObserver = <E = never, R = never>(
   observer: Observer | Effect.Effect<Observer, E, R>
@@ -274,7 +391,11 @@ const count = Symbol.for(keyPrefix)
 const keys: { next: number } = Reflect.get(globalThis, count) ?? { next: 0 }
 Reflect.set(globalThis, count, keys)
 
-/** The observers of the context, each once; where there are none, events cost nothing. */
+/**
+ * The observers of the context, each once; where there are none, events cost nothing.
+ *
+ * @since 0.1.0
+ */
 export const observers: Effect.Effect<ReadonlyArray<Observer>> = Effect.map(Effect.context<never>(), (context) => {
   const found = new Set<Observer>()
   for (const [key, value] of context.mapUnsafe) if (key.startsWith(keyPrefix)) found.add(value)

@@ -12,24 +12,36 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { ConfigurationIssue } from "./BackendError.ts"
-import type { ProbeRung } from "./Connector.ts"
+import { defaultBackoff, defaultCircuitFailures, defaultInterval, defaultOpenFor } from "./internal/defaults.ts"
 import { checker } from "./internal/issues.ts"
 import * as PolicyConfig from "./internal/policyConfig.ts"
 import * as PolicySchema from "./internal/policySchema.ts"
 import * as Sharing from "./internal/sharing.ts"
 import * as Untyped from "./internal/untyped.ts"
 
-/** An exponential delay: `initial`, `initial × factor`, … up to `cap`. */
+/**
+ * An exponential delay: `initial`, `initial × factor`, … up to `cap`.
+ *
+ * @since 0.1.0
+ */
 export interface Exponential<Time = Duration.Duration> {
   readonly initial: Time
   readonly factor: number
   readonly cap: Time
 }
 
-/** A schedule of one's own. One that ends goes on with its last delay. */
+/**
+ * A schedule of one's own. One that ends goes on with its last delay.
+ *
+ * @since 0.1.0
+ */
 export type OwnSchedule = Schedule.Schedule<unknown>
 
-/** A tool that serves as probe: it should be cheap and change nothing. */
+/**
+ * A tool that serves as probe: it should be cheap and change nothing.
+ *
+ * @since 0.1.0
+ */
 export interface ToolProbe {
   readonly name: string
   /** default: none */
@@ -46,6 +58,8 @@ export interface ToolProbe {
  * - `discover`: for modern servers
  * - `options` (HTTP): an OPTIONS request with the same headers; weaker than `ping`: it sees HTTP, not MCP
  * - `none`: no probes; traffic and the transport alone drive the state
+ *
+ * @since 0.1.0
  */
 export type ProbeMethod =
   | "auto"
@@ -57,7 +71,11 @@ export type ProbeMethod =
   | { readonly method: "ping"; readonly tool: ToolProbe }
   | { readonly method: "tool"; readonly tool: ToolProbe }
 
-/** A policy with every number decided. */
+/**
+ * A policy with every number decided.
+ *
+ * @since 0.1.0
+ */
 export interface KeepalivePolicy {
   readonly probe: ProbeMethod
   readonly interval: Duration.Duration
@@ -80,7 +98,11 @@ export interface KeepalivePolicy {
   readonly spans: boolean
 }
 
-/** An exponential delay as one writes it: what is left out comes from the default. */
+/**
+ * An exponential delay as one writes it: what is left out comes from the default.
+ *
+ * @since 0.1.0
+ */
 export interface ExponentialOptions {
   readonly initial?: Duration.Input | undefined
   readonly factor?: number | undefined
@@ -88,7 +110,11 @@ export interface ExponentialOptions {
   readonly cap?: Duration.Input | undefined
 }
 
-/** A policy as one writes it: what is left out comes from the context, and then from the default. */
+/**
+ * A policy as one writes it: what is left out comes from the context, and then from the default.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** how to probe; default `"auto"` */
   readonly probe?: ProbeMethod | undefined
@@ -155,15 +181,25 @@ export interface Options {
  * The options that can be written in a file, as JSON has them: durations in words or as numbers of milliseconds, and no Schedules.
  * Decoded they are {@link Options}. It knows every bound; of rules between settings those only that stand in the same object, since
  * others may be laid over it: {@link resolve} decides.
+ *
+ * @since 0.1.0
  */
 export const FileOptions = PolicySchema.ofFile
 
-/** The policy of the context; empty unless a {@link layer} set it. */
+/**
+ * The policy of the context; empty unless a {@link layer} set it.
+ *
+ * @since 0.1.0
+ */
 export const Current: Context.Reference<Options> = Context.Reference("@vmcp-keepalive/core/KeepalivePolicy", {
   defaultValue: (): Options => ({})
 })
 
-/** Lays options over the policy of the context, for every backend made with this layer. */
+/**
+ * Lays options over the policy of the context, for every backend made with this layer.
+ *
+ * @since 0.1.0
+ */
 export const layer = (options: Options): Layer.Layer<never> =>
   Layer.effect(
     Current,
@@ -179,10 +215,16 @@ export const layer = (options: Options): Layer.Layer<never> =>
  * It fails with every mistake at once, each with the name of its variable and never with its value; a variable that begins so and
  * is no setting is a mistake. `prefix` stands in place of `KEEPALIVE`: one within `Config.nested` is found as well, but named in
  * errors without the outer name.
+ *
+ * @since 0.1.0
  */
 export const config = (prefix = "KEEPALIVE"): Config.Config<Options> => PolicyConfig.read(prefix)
 
-/** Lays options that are read from the environment, by default those of {@link config}, over the policy of the context. */
+/**
+ * Lays options that are read from the environment, by default those of {@link config}, over the policy of the context.
+ *
+ * @since 0.1.0
+ */
 export const layerConfig = (options: Config.Config<Options> = config()): Layer.Layer<never, Config.ConfigError> =>
   Layer.effect(
     Current,
@@ -191,7 +233,11 @@ export const layerConfig = (options: Config.Config<Options> = config()): Layer.L
     })
   )
 
-/** For people who wait: probes every 30 s, a first retry within 2 s drawn at random, then up to 15 s. */
+/**
+ * For people who wait: probes every 30 s, a first retry within 2 s drawn at random, then up to 15 s.
+ *
+ * @since 0.1.0
+ */
 export const interactive: Options = {
   interval: "30 seconds",
   backoff: Schedule.concat(
@@ -205,21 +251,33 @@ export const interactive: Options = {
   )
 }
 
-/** The numbers of the vMCP gateway from which this library took its metrics: any failed reconnection rests for 30 minutes. */
+/**
+ * The numbers of the vMCP gateway from which this library took its metrics: any failed reconnection rests for 30 minutes.
+ *
+ * @since 0.1.0
+ */
 export const vmcp: Options = {
   interval: "300 seconds",
   failureThreshold: 3,
   circuit: { failures: 1, openFor: "30 minutes" }
 }
 
-/** The numbers of the command-line client from which this library took its cadence: backoff 1 to 300 s, no circuit. */
+/**
+ * The numbers of the command-line client from which this library took its cadence: backoff 1 to 300 s, no circuit.
+ *
+ * @since 0.1.0
+ */
 export const cli: Options = {
   interval: "300 seconds",
   backoff: { initial: "1 second", factor: 2, cap: "300 seconds" },
   circuit: "none"
 }
 
-/** One policy laid over another: nested objects merge, Schedules replace. The same two give the same one. */
+/**
+ * One policy laid over another: nested objects merge, Schedules replace. The same two give the same one.
+ *
+ * @since 0.1.0
+ */
 export const overlay: (under: Options, over: Options) => Options = Sharing.ofTwo((under, over) => merged(under, over))
 
 const merged = (under: Options, over: Options): Options => {
@@ -236,13 +294,21 @@ const merged = (under: Options, over: Options): Options => {
 /** `{ seconds: 30 }` is one value: two of them do not merge into their sum. */
 const isNested = (value: unknown): value is Record<string, unknown> => Untyped.isPlain(value) && !Untyped.isParts(value)
 
-/** What decides about a policy beside its options. */
+/**
+ * What decides about a policy beside its options.
+ *
+ * @since 0.1.0
+ */
 export interface Transport {
   readonly connectTimeout: Duration.Input
   readonly supportsOptions: boolean
 }
 
-/** A policy, and what is wrong with the options of which it was made: there, the defaults stand in. */
+/**
+ * A policy, and what is wrong with the options of which it was made: there, the defaults stand in.
+ *
+ * @since 0.1.0
+ */
 export interface Resolved {
   readonly policy: KeepalivePolicy
   readonly issues: ReadonlyArray<ConfigurationIssue>
@@ -252,6 +318,8 @@ export interface Resolved {
  * Decides every number, or says everything that is wrong. The values are checked as if they were untyped: policies
  * come from configuration files too. Options are read once: the same ones, and others that say the same, share what comes of
  * them.
+ *
+ * @since 0.1.0
  */
 export const resolve = (options: Options, connector: Transport): Resolved => {
   const connectTimeout = Duration.toMillis(Duration.fromInputUnsafe(connector.connectTimeout))
@@ -317,22 +385,6 @@ const delaysOf = (
   const { initial = fallback.initial, factor = fallback.factor, cap = Duration.max(fallback.cap, initial) } = given
   return { initial, factor, cap }
 }
-
-/** The rung of the ladder that a configured tool stands for. */
-export const toolRung = (tool: ToolProbe): ProbeRung => ({
-  _tag: "tool",
-  name: tool.name,
-  arguments: tool.arguments ?? {}
-})
-
-/** How many failed attempts in a row open the circuit unless the policy says otherwise. */
-export const defaultCircuitFailures = 5
-/** The backoff that a policy has unless it names one. */
-export const defaultBackoff: Exponential = { initial: Duration.seconds(1), factor: 2, cap: Duration.seconds(300) }
-/** How long a circuit opens unless the policy says otherwise. */
-export const defaultOpenFor: Exponential = { initial: Duration.seconds(30), factor: 2, cap: Duration.minutes(5) }
-
-const defaultInterval = Duration.seconds(300)
 
 const CodeOptions = PolicySchema.ofCode({
   interval: defaultInterval,

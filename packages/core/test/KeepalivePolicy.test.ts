@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Random, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
-import { Backend, KeepalivePolicy, KeepaliveSchedule } from "../src/index.ts"
+import { Backend, KeepalivePolicy } from "../src/index.ts"
+import * as Delays from "../src/internal/delays.ts"
 import { ScriptedServer } from "../src/testing/index.ts"
 
 const http = { connectTimeout: "30 seconds", supportsOptions: true } as const
@@ -751,7 +752,7 @@ describe("the presets", () => {
         const step = yield* Schedule.toStep(schedule)
         const found: Array<number> = []
         for (let index = 0; index < count; index++) {
-          found.push(Duration.toSeconds(yield* KeepaliveSchedule.delayOf(step(0, undefined))))
+          found.push(Duration.toSeconds(yield* Delays.delayOf(step(0, undefined))))
         }
         return found
       }).pipe(Random.withSeed(seed))
@@ -768,7 +769,7 @@ describe("the presets", () => {
         backoff: undefined
       }
     )
-    const { backoff } = KeepaliveSchedule.ofPolicy(policy)
+    const { backoff } = Delays.ofPolicy(policy)
     const firsts: Array<number> = []
     for (let seed = 0; seed < 200; seed++) {
       const [first, ...later] = delays(backoff, 30, seed)
@@ -796,7 +797,7 @@ describe("the presets", () => {
         openFor: { initial: Duration.minutes(30), factor: 1, cap: Duration.minutes(30) }
       }
     })
-    assert.deepStrictEqual(delays(KeepaliveSchedule.ofPolicy(policy).openFor, 3, 0), [1800, 1800, 1800])
+    assert.deepStrictEqual(delays(Delays.ofPolicy(policy).openFor, 3, 0), [1800, 1800, 1800])
   })
 
   it("cli: the second seed's numbers: ±10 %, backoff 1 to 300 s, no circuit", () => {
@@ -807,11 +808,11 @@ describe("the presets", () => {
       backoff: { initial: Duration.seconds(1), factor: 2, cap: Duration.seconds(300) },
       circuit: "none"
     })
-    for (const delay of delays(KeepaliveSchedule.ofPolicy(policy).cadence, 100, 0).slice(1)) {
+    for (const delay of delays(Delays.ofPolicy(policy).cadence, 100, 0).slice(1)) {
       assert.isAtLeast(delay, 270)
       assert.isAtMost(delay, 330)
     }
-    const backoff = delays(KeepaliveSchedule.ofPolicy(policy).backoff, 100, 0)
+    const backoff = delays(Delays.ofPolicy(policy).backoff, 100, 0)
     assert.isAtLeast(backoff[0] ?? -1, 0.8)
     assert.isAtMost(backoff[0] ?? -1, 1.2)
     assert.strictEqual(Math.max(...backoff), 300)

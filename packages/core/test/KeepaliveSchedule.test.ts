@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import type { Untimed } from "../src/ConnectionState.ts"
 import { KeepalivePolicy, KeepaliveSchedule } from "../src/index.ts"
+import * as Delays from "../src/internal/delays.ts"
 
 const seconds = (delay: Duration.Duration) => Duration.toMillis(delay) / 1000
 
@@ -14,7 +15,7 @@ const steps = (schedule: Schedule.Schedule<unknown>, count: number) =>
     const delays: Array<number> = []
     let now = 0
     for (let index = 0; index < count; index++) {
-      const delay = seconds(yield* KeepaliveSchedule.delayOf(step(now, undefined)))
+      const delay = seconds(yield* Delays.delayOf(step(now, undefined)))
       delays.push(delay)
       now += delay * 1000
     }
@@ -150,14 +151,14 @@ describe("openFor", () => {
   })
 
   it("is always the same where the policy gives one duration", () => {
-    const { openFor } = KeepaliveSchedule.ofPolicy(policyOf({ circuit: { openFor: "30 minutes" } }))
+    const { openFor } = Delays.ofPolicy(policyOf({ circuit: { openFor: "30 minutes" } }))
     assert.deepStrictEqual(stepped(openFor, 4), [1800, 1800, 1800, 1800])
   })
 })
 
 describe("the schedules of a policy", () => {
   it("are the policy's numbers", () => {
-    const schedules = KeepaliveSchedule.ofPolicy(
+    const schedules = Delays.ofPolicy(
       policyOf({
         interval: "40 seconds",
         confirmInterval: "3 seconds",
@@ -181,7 +182,7 @@ describe("the schedules of a policy", () => {
   })
 
   it("give way to one's own", () => {
-    const schedules = KeepaliveSchedule.ofPolicy(
+    const schedules = Delays.ofPolicy(
       policyOf({
         cadence: Schedule.spaced("11 seconds"),
         backoff: Schedule.spaced("12 seconds"),
@@ -195,36 +196,36 @@ describe("the schedules of a policy", () => {
 
   it("go on with the last delay of one's own schedule that ends", () => {
     const ends = Schedule.exponential("2 seconds").pipe(Schedule.upTo({ times: 3 }))
-    const schedules = KeepaliveSchedule.ofPolicy(policyOf({ cadence: ends, backoff: ends, circuit: { openFor: ends } }))
+    const schedules = Delays.ofPolicy(policyOf({ cadence: ends, backoff: ends, circuit: { openFor: ends } }))
     for (const schedule of [schedules.cadence, schedules.backoff, schedules.openFor]) {
       assert.deepStrictEqual(stepped(schedule, 6), [2, 4, 8, 8, 8, 8])
     }
   })
 
   it("wait a second where one's own schedule ends before its first delay", () => {
-    const { backoff } = KeepaliveSchedule.ofPolicy(policyOf({ backoff: Schedule.recurs(0) }))
+    const { backoff } = Delays.ofPolicy(policyOf({ backoff: Schedule.recurs(0) }))
     assert.deepStrictEqual(stepped(backoff, 3), [1, 1, 1])
   })
 
   it("begin afresh whenever they are stepped anew", () => {
-    const { openFor } = KeepaliveSchedule.ofPolicy(policyOf({}))
+    const { openFor } = Delays.ofPolicy(policyOf({}))
     assert.deepStrictEqual(stepped(openFor, 3), [30, 60, 120])
     assert.deepStrictEqual(stepped(openFor, 3), [30, 60, 120])
   })
 
   it("name a delay for NeedsAuth also without a circuit", () => {
-    const { openFor } = KeepaliveSchedule.ofPolicy(policyOf({ circuit: "none" }))
+    const { openFor } = Delays.ofPolicy(policyOf({ circuit: "none" }))
     assert.deepStrictEqual(stepped(openFor, 5), [30, 60, 120, 240, 300])
   })
 
   it("never hammer a server that says Retry-After: 0, and never sleep by themselves", () => {
-    const schedules = KeepaliveSchedule.ofPolicy(policyOf({}))
+    const schedules = Delays.ofPolicy(policyOf({}))
     assert.deepStrictEqual(stepped(schedules.retryAfter, 2), [1, 1])
     assert.deepStrictEqual(stepped(schedules.idleAfter, 1), [Infinity])
   })
 
   it("honour Retry-After up to the cap of the backoff, 5 minutes where the backoff is one's own", () => {
-    const cap = (options: KeepalivePolicy.Options) => seconds(KeepaliveSchedule.retryAfterCap(policyOf(options)))
+    const cap = (options: KeepalivePolicy.Options) => seconds(Delays.retryAfterCap(policyOf(options)))
     assert.strictEqual(cap({}), 300)
     assert.strictEqual(cap({ backoff: { cap: "20 seconds" } }), 20)
     assert.strictEqual(cap({ backoff: { cap: "1 hour" } }), 3600)

@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import type { ProbeRung, Session } from "../src/Connector.ts"
-import { Evidence, type FailureReason, type KeepalivePolicy, Probe } from "../src/index.ts"
+import { Probe } from "../src/engine/index.ts"
+import { Evidence, type FailureReason, type KeepalivePolicy } from "../src/index.ts"
 
 const policy = {
   probe: "ping" as KeepalivePolicy.ProbeMethod,

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
 import * as fc from "fast-check"
-import { type Action, ConnectionState, KeepalivePolicy, Transition } from "../src/index.ts"
+import { type Action, Transition } from "../src/engine/index.ts"
+import { ConnectionState, KeepalivePolicy } from "../src/index.ts"
 import * as Table from "./support/table.ts"
 import {
   authRejected,

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { inspect } from "node:util"
 import { Arbitrary, Duration, Effect, Schema } from "effect"
 import { BackendError, ConnectionState, FailureDetail, FailureReason, KeepaliveEvent } from "../src/index.ts"
+import { timed } from "../src/internal/timed.ts"
 
 /** In words that can be compared: durations by their milliseconds; JSON knows no negative zero. */
 const plain = (value: unknown): unknown => {
@@ -191,7 +192,7 @@ describe("a state without its times", () => {
       const alone = ConnectionState.untimed(state)
       assert.doesNotHaveAnyKeys(alone, ["since", "nextAttemptAt"])
       const due = "nextAttemptAt" in state ? state.nextAttemptAt : undefined
-      assert.deepStrictEqual(ConnectionState.timed(alone, state.since, due), state)
+      assert.deepStrictEqual(timed(alone, state.since, due), state)
     })
   )
 })

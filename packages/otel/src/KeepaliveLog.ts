@@ -24,7 +24,11 @@ import * as Settings from "./internal/settings.ts"
 
 // ------------------------------------------------------------------------------------------------------------ models
 
-/** What can be chosen. */
+/**
+ * What can be chosen.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /**
    * For how long a line is written once only: the same change of the same backend for the same reason is counted
@@ -35,6 +39,7 @@ export interface Options {
 
 // ------------------------------------------------------------------------------------------------------------ errors
 
+/** @since 0.1.0 */
 export { TelemetryConfigurationError } from "./internal/settings.ts"
 
 // ------------------------------------------------------------------------------------------------------------ layers
@@ -42,6 +47,8 @@ export { TelemetryConfigurationError } from "./internal/settings.ts"
 /**
  * Logs the changes of every backend made with this layer, with the loggers of the context. When it closes, what was
  * counted and not yet written is. Fails with {@link TelemetryConfigurationError} if `foldFor` is no duration.
+ *
+ * @since 0.1.0
  */
 export const layer = ({ foldFor = "1 minute" }: Options = {}): Layer.Layer<
   never,

@@ -23,9 +23,14 @@ import * as Target from "./internal/target.ts"
 
 // ------------------------------------------------------------------------------------------------------------ models
 
+/** @since 0.1.0 */
 export type { Options } from "./internal/settings.ts"
 
-/** Of {@link layerPrometheus}. */
+/**
+ * Of {@link layerPrometheus}.
+ *
+ * @since 0.1.0
+ */
 export interface PrometheusOptions extends Settings.Options {
   /** up to 65535; 0: any free one; {@link PrometheusEndpoint} says which */
   readonly port: number
@@ -44,18 +49,28 @@ export interface PrometheusOptions extends Settings.Options {
   readonly writeTimeout?: Duration.Input | undefined
 }
 
+/** @since 0.1.0 */
 export type { OtlpOptions } from "./internal/otlpLayer.ts"
 
-/** Of {@link layerOtel}. */
+/**
+ * Of {@link layerOtel}.
+ *
+ * @since 0.1.0
+ */
 export interface OtelOptions extends Settings.Options {
   /** of the app, made and shut down by it */
   readonly meterProvider: MeterProvider
 }
 
+/** @since 0.1.0 */
 export type { InstrumentOptions, Meter, MeterProvider } from "./internal/instruments.ts"
 type MeterProvider = Instruments.MeterProvider
 
-/** Where {@link layerPrometheus} listens. */
+/**
+ * Where {@link layerPrometheus} listens.
+ *
+ * @since 0.1.0
+ */
 export class PrometheusEndpoint extends Context.Service<
   PrometheusEndpoint,
   {
@@ -69,9 +84,14 @@ export class PrometheusEndpoint extends Context.Service<
 
 // ------------------------------------------------------------------------------------------------------------ errors
 
+/** @since 0.1.0 */
 export { TelemetryConfigurationError } from "./internal/settings.ts"
 
-/** The endpoint of {@link layerPrometheus} cannot listen. */
+/**
+ * The endpoint of {@link layerPrometheus} cannot listen.
+ *
+ * @since 0.1.0
+ */
 export class MetricsEndpointError extends Schema.TaggedError<MetricsEndpointError>()("MetricsEndpointError", {
   reason: Schema.Literals(["port_in_use", "not_permitted", "no_such_host", "unknown"]),
   host: Schema.String,
@@ -89,6 +109,8 @@ export class MetricsEndpointError extends Schema.TaggedError<MetricsEndpointErro
  * the registry: also what another layer of the process counts there, unless it has a registry of its own.
  *
  * Fails with {@link TelemetryConfigurationError} if its options are wrong.
+ *
+ * @since 0.1.0
  */
 export const layer = (options: Settings.Options = {}): Layer.Layer<never, Settings.TelemetryConfigurationError> =>
   Settings.checked(checksOf(options), () => registryLayer(options))
@@ -98,6 +120,8 @@ export const layer = (options: Settings.Options = {}): Layer.Layer<never, Settin
  *
  * Fails with {@link TelemetryConfigurationError} if its options are wrong, and with {@link MetricsEndpointError} if it
  * cannot listen.
+ *
+ * @since 0.1.0
  */
 export const layerPrometheus = (
   options: PrometheusOptions
@@ -140,6 +164,8 @@ export const layerPrometheus = (
  * A collector that is down, slow or refuses never fails or delays the app: that is logged once as a warning, and the
  * next export that succeeds has everything. What may arrive if it is sent again is, before the next export is due, and
  * `Retry-After` is kept to, up to 10 minutes. Fails with {@link TelemetryConfigurationError} only, if its options are wrong.
+ *
+ * @since 0.1.0
  */
 export const layerOtlp = (options: OtlpLayer.OtlpOptions): Layer.Layer<never, Settings.TelemetryConfigurationError> =>
   OtlpLayer.make(options, checksOf(options), registryLayer)
@@ -159,6 +185,8 @@ export const layerOtlp = (options: OtlpLayer.OtlpOptions): Layer.Layer<never, Se
  *
  * It is empty where `OTEL_SDK_DISABLED` is `true`, and where `OTEL_METRICS_EXPORTER` does not name `otlp`. A variable that cannot
  * be read is an issue of the {@link TelemetryConfigurationError}, under its name and without its value.
+ *
+ * @since 0.1.0
  */
 export const layerOtlpConfig = (
   options: Partial<OtlpLayer.OtlpOptions> = {}
@@ -186,6 +214,8 @@ export const layerOtlpConfig = (
  * `cardinalityLimits`, and a cumulative reader exports the series of a removed backend until the provider is shut down.
  *
  * Fails with {@link TelemetryConfigurationError} if its options are wrong.
+ *
+ * @since 0.1.0
  */
 export const layerOtel = (options: OtelOptions): Layer.Layer<never, Settings.TelemetryConfigurationError> =>
   Settings.checked(checksOf(options), () =>

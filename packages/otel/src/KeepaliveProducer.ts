@@ -19,8 +19,12 @@ import * as Effect from "effect/Effect"
 import * as Catalog from "./internal/catalog.ts"
 import { scope } from "./internal/otlpData.ts"
 
-/** Makes a producer for one reader: with `delta` it remembers what that reader has collected. Default: `cumulative` */
-export const make = (options: { readonly temporality?: OtelMetrics.TemporalityPreference } = {}) =>
+/**
+ * Makes a producer for one reader: with `delta` it remembers what that reader has collected. Default: `cumulative`
+ *
+ * @since 0.1.0
+ */
+export const make = (options: { readonly temporality?: OtelMetrics.TemporalityPreference | undefined } = {}) =>
   Effect.map(
     // a reader keeps the resource of its own provider
     Effect.provideService(OtelMetrics.makeProducer(options.temporality), Resource, emptyResource()),

@@ -10,14 +10,22 @@ import * as RequestRecord from "./RequestRecord.ts"
 import type { Question, Requests } from "./Requests.ts"
 import { withTraceparent } from "./internal/traceparent.ts"
 
-/** What a request brought. */
+/**
+ * What a request brought.
+ *
+ * @since 0.1.0
+ */
 export interface Asked {
   readonly evidence: Evidence.Evidence
   /** `undefined` where there was no result */
   readonly result: Message.Result | undefined
 }
 
-/** Asks the server something. Interruption frees what the request holds and tells the server nothing: it may be frozen. */
+/**
+ * Asks the server something. Interruption frees what the request holds and tells the server nothing: it may be frozen.
+ *
+ * @since 0.1.0
+ */
 export const ask = (requests: Requests, question: Question): Effect.Effect<Asked> =>
   Effect.withFiber(({ cache: { span } }) => {
     const traced = withTraceparent(question, Connector.traceparent(span))
@@ -31,10 +39,18 @@ export const ask = (requests: Requests, question: Question): Effect.Effect<Asked
     })
   })
 
-/** What a probe can ask over JSON-RPC, whatever the transport: all but `options`, which is HTTP's. */
+/**
+ * What a probe can ask over JSON-RPC, whatever the transport: all but `options`, which is HTTP's.
+ *
+ * @since 0.1.0
+ */
 export type Rung = Exclude<Connector.ProbeRung, { readonly _tag: "options" }>
 
-/** Asks once whether the server lives. */
+/**
+ * Asks once whether the server lives.
+ *
+ * @since 0.1.0
+ */
 export const probe = (requests: Requests, rung: Rung): Effect.Effect<Evidence.Evidence> =>
   Effect.map(ask(requests, questionOf(rung)), ({ evidence }) => evidence)
 
@@ -55,6 +71,8 @@ const questionOf = (rung: Rung): Question => {
  * The server's tools, from all pages; an empty list where it says that it has none. A cursor that comes twice in a row ends the
  * list. Fails with what was seen instead of a page: `protocol` where the answer is no list, `overflow` where there are more
  * tools or pages than the limits allow.
+ *
+ * @since 0.1.0
  */
 export const tools = (
   requests: Requests,
@@ -94,6 +112,8 @@ const toolOf = (tool: unknown): Connector.Tool | undefined => {
 /**
  * Subscribes again, 8 at a time. An error answer to one is that resource's own matter; a failure of the transport is the
  * session's, and fails with what was seen.
+ *
+ * @since 0.1.0
  */
 export const subscribe = (requests: Requests, uris: Iterable<string>): Effect.Effect<void, Evidence.Evidence> =>
   Effect.forEach(

@@ -11,14 +11,26 @@ import * as View from "./internal/view.ts"
 import * as JsonSchema from "./JsonSchema.ts"
 import type { Requests } from "./Requests.ts"
 
-/** As long as a timer of JavaScript can be, in milliseconds: the SDK clears it when the request is settled. */
+/**
+ * As long as a timer of JavaScript can be, in milliseconds: the SDK clears it when the request is settled.
+ *
+ * @since 0.1.0
+ */
 export const noTimeout = 2 ** 31 - 1
 
-/** Options without the SDK's own timeout, unless the caller sets one. */
+/**
+ * Options without the SDK's own timeout, unless the caller sets one.
+ *
+ * @since 0.1.0
+ */
 export const patient = (options?: RequestOptions): RequestOptions =>
   options?.timeout === undefined ? { ...options, timeout: noTimeout } : options
 
-/** Clients of SDK 1.x, each made by `make`. Default: {@link defaultClient}. */
+/**
+ * Clients of SDK 1.x, each made by `make`. Default: {@link defaultClient}.
+ *
+ * @since 0.1.0
+ */
 export const kind = (make: () => Client = defaultClient): ClientKind<Client> => ({
   make,
   connect: (client, transport) => client.connect(transport, patient()),
@@ -27,11 +39,19 @@ export const kind = (make: () => Client = defaultClient): ClientKind<Client> => 
   call
 })
 
-/** A client without capabilities and handlers. What a tool's output schema costs to check is bounded ({@link JsonSchema}). */
+/**
+ * A client without capabilities and handlers. What a tool's output schema costs to check is bounded ({@link JsonSchema}).
+ *
+ * @since 0.1.0
+ */
 export const defaultClient = (): Client =>
   new Client({ name: "vmcp-keepalive", version: "0.1.0" }, { jsonSchemaValidator: JsonSchema.validator() })
 
-/** Begins a call: what `Session.call` of the port returns. */
+/**
+ * Begins a call: what `Session.call` of the port returns.
+ *
+ * @since 0.1.0
+ */
 export const call = (requests: Requests, client: Client, traceparent?: string): Connector.Call<Client> =>
   View.call(requests, client, traceparent, (recording) => {
     const request: Client["request"] = (asked, schema, options) =>

@@ -6,7 +6,11 @@ import type { Connector } from "@vmcp-keepalive/core"
 import type { ClientTransport } from "./ClientTransport.ts"
 import type { Requests } from "./Requests.ts"
 
-/** See the module. */
+/**
+ * See the module.
+ *
+ * @since 0.1.0
+ */
 export interface ClientKind<Client> {
   /** a client that has not been connected yet */
   readonly make: () => Client

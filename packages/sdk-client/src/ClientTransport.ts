@@ -5,19 +5,27 @@
 import type { Message } from "./Message.ts"
 import { type About, Requests, type SendOptions, type Wire } from "./Requests.ts"
 
-/** What the transport is made of. */
+/**
+ * What the transport is made of.
+ *
+ * @since 0.1.0
+ */
 export interface Options extends Omit<Wire, "deliver"> {
   /** those of the `SessionHost` */
   readonly subscriptions: Set<string>
   /** the session's id, where the server gave one */
-  readonly sessionId?: () => string | undefined
+  readonly sessionId?: (() => string | undefined) | undefined
   /** takes the protocol version that was agreed on */
-  readonly setProtocolVersion?: (version: string) => void
+  readonly setProtocolVersion?: ((version: string) => void) | undefined
   /** the client has closed it, or is told that it is closed: called once */
   readonly closed: () => void
 }
 
-/** See the module. */
+/**
+ * See the module.
+ *
+ * @since 0.1.0
+ */
 export class ClientTransport {
   declare onclose?: () => void
   declare onerror?: (error: Error) => void

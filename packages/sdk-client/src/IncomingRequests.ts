@@ -4,26 +4,34 @@
  */
 import type { Id } from "./Message.ts"
 
-/** How many there may be. */
+/**
+ * How many there may be.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** requests that are not answered yet */
   readonly inHand: number
   /** bytes of all of them together: a handler holds the parameters as long as it works on them. Default: no bound */
-  readonly bytes?: number
+  readonly bytes?: number | undefined
   /** requests within a second: so many may come at once, and as many in each second that follows */
   readonly perSecond: number
   /**
    * How long one counts that the server has cancelled, in milliseconds: its client answers no more, and nobody knows whether
    * a handler still works on it. Default: 10 s
    */
-  readonly cancelledFor?: number
+  readonly cancelledFor?: number | undefined
   /** monotonic time in milliseconds */
   readonly now: () => number
 }
 
-/** See the module. One for each session. */
+/**
+ * See the module. One for each session.
+ *
+ * @since 0.1.0
+ */
 export class IncomingRequests {
-  readonly #options: Required<Options>
+  readonly #options: Options & { readonly bytes: number; readonly cancelledFor: number }
   /** the sizes of those with one id: a server that uses one twice does not hide one behind the other */
   readonly #sizes = new Map<Id, Array<number>>()
   /** the oldest first */
@@ -34,7 +42,8 @@ export class IncomingRequests {
   #count = 0
 
   constructor(options: Options) {
-    this.#options = { bytes: Infinity, cancelledFor: 10_000, ...options }
+    const { bytes = Infinity, cancelledFor = 10_000 } = options
+    this.#options = { ...options, bytes, cancelledFor }
   }
 
   /** How many there are. */

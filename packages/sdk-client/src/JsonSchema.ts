@@ -14,10 +14,18 @@ import type {
 } from "@modelcontextprotocol/sdk/validation/types.js"
 import { isObject } from "./Message.ts"
 
-/** How long checking one value may take, in milliseconds: for that long this process does nothing else. */
+/**
+ * How long checking one value may take, in milliseconds: for that long this process does nothing else.
+ *
+ * @since 0.1.0
+ */
 export const longest = 500
 
-/** A validator for one client: schemas are looked up by their `$id`, so that clients of different servers share none. */
+/**
+ * A validator for one client: schemas are looked up by their `$id`, so that clients of different servers share none.
+ *
+ * @since 0.1.0
+ */
 export const validator = (): jsonSchemaValidator => {
   let ajv: AjvJsonSchemaValidator | undefined
   return {

@@ -5,7 +5,11 @@
 import type { BackendError } from "@vmcp-keepalive/core"
 import * as Duration from "effect/Duration"
 
-/** The bounds that every transport has. Sizes are in bytes after decompression. */
+/**
+ * The bounds that every transport has. Sizes are in bytes after decompression.
+ *
+ * @since 0.1.0
+ */
 export interface Limits {
   /** one message of the server's, 64 KiB to 256 MiB. Default: 16 MiB */
   readonly messageBytes: number
@@ -33,14 +37,22 @@ export interface Limits {
   readonly answerTimeout: Duration.Duration
 }
 
-/** The limits as users give them: those that are left out have their defaults. */
+/**
+ * The limits as users give them: those that are left out have their defaults.
+ *
+ * @since 0.1.0
+ */
 export type Options<L extends Limits = Limits> = {
-  readonly [Name in keyof L]?: L[Name] extends Duration.Duration ? Duration.Input : L[Name]
+  readonly [Name in keyof L]?: (L[Name] extends Duration.Duration ? Duration.Input : L[Name]) | undefined
 }
 
 const mebibyte = 1024 * 1024
 
-/** What holds where nothing else is said. */
+/**
+ * What holds where nothing else is said.
+ *
+ * @since 0.1.0
+ */
 export const defaults: Limits = {
   messageBytes: 16 * mebibyte,
   probeBytes: mebibyte,
@@ -53,7 +65,11 @@ export const defaults: Limits = {
   answerTimeout: Duration.seconds(10)
 }
 
-/** The least and the most that each may be; durations in milliseconds. */
+/**
+ * The least and the most that each may be; durations in milliseconds.
+ *
+ * @since 0.1.0
+ */
 export const ranges: { readonly [Name in keyof Limits]: Range } = {
   messageBytes: [64 * 1024, 256 * mebibyte],
   probeBytes: [1024, 256 * mebibyte],
@@ -66,10 +82,18 @@ export const ranges: { readonly [Name in keyof Limits]: Range } = {
   answerTimeout: [100, 600_000]
 }
 
-/** From the first to the second, both included. */
+/**
+ * From the first to the second, both included.
+ *
+ * @since 0.1.0
+ */
 export type Range = readonly [least: number, most: number]
 
-/** What is wrong with limits, each with its bounds; `ranges` are all that this transport knows. */
+/**
+ * What is wrong with limits, each with its bounds; `ranges` are all that this transport knows.
+ *
+ * @since 0.1.0
+ */
 export const issues = (
   options: { readonly [name: string]: unknown },
   known: { readonly [name: string]: Range }
@@ -95,7 +119,11 @@ const millisOf = (value: unknown): number => {
   return duration._tag === "Some" ? Duration.toMillis(duration.value) : Number.NaN
 }
 
-/** The limits with their defaults. Those of which {@link issues} finds none are complete. */
+/**
+ * The limits with their defaults. Those of which {@link issues} finds none are complete.
+ *
+ * @since 0.1.0
+ */
 export const resolve = <L extends Limits>(options: Options<L>, all: L): L => {
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
   const { answerTimeout } = options

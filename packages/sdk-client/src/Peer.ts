@@ -9,7 +9,11 @@ import * as View from "./internal/view.ts"
 import type * as Message from "./Message.ts"
 import type { About, Question, Requests } from "./Requests.ts"
 
-/** One end of a session. */
+/**
+ * One end of a session.
+ *
+ * @since 0.1.0
+ */
 export interface Peer {
   /** Shakes hands over a transport; once. */
   readonly connect: (transport: ClientTransport) => Promise<void>
@@ -17,7 +21,10 @@ export interface Peer {
    * Asks the server something. Rejects with {@link RpcError} where it answers with an error, and with another `Error` where no
    * answer came. An abort of the signal sends `notifications/cancelled` and rejects with the signal's reason. No timeout.
    */
-  readonly request: (request: Question, options?: { readonly signal?: AbortSignal }) => Promise<Message.Result>
+  readonly request: (
+    request: Question,
+    options?: { readonly signal?: AbortSignal | undefined }
+  ) => Promise<Message.Result>
   /** Tells the server something. */
   readonly notification: (notification: Question) => Promise<void>
   /** Answers a request of the server's. */
@@ -30,30 +37,42 @@ export interface Peer {
   readonly capabilities: { readonly [name: string]: unknown } | undefined
 }
 
-/** The result of `initialize`. */
+/**
+ * The result of `initialize`.
+ *
+ * @since 0.1.0
+ */
 export type Server = Message.Result & {
   readonly protocolVersion: string
   readonly capabilities: { readonly [name: string]: unknown }
 }
 
-/** What {@link make} takes. */
+/**
+ * What {@link make} takes.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /**
    * The parameters of `initialize`: those of a host whose messages are handed on, or one's own. Default: the newest version with a
    * session (2025-11-25), and no capabilities.
    */
-  readonly initialize?: Message.Params
+  readonly initialize?: Message.Params | undefined
   /**
    * Takes every request and notification of the server's, in order, with the request on whose answer stream it came
    * (`relatedRequestId`; HTTP only). Requests are to be answered through {@link Peer.answer}. Default: `ping` is answered,
    * other requests with -32601.
    */
-  readonly onMessage?: (message: Message.Request | Message.Notification, about: About, peer: Peer) => void
+  readonly onMessage?: ((message: Message.Request | Message.Notification, about: About, peer: Peer) => void) | undefined
   /** the session is over: nothing more comes */
-  readonly onClose?: (peer: Peer) => void
+  readonly onClose?: ((peer: Peer) => void) | undefined
 }
 
-/** The server answered a request with an error. */
+/**
+ * The server answered a request with an error.
+ *
+ * @since 0.1.0
+ */
 export class RpcError extends Error {
   override readonly name = "RpcError"
   readonly code: number
@@ -66,10 +85,18 @@ export class RpcError extends Error {
   }
 }
 
-/** A peer that has not been connected yet. */
+/**
+ * A peer that has not been connected yet.
+ *
+ * @since 0.1.0
+ */
 export const make = (options: Options = {}): Peer => new RawPeer(options)
 
-/** Peers, each made by `make`. */
+/**
+ * Peers, each made by `make`.
+ *
+ * @since 0.1.0
+ */
 export const kind = (create: () => Peer = make): ClientKind<Peer> => ({
   make: create,
   connect: (peer, transport) => peer.connect(transport),
@@ -78,7 +105,11 @@ export const kind = (create: () => Peer = make): ClientKind<Peer> => ({
   call
 })
 
-/** Begins a call: what `Session.call` of the port returns. */
+/**
+ * Begins a call: what `Session.call` of the port returns.
+ *
+ * @since 0.1.0
+ */
 export const call = (requests: Requests, peer: Peer, traceparent?: string): Connector.Call<Peer> =>
   View.call(requests, peer, traceparent, (recording) => {
     const request: Peer["request"] = (asked, options) => recording(asked, (tracked) => peer.request(tracked, options))

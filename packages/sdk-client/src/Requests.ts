@@ -10,7 +10,11 @@ import { Evidence } from "@vmcp-keepalive/core"
 import * as Message from "./Message.ts"
 import { ofRequest, Record } from "./RequestRecord.ts"
 
-/** A request that waits for its answer. */
+/**
+ * A request that waits for its answer.
+ *
+ * @since 0.1.0
+ */
 export interface Pending {
   readonly id: Message.Id
   /** the transport writes its `fate` when it sends: `dispatched` as soon as a byte may have reached the server */
@@ -47,25 +51,41 @@ class Tracked {
   }
 }
 
-/** A request as it is asked for. */
+/**
+ * A request as it is asked for.
+ *
+ * @since 0.1.0
+ */
 export interface Question {
   readonly method: string
   readonly params?: Message.Params | undefined
 }
 
-/** A request of the transport's own. */
+/**
+ * A request of the transport's own.
+ *
+ * @since 0.1.0
+ */
 export interface Own extends Question {
   /** what becomes of it */
   readonly record: Record
 }
 
-/** What is known of a message of the server's beside what it says. */
+/**
+ * What is known of a message of the server's beside what it says.
+ *
+ * @since 0.1.0
+ */
 export interface About {
   /** the request on whose answer stream it came, where streams are told apart */
-  readonly relatedRequestId?: Message.Id
+  readonly relatedRequestId?: Message.Id | undefined
 }
 
-/** What a client says of a message that it sends, in the words of the SDK's `TransportSendOptions`. */
+/**
+ * What a client says of a message that it sends, in the words of the SDK's `TransportSendOptions`.
+ *
+ * @since 0.1.0
+ */
 export interface SendOptions {
   /** the request of the server's that the message belongs to */
   readonly relatedRequestId?: Message.Id | undefined
@@ -75,7 +95,11 @@ export interface SendOptions {
   readonly onresumptiontoken?: ((token: string) => void) | undefined
 }
 
-/** What is between the requests and the server on one side, and the client on the other. */
+/**
+ * What is between the requests and the server on one side, and the client on the other.
+ *
+ * @since 0.1.0
+ */
 export interface Wire {
   /**
    * Sends a request; what becomes of it is told by {@link Requests.received} or {@link Requests.fail}. One that throws has not
@@ -97,7 +121,11 @@ const firstOwnId = 1_000_000_000
 /** JSON-RPC's code for errors made on this side, as clients know it (`ConnectionClosed`). */
 const connectionClosed = -32000
 
-/** See the module. One for each session. */
+/**
+ * See the module. One for each session.
+ *
+ * @since 0.1.0
+ */
 export class Requests {
   readonly #pending = new Map<Message.Id, Pending>()
   /** the requests under way, by their ids */

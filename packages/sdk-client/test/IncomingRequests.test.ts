@@ -98,4 +98,14 @@ describe("requests of the server's", () => {
     clock.now += 1
     expect([requests.received(4), requests.size]).toEqual([true, 1])
   })
+
+  it("have the defaults for what is undefined", () => {
+    const { clock, requests } = make({ bytes: undefined, cancelledFor: undefined })
+    expect(requests.received(1, 1e12)).toBe(true)
+    requests.cancelled(1)
+    clock.now += 9999
+    expect([requests.received(2), requests.size]).toEqual([true, 2])
+    clock.now += 1
+    expect([requests.received(3), requests.size]).toEqual([true, 2])
+  })
 })

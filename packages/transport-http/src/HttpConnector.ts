@@ -16,24 +16,36 @@ import * as FetchFromHttpClient from "./internal/http/fetchFromHttpClient.ts"
 import * as Sdk1 from "./internal/sdk1/transport.ts"
 import * as Settings from "./internal/settings.ts"
 
-/** What {@link make} takes. */
+/**
+ * What {@link make} takes.
+ *
+ * @since 0.1.0
+ */
 export interface Options<E = never, R = never> extends Settings.Options<E, R> {
   /**
    * Makes the client of a session; a fresh one each time, because a client that failed to connect cannot be used again.
    * Capabilities and handlers (sampling, elicitation, roots, list changes) have to be registered here, before it
    * connects. Default: a client without either, which bounds what checking a tool's output may cost.
    */
-  readonly client?: () => Client
+  readonly client?: (() => Client) | undefined
   /**
    * OAuth, as the SDK does it. Its requests go out through `fetch`, without `headers` and without those of `requestInit`.
    * Metadata of the resource is taken from the endpoint's own origin only.
    */
-  readonly authProvider?: OAuthClientProvider
+  readonly authProvider?: OAuthClientProvider | undefined
 }
 
-/** A connector for the server at `url`. Settings that cannot work are in its `issues`; nothing is sent. */
+/**
+ * A connector for the server at `url`. Settings that cannot work are in its `issues`; nothing is sent.
+ *
+ * @since 0.1.0
+ */
 export const make = <E = never, R = never>(options: Options<E, R>): Connector.Connector<Client, R> =>
   Settings.connector(options, { kind: CallView.kind(options.client), ...Sdk1.withOAuth(options) })
 
-/** A `fetch` that sends through Effect's `HttpClient`: for `fetch` in {@link Options}. */
+/**
+ * A `fetch` that sends through Effect's `HttpClient`: for `fetch` in {@link Options}.
+ *
+ * @since 0.1.0
+ */
 export const fetchFromHttpClient: Effect.Effect<Fetch, never, HttpClient.HttpClient> = FetchFromHttpClient.make

@@ -9,15 +9,27 @@ import type { Fetch } from "./internal/http/fetch.ts"
 import * as FetchFromHttpClient from "./internal/http/fetchFromHttpClient.ts"
 import * as Settings from "./internal/settings.ts"
 
-/** What {@link make} takes. */
+/**
+ * What {@link make} takes.
+ *
+ * @since 0.1.0
+ */
 export interface Options<E = never, R = never> extends Settings.Options<E, R> {
   /** Makes the peer of a session; a fresh one each time. Default: `Peer.make()`, without capabilities. */
-  readonly peer?: () => Peer.Peer
+  readonly peer?: (() => Peer.Peer) | undefined
 }
 
-/** A connector for the server at `url`. Settings that cannot work are in its `issues`; nothing is sent. */
+/**
+ * A connector for the server at `url`. Settings that cannot work are in its `issues`; nothing is sent.
+ *
+ * @since 0.1.0
+ */
 export const make = <E = never, R = never>(options: Options<E, R>): Connector.Connector<Peer.Peer, R> =>
   Settings.connector(options, { kind: Peer.kind(options.peer) })
 
-/** A `fetch` that sends through Effect's `HttpClient`: for `fetch` in {@link Options}. */
+/**
+ * A `fetch` that sends through Effect's `HttpClient`: for `fetch` in {@link Options}.
+ *
+ * @since 0.1.0
+ */
 export const fetchFromHttpClient: Effect.Effect<Fetch, never, HttpClient.HttpClient> = FetchFromHttpClient.make

@@ -1,2 +1,4 @@
+/** @since 0.1.0 */
 export * as HttpPeerConnector from "./HttpPeerConnector.ts"
+/** @since 0.1.0 */
 export { Peer } from "@vmcp-keepalive/sdk-client/peer"

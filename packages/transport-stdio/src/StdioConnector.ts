@@ -19,18 +19,30 @@ import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { CallView } from "@vmcp-keepalive/sdk-client"
 import * as Settings from "./internal/settings.ts"
 
-/** What {@link make} takes. */
+/**
+ * What {@link make} takes.
+ *
+ * @since 0.1.0
+ */
 export interface Options extends Settings.Options {
   /**
    * Makes the client of a session; a fresh one each time, because a client that failed to connect cannot be used again.
    * Capabilities and handlers (sampling, elicitation, roots, list changes) have to be registered here, before it
    * connects. Default: a client without either, which bounds what checking a tool's output may cost.
    */
-  readonly client?: () => Client
+  readonly client?: (() => Client) | undefined
 }
 
-/** A connector that also lets its servers' stderr be read. */
+/**
+ * A connector that also lets its servers' stderr be read.
+ *
+ * @since 0.1.0
+ */
 export type StdioConnector = Settings.StdioConnector<Client>
 
-/** A connector for the server that `command` starts. */
+/**
+ * A connector for the server that `command` starts.
+ *
+ * @since 0.1.0
+ */
 export const make = (options: Options): StdioConnector => Settings.connector(options, CallView.kind(options.client))

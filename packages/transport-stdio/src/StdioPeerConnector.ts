@@ -5,14 +5,26 @@
 import { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Settings from "./internal/settings.ts"
 
-/** What {@link make} takes. */
+/**
+ * What {@link make} takes.
+ *
+ * @since 0.1.0
+ */
 export interface Options extends Settings.Options {
   /** Makes the peer of a session; a fresh one each time. Default: `Peer.make()`, without capabilities. */
-  readonly peer?: () => Peer.Peer
+  readonly peer?: (() => Peer.Peer) | undefined
 }
 
-/** A connector that also lets its servers' stderr be read. */
+/**
+ * A connector that also lets its servers' stderr be read.
+ *
+ * @since 0.1.0
+ */
 export type StdioPeerConnector = Settings.StdioConnector<Peer.Peer>
 
-/** A connector for the server that `command` starts. */
+/**
+ * A connector for the server that `command` starts.
+ *
+ * @since 0.1.0
+ */
 export const make = (options: Options): StdioPeerConnector => Settings.connector(options, Peer.kind(options.peer))

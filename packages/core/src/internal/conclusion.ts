@@ -3,7 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import type { Verdict } from "../Evidence.ts"
-import type { Signal } from "../Signal.ts"
+import type { Signal } from "../engine/Signal.ts"
 import { heardForCallSince, type OpenSession } from "./sessionCell.ts"
 
 export interface Observed {

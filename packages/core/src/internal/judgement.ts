@@ -8,7 +8,6 @@ import type { RequestRecord } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
-import type { Doubt } from "../Signal.ts"
 import { fateOf, mayRunAgain } from "./atMostOnce.ts"
 import { callFailed, outcomeUnknown, sessionUnavailable } from "./errors.ts"
 import type { OpenSession } from "./sessionCell.ts"
@@ -16,7 +15,7 @@ import type { Supervisor } from "./supervisor.ts"
 
 /** What the caller knows of the call. */
 export interface UseOptions {
-  readonly idempotent?: boolean
+  readonly idempotent?: boolean | undefined
 }
 
 /** How one run of a callback ended. */
@@ -52,7 +51,7 @@ export interface Judgement {
   readonly truth: CallError
   /** whether running it again would execute nothing twice that must not be */
   readonly again: boolean
-  readonly doubt: Doubt | undefined
+  readonly doubt: Evidence.Doubt | undefined
   readonly reason: FailureReason
   /** what was seen that casts the doubt */
   readonly detail: FailureDetail | undefined

@@ -3,11 +3,11 @@
  * probe. Pure, as the table is.
  */
 import * as Duration from "effect/Duration"
-import type { Action } from "../Action.ts"
+import type { Action } from "../engine/Action.ts"
 import { reasonOf, type Untimed } from "../ConnectionState.ts"
 import type { FailureReason } from "../FailureReason.ts"
-import type { Signal } from "../Signal.ts"
-import type { Model, Rules, Running, Step } from "../Model.ts"
+import type { Signal } from "../engine/Signal.ts"
+import type { Model, Rules, Running, Step } from "../engine/Model.ts"
 import {
   alive,
   arm,

@@ -8,8 +8,8 @@ import type * as Tracer from "effect/Tracer"
 import type { RequestRecord, Session, Tool } from "../Connector.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
-import type { Ladder } from "../Probe.ts"
-import type { Timer } from "../Signal.ts"
+import type { Ladder } from "../engine/Probe.ts"
+import type { Timer } from "../engine/Signal.ts"
 import type { Deadline } from "./deadlines.ts"
 
 /** A session with what was seen of it. Times are monotonic milliseconds. */

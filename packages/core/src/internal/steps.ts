@@ -2,11 +2,12 @@
  * The vocabulary of the transition table: small steps and actions by name, without a rule of their own.
  */
 import type * as Duration from "effect/Duration"
-import type { Action, ScheduleName } from "../Action.ts"
+import type { Action, ScheduleName } from "../engine/Action.ts"
 import type { Untimed } from "../ConnectionState.ts"
 import type { FailureReason } from "../FailureReason.ts"
-import type { Doubt, Timer } from "../Signal.ts"
-import type { Model, Step } from "../Model.ts"
+import type { Timer } from "../engine/Signal.ts"
+import type { Doubt } from "../Evidence.ts"
+import type { Model, Step } from "../engine/Model.ts"
 
 export const none: ReadonlyArray<never> = []
 

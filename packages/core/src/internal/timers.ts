@@ -6,10 +6,10 @@ import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type { Action } from "../Action.ts"
+import type { Action } from "../engine/Action.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
-import { Delays } from "../KeepaliveSchedule.ts"
-import type { Timer } from "../Signal.ts"
+import { Delays } from "./delays.ts"
+import type { Timer } from "../engine/Signal.ts"
 import type { Deadline, Deadlines } from "./deadlines.ts"
 
 type Arm = Extract<Action, { _tag: "Arm" }>

@@ -20,27 +20,35 @@ import * as Evidence from "../Evidence.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 
-/** How the server replies to one request. */
+/**
+ * How the server replies to one request.
+ *
+ * @since 0.1.0
+ */
 export type Reply =
   /** executes and answers, after the latency */
   | { readonly _tag: "Answer" }
   /** executes nothing and answers with a JSON-RPC error */
   | { readonly _tag: "Error"; readonly code: number }
   /** refuses with an HTTP status, a redirect included, before anything is executed */
-  | { readonly _tag: "Refuse"; readonly status: number; readonly retryAfter?: Duration.Input }
+  | { readonly _tag: "Refuse"; readonly status: number; readonly retryAfter?: Duration.Input | undefined }
   /** cannot be reached: nothing is sent */
   | {
       readonly _tag: "Unreachable"
       readonly reason: FailureReason
-      readonly detail?: FailureDetail
-      readonly code?: string
+      readonly detail?: FailureDetail | undefined
+      readonly code?: string | undefined
     }
   /** executes, and the answer is cut off, or exceeds a bound */
   | { readonly _tag: "Cut"; readonly reason: "stream_cut" | "overflow" }
   /** executes, and never answers */
   | { readonly _tag: "Silence" }
 
-/** What the server does. Each can be set at any time and holds for the requests that begin afterwards. */
+/**
+ * What the server does. Each can be set at any time and holds for the requests that begin afterwards.
+ *
+ * @since 0.1.0
+ */
 export interface Script {
   /** to `initialize`; default: answers */
   connect: Reply
@@ -57,20 +65,32 @@ export interface Script {
   singleSession: boolean
 }
 
-/** The client that callers get. */
+/**
+ * The client that callers get.
+ *
+ * @since 0.1.0
+ */
 export interface ScriptedClient {
   /** Executes a tool; resolves with its name, rejects with a `ScriptedError`. */
-  readonly callTool: (tool: string, options?: { readonly signal?: AbortSignal }) => Promise<string>
+  readonly callTool: (tool: string, options?: { readonly signal?: AbortSignal | undefined }) => Promise<string>
   /** A read-only protocol method. */
-  readonly listTools: (options?: { readonly signal?: AbortSignal }) => Promise<ReadonlyArray<Tool>>
+  readonly listTools: (options?: { readonly signal?: AbortSignal | undefined }) => Promise<ReadonlyArray<Tool>>
 }
 
-/** What the client of the scripted server throws. */
+/**
+ * What the client of the scripted server throws.
+ *
+ * @since 0.1.0
+ */
 export class ScriptedError extends Error {
   override readonly name = "ScriptedError"
 }
 
-/** A scripted server, and what it has counted. */
+/**
+ * A scripted server, and what it has counted.
+ *
+ * @since 0.1.0
+ */
 export interface ScriptedServer {
   readonly connector: Connector<ScriptedClient>
   readonly script: Script
@@ -94,17 +114,25 @@ export interface ScriptedServer {
   readonly progress: () => void
 }
 
-/** What kind of server, and of transport. */
+/**
+ * What kind of server, and of transport.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** default false */
-  readonly exclusive?: boolean
+  readonly exclusive?: boolean | undefined
   /** default true */
-  readonly stateful?: boolean
+  readonly stateful?: boolean | undefined
   /** whether bytes of one answer can be told from those of others; default true, as over HTTP */
-  readonly separateAnswers?: boolean
+  readonly separateAnswers?: boolean | undefined
 }
 
-/** Makes a server that does everything right until the script is changed. */
+/**
+ * Makes a server that does everything right until the script is changed.
+ *
+ * @since 0.1.0
+ */
 export const make = (options: Options = {}): ScriptedServer => {
   const script: Script = {
     connect: answer,
@@ -283,26 +311,50 @@ export const make = (options: Options = {}): ScriptedServer => {
   }
 }
 
-/** The reply that answers. */
+/**
+ * The reply that answers.
+ *
+ * @since 0.1.0
+ */
 export const answer: Reply = { _tag: "Answer" }
 
-/** The reply that executes and never answers. */
+/**
+ * The reply that executes and never answers.
+ *
+ * @since 0.1.0
+ */
 export const silence: Reply = { _tag: "Silence" }
 
-/** The reply that executes and is cut off. */
+/**
+ * The reply that executes and is cut off.
+ *
+ * @since 0.1.0
+ */
 export const cut: Reply = { _tag: "Cut", reason: "stream_cut" }
 
-/** The reply that executes and is more than a bound allows. */
+/**
+ * The reply that executes and is more than a bound allows.
+ *
+ * @since 0.1.0
+ */
 export const overflow: Reply = { _tag: "Cut", reason: "overflow" }
 
-/** The reply that refuses with a status. */
+/**
+ * The reply that refuses with a status.
+ *
+ * @since 0.1.0
+ */
 export const refuse = (status: number, retryAfter?: Duration.Input): Reply => ({
   _tag: "Refuse",
   status,
   ...(retryAfter === undefined ? {} : { retryAfter })
 })
 
-/** The reply of an address where nobody listens, or that fails otherwise before anything is sent. */
+/**
+ * The reply of an address where nobody listens, or that fails otherwise before anything is sent.
+ *
+ * @since 0.1.0
+ */
 export const unreachable = (reason: FailureReason = "refused", detail?: FailureDetail, code?: string): Reply => ({
   _tag: "Unreachable",
   reason,
@@ -310,7 +362,11 @@ export const unreachable = (reason: FailureReason = "refused", detail?: FailureD
   ...(code === undefined ? {} : { code })
 })
 
-/** The reply with a JSON-RPC error. */
+/**
+ * The reply with a JSON-RPC error.
+ *
+ * @since 0.1.0
+ */
 export const error = (code: number): Reply => ({ _tag: "Error", code })
 
 type Mutable<A> = { -readonly [Key in keyof A]: A[Key] }

@@ -1,1 +1,2 @@
+/** @since 0.1.0 */
 export * as ScriptedServer from "./ScriptedServer.ts"

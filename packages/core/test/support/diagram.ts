@@ -1,5 +1,5 @@
 /** The state diagram, drawn from the table: every way that exists, and what leads along it. */
-import type { Signal } from "../../src/index.ts"
+import type { Signal } from "../../src/engine/index.ts"
 import * as Table from "./table.ts"
 
 /** States from left to right, for an order that does not depend on the exploration. */

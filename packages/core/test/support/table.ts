@@ -3,8 +3,10 @@
  * and the promises that hold at every step.
  */
 import { Duration } from "effect"
-import type { Action, ConnectionState, FailureReason, Signal } from "../../src/index.ts"
-import { ConnectionState as States, Transition } from "../../src/index.ts"
+import { type Action, type Signal, Transition } from "../../src/engine/index.ts"
+import type { Doubt } from "../../src/Evidence.ts"
+import type { ConnectionState, FailureReason } from "../../src/index.ts"
+import { ConnectionState as States } from "../../src/index.ts"
 
 export type Rules = Transition.Rules
 
@@ -33,7 +35,7 @@ export const everyRules: ReadonlyArray<Rules> = [
 const timers: ReadonlyArray<Signal.Timer> = ["probe", "attempt", "stable", "idle", "deep"]
 const sessionTimers: ReadonlyArray<Signal.Timer> = ["probe", "stable", "idle", "deep"]
 const commands: ReadonlyArray<Signal.Command> = ["probe", "reconnect", "isolate", "reset"]
-const doubts: ReadonlyArray<Signal.Doubt> = ["session", "upstream", "auth", "transport", "stream", "stale"]
+const doubts: ReadonlyArray<Doubt> = ["session", "upstream", "auth", "transport", "stream", "stale"]
 const reasons: ReadonlyArray<FailureReason.FailureReason> = ["timeout", "session_lost", "http_4xx"]
 
 /** Where the supervisor stands, as far as the table can know it. */
@@ -662,7 +664,7 @@ export const due =
   (timer: Signal.Timer, used = false): Move =>
   () => ({ _tag: "Due", timer, used })
 export const doubt =
-  (kind: Signal.Doubt): Move =>
+  (kind: Doubt): Move =>
   (model) => ({ _tag: "Doubt", generation: generationNow(model), doubt: kind, reason: "reset" })
 export const lost =
   (reason: FailureReason.FailureReason = "process_exit"): Move =>

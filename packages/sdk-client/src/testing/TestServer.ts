@@ -29,10 +29,16 @@ import type { Request } from "../Message.ts"
 
 // ---------------------------------------------------------------------------------------------------------- models
 
+/** @since 0.1.0 */
 export type { Refusal } from "../internal/testing/faults.ts"
+/** @since 0.1.0 */
 export type { Server } from "../internal/testing/serverEnd.ts"
 
-/** What {@link make} takes. */
+/**
+ * What {@link make} takes.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /**
    * Makes the server of a session, an `McpServer` or a `Server`; a fresh one each time, as each connects once. What it throws is
@@ -45,7 +51,11 @@ export interface Options {
   readonly stateful?: boolean | undefined
 }
 
-/** A call of a tool that the server has begun to execute. */
+/**
+ * A call of a tool that the server has begun to execute.
+ *
+ * @since 0.1.0
+ */
 export interface Call {
   readonly tool: string
   readonly arguments: Readonly<Record<string, unknown>>
@@ -53,7 +63,11 @@ export interface Call {
   readonly session: number
 }
 
-/** What the server has counted. */
+/**
+ * What the server has counted.
+ *
+ * @since 0.1.0
+ */
 export interface Sessions {
   /** how often it was tried to open one, refused attempts included */
   readonly attempts: number
@@ -63,7 +77,11 @@ export interface Sessions {
   readonly open: number
 }
 
-/** A server, what it can be made to do, and what it has counted. */
+/**
+ * A server, what it can be made to do, and what it has counted.
+ *
+ * @since 0.1.0
+ */
 export interface TestServer {
   /** For `Backend.make`; any number of backends may have it. */
   readonly connector: Connector.Connector<Client>
@@ -113,7 +131,11 @@ export interface TestServer {
 
 // ------------------------------------------------------------------------------------------------------ constructors
 
-/** Makes a server that does everything right until it is told otherwise. */
+/**
+ * Makes a server that does everything right until it is told otherwise.
+ *
+ * @since 0.1.0
+ */
 export const make = (options: Options): TestServer => {
   const kind = CallView.kind(options.client)
   const faults = Faults.none()

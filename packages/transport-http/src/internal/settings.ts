@@ -27,36 +27,36 @@ export interface Options<E = never, R = never> {
    * when the server rejects the credentials; if it fails, so does the attempt, with reason `auth`. The protocol's own
    * headers (`accept`, `content-type`, `last-event-id`, `mcp-*`) and those of the connection cannot be set.
    */
-  readonly headers?: Headers.HeaderSource<E, R>
+  readonly headers?: Headers.HeaderSource<E, R> | undefined
   /**
    * How TLS connections are made: `ca` (certificates to trust instead of Node's), `cert` and `key` (of this client),
    * `rejectUnauthorized` (default: true), `servername`; as Node's `tls.connect` takes them.
    */
-  readonly tls?: Tls
+  readonly tls?: Tls | undefined
   /**
    * A proxy by its URL; `"environment"` for what `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say; `"none"`. Default:
    * `"environment"` where `NODE_USE_ENV_PROXY` is 1, as for Node itself, else `"none"`.
    */
-  readonly proxy?: "environment" | "none" | (string & {})
+  readonly proxy?: "environment" | "none" | (string & {}) | undefined
   /**
    * Any dispatcher of undici, also of another version than this package's: sends every request. Its connections are its own, and
    * whether it sends a request twice (`RetryAgent`) is its matter. Excludes `tls`, `proxy` and `fetch`.
    */
-  readonly dispatcher?: Dispatcher
+  readonly dispatcher?: Dispatcher | undefined
   /**
    * Sends every request. Default: connections of the session's own, which end with it. A `fetch` given here decides
    * itself what becomes of idle connections (Node's global one keeps them for 4 s and gives up an answer that is
    * silent for 5 minutes), and does not tell whether a request left that failed: what it cannot prove unsent counts as sent.
    * Excludes `tls` and `proxy`.
    */
-  readonly fetch?: FetchSender.Fetch
+  readonly fetch?: FetchSender.Fetch | undefined
   /**
    * `headers` for every request, to the endpoint only. What else `fetch` knows goes to the `fetch` that is given; a `dispatcher` in
    * it is taken as {@link Options.dispatcher}.
    */
-  readonly requestInit?: RequestInit & { readonly dispatcher?: unknown }
+  readonly requestInit?: (RequestInit & { readonly dispatcher?: unknown }) | undefined
   /** How much the server may make this process hold or do: see {@link HttpLimits.HttpLimits}. */
-  readonly limits?: Limits.Options<HttpLimits.HttpLimits>
+  readonly limits?: Limits.Options<HttpLimits.HttpLimits> | undefined
 }
 
 /** What differs between the kinds of clients. */

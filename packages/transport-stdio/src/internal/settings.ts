@@ -32,43 +32,45 @@ export interface Options {
    */
   readonly command: string
   /** Its arguments, each as it is. Default: none. */
-  readonly args?: ReadonlyArray<Text>
+  readonly args?: ReadonlyArray<Text> | undefined
   /**
    * Environment variables of the child, beside those that the MCP SDKs take for safe (on POSIX: HOME, LOGNAME, PATH, SHELL,
    * TERM, USER). Nothing else of this process's environment reaches it. Default: none.
    */
-  readonly env?: Readonly<Record<string, Text>>
+  readonly env?: Readonly<Record<string, Text>> | undefined
   /** The directory in which it starts; it must exist. Default: that of this process. */
-  readonly cwd?: string
+  readonly cwd?: string | undefined
   /**
    * How the child is ended: its stdin is closed; `end` later (default 2 s) its group gets SIGTERM; `term` later (default 2 s)
    * SIGKILL, after which it is waited for `kill` longer (default 1 s; more than that for the child alone, not for its
    * group). Each wait ends as soon as the child has. What is left of its group then gets SIGTERM at once. The order is
    * that of the specification (lifecycle, shutdown, stdio), the bounds are those of the SDK.
    */
-  readonly shutdown?: {
-    readonly end?: Duration.Input
-    readonly term?: Duration.Input
-    readonly kill?: Duration.Input
-  }
+  readonly shutdown?:
+    | {
+        readonly end?: Duration.Input | undefined
+        readonly term?: Duration.Input | undefined
+        readonly kill?: Duration.Input | undefined
+      }
+    | undefined
   /**
    * How much of the last that the child wrote to stderr is kept for errors: at most so many lines (default 50) and bytes
    * (default 16 KiB). A line of more than 4 KiB is cut to its first 1 KiB.
    */
-  readonly stderr?: { readonly lines?: number; readonly bytes?: number }
+  readonly stderr?: { readonly lines?: number | undefined; readonly bytes?: number | undefined } | undefined
   /**
    * How much the server may make this process hold or do; each limit has a default of its own. An answer of the server's that
    * exceeds `messageBytes` or `containers` fails its call (`CallFailed`), which is not run again and whose cause says why;
    * the session goes on. What exceeds a limit on requests of the server's, or on what it leaves unread, ends the session.
    */
-  readonly limits?: Limits.Options<StdioLimits.StdioLimits>
+  readonly limits?: Limits.Options<StdioLimits.StdioLimits> | undefined
   /**
    * Whether a small shell watches over each child, so that the child's group gets SIGTERM and SIGKILL, after the same waits
    * (in whole seconds, rounded up), when this process dies without a shutdown (SIGKILL, out of memory, `process.exit`).
    * Needed only for servers that ignore the end of their stdin. One process of about 1 MB more for each session. Without
    * `/bin/sh`, and on Windows, it is a `ConfigurationError` of `Backend.make`. Default: false.
    */
-  readonly watchdog?: boolean
+  readonly watchdog?: boolean | undefined
 }
 
 /** A connector that also lets its servers' stderr be read. */
@@ -121,7 +123,10 @@ const resolve = (options: Options): Settings => ({
     term: durationOr(options.shutdown?.term, defaultShutdown.term),
     kill: durationOr(options.shutdown?.kill, defaultShutdown.kill)
   },
-  stderr: { ...defaultStderr, ...options.stderr },
+  stderr: {
+    lines: options.stderr?.lines ?? defaultStderr.lines,
+    bytes: options.stderr?.bytes ?? defaultStderr.bytes
+  },
   limits: Limits.resolve(options.limits ?? {}, StdioLimits.defaults),
   watchdog: options.watchdog ?? false
 })

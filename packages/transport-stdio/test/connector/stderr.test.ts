@@ -16,6 +16,7 @@ import {
   opening,
   promise
 } from "./support.ts"
+import type { StdioConnector } from "../../src/index.ts"
 
 const { scripted } = StdioServers
 
@@ -107,12 +108,14 @@ promise("a reader that does not keep up, and one that has gone, never hold up th
 
 promise("what is kept holds to the bounds of lines and bytes that were set", () =>
   Effect.gen(function* () {
-    const lines = Array.from({ length: 30 }, (_, index) => `line ${String(index).padStart(5, "0")}`)
-    const kept = Effect.fnUntraced(function* (stderr: { readonly lines?: number; readonly bytes?: number }) {
+    const lines = Array.from({ length: 60 }, (_, index) => `line ${String(index).padStart(5, "0")}`)
+    const kept = Effect.fnUntraced(function* (stderr: StdioConnector.Options["stderr"]) {
       const server = yield* scripted({ stderr: lines, exit: 1 })
       return (yield* failing(connectorOf(server, { stderr }))).detail?.output
     })
-    expect(yield* kept({})).toEqual(lines)
+    expect(yield* kept({})).toEqual(lines.slice(-50))
+    expect(yield* kept({ lines: undefined, bytes: undefined })).toEqual(lines.slice(-50))
+    expect(yield* kept({ lines: 60 })).toEqual(lines)
     expect(yield* kept({ lines: 3 })).toEqual(lines.slice(-3))
     expect(yield* kept({ bytes: 49 })).toEqual(lines.slice(-4))
     expect(yield* kept({ lines: 0 })).toEqual([])

@@ -13,8 +13,8 @@ export const withOAuth = ({
   authProvider,
   fetch
 }: {
-  readonly authProvider?: OAuthClientProvider
-  readonly fetch?: Fetch
+  readonly authProvider?: OAuthClientProvider | undefined
+  readonly fetch?: Fetch | undefined
 }): Pick<Kind<unknown>, "authorization" | "prepare"> => ({
   authorization:
     authProvider === undefined

@@ -2,24 +2,14 @@
  * One thing learned about a backend: the only input of the transition table.
  */
 import type * as Duration from "effect/Duration"
-import type { FailureReason } from "./FailureReason.ts"
+import type { Doubt } from "../Evidence.ts"
+import type { FailureReason } from "../FailureReason.ts"
 
-/** What makes an open session questionable, so that one probe decides. */
-export type Doubt =
-  /** the server may have forgotten the session */
-  | "session"
-  /** a gateway may be answering for a dead server: the deep probe decides */
-  | "upstream"
-  /** the credentials may be rejected */
-  | "auth"
-  /** a call met a failure of the transport */
-  | "transport"
-  /** the standing stream could not be opened again */
-  | "stream"
-  /** nothing was heard for `staleAfter`, and a call wants to run */
-  | "stale"
-
-/** What can come due. */
+/**
+ * What can come due.
+ *
+ * @since 0.1.0
+ */
 export type Timer =
   /** the next probe */
   | "probe"
@@ -32,10 +22,18 @@ export type Timer =
   /** the deep probe may be asked again */
   | "deep"
 
-/** What an operator can ask for. */
+/**
+ * What an operator can ask for.
+ *
+ * @since 0.1.0
+ */
 export type Command = "probe" | "reconnect" | "isolate" | "reset"
 
-/** What is learned. Signals of a run or a generation that is no longer current change nothing. */
+/**
+ * What is learned. Signals of a run or a generation that is no longer current change nothing.
+ *
+ * @since 0.1.0
+ */
 export type Signal =
   | {
       readonly _tag: "Succeeded"

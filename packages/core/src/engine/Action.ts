@@ -3,12 +3,16 @@
  * of the schedule that knows it.
  */
 import type * as Duration from "effect/Duration"
-import type { FailureReason } from "./FailureReason.ts"
-import type { Untimed } from "./ConnectionState.ts"
-import type { Happening } from "./KeepaliveEvent.ts"
+import type { FailureReason } from "../FailureReason.ts"
+import type { Untimed } from "../ConnectionState.ts"
+import type { Happening } from "../KeepaliveEvent.ts"
 import type { Timer } from "./Signal.ts"
 
-/** What a timer can be armed with: the four schedules, and single delays that the policy or the server names. */
+/**
+ * What a timer can be armed with: the four schedules, and single delays that the policy or the server names.
+ *
+ * @since 0.1.0
+ */
 export type ScheduleName =
   | "cadence"
   | "confirm"
@@ -19,13 +23,21 @@ export type ScheduleName =
   | "confirmInterval"
   | "retryAfter"
 
-/** What the table tells: as in events, but for the times of states. */
+/**
+ * What the table tells: as in events, but for the times of states.
+ *
+ * @since 0.1.0
+ */
 export type Telling =
   | Exclude<Happening, { readonly _tag: "Started" | "StateChanged" }>
   | { readonly _tag: "Started"; readonly state: Untimed }
   | { readonly _tag: "StateChanged"; readonly from: Untimed; readonly to: Untimed }
 
-/** What is to be done. In the order of the list. */
+/**
+ * What is to be done. In the order of the list.
+ *
+ * @since 0.1.0
+ */
 export type Action =
   /** start an attempt or a probe, in place of the one that runs */
   | {

@@ -5,7 +5,8 @@
  * supervisor performs the actions and has no rule of its own. The diagram in ARCHITECTURE.md is drawn from this table.
  */
 import type { Action } from "./Action.ts"
-import type { Untimed } from "./ConnectionState.ts"
+import type { Untimed } from "../ConnectionState.ts"
+import { defaultCircuitFailures } from "../internal/defaults.ts"
 import {
   adopt,
   again,
@@ -27,7 +28,7 @@ import {
   replacementFailed,
   rested,
   supersede
-} from "./internal/rules.ts"
+} from "../internal/rules.ts"
 import {
   alive,
   also,
@@ -46,34 +47,35 @@ import {
   stabilized,
   stay,
   weightier
-} from "./internal/steps.ts"
+} from "../internal/steps.ts"
 import type { Model, Rules, Step } from "./Model.ts"
-import * as KeepalivePolicy from "./KeepalivePolicy.ts"
+import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import type { Signal } from "./Signal.ts"
 
+/** @since 0.1.0 */
 export type { Model, Rules, Running, Step } from "./Model.ts"
 
 // ------------------------------------------------------------------------------------------------------ constructors
 
-/** The rules of a policy: the same object for the same policy and kind of connector. */
-export const rules = (
-  policy: KeepalivePolicy.KeepalivePolicy,
-  { exclusive }: { readonly exclusive: boolean }
-): Rules => {
+/**
+ * The rules of a policy: the same object for the same policy and kind of connector.
+ *
+ * @since 0.1.0
+ */
+export const rules = (policy: KeepalivePolicy, { exclusive }: { readonly exclusive: boolean }): Rules => {
   const known = exclusive ? exclusiveRules : sharingRules
   const found = known.get(policy) ?? rulesOf(policy, exclusive)
   known.set(policy, found)
   return found
 }
 
-const exclusiveRules = new WeakMap<KeepalivePolicy.KeepalivePolicy, Rules>()
-const sharingRules = new WeakMap<KeepalivePolicy.KeepalivePolicy, Rules>()
+const exclusiveRules = new WeakMap<KeepalivePolicy, Rules>()
+const sharingRules = new WeakMap<KeepalivePolicy, Rules>()
 
-const rulesOf = (policy: KeepalivePolicy.KeepalivePolicy, exclusive: boolean): Rules => ({
+const rulesOf = (policy: KeepalivePolicy, exclusive: boolean): Rules => ({
   failureThreshold: policy.failureThreshold,
   circuitFailures: policy.circuit === "none" ? Number.POSITIVE_INFINITY : policy.circuit.failures,
-  busyAttempts:
-    busyPerFailure * (policy.circuit === "none" ? KeepalivePolicy.defaultCircuitFailures : policy.circuit.failures),
+  busyAttempts: busyPerFailure * (policy.circuit === "none" ? defaultCircuitFailures : policy.circuit.failures),
   inFlightGrace: policy.inFlightGrace,
   connect: policy.connect,
   sleepsWhenIdle: policy.idleAfter !== "never",
@@ -83,7 +85,11 @@ const rulesOf = (policy: KeepalivePolicy.KeepalivePolicy, exclusive: boolean): R
 /** how many busy answers in a row are borne for each failed attempt that the circuit would bear */
 const busyPerFailure = 4
 
-/** How a backend begins. */
+/**
+ * How a backend begins.
+ *
+ * @since 0.1.0
+ */
 export const initial = (rules: Rules): Step => {
   const idle: Model = {
     state: { _tag: "Idle" },
@@ -107,11 +113,17 @@ export const initial = (rules: Rules): Step => {
 
 /**
  * Whether `CallAnswered` would change anything. Of most calls it would not: a caller that asks first is spared the step.
+ *
+ * @since 0.1.0
  */
 export const heedsAnswers = ({ deep, stable, state }: Model): boolean =>
   !deep && (stable === "due" || state._tag === "Unhealthy")
 
-/** What a signal does. Signals of a run or a generation that is no longer current change nothing. */
+/**
+ * What a signal does. Signals of a run or a generation that is no longer current change nothing.
+ *
+ * @since 0.1.0
+ */
 export const step = (rules: Rules, model: Model, signal: Signal): Step => {
   if ("run" in signal && signal.run !== model.running?.run) return stay(model)
   if ("generation" in signal && signal.generation !== generationOf(model.state)) return stay(model)

@@ -3,10 +3,14 @@
  */
 import type * as Duration from "effect/Duration"
 import type { Action } from "./Action.ts"
-import type { Untimed } from "./ConnectionState.ts"
-import type { Doubt } from "./Signal.ts"
+import type { Untimed } from "../ConnectionState.ts"
+import type { Doubt } from "../Evidence.ts"
 
-/** The part of a policy that decides what happens, as opposed to when. */
+/**
+ * The part of a policy that decides what happens, as opposed to when.
+ *
+ * @since 0.1.0
+ */
 export interface Rules {
   /** failed probes in a row that end a session */
   readonly failureThreshold: number
@@ -21,7 +25,11 @@ export interface Rules {
   readonly exclusive: boolean
 }
 
-/** The state, and what the table must remember beside it. */
+/**
+ * The state, and what the table must remember beside it.
+ *
+ * @since 0.1.0
+ */
 export interface Model {
   readonly state: Untimed
   /** the one attempt or probe that is running */
@@ -52,7 +60,11 @@ export interface Model {
   readonly refreshed: boolean
 }
 
-/** An attempt or a probe under way. */
+/**
+ * An attempt or a probe under way.
+ *
+ * @since 0.1.0
+ */
 export interface Running {
   readonly run: number
   readonly kind: "attempt" | "probe" | "deepProbe"
@@ -62,7 +74,11 @@ export interface Running {
   readonly jumped: boolean
 }
 
-/** What a signal leads to. */
+/**
+ * What a signal leads to.
+ *
+ * @since 0.1.0
+ */
 export interface Step {
   readonly model: Model
   readonly actions: ReadonlyArray<Action>

@@ -6,13 +6,16 @@
  * healthy session 171 times.
  */
 import * as Effect from "effect/Effect"
-import * as Evidence from "./Evidence.ts"
-import type { ProbeRung, Session } from "./Connector.ts"
-import { timeoutOrElse } from "./internal/ending.ts"
-import type { KeepalivePolicy, ProbeMethod } from "./KeepalivePolicy.ts"
-import { toolRung } from "./KeepalivePolicy.ts"
+import * as Evidence from "../Evidence.ts"
+import type { ProbeRung, Session } from "../Connector.ts"
+import { timeoutOrElse } from "../internal/ending.ts"
+import type { KeepalivePolicy, ProbeMethod, ToolProbe } from "../KeepalivePolicy.ts"
 
-/** Where a session stands on the ladder. It belongs to the session and ends with it. */
+/**
+ * Where a session stands on the ladder. It belongs to the session and ends with it.
+ *
+ * @since 0.1.0
+ */
 export interface Ladder {
   /** the rung in use, once it is not the policy's */
   latched: ProbeRung | undefined
@@ -20,7 +23,11 @@ export interface Ladder {
   silentPings: number
 }
 
-/** What a probe brought. */
+/**
+ * What a probe brought.
+ *
+ * @since 0.1.0
+ */
 export interface ProbeResult {
   readonly method: ProbeRung["_tag"]
   readonly verdict: Evidence.Verdict
@@ -30,24 +37,45 @@ export interface ProbeResult {
 
 const methodNotFound = -32601
 
-/** Whether a healthy session is probed at all: `auto` has nothing to keep where there is no legacy session. */
+/**
+ * Whether a healthy session is probed at all: `auto` has nothing to keep where there is no legacy session.
+ *
+ * @since 0.1.0
+ */
 export const isProbed = (method: ProbeMethod, session: Pick<Session<unknown>, "era" | "stateful">): boolean =>
   method === "auto" ? session.era === "legacy" && session.stateful : method !== "none"
 
-/** The question that the policy asks of a session. A doubt is decided by a question also where `none` is kept up. */
+/** The rung of the ladder that a configured tool stands for. */
+const toolRung = (tool: ToolProbe): ProbeRung => ({
+  _tag: "tool",
+  name: tool.name,
+  arguments: tool.arguments ?? {}
+})
+
+/**
+ * The question that the policy asks of a session. A doubt is decided by a question also where `none` is kept up.
+ *
+ * @since 0.1.0
+ */
 export const rungOf = (method: ProbeMethod, session: Pick<Session<unknown>, "era">): ProbeRung => {
   if (typeof method === "object") return method.method === "tool" ? toolRung(method.tool) : { _tag: "ping" }
   if (method === "auto" || method === "none") return session.era === "modern" ? { _tag: "discover" } : { _tag: "ping" }
   return { _tag: method }
 }
 
-/** The rung above one that the server does not implement. */
+/**
+ * The rung above one that the server does not implement.
+ *
+ * @since 0.1.0
+ */
 export const nextRung = (method: ProbeMethod, rung: ProbeRung): ProbeRung =>
   rung._tag === "ping" && typeof method === "object" ? toolRung(method.tool) : { _tag: "list-tools" }
 
 /**
  * Asks once, with the policy's `timeout`; after `fallbackAfter` silent pings in a row the configured tool is asked in
  * the same round, before a failure is counted, and stays in use.
+ *
+ * @since 0.1.0
  */
 export const ask = Effect.fnUntraced(function* (
   session: Session<unknown>,

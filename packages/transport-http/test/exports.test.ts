@@ -1,0 +1,24 @@
+import { fileURLToPath } from "node:url"
+import * as PublicExports from "@vmcp-keepalive/testkit/PublicExports"
+import { assert, describe, expectTypeOf, it } from "vitest"
+import type { HttpConnector } from "../src/index.ts"
+import type { HttpPeerConnector } from "../src/peer.ts"
+
+const folder = fileURLToPath(new URL("..", import.meta.url))
+
+describe("what this package exports", () => {
+  it("is what exports.txt pins", () => {
+    assert.deepStrictEqual(PublicExports.changes(folder), [], PublicExports.advice)
+  })
+
+  it("says since which version it is there", () => {
+    assert.deepStrictEqual(PublicExports.withoutSince(folder), [])
+  })
+
+  it("accepts undefined for every optional field, as if it were left out", () => {
+    assert.deepStrictEqual(PublicExports.strictFields(folder), [])
+    expectTypeOf<PublicExports.StrictFields<HttpConnector.Options>>().toEqualTypeOf<never>()
+    expectTypeOf<PublicExports.StrictFields<HttpPeerConnector.Options>>().toEqualTypeOf<never>()
+    expectTypeOf<PublicExports.StrictFields<NonNullable<HttpConnector.Options["limits"]>>>().toEqualTypeOf<never>()
+  })
+})
