@@ -1,0 +1,11 @@
+/** Every entry that needs no optional peer but the SDK. */
+export * as Core from "@vmcp-keepalive/core"
+export * as CoreTesting from "@vmcp-keepalive/core/testing"
+export * as Otel from "@vmcp-keepalive/otel"
+export * as SdkClient from "@vmcp-keepalive/sdk-client"
+export * as SdkClientPeer from "@vmcp-keepalive/sdk-client/peer"
+export * as SdkClientTesting from "@vmcp-keepalive/sdk-client/testing"
+export * as TransportHttp from "@vmcp-keepalive/transport-http"
+export * as TransportHttpPeer from "@vmcp-keepalive/transport-http/peer"
+export * as TransportStdio from "@vmcp-keepalive/transport-stdio"
+export * as TransportStdioPeer from "@vmcp-keepalive/transport-stdio/peer"
