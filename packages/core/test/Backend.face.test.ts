@@ -104,6 +104,7 @@ describe("a backend", () => {
       const shown = () => [
         JSON.stringify(backend),
         inspect(backend, { depth: null, showHidden: true }),
+        inspect(backend, { customInspect: false, depth: null, showHidden: true }),
         String(backend)
       ]
       yield* backend.awaitConnected
