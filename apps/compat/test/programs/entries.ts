@@ -1,5 +1,6 @@
 /** Every entry that needs no optional peer but the SDK. */
 export * as Core from "@vmcp-keepalive/core"
+export * as CoreEngine from "@vmcp-keepalive/core/engine"
 export * as CoreTesting from "@vmcp-keepalive/core/testing"
 export * as Otel from "@vmcp-keepalive/otel"
 export * as SdkClient from "@vmcp-keepalive/sdk-client"
