@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
-import type { Connector, Session, SessionHost, Tool } from "../Connector.ts"
+import type { Connector, Session, SessionHost } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
 import { type FailureDetail, ofCause } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
@@ -87,7 +87,7 @@ export const open = <Client, R, SetupR>(
   )
 }
 
-const noTools: ReadonlyMap<string, Tool> = new Map()
+const noTools: ReadonlyMap<string, boolean> = new Map()
 
 const concluded = (evidence: Evidence.Evidence): Conclusion => ({ verdict: Evidence.ofAttempt(evidence), late: false })
 

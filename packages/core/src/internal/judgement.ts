@@ -152,7 +152,5 @@ export const cleared = (truth: CallError): CallError => {
   return truth
 }
 
-const isHarmless = (open: OpenSession<unknown>, request: RequestRecord) => {
-  const tool = request.tool === undefined ? undefined : open.tools.get(request.tool)
-  return tool !== undefined && (tool.readOnly || tool.idempotent)
-}
+const isHarmless = (open: OpenSession<unknown>, { tool }: RequestRecord) =>
+  tool !== undefined && open.tools.get(tool) === true

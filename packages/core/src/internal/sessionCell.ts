@@ -5,7 +5,7 @@
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
-import type { RequestRecord, Session, Tool } from "../Connector.ts"
+import type { RequestRecord, Session } from "../Connector.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Ladder } from "../engine/Probe.ts"
@@ -22,7 +22,8 @@ export interface OpenSession<Client> {
   /** who reads the credentials again, while somebody does */
   reading: Fiber.Fiber<boolean> | undefined
   readonly calls: Calls
-  tools: ReadonlyMap<string, Tool>
+  /** the names of the server's tools, each with whether it says of itself that calling it twice does what calling it once does */
+  tools: ReadonlyMap<string, boolean>
   /** why it was let go of, once it was: it closes when the last call has ended */
   draining: FailureReason | undefined
   /** by when its calls have ended, or are ended with it */

@@ -36,7 +36,7 @@ export class Sessions<Client> {
   #current: OpenSession<Client> | undefined
   #draining: ReadonlyArray<OpenSession<Client>> = none
   /** of the session before, to compare with */
-  #tools: ReadonlyMap<string, Tool> | undefined
+  #tools: ReadonlyMap<string, unknown> | undefined
   #reading: Fiber.Fiber<void> | undefined
   /** opened by the attempt that runs, and not adopted yet */
   candidate: OpenSession<Client> | undefined
@@ -158,7 +158,7 @@ export class Sessions<Client> {
   }
 
   #compareTools(open: OpenSession<unknown>, tools: ReadonlyArray<Tool>): void {
-    if (tools.length > 0) open.tools = new Map(tools.map((tool) => [tool.name, tool]))
+    if (tools.length > 0) open.tools = new Map(tools.map((tool) => [tool.name, tool.readOnly || tool.idempotent]))
     const before = this.#tools ?? open.tools
     this.#tools = open.tools
     const added = namesOf(open.tools).filter((name) => !before.has(name))
@@ -169,4 +169,4 @@ export class Sessions<Client> {
 
 const none: ReadonlyArray<never> = []
 
-const namesOf = (tools: ReadonlyMap<string, Tool>) => [...tools.keys()]
+const namesOf = (tools: ReadonlyMap<string, unknown>) => [...tools.keys()]

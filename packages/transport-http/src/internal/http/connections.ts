@@ -15,10 +15,10 @@ export type Tls = Pick<ConnectionOptions, "ca" | "cert" | "key" | "rejectUnautho
 const ended = new Error("The connection is not needed any more")
 
 /**
- * How long one idles at most, in milliseconds, whatever the server offers: as long as undici lets one idle where it offers nothing.
- * Each holds 9 KB and a descriptor, and the longer it idles the likelier it is cut as a call is written to it.
+ * How long one idles at most, in milliseconds, whatever the server offers: as long as undici lets one idle with Node's own servers,
+ * which offer 5 seconds. Each holds 9 KB and a descriptor, and the longer it idles the likelier it is cut as a call is written to it.
  */
-const keepAliveMaxTimeout = 4000
+const keepAliveMaxTimeout = 3000
 
 /** One that idles, or is in use. */
 interface Connection {
