@@ -4,7 +4,7 @@
  *
  * What cannot be had of Effect 4.1's client:
  * - Interrupting a request waits for `notifications/cancelled`, for 5 s at most: so long does a frozen server hold up the end of
- *   a probe, of a call and of its caller's interruption. So does the DELETE of a session that closes.
+ *   a call and its caller's interruption (a probe's end does not wait, see `unheld`), and the DELETE of a session that closes.
  * - It opens no standing stream, so that a session is lost only where a request meets that: `host.lost` is never called.
  * - The bytes of an answer are not seen, only its head and its end: progress on its stream is no sign of life.
  */
@@ -93,14 +93,18 @@ export const make = (url: string): Connector.Connector<McpClient.McpClient, Http
         return { client: view(client, call), requests: call.requests, end: () => void (call.isOver = true) }
       },
       probe: (rung) => {
-        if (rung._tag === "tool") return ask("tools/call", { name: rung.name, arguments: rung.arguments })
-        return rung._tag === "list-tools" ? ask("tools/list", {}) : ask("ping", {})
+        if (rung._tag === "tool") return unheld(ask("tools/call", { name: rung.name, arguments: rung.arguments }))
+        return unheld(rung._tag === "list-tools" ? ask("tools/list", {}) : ask("ping", {}))
       },
       refresh: Effect.succeed(false),
       tools: client.listTools().pipe(
         Effect.map((tools) =>
           tools.map(({ annotations, name }) => {
-            return { name, readOnly: annotations?.readOnlyHint === true, idempotent: annotations?.idempotentHint === true }
+            return {
+              name,
+              readOnly: annotations?.readOnlyHint === true,
+              idempotent: annotations?.idempotentHint === true
+            }
           })
         ),
         Effect.mapError(evidenceOf)
@@ -108,6 +112,14 @@ export const make = (url: string): Connector.Connector<McpClient.McpClient, Http
     }
   })
 })
+
+/** Interruption does not wait for the end of what it interrupts. */
+const unheld = <A>(effect: Effect.Effect<A>): Effect.Effect<A> =>
+  Effect.callback((resume) => {
+    const fiber = Effect.runFork(effect)
+    fiber.addObserver(resume)
+    return Effect.sync(() => fiber.interruptUnsafe())
+  })
 
 /** The client whose requests are those of the call, on whatever fiber its effects run. */
 const view = (client: McpClient.McpClient, call: Recording): McpClient.McpClient => {

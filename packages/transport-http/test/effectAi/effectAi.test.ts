@@ -3,7 +3,7 @@ import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Backend, type BackendError } from "@vmcp-keepalive/core"
 import { Fault, FaultProxy, type McpServer, ScriptedServer } from "@vmcp-keepalive/testkit"
-import { Context, Effect, Fiber, Stream } from "effect"
+import { Context, Effect, Fiber, Layer, Schedule, Stream } from "effect"
 import { McpClient, McpClientError, McpSchema } from "effect/ai"
 import { quick } from "../backend/support.ts"
 import * as EffectAi from "./connector.ts"
@@ -15,7 +15,7 @@ const keep = Effect.fnUntraced(function* (port: number) {
     id: "effect-ai",
     connector: EffectAi.make(`http://127.0.0.1:${port}/mcp`),
     policy: { ...quick, interval: "1 hour", circuit: "none" }
-  }).pipe(Effect.provide(NodeHttpClient.layerUndici))
+  }).pipe(Effect.provide(yield* Layer.build(NodeHttpClient.layerUndici)))
   yield* backend.awaitConnected
   return backend
 })
@@ -109,7 +109,7 @@ describe("a backend whose client is Effect's McpClient", () => {
         startImmediately: true
       })
       yield* proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "tools/call")
-      yield* Effect.repeat(server.executions, { until: (all) => all.length === 1 })
+      yield* Effect.repeat(server.executions, { until: (all) => all.length === 1, schedule: Schedule.spaced(10) })
       yield* server.restart
       assert.strictEqual((yield* Fiber.join(lost))._tag, "OutcomeUnknown")
       assert.include(text(yield* backend.use(echo("after"))), "after")
@@ -141,7 +141,7 @@ describe("a backend whose client is Effect's McpClient", () => {
       yield* Fiber.interrupt(fiber)
       const cancelled = yield* proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "notifications/cancelled")
       assert.strictEqual(cancelled.sessionId, sent.sessionId)
-      yield* Effect.repeat(proxy.stats, { until: ({ inFlight }) => inFlight === 0 })
+      yield* Effect.repeat(proxy.stats, { until: ({ inFlight }) => inFlight === 0, schedule: Schedule.spaced(10) })
       assert.strictEqual(yield* generation(backend), 1)
       assert.include(text(yield* backend.use(echo("after"))), "after")
     })
