@@ -92,7 +92,11 @@ export const ask = Effect.fnUntraced(function* (
   }
 })
 
-/** What is asked in a round: the whole of it for whoever asks without {@link ask}. */
+/**
+ * What is asked in a round: the whole of it for whoever asks without {@link ask}.
+ *
+ * @since 0.1.0
+ */
 export interface Question {
   readonly rung: ProbeRung
   readonly deep: boolean
@@ -100,7 +104,11 @@ export interface Question {
   readonly isFallback: boolean
 }
 
-/** The question that a round begins with. */
+/**
+ * The question that a round begins with.
+ *
+ * @since 0.1.0
+ */
 export const begin = (
   session: Pick<Session<unknown>, "era">,
   ladder: Ladder,
@@ -112,7 +120,11 @@ export const begin = (
   isFallback: false
 })
 
-/** Takes what a question has met into the ladder: the question that follows in the same round, where there is one. */
+/**
+ * Takes what a question has met into the ladder: the question that follows in the same round, where there is one.
+ *
+ * @since 0.1.0
+ */
 export const take = (
   ladder: Ladder,
   policy: Pick<KeepalivePolicy, "probe" | "fallbackAfter">,
@@ -132,14 +144,22 @@ export const take = (
   return { rung: ladder.latched, deep, isFallback: true }
 }
 
-/** What a round has come to with its last question. */
+/**
+ * What a round has come to with its last question.
+ *
+ * @since 0.1.0
+ */
 export const resultOf = ({ deep, isFallback, rung }: Question, evidence: Evidence.Evidence): ProbeResult => ({
   asked: isFallback ? 2 : 1,
   method: rung._tag,
   verdict: Evidence.ofProbe(evidence, { deep: deep || rung._tag === "list-tools", httpOnly: rung._tag === "options" })
 })
 
-/** What a question has met that was not answered in time. */
+/**
+ * What a question has met that was not answered in time.
+ *
+ * @since 0.1.0
+ */
 export const silence: Evidence.Evidence = Evidence.transportFailure("timeout")
 
 const silent = Effect.succeed(silence)
