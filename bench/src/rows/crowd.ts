@@ -6,15 +6,19 @@ import type { Limit, Result, Row } from "../Row.ts"
 
 const sizes = [10, 100, 1000, 10_000] as const
 
-/** Seconds between probes: with fewer backends shorter, so that there are probes to be measured. */
-const intervalOf = (count: number) => (count === 10_000 ? 30 : 10)
+/** Seconds between probes: with fewer backends shorter, so that there are probes to be measured; of sessions only the heap is. */
+const intervalOf = (kind: Kind, count: number) =>
+  kind === "session" ? 0 : kind === "backend" && count === 10_000 ? 30 : 10
 
 const run = (kind: Kind, count: number) =>
-  Effect.map(Program.run<Report>("crowd", { args: [kind, String(count), String(intervalOf(count))] }), (report) => ({
-    kind,
-    count,
-    report
-  }))
+  Effect.map(
+    Program.run<Report>("crowd", { args: [kind, String(count), String(intervalOf(kind, count))] }),
+    (report) => ({
+      kind,
+      count,
+      report
+    })
+  )
 
 export const crowd: Row = {
   name: "crowd",
