@@ -51,15 +51,18 @@ class Watch {
 
 const watches = new WeakMap<Clock.Clock, Watch>()
 
-/** Tells of every jump until what this returns is called. */
-export const watch = (clock: Clock.Clock, deadlines: Deadlines, listener: Listener): (() => void) => {
+/** Tells of every jump from now on. */
+export const watch = (clock: Clock.Clock, deadlines: Deadlines, listener: Listener): void => {
   const watching = watches.get(clock) ?? new Watch(clock, deadlines)
   watches.set(clock, watching)
   watching.listeners.add(listener)
-  return () => {
-    watching.listeners.delete(listener)
-    if (watching.listeners.size > 0 || watches.get(clock) !== watching) return
-    watching.stop()
-    watches.delete(clock)
-  }
+}
+
+/** Tells this one no more. The last to leave ends the watching. */
+export const unwatch = (clock: Clock.Clock, listener: Listener): void => {
+  const watching = watches.get(clock)
+  watching?.listeners.delete(listener)
+  if (watching === undefined || watching.listeners.size > 0) return
+  watching.stop()
+  watches.delete(clock)
 }

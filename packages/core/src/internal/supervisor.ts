@@ -103,7 +103,6 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   readonly #turns: Turns<Signal>
   readonly #timers: Timers
   readonly #runs: Runs<Client, R, SetupR>
-  readonly #unwatch: () => void
   #model: Model
   /** of the wall clock: when the state began, and when the attempt that is armed is due */
   #since: number
@@ -135,7 +134,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.#turns = new Turns(this)
     this.#timers = new Timers(policy, this, this)
     this.#runs = new Runs(this)
-    this.#unwatch = ClockWatcher.watch(this.clock, this.deadlines, this)
+    ClockWatcher.watch(this.clock, this.deadlines, this)
     const begin = Transition.initial(this.#rules)
     this.#model = begin.model
     this.#since = this.clock.currentTimeMillisUnsafe()
@@ -321,7 +320,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   /** Ends all that is its own, and waits until it has. */
   get end(): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.#unwatch()
+      ClockWatcher.unwatch(this.clock, this)
       this.send({ _tag: "Closed" })
       this.#timers.disarmAll()
       this.#runs.stop()
