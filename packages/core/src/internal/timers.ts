@@ -39,6 +39,8 @@ export class Timers {
   readonly #port: Port
   readonly #around: Surroundings
   readonly #delays: Delays
+  /** the least delay of the cadence that is drawn at random, in milliseconds; infinite where the cadence is one's own */
+  readonly #loose: number
   readonly #armed: { [Name in Timer]?: Armed | undefined } = {}
   #attemptDueAt: number | undefined
 
@@ -46,6 +48,7 @@ export class Timers {
     this.#port = port
     this.#around = around
     this.#delays = new Delays(policy)
+    this.#loose = policy.cadence === undefined ? 0.9 * Duration.toMillis(policy.interval) : Number.POSITIVE_INFINITY
   }
 
   /** when the next attempt is due, in monotonic milliseconds; `undefined` where none is armed */
@@ -60,8 +63,10 @@ export class Timers {
     const armedAt = deadlines.now()
     const deciding = fork(this.#delays.next(schedule, clock.currentTimeMillisUnsafe(), notBefore))
     const decided = (exit: Exit.Exit<Duration.Duration>) => {
-      if (Exit.isSuccess(exit))
-        this.#set(timer, this.#port.beginOf(from, armedAt) + Duration.toMillis(exit.value), armedAt)
+      if (Exit.isFailure(exit)) return
+      const delay = Duration.toMillis(exit.value)
+      const at = this.#port.beginOf(from, armedAt) + delay
+      this.#set(timer, schedule === "cadence" ? together(at, delay, this.#loose) : at, armedAt)
     }
     const exit = deciding.pollUnsafe()
     if (exit !== undefined) return decided(exit)
@@ -101,6 +106,18 @@ export class Timers {
     if (at <= deadlines.now()) return come()
     this.#armed[timer] = deadlines.set(at, come)
   }
+}
+
+/**
+ * Probes of a cadence that is drawn at random need not be exact: those of all backends that are due within a 128th of their delay
+ * come in one turn, a little earlier, because to wake up for each costs more than to ask (Linux calls it timer slack). None comes
+ * before the least delay.
+ */
+const together = (at: number, delay: number, least: number): number => {
+  if (delay <= least) return at
+  const grid = 2 ** Math.floor(Math.log2(delay / 128))
+  const earlier = Math.floor(at / grid) * grid
+  return at - earlier <= delay - least ? earlier : at
 }
 
 const all: ReadonlyArray<Timer> = ["probe", "attempt", "stable", "idle", "deep"]
