@@ -143,7 +143,7 @@ describe("a callback that returns an effect", () => {
     })
   )
 
-  it.effect("is bound to its session in a pinned body, as any call", () =>
+  it.effect("is bound to its session in a pinned body, as every call is", () =>
     Effect.gen(function* () {
       const { backend, server } = yield* make
       const values = yield* backend.pinned((session) => Effect.all([session.use(echo), session.use(echo)]))
