@@ -40,8 +40,11 @@ const seconds = (name: string, description: string, boundaries: ReadonlyArray<nu
 /** Of probes: a ping on loopback takes 5 ms, a probe times out after 10 s unless the policy says otherwise. */
 const ofProbes = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
-/** Of calls: those that OpenTelemetry's conventions for MCP ask for. Tools take up to minutes. */
-const ofCalls = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300]
+/** Those that OpenTelemetry's conventions for MCP ask for. */
+const ofConventions = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300]
+
+/** Of calls: tools take up to minutes. Few of those above, since every backend has them for every outcome. */
+const ofCalls = [0.01, 0.05, 0.2, 1, 5, 30, 120, 300]
 
 export const attempt = counter("vmcp_keepalive_attempt_total", "Probes sent")
 export const success = counter("vmcp_keepalive_success_total", "Probes that were answered")
@@ -60,8 +63,8 @@ export const backends = gauge("vmcp_keepalive_backends", "Backends that are not 
 export const dropped = counter("vmcp_keepalive_dropped_total", "Events of backends beyond maxBackends")
 
 /** Of OpenTelemetry's conventions for MCP, stability "development"; only where `conventions` asks for them. */
-export const operation = seconds("mcp.client.operation.duration", "Time until a request was answered", ofCalls)
-export const session = seconds("mcp.client.session.duration", "How long a session lasted", ofCalls)
+export const operation = seconds("mcp.client.operation.duration", "Time until a request was answered", ofConventions)
+export const session = seconds("mcp.client.session.duration", "How long a session lasted", ofConventions)
 
 /** By name. */
 export const all: ReadonlyMap<string, Entry> = new Map(

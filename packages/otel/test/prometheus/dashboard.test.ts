@@ -300,7 +300,7 @@ describe.skipIf(Prometheus.isMissingFor("promtool:"))("the panel", () => {
   })
 
   it.live("of durations tells each backend's, without those that were rejected", () => {
-    const bounds = ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5", "10", "30", "60", "120", "300", "+Inf"]
+    const bounds = ["0.01", "0.05", "0.2", "1", "5", "30", "120", "300", "+Inf"]
     const ended = (outcome: string, calls: number, seconds: number) =>
       bounds.map((le) =>
         series(
@@ -323,8 +323,8 @@ describe.skipIf(Prometheus.isMissingFor("promtool:"))("the panel", () => {
           ...ended("rejected", 1000, 0)
         ],
         answers: [
-          { expr: asked("{{backend_id}} p50"), second: 660, samples: values(8) },
-          { expr: asked("{{backend_id}} p99"), second: 660, samples: values(900) },
+          { expr: asked("{{backend_id}} p50"), second: 660, samples: values(6) },
+          { expr: asked("{{backend_id}} p99"), second: 660, samples: values(750) },
           // no calls
           { expr: asked("{{backend_id}} p50"), second: 900, samples: [] }
         ]
