@@ -40,7 +40,8 @@ const forAll = <S extends Schema.Constraint>(schema: S, holds: (value: S["Type"]
         holds(value)
         return true
       },
-      { runs: 200 }
+      // the same values in each run, so that what fails once fails again
+      { runs: 200, seed: 11 }
     )
     assert.strictEqual(Arbitrary.formatCheckFailure(result), undefined)
   })
