@@ -67,4 +67,22 @@ describe("after the scope of 50 backends", () => {
       }).pipe(Effect.provideService(Clock.Clock, clock))
     )
   )
+
+  it.live("nothing sleeps for a probe that was under way on an open session", () =>
+    Effect.flatMap(counting, ({ clock, sleeping }) =>
+      Effect.gen(function* () {
+        const server = ScriptedServer.make()
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const backend = yield* Backend.make({ id: "scripted", connector: server.connector })
+            yield* backend.awaitConnected
+            server.script.probe = ScriptedServer.silence
+            yield* Effect.forkScoped(Effect.exit(backend.probe), { startImmediately: true })
+            assert.isAtLeast(server.counts.probes, 2)
+          })
+        )
+        assert.strictEqual(sleeping(), 0)
+      }).pipe(Effect.provideService(Clock.Clock, clock))
+    )
+  )
 })

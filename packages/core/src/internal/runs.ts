@@ -19,7 +19,7 @@ import type { Signal } from "../engine/Signal.ts"
 import * as Attempt from "./attempt.ts"
 import type { Closings } from "./closings.ts"
 import { type Conclusion, isLate, signalOf } from "./conclusion.ts"
-import type { Deadline, Deadlines } from "./deadlines.ts"
+import type { Deadlines } from "./deadlines.ts"
 import { timeoutOrElse } from "./ending.ts"
 import * as Refresh from "./refresh.ts"
 import type { OpenSession } from "./sessionCell.ts"
@@ -78,12 +78,14 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
     const running = this.#running
     this.#run = undefined
     this.#running = undefined
-    if (running !== undefined) {
-      running.interruptUnsafe()
-      if (running.pollUnsafe() === undefined) this.#port.closings.add(Fiber.await(running))
-    }
+    if (running !== undefined) this.#end(running)
     this.#port.sessions.abandon()
     this.#attemptEndsAt = undefined
+  }
+
+  #end(fiber: Fiber.Fiber<unknown>): void {
+    fiber.interruptUnsafe()
+    if (fiber.pollUnsafe() === undefined) this.#port.closings.add(Fiber.await(fiber))
   }
 
   /** Runs it, unless what runs is stopped meanwhile: then its end is nobody's. */
@@ -93,7 +95,11 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
     ended: (exit: Exit.Exit<A>) => void
   ): Fiber.Fiber<A> {
     const fiber = this.#port.fork(effect)
-    if (fiber.pollUnsafe() === undefined) this.#running = fiber
+    if (fiber.pollUnsafe() === undefined) {
+      if (this.#run === run) this.#running = fiber
+      // what it did as it began has stopped it
+      else this.#end(fiber)
+    }
     fiber.addObserver((exit) => {
       if (this.#running === fiber) this.#running = undefined
       if (this.#run === run) ended(exit)
@@ -230,19 +236,19 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
       if (next === undefined) ended(Probe.resultOf(question, evidence))
       else this.#ask(action, open, next, ended)
     }
-    let deadline: Deadline | undefined
     let isSilent = false
     const fiber = this.#fork(action, open.session.probe(question.rung), (exit) => {
-      deadlines.cancel(deadline)
       if (isSilent) taken(Probe.silence)
       else if (Exit.isSuccess(exit)) taken(exit.value)
       else ended(brokenBy(question, exit.cause))
     })
     if (fiber.pollUnsafe() !== undefined) return
-    deadline = deadlines.set(deadlines.now() + Duration.toMillis(policy.timeout), () => {
+    const deadline = deadlines.set(deadlines.now() + Duration.toMillis(policy.timeout), () => {
       isSilent = true
       fiber.interruptUnsafe()
     })
+    // also where it is stopped, so that its end is nobody's
+    fiber.addObserver(() => deadlines.cancel(deadline))
   }
 
   #probed(
