@@ -5,7 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { Action } from "../engine/Action.ts"
 import type { Tool } from "../Connector.ts"
@@ -119,10 +119,13 @@ export class Sessions<Client> {
     else this.#finish(open, reason)
   }
 
-  /** Ends what goes on beside the sessions. */
+  /** Ends what goes on beside the sessions. Its end is awaited as that of a session is. */
   stop(): void {
-    this.#reading?.interruptUnsafe()
+    const reading = this.#reading
     this.#reading = undefined
+    if (reading === undefined) return
+    reading.interruptUnsafe()
+    if (reading.pollUnsafe() === undefined) this.#port.closings.add(Fiber.await(reading))
   }
 
   #drain(open: OpenSession<Client>): void {
@@ -144,7 +147,7 @@ export class Sessions<Client> {
 
   /** Beside the calls, and within the time of an attempt: what is not known then is known with the next session. */
   #readTools(open: OpenSession<unknown>): void {
-    this.#reading?.interruptUnsafe()
+    this.stop()
     const { deadlines, fork, policy } = this.#port
     const reading = fork(Effect.ignore(Effect.map(open.session.tools, (tools) => this.#compareTools(open, tools))))
     if (reading.pollUnsafe() !== undefined) return
