@@ -23,10 +23,7 @@ export interface Peer {
    * Asks the server something. Rejects with {@link RpcError} where it answers with an error, and with another `Error` where no
    * answer came. An abort of the signal sends `notifications/cancelled` and rejects with the signal's reason. No timeout.
    */
-  readonly request: (
-    request: Question,
-    options?: RequestOptions
-  ) => Promise<Message.Result>
+  readonly request: (request: Question, options?: RequestOptions) => Promise<Message.Result>
   /** Tells the server something. */
   readonly notification: (notification: Question) => Promise<void>
   /** Answers a request of the server's. */
@@ -46,8 +43,11 @@ export interface Peer {
  */
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined
-  /** Is told the id that the request has in this session: what the server sends while it works on it may name that. */
-  readonly onId?: ((id: Message.Id) => void) | undefined
+  /**
+   * The id of the request on the wire, by which what the server sends while it works on it can be recognized. It must be larger
+   * than those before it in this session. Default: the next number.
+   */
+  readonly id?: number | undefined
   /**
    * Is told that the answer has come, before any message that came after it is handed on. (What `request` returns resolves some
    * microtasks later.)
@@ -128,13 +128,8 @@ export const Factory: Context.Reference<(() => Peer) | undefined> = Context.Refe
  * @since 0.1.0
  */
 export const kind = (create?: () => Peer): ClientKind<Peer> => ({
-  issues: Factory.useSync((factory) =>
-    create === undefined || factory === undefined ? [] : [twoMakers]
-  ),
-  make:
-    create === undefined
-      ? Factory.useSync((factory) => (factory ?? make)())
-      : Effect.sync(create),
+  issues: Factory.useSync((factory) => (create === undefined || factory === undefined ? [] : [twoMakers])),
+  make: create === undefined ? Factory.useSync((factory) => (factory ?? make)()) : Effect.sync(create),
   connect: (peer, transport) => peer.connect(transport),
   close: (peer) => peer.close(),
   capabilities: (peer) => peer.capabilities,
@@ -204,12 +199,12 @@ class RawPeer implements Peer {
     await this.notification({ method: "notifications/initialized" })
   }
 
-  readonly request: Peer["request"] = (request, { onAnswer, onId, signal } = {}) =>
+  readonly request: Peer["request"] = (request, { id = this.#nextId, onAnswer, signal } = {}) =>
     new Promise((resolve, reject) => {
       const transport = this.#transport
       if (transport === undefined || this.#closed) return reject(new Error("Not connected"))
       if (signal?.aborted === true) return reject(signal.reason)
-      const id = this.#nextId++
+      this.#nextId = Math.max(this.#nextId, id) + 1
       const abort = () => {
         const cancelled = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id } } as const
         transport.send(cancelled).catch(() => {})
@@ -221,7 +216,6 @@ class RawPeer implements Peer {
         signal?.removeEventListener("abort", abort)
       }
       signal?.addEventListener("abort", abort, { once: true })
-      onId?.(id)
       this.#waiting.set(id, {
         onAnswer,
         resolve: (result) => {
