@@ -4,7 +4,6 @@
 import type { Backend } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
 import { type Keeper, make, type Observed, type Options as KeeperOptions } from "./internal/keeper.ts"
 import { KeptTransport } from "./KeptTransport.ts"
 
@@ -15,7 +14,10 @@ import { KeptTransport } from "./KeptTransport.ts"
  *
  * @since 0.1.0
  */
-export type Options<R = never> = KeeperOptions<R>
+export type Options<R = never> = KeeperOptions<R> &
+  ([R] extends [never]
+    ? { readonly services?: undefined }
+    : { readonly services: Exclude<KeeperOptions<R>["services"], undefined> })
 
 /**
  * A transport that never closes towards its client, and what one sees of it.
@@ -74,9 +76,4 @@ export class Kept extends KeptTransport implements Observed {
  *
  * @since 0.1.0
  */
-export function keepAlive(options: Options & { readonly services?: undefined }): Kept
-/** @since 0.1.0 */
-export function keepAlive<R>(options: Options<R> & { readonly services: Layer.Layer<R, unknown> }): Kept
-export function keepAlive<R>(options: Options<R>): Kept {
-  return new Kept(make(options))
-}
+export const keepAlive = <R = never>(options: Options<R>): Kept => new Kept(make(options))

@@ -139,7 +139,7 @@ export class Keeper implements Observed {
   }
 }
 
-/** The overloads of what makes keepers see to it that a connector which needs something comes with it. */
+/** The options of what makes keepers see to it that a connector which needs something comes with it. */
 const servicesOf = <R>(
   { services, telemetry = Layer.empty }: Options<R>,
   scope: Scope.Scope
