@@ -204,6 +204,7 @@ const perform = (question: Question): Omit<Reply, "id"> => {
       return {}
     case "AddTool":
       tools.names.add(question.name)
+      if (question.inputSchema !== undefined) tools.added.set(question.name, question.inputSchema)
       listChanged()
       return {}
     case "RemoveTool":
