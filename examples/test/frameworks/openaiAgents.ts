@@ -1,0 +1,46 @@
+/** OpenAI Agents: an agent's run, whose model is scripted, on an object of the form `MCPServer`. */
+import {
+  Agent,
+  MCPServerStdio,
+  MCPServerStreamableHttp,
+  run,
+  setTracingDisabled,
+  ToolCallError,
+  type MCPServer
+} from "@openai/agents"
+import { assistantMessage, functionCall, ScriptedModel } from "@openai/agents/testing"
+
+import { type Framework, type Host, text, Told } from "../support/framework.ts"
+
+// It would send traces to its maker.
+setTracingDisabled(true)
+
+const host = async (server: MCPServer): Promise<Host> => {
+  await server.connect()
+  return {
+    call: async (name, args, { signal } = {}) => {
+      const model = new ScriptedModel([[functionCall(name, { ...args }, { callId: "1" })], [assistantMessage("done")]])
+      // Without it the error becomes a sentence for the model.
+      const mcpConfig = { errorFunction: null }
+      const agent = new Agent({ name: "matrix", model, mcpServers: [server], mcpConfig })
+      const result = await run(agent, "go", { ...(signal && { signal }) }).catch((error: unknown) => {
+        throw error instanceof ToolCallError ? error.error : error
+      })
+      return text(result.newItems.flatMap((item) => (item.type === "tool_call_output_item" ? [item.output] : [])))
+    },
+    told: new Told(),
+    close: () => server.close()
+  }
+}
+
+export const openaiAgents: Framework = {
+  name: "OpenAI Agents",
+  bare: (server) =>
+    host(
+      server.kind === "http"
+        ? new MCPServerStreamableHttp({ name: "server", url: server.url, cacheToolsList: true })
+        : new MCPServerStdio({ name: "server", command: server.command, args: server.args, cacheToolsList: true })
+    ),
+  kept: (options) => Promise.reject(options),
+  shows: "data"
+}
