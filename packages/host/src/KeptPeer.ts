@@ -144,6 +144,8 @@ class Kept implements KeptPeer {
   /** what it said when the host initialized, which is what the host knows of it */
   #server: Peer.Server | undefined
   #logLevel: Message.Params | undefined
+  /** with what words of the host's a session was initialized */
+  readonly #words = new WeakMap<Peer.Peer, Message.Params>()
   /** of the newest session */
   #peer: Peer.Peer | undefined
   #nextId = 1
@@ -157,12 +159,16 @@ class Kept implements KeptPeer {
 
   // ------------------------------------------------------------------------------------------------- sessions
 
-  readonly makePeer = (): Peer.Peer =>
-    Peer.make({
-      initialize: Handshake.ofSession(this.#initialize ?? {}, this.#server),
+  readonly makePeer = (): Peer.Peer => {
+    const words = this.#initialize ?? {}
+    const peer = Peer.make({
+      initialize: Handshake.ofSession(words, this.#server),
       onMessage: (message, about, peer) => this.#fromServer(message, about, peer),
       onClose: (peer) => this.#sessionEnded(peer)
     })
+    this.#words.set(peer, words)
+    return peer
+  }
 
   /** A session is open, and the server has not been told of what the host has set on earlier ones. */
   setup(peer: Peer.Peer): Effect.Effect<void> {
@@ -182,7 +188,10 @@ class Kept implements KeptPeer {
   observe(event: KeepaliveEvent.KeepaliveEvent): void {
     const server = this.#server
     if (event._tag !== "AttemptSucceeded" || event.generation === 1 || server === undefined) return
-    for (const notification of Handshake.afterSession(server, this.#subscriptions)) this.#toHost(notification, {})
+    // Not in the midst of the backend's own actions: what the host does then may be to call it.
+    queueMicrotask(() => {
+      for (const notification of Handshake.afterSession(server, this.#subscriptions)) this.#toHost(notification, {})
+    })
   }
 
   #sessionEnded(peer: Peer.Peer): void {
@@ -289,13 +298,10 @@ class Kept implements KeptPeer {
 
   #initialized(params: Message.Params): Effect.Effect<Message.Result, Message.ErrorAnswer["error"]> {
     const { backend } = this
-    const earlier = this.#initialize
     this.#initialize = params
     this.#phase = "initializing"
-    // Attempts that an earlier `initialize` has begun, which was cancelled or answered with an error, go on with its words.
-    const isOther = earlier !== undefined && JSON.stringify(earlier) !== JSON.stringify(params)
-    const connected = Effect.andThen(isOther ? Effect.ignore(backend.reconnect) : Effect.void, backend.awaitConnected)
-    return connected.pipe(
+    return backend.awaitConnected.pipe(
+      Effect.tap(() => (this.#hasOtherWords ? Effect.andThen(backend.reconnect, backend.awaitConnected) : Effect.void)),
       Effect.mapError(ErrorAnswer.ofCall),
       Effect.timeoutOrElse({ duration: this.#initializeTimeout, orElse: () => this.#unreachable }),
       Effect.flatMap(() => {
@@ -311,6 +317,12 @@ class Kept implements KeptPeer {
         })
       )
     )
+  }
+
+  /** Whether the session is one that an earlier `initialize` has begun, which was cancelled or answered with an error. */
+  get #hasOtherWords(): boolean {
+    const words = this.#peer && this.#words.get(this.#peer)
+    return words !== undefined && JSON.stringify(words) !== JSON.stringify(this.#initialize)
   }
 
   get #unreachable(): Effect.Effect<never, Message.ErrorAnswer["error"]> {
