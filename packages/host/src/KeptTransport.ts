@@ -26,8 +26,6 @@ export interface SendOptions {
   readonly signal?: AbortSignal | undefined
   /** the same, as SDK 2.x says it */
   readonly requestSignal?: AbortSignal | undefined
-  /** SDK 1.x's, and without a meaning here. Without it TypeScript would say that the two have nothing in common. */
-  readonly relatedRequestId?: string | number | undefined
 }
 
 /** What opens the connection: where it is run from differs. */

@@ -1,7 +1,7 @@
 /**
  * Kept connections for programs without Effect: what runs them, and who listens.
  */
-import { type Backend, type BackendError, type ConnectionState, KeepaliveEvent } from "@vmcp-keepalive/core"
+import { type Backend, BackendError, type ConnectionState, KeepaliveEvent } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -60,10 +60,11 @@ type Make = (
   outer: Scope.Scope
 ) => Promise<KeptPeer.KeptPeer>
 
-/** Throws a `ConfigurationError` where a setting is wrong. */
-export const make = <R>(options: Options<R>): Keeper => {
+/** Throws a `ConfigurationError` where a setting is wrong; `own` is what is wrong in further settings of an adapter's. */
+export const make = <R>(options: Options<R>, own: ReadonlyArray<BackendError.ConfigurationIssue> = []): Keeper => {
   // What needs services can only be asked of the connector when there are any: `open` asks again.
-  if (options.services === undefined) check(options)
+  const issues = options.services === undefined ? [...issuesOf(options), ...own] : own
+  if (issues.length > 0) throw new BackendError.ConfigurationError({ backend: options.id, issues })
   let services: Promise<Context.Context<R>> | undefined
   return new Keeper(options.id, async (deliver, observe, scope, outer) => {
     const context = await (services ??= run(servicesOf(options, outer)))
@@ -148,11 +149,11 @@ const servicesOf = <R>(
 
 const now = (): number => Effect.runSync(Clock.currentTimeMillis)
 
-/** Throws what is wrong, as far as it can be known at once. */
-const check = <R>(options: KeptPeer.Options<R>): void => {
+/** What is wrong, as far as it can be known at once. */
+const issuesOf = <R>(options: KeptPeer.Options<R>): ReadonlyArray<BackendError.ConfigurationIssue> => {
   const exit = Effect.runSyncExit(Effect.provide(KeptPeer.check(options), Context.empty() as Context.Context<R>))
   const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
-  if (isConfigurationError(error)) throw error
+  return isConfigurationError(error) ? error.issues : []
 }
 
 const isConfigurationError = (error: unknown): error is BackendError.ConfigurationError =>
