@@ -1,25 +1,27 @@
 /** Every framework through every fault, on a kept connection. */
 import { assert } from "vitest"
+import type { Outcome } from "./support/hosts.ts"
 import { type Cell, matrix, type Played } from "./support/matrix.ts"
-import type { Outcome } from "./support/row.ts"
 
-const isAsPromised = ({ fault, framework }: Cell, outcome: Outcome): void => {
-  if (fault.during === "Answered") return assert.deepInclude(outcome, { _tag: "Answered", text: "Echo: during" })
-  if (outcome._tag !== "Failed") assert.fail(JSON.stringify(outcome))
+const isEcho = (outcome: Outcome, { framework }: Cell, message: string): void =>
+  assert.deepStrictEqual(outcome, { _tag: "Answered", text: `Echo: ${framework.name} ${message}` })
+
+const isAsPromised = (outcome: Outcome, cell: Cell): void => {
+  const { fault, framework } = cell
+  if (fault.during === "Answered") return isEcho(outcome, cell, "during")
+  if (outcome._tag !== "Failed") return assert.fail(JSON.stringify(outcome))
   const executed = fault.during === "OutcomeUnknown" ? "unknown" : "no"
+  const words = executed === "unknown" ? "whether it was executed is unknown" : "the call was not executed"
+  assert.include(outcome.text, words)
   if (framework.shows === "data") assert.deepInclude(outcome.data, { error: fault.during, executed })
-  else assert.include(outcome.text, executed === "unknown" ? "whether it was executed is unknown" : "the call was not executed")
 }
 
 matrix(
   "kept",
-  ({ fault }) =>
-    fault.during === "Answered"
-      ? "its client sees nothing"
-      : `its client sees ${fault.during} to the one call, and nothing else`,
+  ({ fault }) => (fault.during === "Answered" ? "sees nothing" : `the one call is ${fault.during}, and nothing else`),
   (cell: Cell, { after, doubled, during, told }: Played) => {
-    isAsPromised(cell, during)
-    assert.deepInclude(after, { _tag: "Answered", text: "Echo: after" })
+    isAsPromised(during, cell)
+    isEcho(after, cell, "after")
     assert.deepStrictEqual(told, { closes: 0, errors: [] })
     assert.deepStrictEqual(doubled, [])
   }

@@ -18,7 +18,8 @@ const host = async (transport: MCPClientConfig["transport"]): Promise<Host> => {
   const tools = await client.tools()
   return {
     call: async (name, args, { signal, timeout } = {}) => {
-      if (timeout !== undefined) return text(await client.callTool({ name, arguments: { ...args }, options: { timeout } }))
+      if (timeout !== undefined)
+        return text(await client.callTool({ name, arguments: { ...args }, options: { timeout } }))
       const abort = signal === undefined ? {} : { abortSignal: signal }
       const tool = tools[name]
       if (tool === undefined) throw new Error(`No tool ${name}`)

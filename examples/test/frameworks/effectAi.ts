@@ -45,7 +45,10 @@ const unwrapped = async <A, E>(effect: Effect.Effect<A, E>, signal?: AbortSignal
 
 const bare = (server: Server) =>
   server.kind === "http"
-    ? Layer.provide(Layer.effect(McpClient.Transport, McpClient.http({ url: server.url, protocol })), FetchHttpClient.layer)
+    ? Layer.provide(
+        Layer.effect(McpClient.Transport, McpClient.http({ url: server.url, protocol })),
+        FetchHttpClient.layer
+      )
     : Layer.provide(
         Layer.effect(
           McpClient.Transport,
@@ -57,6 +60,7 @@ const bare = (server: Server) =>
 export const effectAi: Framework = {
   name: "Effect AI",
   bare: (server) => host(bare(server)),
-  kept: ({ telemetry = Layer.empty, ...options }) => host(Layer.provide(KeptMcpClient.layerTransport(options), telemetry)),
+  kept: ({ telemetry = Layer.empty, ...options }) =>
+    host(Layer.provide(KeptMcpClient.layerTransport(options), telemetry)),
   shows: "data"
 }

@@ -2,6 +2,7 @@
 import { noopObserve } from "@mastra/core/tools"
 import { MCPClient, type MastraMCPServerDefinition } from "@mastra/mcp"
 
+import { keptFetch } from "@vmcp-keepalive/host/fetch"
 import { randomUUID } from "node:crypto"
 import { type Framework, type Host, text, Told } from "../support/framework.ts"
 
@@ -45,7 +46,7 @@ export const mastra: Framework = {
     ),
   kept: (options) => {
     const kept = keptFetch(options)
-    return host({ url: kept.url, fetch: kept.fetch }, () => kept.close())
+    return host({ url: kept.url, fetch: kept.fetch, connectTimeout: 60_000 }, () => kept.close())
   },
   shows: "data"
 }

@@ -9,13 +9,14 @@ import {
   type MCPServer
 } from "@openai/agents"
 import { assistantMessage, functionCall, ScriptedModel } from "@openai/agents/testing"
+import { keptFetch } from "@vmcp-keepalive/host/fetch"
 
 import { type Framework, type Host, text, Told } from "../support/framework.ts"
 
 // It would send traces to its maker.
 setTracingDisabled(true)
 
-const host = async (server: MCPServer): Promise<Host> => {
+const host = async (server: MCPServer, alsoClose?: () => Promise<void>): Promise<Host> => {
   await server.connect()
   return {
     call: async (name, args, { signal } = {}) => {
@@ -29,7 +30,10 @@ const host = async (server: MCPServer): Promise<Host> => {
       return text(result.newItems.flatMap((item) => (item.type === "tool_call_output_item" ? [item.output] : [])))
     },
     told: new Told(),
-    close: () => server.close()
+    close: async () => {
+      await server.close()
+      await alsoClose?.()
+    }
   }
 }
 
@@ -41,6 +45,15 @@ export const openaiAgents: Framework = {
         ? new MCPServerStreamableHttp({ name: "server", url: server.url, cacheToolsList: true })
         : new MCPServerStdio({ name: "server", command: server.command, args: server.args, cacheToolsList: true })
     ),
-  kept: (options) => Promise.reject(options),
+  kept: (options) => {
+    const kept = keptFetch(options)
+    const server = new MCPServerStreamableHttp({
+      name: "server",
+      url: kept.url.href,
+      fetch: kept.fetch,
+      cacheToolsList: true
+    })
+    return host(server, kept.close)
+  },
   shows: "data"
 }

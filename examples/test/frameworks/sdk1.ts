@@ -26,7 +26,8 @@ export const connect = async (transport: Transport): Promise<{ readonly client: 
 const host = async (transport: Transport): Promise<Host> => {
   const { client, told } = await connect(transport)
   return {
-    call: async (name, args, options) => text(await client.callTool({ name, arguments: { ...args } }, undefined, options)),
+    call: async (name, args, options) =>
+      text(await client.callTool({ name, arguments: { ...args } }, undefined, options)),
     told,
     close: () => client.close()
   }

@@ -1,52 +1,51 @@
-/** The faults of the matrix: what is done to the server, and what a host does meanwhile. */
+/** The faults of the matrix: what is done to the server, and what its hosts do meanwhile. */
 import type { KeepaliveEvent, KeepalivePolicy } from "@vmcp-keepalive/core"
 import { Effect } from "effect"
 import type { Scope } from "effect"
-import type { Outcome, Play } from "./row.ts"
-import type { StaleSession, Wire } from "./stage.ts"
+import { frameworks } from "./frameworks.ts"
+import type { Hosts, Outcomes } from "./hosts.ts"
+import type { Stage, StaleSession, Wire } from "./stage.ts"
 
-/** How the calls went that a row makes. A call that could not be made, since nothing was connected, went like the connecting. */
+/** How the calls went. One that could not be made, since nothing was connected, went like the connecting. */
 export interface Seen {
   /** of the call that meets the fault */
-  readonly during: Outcome
+  readonly during: Outcomes
   /** of one when the server is well again */
-  readonly after: Outcome
+  readonly after: Outcomes
 }
 
 export interface Fault {
   readonly name: string
   readonly wires: ReadonlyArray<Wire>
+  /** Default: 404. */
   readonly staleSession?: StaleSession
   readonly policy?: KeepalivePolicy.Options
-  readonly play: (play: Play) => Effect.Effect<Seen, Outcome, Scope.Scope>
-  /** What a kept connection answers to the call that meets the fault. */
+  readonly play: (stage: Stage, hosts: Hosts) => Effect.Effect<Seen, never, Scope.Scope>
+  /** How a kept connection answers the call that meets the fault. */
   readonly during: "Answered" | "OutcomeUnknown" | "CallRejected"
 }
 
 const everyWire = ["http", "stdio"] as const
+/** Milliseconds: longer than any row. */
+const veryLong = 60_000
 
 const became = (tag: string) => (event: KeepaliveEvent.KeepaliveEvent) =>
   event._tag === "StateChanged" && event.to._tag === tag
 
-const during = { message: "during" }
-const after = { message: "after" }
-/** Longer than any row. */
-const slow = { ms: 60_000 }
+const after = (hosts: Hosts) => Effect.promise(() => hosts.call("echo", "after"))
 
 const killedIdle: Fault = {
   name: "killed while idle",
   wires: everyWire,
   during: "Answered",
-  play: ({ call, connectWell, stage }) =>
+  play: (stage, hosts) =>
     Effect.gen(function* () {
-      const host = yield* connectWell
+      yield* hosts.connectWell
       yield* stage.stop
-      const met = call(host, "echo", during)
+      yield* hosts.until((event) => event._tag === "StateChanged" && event.from._tag === "Connected")
+      const met = hosts.call("echo", "during")
       yield* stage.start
-      return {
-        during: yield* Effect.promise(() => met),
-        after: yield* Effect.promise(() => call(host, "echo", after))
-      }
+      return { during: yield* Effect.promise(() => met), after: yield* after(hosts) }
     })
 }
 
@@ -54,17 +53,14 @@ const killedInACall: Fault = {
   name: "killed in a call",
   wires: everyWire,
   during: "OutcomeUnknown",
-  play: ({ call, connectWell, stage }) =>
+  play: (stage, hosts) =>
     Effect.gen(function* () {
-      const host = yield* connectWell
-      const met = call(host, "slow", slow)
-      yield* stage.executing("slow")
+      yield* hosts.connectWell
+      const met = hosts.call("slow", veryLong)
+      yield* stage.executing("slow", frameworks.length)
       yield* stage.stop
       yield* stage.start
-      return {
-        during: yield* Effect.promise(() => met),
-        after: yield* Effect.promise(() => call(host, "echo", after))
-      }
+      return { during: yield* Effect.promise(() => met), after: yield* after(hosts) }
     })
 }
 
@@ -72,65 +68,63 @@ const frozen: Fault = {
   name: "frozen",
   wires: everyWire,
   during: "OutcomeUnknown",
-  play: ({ call, connectWell, stage }) =>
+  play: (stage, hosts) =>
     Effect.gen(function* () {
-      const host = yield* connectWell
+      yield* hosts.connectWell
       yield* stage.freeze
-      const met = yield* Effect.promise(() => call(host, "slow", { ms: 0 }))
+      const during = yield* Effect.promise(() => hosts.call("slow", 0))
       yield* stage.thaw
-      return { during: met, after: yield* Effect.promise(() => call(host, "echo", after)) }
+      return { during, after: yield* after(hosts) }
     })
 }
 
-const stale = (status: StaleSession): Fault => ({
+const forgotten = (status: StaleSession): Fault => ({
   name: `session forgotten, ${status}`,
   wires: ["http"],
   staleSession: status,
   during: "Answered",
-  play: ({ call, connectWell, stage }) =>
+  play: (stage, hosts) =>
     Effect.gen(function* () {
-      const host = yield* connectWell
+      yield* hosts.connectWell
       yield* stage.forget
-      return {
-        during: yield* Effect.promise(() => call(host, "echo", during)),
-        after: yield* Effect.promise(() => call(host, "echo", after))
-      }
+      return { during: yield* Effect.promise(() => hosts.call("echo", "during")), after: yield* after(hosts) }
     })
 })
 
-const downAtStart: Fault = {
+const downAtTheStart: Fault = {
   name: "down at the start",
   wires: everyWire,
   during: "Answered",
-  play: ({ call, connect, isKept, stage, until }) =>
+  play: (stage, hosts) =>
     Effect.gen(function* () {
       yield* stage.stop
-      const isTried = until(({ _tag }) => _tag === "AttemptFailed")
-      // Without this library there is nobody who tries again later.
-      if (isKept) yield* Effect.forkScoped(Effect.andThen(isTried, stage.start))
-      const host = yield* connect
-      return {
-        during: yield* Effect.promise(() => call(host, "echo", during)),
-        after: yield* Effect.promise(() => call(host, "echo", after))
-      }
+      // Without this library nobody tries again later.
+      if (hosts.way === "kept")
+        yield* Effect.forkScoped(
+          Effect.andThen(
+            hosts.until(({ _tag }) => _tag === "AttemptFailed"),
+            stage.start
+          )
+        )
+      yield* hosts.connect
+      return { during: yield* Effect.promise(() => hosts.call("echo", "during")), after: yield* after(hosts) }
     })
 }
 
 const circuitOpen: Fault = {
   name: "circuit open",
   wires: everyWire,
-  policy: { circuit: { failures: 2, openFor: "2 seconds" } },
+  policy: { circuit: { failures: 2, openFor: "3 seconds" } },
   during: "CallRejected",
-  play: ({ call, connectWell, stage, until }) =>
+  play: (stage, hosts) =>
     Effect.gen(function* () {
-      const host = yield* connectWell
+      yield* hosts.connectWell
       yield* stage.stop
-      yield* until(became("CircuitOpen"))
-      const met = yield* Effect.promise(() => call(host, "slow", slow))
-      const isBack = until((event) => event._tag === "AttemptSucceeded" && event.generation > 1)
+      yield* hosts.until(became("CircuitOpen"))
+      const during = yield* Effect.promise(() => hosts.call("slow", veryLong))
       yield* stage.start
-      yield* isBack
-      return { during: met, after: yield* Effect.promise(() => call(host, "echo", after)) }
+      yield* hosts.until((event) => event._tag === "AttemptSucceeded" && event.generation > 1)
+      return { during, after: yield* after(hosts) }
     })
 }
 
@@ -138,8 +132,8 @@ export const faults: ReadonlyArray<Fault> = [
   killedIdle,
   killedInACall,
   frozen,
-  stale(404),
-  stale(400),
-  downAtStart,
+  forgotten(404),
+  forgotten(400),
+  downAtTheStart,
   circuitOpen
 ]

@@ -1,4 +1,4 @@
-/** A server that a row of the matrix plays with, the same over HTTP and stdio. */
+/** A server that a row of the matrix plays with, the same over HTTP and stdio, where each client has a process of its own. */
 import { type McpServer, ScriptedServer, StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect, Schedule } from "effect"
 import type { Scope } from "effect"
@@ -26,8 +26,8 @@ export interface Stage {
   readonly forget: Effect.Effect<void>
   /** What it has executed, over all its lives. */
   readonly executions: Effect.Effect<ReadonlyArray<McpServer.Execution>>
-  /** Waits until it has begun to execute the tool. */
-  readonly executing: (tool: string) => Effect.Effect<void>
+  /** Waits until it has begun to execute the tool so many times. */
+  readonly executing: (tool: string, times: number) => Effect.Effect<void>
   /** How many sessions were begun with it: handshakes over HTTP, processes over stdio. */
   readonly sessions: Effect.Effect<number>
 }
@@ -58,15 +58,18 @@ const stdio: Effect.Effect<Stage, never, Scope.Scope> = Effect.gen(function* () 
   const mayRun = join(folder, "may-run")
   const start = Effect.sync(() => writeFileSync(mayRun, ""))
   yield* start
+  const living = Effect.map(server.pids, (pids) => pids.filter(isAlive))
   const signal = (name: NodeJS.Signals) =>
-    Effect.map(server.pid, (pid) => {
-      if (pid > 0 && isAlive(pid)) process.kill(pid, name)
+    Effect.map(living, (pids) => {
+      for (const pid of pids) process.kill(pid, name)
     })
   const stop = Effect.gen(function* () {
     rmSync(mayRun, { force: true })
-    const pid = yield* server.pid
-    yield* signal("SIGKILL")
-    yield* Effect.repeat(Effect.sync(() => isAlive(pid)), { schedule: soon, until: (alive: boolean) => !alive })
+    // One that was just starting may have looked before.
+    yield* Effect.repeat(Effect.andThen(signal("SIGKILL"), living), {
+      schedule: soon,
+      until: (pids) => pids.length === 0
+    })
   })
   // The server of a client that hangs has nobody else to end it.
   yield* Effect.addFinalizer(() => signal("SIGKILL"))
@@ -88,9 +91,12 @@ const stdio: Effect.Effect<Stage, never, Scope.Scope> = Effect.gen(function* () 
 
 const executed = (executions: Stage["executions"]): Pick<Stage, "executions" | "executing"> => ({
   executions,
-  executing: (tool) =>
+  executing: (tool, times) =>
     Effect.asVoid(
-      Effect.repeat(executions, { schedule: soon, until: (all) => all.some((execution) => execution.tool === tool) })
+      Effect.repeat(executions, {
+        schedule: soon,
+        until: (all) => all.filter((execution) => execution.tool === tool).length >= times
+      })
     )
 })
 

@@ -23,8 +23,8 @@ export interface StdioServer {
   readonly args: ReadonlyArray<string>
   /** How often it was started. */
   readonly starts: Effect.Effect<number>
-  /** Of the process that ran it last, living or not; 0 before the first. */
-  readonly pid: Effect.Effect<number>
+  /** Of the processes that ran it, over all its lives. */
+  readonly pids: Effect.Effect<ReadonlyArray<number>>
   /** What it executed, over all its lives, in order. */
   readonly executions: Effect.Effect<ReadonlyArray<Execution>>
   /** A call that answers at once, changes nothing, and whose answer contains the message. */
@@ -54,7 +54,7 @@ const describe = (
   command: process.execPath,
   args,
   starts: Effect.sync(() => ExecutionLog.starts(log).length),
-  pid: Effect.sync(() => ExecutionLog.starts(log).at(-1) ?? 0),
+  pids: Effect.sync(() => ExecutionLog.starts(log)),
   executions: Effect.sync(() => ExecutionLog.executions(log)),
   echo
 })
