@@ -1,4 +1,5 @@
 /** Mastra: a URL, with a `fetch` of one's own. */
+import { noopLogger } from "@mastra/core/logger"
 import { noopObserve } from "@mastra/core/tools"
 import { MCPClient, type MastraMCPServerDefinition } from "@mastra/mcp"
 
@@ -20,6 +21,7 @@ const host = async (server: MastraMCPServerDefinition, alsoClose?: () => Promise
       }
     }
   })
+  client.__setLogger(noopLogger)
   const tools = await client.listTools()
   return {
     call: async (name, args, { signal } = {}) => {
@@ -41,7 +43,7 @@ export const mastra: Framework = {
   bare: (server) =>
     host(
       server.kind === "http"
-        ? { url: new URL(server.url) }
+        ? { url: new URL(server.url), connectTimeout: 60_000 }
         : { command: server.command, args: server.args, stderr: "ignore" }
     ),
   kept: (options) => {

@@ -32,7 +32,7 @@ const veryLong = 60_000
 const became = (tag: string) => (event: KeepaliveEvent.KeepaliveEvent) =>
   event._tag === "StateChanged" && event.to._tag === tag
 
-const after = (hosts: Hosts) => Effect.promise(() => hosts.call("echo", "after"))
+const after = (hosts: Hosts) => Effect.promise(() => hosts.echo("after", "patient"))
 
 const killedIdle: Fault = {
   name: "killed while idle",
@@ -43,7 +43,7 @@ const killedIdle: Fault = {
       yield* hosts.connectWell
       yield* stage.stop
       yield* hosts.until((event) => event._tag === "StateChanged" && event.from._tag === "Connected")
-      const met = hosts.call("echo", "during")
+      const met = hosts.echo("during")
       yield* stage.start
       return { during: yield* Effect.promise(() => met), after: yield* after(hosts) }
     })
@@ -56,7 +56,7 @@ const killedInACall: Fault = {
   play: (stage, hosts) =>
     Effect.gen(function* () {
       yield* hosts.connectWell
-      const met = hosts.call("slow", veryLong)
+      const met = hosts.slow(veryLong)
       yield* stage.executing("slow", frameworks.length)
       yield* stage.stop
       yield* stage.start
@@ -72,7 +72,7 @@ const frozen: Fault = {
     Effect.gen(function* () {
       yield* hosts.connectWell
       yield* stage.freeze
-      const during = yield* Effect.promise(() => hosts.call("slow", 0))
+      const during = yield* Effect.promise(() => hosts.slow(0))
       yield* stage.thaw
       return { during, after: yield* after(hosts) }
     })
@@ -87,7 +87,7 @@ const forgotten = (status: StaleSession): Fault => ({
     Effect.gen(function* () {
       yield* hosts.connectWell
       yield* stage.forget
-      return { during: yield* Effect.promise(() => hosts.call("echo", "during")), after: yield* after(hosts) }
+      return { during: yield* Effect.promise(() => hosts.echo("during")), after: yield* after(hosts) }
     })
 })
 
@@ -107,7 +107,7 @@ const downAtTheStart: Fault = {
           )
         )
       yield* hosts.connect
-      return { during: yield* Effect.promise(() => hosts.call("echo", "during")), after: yield* after(hosts) }
+      return { during: yield* Effect.promise(() => hosts.echo("during")), after: yield* after(hosts) }
     })
 }
 
@@ -121,7 +121,7 @@ const circuitOpen: Fault = {
       yield* hosts.connectWell
       yield* stage.stop
       yield* hosts.until(became("CircuitOpen"))
-      const during = yield* Effect.promise(() => hosts.call("slow", veryLong))
+      const during = yield* Effect.promise(() => hosts.slow(veryLong))
       yield* stage.start
       yield* hosts.until((event) => event._tag === "AttemptSucceeded" && event.generation > 1)
       return { during, after: yield* after(hosts) }

@@ -30,8 +30,10 @@ export interface Hosts {
   readonly connect: Effect.Effect<void, never, Scope.Scope>
   /** The same to a server that is well, where a call of each is answered: whatever fails later has to do with the fault. */
   readonly connectWell: Effect.Effect<void, never, Scope.Scope>
-  /** Each calls the tool, now; the message that is echoed has the name of the framework, so that no two are the same. */
-  readonly call: (tool: "echo" | "slow", argument: string | number) => Promise<Outcomes>
+  /** Each has a message of its own echoed, now. `patient`: nobody gives up early. */
+  readonly echo: (message: string, patient?: "patient") => Promise<Outcomes>
+  /** Each makes a call that takes so many milliseconds, and a few more: no two are the same. */
+  readonly slow: (milliseconds: number) => Promise<Outcomes>
   /** Waits until the library has said so of each connection; over at once without it. */
   readonly until: (predicate: (event: KeepaliveEvent.KeepaliveEvent) => boolean) => Effect.Effect<void>
   /** What the framework's client was told so far. */
@@ -69,21 +71,21 @@ const patience = { kept: 20_000, bare: 3_000 }
 export const make = (way: Way, server: Server, overrides: KeepalivePolicy.Options = {}): Hosts => {
   const members = frameworks.map((framework) => member(framework, way, server, overrides))
   const connect = Effect.forEach(members, (one) => one.connect, { concurrency: "unbounded", discard: true })
-  const call: Hosts["call"] = async (tool, argument) => {
-    const args = (name: string) => (tool === "slow" ? { ms: argument } : { message: `${name} ${argument}` })
-    const outcomes = members.map(async (one) => [one.name, await one.call(tool, args(one.name))] as const)
-    return new Map(await Promise.all(outcomes))
-  }
+  const call = async (toOutcome: (one: Member, index: number) => Promise<Outcome>): Promise<Outcomes> =>
+    new Map(await Promise.all(members.map(async (one, index) => [one.name, await toOutcome(one, index)] as const)))
+  const echo: Hosts["echo"] = (message, patient) =>
+    call((one) => one.call("echo", { message: `${one.name} ${message}` }, patient))
   const connectWell = Effect.gen(function* () {
     yield* connect
-    for (const [name, outcome] of yield* Effect.promise(() => call("echo", "before")))
+    for (const [name, outcome] of yield* Effect.promise(() => echo("before", "patient")))
       if (outcome._tag !== "Answered") throw new Error(`${name}, of a server that is well: ${JSON.stringify(outcome)}`)
   })
   return {
     way,
     connect,
     connectWell,
-    call,
+    echo,
+    slow: (milliseconds) => call((one, index) => one.call("slow", { ms: milliseconds + index })),
     until: (predicate) =>
       way === "bare"
         ? Effect.void
@@ -93,6 +95,8 @@ export const make = (way: Way, server: Server, overrides: KeepalivePolicy.Option
 }
 
 // ----------------------------------------------------------------------------------------------------------- internal
+
+type Member = ReturnType<typeof member>
 
 const member = ({ bare, kept, name }: Framework, way: Way, server: Server, overrides: KeepalivePolicy.Options) => {
   const observed = observer()
@@ -119,8 +123,8 @@ const member = ({ bare, kept, name }: Framework, way: Way, server: Server, overr
       })
       connecting = yield* Effect.promise(() => outcome(connected, patience.kept))
     }),
-    call: async (tool: string, args: Readonly<Record<string, unknown>>): Promise<Outcome> =>
-      host === undefined ? connecting : outcome(host.call(tool, args), patience[way]),
+    call: async (tool: string, args: Readonly<Record<string, unknown>>, patient?: "patient"): Promise<Outcome> =>
+      host === undefined ? connecting : outcome(host.call(tool, args), patience[patient === undefined ? way : "kept"]),
     told: () => host?.told.now()
   }
 }

@@ -1,7 +1,7 @@
 /** Faults × wires × frameworks. The frameworks meet a fault of one server together, and are judged one by one. */
 import { Effect } from "effect"
 import { describe, it } from "vitest"
-import { type Fault, faults, type Seen } from "./faults.ts"
+import { type Fault, faults } from "./faults.ts"
 import type { Framework, Told } from "./framework.ts"
 import { frameworks } from "./frameworks.ts"
 import * as Hosts from "./hosts.ts"
@@ -19,37 +19,33 @@ export interface Played {
   readonly after: Hosts.Outcome
   /** what the framework's client was told beside; nothing where it never was connected */
   readonly told: ReturnType<Told["now"]> | undefined
-  /** messages and long calls that the servers have executed more often than they were asked to */
+  /** which of its calls the servers have executed more than once */
   readonly doubled: ReadonlyArray<string>
 }
 
-type Group = (framework: string) => Played
+type Group = ReadonlyMap<Framework, Played>
 
 const play = (way: Hosts.Way, fault: Fault, wire: Stage.Wire): Promise<Group> =>
   Effect.gen(function* () {
     const stage = yield* Stage.make(wire, fault.staleSession)
     const hosts = Hosts.make(way, stage.server, fault.policy)
     const seen = yield* fault.play(stage, hosts)
-    const doubled = doubledOf(yield* stage.executions)
-    const told = new Map(frameworks.map(({ name }) => [name, hosts.told(name)]))
-    return (name: string): Played => ({ ...outcomesOf(seen, name), told: told.get(name), doubled })
+    const executions = (yield* stage.executions).map((execution) => JSON.stringify(execution))
+    const repeated = executions.filter((execution, index) => executions.indexOf(execution) < index)
+    const playedBy = ({ name }: Framework, index: number): Played => ({
+      during: seen.during.get(name) ?? never,
+      after: seen.after.get(name) ?? never,
+      told: hosts.told(name),
+      doubled: repeated.filter((execution) => isOf(execution, name, index))
+    })
+    return new Map(frameworks.map((framework, index) => [framework, playedBy(framework, index)]))
   }).pipe(Effect.scoped, Effect.runPromise)
 
-const outcomesOf = ({ after, during }: Seen, name: string) => {
-  const never: Hosts.Outcome = { _tag: "Hanging" }
-  return { during: during.get(name) ?? never, after: after.get(name) ?? never }
-}
+const never: Hosts.Outcome = { _tag: "Hanging" }
 
-/** Each message is one framework's own; the long call is made by each of them once. */
-const doubledOf = (executions: Effect.Success<Stage.Stage["executions"]>): ReadonlyArray<string> => {
-  const counts = new Map<string, number>()
-  for (const execution of executions) {
-    const key = JSON.stringify(execution)
-    counts.set(key, (counts.get(key) ?? 0) + 1)
-  }
-  const allowed = (key: string) => (key.includes('"slow"') ? frameworks.length : 1)
-  return [...counts].flatMap(([key, count]) => (count > allowed(key) ? [key] : []))
-}
+/** Messages have the framework's name in front, durations its number at their end. */
+const isOf = (execution: string, name: string, index: number): boolean =>
+  execution.includes(`"${name} `) || new RegExp(`"ms":\\d*${index}\\}`).test(execution)
 
 /** A test for each cell. Groups are played beside each other as far as `maxConcurrency` goes. */
 export const matrix = (
@@ -65,7 +61,9 @@ export const matrix = (
           const cell = { framework, fault, wire }
           it(`${framework.name}: ${promise(cell)}`, async () => {
             playing ??= play(way, fault, wire)
-            check(cell, (await playing)(framework.name))
+            const played = (await playing).get(framework)
+            if (played === undefined) throw new Error("It was not played")
+            check(cell, played)
           })
         }
       })
