@@ -95,7 +95,10 @@ const hostOn = Effect.fnUntraced(function* (
 })
 
 const text = (result: unknown): string => JSON.stringify(result)
-const call = (...args: Parameters<Host["callTool"]>) => (host: Host) => Effect.promise(() => host.callTool(...args))
+const call =
+  (...args: Parameters<Host["callTool"]>) =>
+  (host: Host) =>
+    Effect.promise(() => host.callTool(...args))
 const failing = (host: Host, ...args: Parameters<Host["callTool"]>) =>
   Effect.promise(() =>
     host.callTool(...args).then(
@@ -150,7 +153,10 @@ describe.each([
       const server = yield* StdioServers.scripted()
       const connector = StdioPeerConnector.make({ command: server.command, args: server.args })
       const host = yield* hostOn(client, door, () => keptFetch({ id: "scripted", connector, policy }))
-      const pid = Effect.map(call({ name: "pid", arguments: {} })(host), (result) => /"text":"(\d+)"/.exec(text(result))?.[1])
+      const pid = Effect.map(
+        call({ name: "pid", arguments: {} })(host),
+        (result) => /"text":"(\d+)"/.exec(text(result))?.[1]
+      )
       const first = yield* pid
       const error = yield* failing(host, { name: "kill", arguments: {} })
       assert.strictEqual(ErrorAnswer.dataOf(error)?.executed, "unknown")

@@ -15,7 +15,10 @@ export interface Own {
 }
 
 /** The status that a request is refused with, or `undefined` where it may ask. */
-export const refusal = ({ headers, url = "" }: Pick<IncomingMessage, "headers" | "url">, own: Own): number | undefined => {
+export const refusal = (
+  { headers, url = "" }: Pick<IncomingMessage, "headers" | "url">,
+  own: Own
+): number | undefined => {
   const hosts = ["127.0.0.1", "localhost", "[::1]"].map((name) => `${name}:${own.port}`)
   const { host = "", origin } = headers
   if (!hosts.includes(host.toLowerCase())) return 403
