@@ -59,7 +59,7 @@ export function keptFetch<R>(options: Options<R> & { readonly services: Layer.La
 export function keptFetch<R>(options: Options<R>): KeptFetch {
   const { maxSessions = 8 } = options
   const isCount = Number.isInteger(maxSessions) && maxSessions >= 1 && maxSessions <= 10_000
-  return new Kept(make(options, isCount ? [] : [maxSessionsIssue]), maxSessions)
+  return new Kept(make(options, { issues: isCount ? [] : [maxSessionsIssue] }), maxSessions)
 }
 
 // ----------------------------------------------------------------------------------------------------------- internal

@@ -60,13 +60,21 @@ type Make = (
   outer: Scope.Scope
 ) => Promise<KeptPeer.KeptPeer>
 
-/** Throws a `ConfigurationError` where a setting is wrong; `own` is what is wrong in further settings of an adapter's. */
-export const make = <R>(options: Options<R>, own: ReadonlyArray<BackendError.ConfigurationIssue> = []): Keeper => {
+/** What an adapter adds to a keeper of its own. */
+export interface Adapter {
+  /** what is wrong in further settings of the adapter's */
+  readonly issues?: ReadonlyArray<BackendError.ConfigurationIssue>
+  /** where several keepers after each other have the same */
+  readonly listeners?: Set<KeepaliveEvent.Observer>
+}
+
+/** Throws a `ConfigurationError` where a setting is wrong. */
+export const make = <R>(options: Options<R>, { issues: own = [], listeners }: Adapter = {}): Keeper => {
   // What needs services can only be asked of the connector when there are any: `open` asks again.
   const issues = options.services === undefined ? [...issuesOf(options), ...own] : own
   if (issues.length > 0) throw new BackendError.ConfigurationError({ backend: options.id, issues })
   let services: Promise<Context.Context<R>> | undefined
-  return new Keeper(options.id, async (deliver, observe, scope, outer) => {
+  const open: Make = async (deliver, observe, scope, outer) => {
     const context = await (services ??= run(servicesOf(options, outer)))
     return run(
       KeptPeer.make(options, deliver).pipe(
@@ -75,7 +83,8 @@ export const make = <R>(options: Options<R>, own: ReadonlyArray<BackendError.Con
         Effect.provide(context)
       )
     )
-  })
+  }
+  return new Keeper(options.id, open, listeners)
 }
 
 /** See the module. */
@@ -83,15 +92,16 @@ export class Keeper implements Observed {
   readonly id: string
   /** the newest connection */
   newest: Opened | undefined
-  readonly #listeners = new Set<KeepaliveEvent.Observer>()
+  readonly #listeners: Set<KeepaliveEvent.Observer>
   readonly #scope = Scope.makeUnsafe()
   readonly #make: Make
   #state: ConnectionState.ConnectionState = { _tag: "Idle", since: now() }
   #closing: Promise<void> | undefined
 
-  constructor(id: string, make: Make) {
+  constructor(id: string, make: Make, listeners = new Set<KeepaliveEvent.Observer>()) {
     this.id = id
     this.#make = make
+    this.#listeners = listeners
   }
 
   get state(): ConnectionState.ConnectionState {
