@@ -86,7 +86,7 @@ export default defineConfig({
   },
   overrides: [
     { files: [".ci/**"], rules: { "no-restricted-imports": "off" } },
-    { files: ["**/*.config.ts"], rules: { "import/no-default-export": "off" } },
+    { files: ["**/*.config.{js,ts}"], rules: { "import/no-default-export": "off" } },
     { files: ["packages/otel/src/**"], rules: { "no-restricted-imports": bans(otel) } },
     { files: ["packages/otel/src/KeepaliveProducer.ts"], rules: { "no-restricted-imports": bans(published) } },
     { files: ["packages/{sdk-client,transport-*}/src/**"], rules: { "no-restricted-imports": bans(wire) } },

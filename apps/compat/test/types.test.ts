@@ -6,12 +6,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { mkdir, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { beforeAll, inject } from "vitest"
-import { type Block, blocks, place } from "./documents.ts"
+import { type Block, blocks, blocksBelow, place } from "./documents.ts"
 import { compile } from "./support.ts"
 
 const { lowest, newest } = inject("folders")
 
-const typeScript = blocks.filter(({ language }) => language === "ts")
+/** The README's whole app is compiled where what it says was installed, and nothing else. */
+const [wholeApp] = blocksBelow("## A whole app").filter(({ language }) => language === "ts")
+
+const typeScript = blocks.filter((block) => block.language === "ts" && block !== wholeApp)
 
 /** `@effect/opentelemetry` takes OpenTelemetry 2 and not 3. */
 const needsOpenTelemetry2 = ({ code }: Block) => code.includes('"@vmcp-keepalive/otel/KeepaliveProducer"')
