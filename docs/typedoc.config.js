@@ -5,6 +5,7 @@
 import { globSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { Converter } from "typedoc"
+import { SyntaxKind } from "typescript"
 
 const root = resolve(import.meta.dirname, "..")
 
@@ -21,10 +22,22 @@ for (const path of globSync("packages/*/package.json", { cwd: root }).toSorted()
   }
 }
 
-/** @param {import("typedoc").Application} app */
-const named = (app) => {
-  app.converter.on(Converter.EVENT_CREATE_DECLARATION, (_, reflection) => {
-    reflection.name = entries.get(app.files.getReflectionPath(reflection)) ?? reflection.name
+/**
+ * Gives entries their names, and modules the comment at the head of their file: typedoc takes that for the first import's, unless it has
+ * a tag of typedoc's.
+ * @param {import("typedoc").Application} app
+ */
+const described = (app) => {
+  app.converter.on(Converter.EVENT_CREATE_DECLARATION, (context, reflection) => {
+    const path = app.files.getReflectionPath(reflection)
+    if (path === undefined) return
+    reflection.name = entries.get(path) ?? reflection.name
+    const [first] = context.program.getSourceFile(path)?.statements ?? []
+    const head = first?.kind === SyntaxKind.ImportDeclaration ? context.getNodeComment(first, false) : undefined
+    if (head === undefined) return
+    // What stands at the export of the module is `@since`.
+    head.blockTags.push(...(reflection.comment?.blockTags ?? []))
+    reflection.comment = head
   })
 }
 
@@ -34,7 +47,7 @@ export default {
   out: "api",
   entryPoints: [...entries.keys()],
   readme: "none",
-  plugin: [named],
+  plugin: [described],
   skipErrorChecking: true,
   excludeExternals: true,
   excludeInternal: true,
