@@ -100,7 +100,7 @@ export default defineConfig({
   },
   overrides: [
     { files: [".ci/**"], rules: { "no-restricted-imports": "off" } },
-    { files: ["**/*.config.ts"], rules: { "import/no-default-export": "off" } },
+    { files: ["**/*.config.{js,ts}"], rules: { "import/no-default-export": "off" } },
     { files: ["packages/host/src/**"], rules: { "no-restricted-imports": bans(host) } },
     { files: ["packages/host/src/Sdk1Server.ts"], rules: { "no-restricted-imports": bans(hostOfSdk) } },
     // Transports of MCP are no EventTargets.
