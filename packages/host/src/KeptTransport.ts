@@ -20,6 +20,8 @@ import * as KeptPeer from "./KeptPeer.ts"
  * @since 0.1.0
  */
 export interface SendOptions {
+  /** the request of the server's that the message belongs to: known here from the message */
+  readonly relatedRequestId?: Message.Id | undefined
   /** the AI SDK's: an abort ends the waiting for the answer */
   readonly signal?: AbortSignal | undefined
   /** the same, as SDK 2.x says it */
@@ -108,10 +110,17 @@ export const make = Effect.fnUntraced(function* <R = never>(
 ): Effect.fn.Return<KeptTransport, BackendError.ConfigurationError, Scope.Scope | R> {
   yield* KeptPeer.check(options)
   const context = yield* Effect.context<R>()
-  const scope = yield* Effect.flatMap(Effect.scope, Scope.fork)
   const run = Effect.runPromiseWith(context)
-  return new KeptTransport({
-    open: (deliver) => run(Scope.provide(KeptPeer.make(options, deliver), scope)),
-    close: () => run(Scope.close(scope, Exit.void))
-  })
+  // Closed by the transport, whose client is told so: also when it is the outer scope that ends.
+  const scope = yield* Scope.make()
+  return yield* Effect.acquireRelease(
+    Effect.sync(
+      () =>
+        new KeptTransport({
+          open: (deliver) => run(Scope.provide(KeptPeer.make(options, deliver), scope)),
+          close: () => run(Scope.close(scope, Exit.void))
+        })
+    ),
+    (transport) => Effect.promise(() => transport.close())
+  )
 })

@@ -74,7 +74,7 @@ const makeServer = (ledger: Ledger) => () => {
   return server
 }
 
-const start = Effect.gen(function* () {
+const start = Effect.sync(() => {
   const ledger = new Ledger()
   const server = TestServer.make({ server: makeServer(ledger) })
   const options = { id: "test", connector: server.peerConnector, policy } satisfies KeptPeer.Options
