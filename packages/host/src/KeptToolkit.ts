@@ -101,24 +101,23 @@ interface List {
 
 /** Reads the list. Where it is as it was, in whatever order, the toolkit stays the same: what was made for its schemas is kept. */
 const reader = (client: KeptMcpClient, prefix: string | undefined) =>
-  Effect.fnUntraced(
-    function* (last: List | undefined): Effect.fn.Return<List, McpClientError.McpClientError> {
-      const revision = yield* client.transport.toolListRevision
-      const listed = yield* client.listTools()
-      const tools = new Map(listed.map((tool) => [tool.name, tool]))
-      if (last !== undefined && Equal.equals(tools, last.tools)) return { ...last, revision }
-      const known = { ...client, listTools: () => Effect.succeed(listed) }
-      return { toolkit: yield* McpClient.toolkit(known, prefix), tools, revision }
-    },
-    // schemas that are nested too deeply to be compared
-    Effect.catchDefect((cause) =>
-      Effect.fail(
-        new McpClientError.McpClientError({
-          reason: new McpClientError.ProtocolError({ description: "The list of tools cannot be read", cause })
-        })
-      )
-    )
-  )
+  Effect.fnUntraced(function* (last: List | undefined): Effect.fn.Return<List, McpClientError.McpClientError> {
+    const revision = yield* client.transport.toolListRevision
+    const listed = yield* client.listTools()
+    const tools = new Map(listed.map((tool) => [tool.name, tool]))
+    if (last !== undefined && areSame(tools, last.tools)) return { ...last, revision }
+    const known = { ...client, listTools: () => Effect.succeed(listed) }
+    return { toolkit: yield* McpClient.toolkit(known, prefix), tools, revision }
+  })
+
+const areSame = (tools: List["tools"], others: List["tools"]): boolean => {
+  try {
+    return Equal.equals(tools, others)
+  } catch {
+    // The stack does not suffice for schemas of 2,000 levels.
+    return false
+  }
+}
 
 /** A list that is being read. */
 interface Reading {

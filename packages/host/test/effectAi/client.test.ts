@@ -132,7 +132,9 @@ describe("a client on a kept connection", () => {
       assert.strictEqual(yield* call(client, echo("hello")), "Echo: hello")
 
       yield* server.kill
-      const starting = yield* Effect.forkChild(Support.connect(Support.settings(server.port)), { startImmediately: true })
+      const starting = yield* Effect.forkChild(Support.connect(Support.settings(server.port)), {
+        startImmediately: true
+      })
       yield* server.start
       assert.strictEqual(yield* call(yield* Fiber.join(starting), echo("late")), "Echo: late")
     })

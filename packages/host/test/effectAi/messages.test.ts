@@ -72,9 +72,7 @@ describe("progress", () => {
       const fiber = yield* Effect.forkChild(calling, { startImmediately: true })
       yield* Deferred.await(first)
       yield* Fiber.interrupt(fiber)
-      yield* Support.until(
-        Effect.map(server.stats, ({ byRpcMethod }) => byRpcMethod["notifications/cancelled"] === 1)
-      )
+      yield* Support.until(Effect.map(server.stats, ({ byRpcMethod }) => byRpcMethod["notifications/cancelled"] === 1))
       assert.strictEqual(yield* call(client, Support.echo("after")), "Echo: after")
       assert.strictEqual(yield* Support.generation(client), 1)
     })

@@ -20,7 +20,10 @@ export const make = (...script: ReadonlyArray<Said>) =>
           turns.push({ tools: tools.map((tool) => ({ name: tool.name, parameters: Tool.getJsonSchema(tool) })) })
           return typeof said === "string"
             ? [{ type: "text", text: said }, finish("stop")]
-            : [{ type: "tool-call", id: `call-${turns.length}`, name: said.tool, params: said.params }, finish("tool-calls")]
+            : [
+                { type: "tool-call", id: `call-${turns.length}`, name: said.tool, params: said.params },
+                finish("tool-calls")
+              ]
         }),
       streamText: () => Stream.empty
     })

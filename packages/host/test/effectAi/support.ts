@@ -14,7 +14,9 @@ export const identity = { name: "agent", version: "1.0.0" } as const
 export type Options = Partial<Omit<KeptMcpClient.Options & KeptMcpClient.ClientOptions, "connector">>
 
 /** A client whose connection lives as long as the scope. */
-export const connect = Effect.fnUntraced(function* (options: KeptMcpClient.Options & Partial<KeptMcpClient.ClientOptions>) {
+export const connect = Effect.fnUntraced(function* (
+  options: KeptMcpClient.Options & Partial<KeptMcpClient.ClientOptions>
+) {
   return Context.get(yield* Layer.build(KeptMcpClient.layer({ ...identity, ...options })), KeptMcpClient.KeptMcpClient)
 })
 
@@ -64,7 +66,10 @@ export const begun = (server: { readonly executions: McpServer.McpServer["execut
 export const until = <E>(fulfilled: Effect.Effect<boolean, E>) =>
   Effect.repeat(fulfilled, { until: (is) => is, schedule: Schedule.spaced("5 millis") })
 
-export const untilState = (client: KeptMcpClient.KeptMcpClient, ...tags: ReadonlyArray<ConnectionState.ConnectionState["_tag"]>) =>
+export const untilState = (
+  client: KeptMcpClient.KeptMcpClient,
+  ...tags: ReadonlyArray<ConnectionState.ConnectionState["_tag"]>
+) =>
   client.transport.backend.changes.pipe(
     Stream.filter(({ _tag }) => tags.includes(_tag)),
     Stream.runHead
