@@ -231,7 +231,7 @@ class Kept implements KeptPeer {
       case "Nothing":
         return
       case "Answered":
-        return this.#delivery.answer(meaning.answer)
+        return this.#delivery.answerLater(meaning.answer)
       case "Initialize":
         return this.#begin(meaning.id, this.#initialized(meaning.params), signal)
       case "Request":
@@ -275,16 +275,18 @@ class Kept implements KeptPeer {
     signal?.addEventListener("abort", cancel, { once: true })
     const settled = signal && (() => signal.removeEventListener("abort", cancel))
     this.#underWay.set(id, { fiber, settled })
+    let isTaken = false
     fiber.addObserver((exit) => {
       if (this.#underWay.get(id)?.fiber !== fiber) return
       this.#underWay.delete(id)
       settled?.()
-      this.#delivery.answer(
-        Exit.isSuccess(exit)
-          ? { jsonrpc: "2.0", id, result: exit.value }
-          : { jsonrpc: "2.0", id, error: errorOf(exit.cause) }
-      )
+      const answer: Message.Answer = Exit.isSuccess(exit)
+        ? { jsonrpc: "2.0", id, result: exit.value }
+        : { jsonrpc: "2.0", id, error: errorOf(exit.cause) }
+      if (isTaken) this.#delivery.answer(answer)
+      else this.#delivery.answerLater(answer)
     })
+    isTaken = true
   }
 
   /** The host waits no longer: the request ends, and gets no answer. */

@@ -73,6 +73,22 @@ describe("the order of delivery", () => {
     assert.deepStrictEqual(end(), [progress(2, 1), answer(1)])
   })
 
+  it("does not hold back an answer before which nothing was told", () => {
+    const { delivery, end } = listen()
+    delivery.expect(1)
+    delivery.answer(answer(1))
+    delivery.answer(answer(2))
+    assert.deepStrictEqual(end(), [answer(1), answer(2)])
+  })
+
+  it("holds back the answer to a request that is being sent until that is done", async () => {
+    const { delivery, end, seen } = listen()
+    delivery.answerLater(answer(1))
+    assert.deepStrictEqual(seen, [])
+    while (seen.length < 1) await macrotask()
+    assert.deepStrictEqual(end(), [answer(1)])
+  })
+
   it("keeps the order of what a host causes while it is told something", async () => {
     const seen: Array<Message.Message> = []
     const delivery: Delivery = new Delivery((message) => {
@@ -85,7 +101,7 @@ describe("the order of delivery", () => {
     delivery.answer(answer(1))
     delivery.answer(answer(2))
     while (seen.length < 4) await macrotask()
-    assert.deepStrictEqual(seen, [answer(1), answer(2), progress(9, 1), answer(9)])
+    assert.deepStrictEqual(seen, [answer(1), progress(9, 1), answer(9), answer(2)])
   })
 
   it("does not fall behind a server that sends more than a macrotask an answer would allow", async () => {
