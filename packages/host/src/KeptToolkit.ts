@@ -78,7 +78,9 @@ export const make = (
           Effect.annotateLogs({ backend: client.transport.backend.id, reason: reason._tag })
         )
       )
-    return new Following(client, first, waitForList, (last) => Fiber.runIn(run(reread(last)), scope))
+    const kept = new Following(client, first, waitForList, (last) => Fiber.runIn(run(reread(last)), scope))
+    yield* Effect.addFinalizer(() => Effect.sync(() => kept.end()))
+    return kept
   })
 
 // ----------------------------------------------------------------------------------------------------------- internal
@@ -136,6 +138,7 @@ class Following extends Effectable.Class<Toolkit.WithHandler<Tools>> implements 
   #list: List
   #reading: Reading | undefined
   #failure: McpClientError.McpClientError | undefined
+  #hasEnded = false
 
   constructor(client: KeptMcpClient, list: List, waitForList: Duration.Duration, read: Read) {
     super()
@@ -147,7 +150,11 @@ class Following extends Effectable.Class<Toolkit.WithHandler<Tools>> implements 
 
   readonly failure = Effect.sync(() => Option.fromUndefinedOr(this.#failure))
 
-  readonly refresh = Effect.suspend(() => Effect.flatMap(this.#begun, ({ fiber }) => Fiber.await(fiber))).pipe(
+  readonly refresh = Effect.suspend(() => {
+    if (this.#hasEnded) return Effect.fail(ended)
+    return Effect.flatMap(this.#begun, ({ fiber }) => Fiber.await(fiber))
+  }).pipe(
+    // it ends with the scope
     Effect.flatMap((exit) => (Exit.hasInterrupts(exit) ? Effect.fail(ended) : exit)),
     Effect.map(({ toolkit }) => toolkit)
   )
@@ -156,12 +163,16 @@ class Following extends Effectable.Class<Toolkit.WithHandler<Tools>> implements 
     return Effect.gen({ self: this }, function* () {
       const revision = yield* this.#client.transport.toolListRevision
       // a second time where the reading had begun before the newest change
-      while (this.#list.revision < revision) {
+      while (!this.#hasEnded && this.#list.revision < revision) {
         const exit = yield* Effect.flatMap(this.#begun, (reading) => this.#inTime(reading))
         if (Option.isNone(exit) || Exit.isFailure(exit.value)) break
       }
       return this.#list.toolkit
     })
+  }
+
+  end(): void {
+    this.#hasEnded = true
   }
 
   /** The reading that is under way, or a new one. */

@@ -273,6 +273,7 @@ describe("a kept toolkit", () => {
       yield* change(client, server, Control.AddTool({ name: "new" }))
       assert.deepStrictEqual(names(yield* toolkit), builtin)
       assert.strictEqual((yield* Effect.flip(toolkit.refresh)).reason._tag, "ClosedError")
+      assert.strictEqual(counted.lists(), 1)
     })
   )
 
