@@ -15,6 +15,12 @@ const bare = Effect.fnUntraced(function* (port: number) {
   return yield* Effect.provideService(McpClient.make(Support.identity), McpClient.Transport, transport)
 }, Effect.provide(FetchHttpClient.layer))
 
+const forkCall = (...[client, ...rest]: Parameters<typeof call>) =>
+  Effect.forkChild(call(client, ...rest), { startImmediately: true })
+
+/** For how long a call that says nothing excuses a server that does not answer probes. */
+const frozenSoon = { inFlightGrace: "500 millis" } as const
+
 type Trouble = (server: ScriptedServer.ScriptedServer) => Effect.Effect<unknown, unknown>
 
 /** What happens to a server between two calls; afterwards it is there. */
@@ -52,7 +58,7 @@ describe("a client on a kept connection", () => {
       const server = yield* ScriptedServer.make()
       const client = yield* Support.connect(Support.settings(server.port))
       yield* server.kill
-      const waiting = yield* Effect.forkChild(call(client, echo("after")), { startImmediately: true })
+      const waiting = yield* forkCall(client, echo("after"))
       yield* Support.untilState(client, "Disconnected")
       yield* server.start
       assert.strictEqual(yield* Fiber.join(waiting), "Echo: after")
@@ -63,28 +69,38 @@ describe("a client on a kept connection", () => {
   it.live("is told of a call whose server was killed under it that its outcome is unknown, and it ran once", () =>
     Effect.gen(function* () {
       const { client, server } = yield* begin()
-      const calling = yield* Effect.forkChild(Effect.flip(call(client, slow(60_000))), { startImmediately: true })
-      yield* begun(server)
+      const unkept = yield* bare(server.port)
+      const calling = yield* forkCall(client, slow(60_000))
+      const callingUnkept = yield* forkCall(unkept, slow(60_000))
+      yield* begun(server, 2)
       yield* server.restart
-      const error = yield* Fiber.join(calling)
+      const error = yield* Effect.flip(Fiber.join(calling))
       assert.deepStrictEqual(told(error), ["OutcomeUnknown", "unknown"])
       assert.notMatch(error.message, /fetch failed|connection closed|not connected|http \d/i)
       assert.strictEqual(yield* call(client, echo("after")), "Echo: after")
-      assert.deepStrictEqual(yield* executed(server), ["slow", "echo"])
+      assert.strictEqual((yield* Effect.flip(Fiber.join(callingUnkept))).reason._tag, "TransportError")
+      assert.strictEqual((yield* Effect.flip(call(unkept, echo("after")))).reason._tag, "ClosedError")
+      assert.deepStrictEqual(yield* executed(server), ["slow", "slow", "echo"])
     })
   )
 
-  it.live("is told the same of a server that froze in a call, and works when it has thawed", () =>
-    Effect.gen(function* () {
-      const { client, server } = yield* begin({ policy: { inFlightGrace: "500 millis" } })
-      const calling = yield* Effect.forkChild(Effect.flip(call(client, slow(60_000))), { startImmediately: true })
-      yield* begun(server)
-      yield* server.freeze
-      assert.deepStrictEqual(told(yield* Fiber.join(calling)), ["OutcomeUnknown", "unknown"])
-      yield* server.thaw
-      assert.strictEqual(yield* call(client, echo("after")), "Echo: after")
-      assert.deepStrictEqual(yield* executed(server), ["slow", "echo"])
-    })
+  it.live(
+    "is told the same of a server that froze in a call, and works when it has thawed; Effect's own waits on",
+    () =>
+      Effect.gen(function* () {
+        const { client, server } = yield* begin({ policy: frozenSoon })
+        const unkept = yield* bare(server.port)
+        const calling = yield* forkCall(client, slow(60_000))
+        const callingUnkept = yield* forkCall(unkept, slow(60_000))
+        yield* begun(server, 2)
+        yield* server.freeze
+        assert.deepStrictEqual(told(yield* Effect.flip(Fiber.join(calling))), ["OutcomeUnknown", "unknown"])
+        const waiting = yield* forkCall(client, echo("after"))
+        yield* server.thaw
+        assert.strictEqual(yield* Fiber.join(waiting), "Echo: after")
+        assert.isUndefined(callingUnkept.pollUnsafe())
+        assert.deepStrictEqual(yield* executed(server), ["slow", "slow", "echo"])
+      })
   )
 
   it.live("is told by an open circuit at once that nothing was executed, and when to try again", () =>
@@ -178,10 +194,10 @@ describe("a call that its caller gives up", () => {
   it.live.each(Object.entries(rows))("%s ends at the server alone: the session and other calls go on", ([how, give]) =>
     Effect.gen(function* () {
       const { client, proxy, server } = yield* begin()
-      const other = yield* Effect.forkChild(call(client, slow(1500)), { startImmediately: true })
+      const other = yield* forkCall(client, slow(1500))
       yield* begun(server)
       const timeout = how === "by its own timeout" ? { timeout: 200 } : {}
-      const calling = yield* Effect.forkChild(call(client, slow(60_000), timeout), { startImmediately: true })
+      const calling = yield* forkCall(client, slow(60_000), timeout)
       yield* begun(server, 2)
       yield* give(calling)
       const exit = yield* Fiber.await(calling)
@@ -201,8 +217,8 @@ describe("a call that its caller gives up", () => {
     Effect.gen(function* () {
       const { client, server } = yield* begin({ policy: { interval: "1 hour" } })
       const unkept = yield* bare(server.port)
-      const ofKept = yield* Effect.forkChild(call(client, slow(60_000)), { startImmediately: true })
-      const ofUnkept = yield* Effect.forkChild(call(unkept, slow(60_000)), { startImmediately: true })
+      const ofKept = yield* forkCall(client, slow(60_000))
+      const ofUnkept = yield* forkCall(unkept, slow(60_000))
       yield* begun(server, 2)
       yield* server.freeze
       const [took] = yield* Effect.timed(Fiber.interrupt(ofKept))
@@ -232,7 +248,7 @@ describe("the end of the scope", () => {
         KeptMcpClient.Transport,
         transport
       )
-      const calling = yield* Effect.forkChild(call(client, slow(60_000)), { startImmediately: true })
+      const calling = yield* forkCall(client, slow(60_000))
       yield* begun(server)
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual(reasonOf(yield* Fiber.await(calling)), "ClosedError")
@@ -270,12 +286,27 @@ describe("a client of a child process", () => {
     })
   )
 
+  it.live("is told the same of a child that froze in a call, and has another child", () =>
+    Effect.gen(function* () {
+      const server = yield* StdioServers.scripted()
+      const client = yield* Support.beginStdio(server, frozenSoon)
+      const pid = Number(yield* call(client, { name: "pid", arguments: {} }))
+      const calling = yield* forkCall(client, slow(60_000))
+      yield* begun(server, 2)
+      process.kill(pid, "SIGSTOP")
+      assert.deepStrictEqual(told(yield* Effect.flip(Fiber.join(calling))), ["OutcomeUnknown", "unknown"])
+      assert.strictEqual(yield* call(client, echo("after")), "Echo: after")
+      assert.deepStrictEqual(yield* executed(server), ["pid", "slow", "echo"])
+      assert.strictEqual(yield* server.starts, 2)
+    })
+  )
+
   it.live("cancels a call alone: the child and other calls go on", () =>
     Effect.gen(function* () {
       const server = yield* StdioServers.scripted()
       const client = yield* Support.beginStdio(server)
-      const other = yield* Effect.forkChild(call(client, slow(800)), { startImmediately: true })
-      const calling = yield* Effect.forkChild(call(client, slow(60_000)), { startImmediately: true })
+      const other = yield* forkCall(client, slow(800))
+      const calling = yield* forkCall(client, slow(60_000))
       yield* begun(server, 2)
       yield* Fiber.interrupt(calling)
       yield* Fiber.join(other)

@@ -36,9 +36,12 @@ export const begin = Effect.fnUntraced(function* (options: Options = {}) {
 })
 
 /** A client of a child process. */
-export const beginStdio = Effect.fnUntraced(function* (server: StdioServers.StdioServer) {
-  const { args, command } = server
-  return yield* connect({ id: "effect-ai", connector: StdioPeerConnector.make({ command, args: [...args] }), policy })
+export const beginStdio = Effect.fnUntraced(function* (
+  { args, command }: StdioServers.StdioServer,
+  over: Options["policy"] = {}
+) {
+  const connector = StdioPeerConnector.make({ command, args: [...args] })
+  return yield* connect({ id: "effect-ai", connector, policy: { ...policy, ...over } })
 })
 
 /** Calls a tool of which nothing but its name is known. */
