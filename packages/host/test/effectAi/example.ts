@@ -9,17 +9,11 @@ const layerSearch = (url: string) =>
   KeptMcpClient.layer({ id: "search", connector: HttpPeerConnector.make({ url }), name: "my-agent", version: "1.0.0" })
 
 const answer = Effect.fnUntraced(function* (questions: ReadonlyArray<string>) {
-  const toolkit = yield* KeptToolkit.make(yield* KeptMcpClient.KeptMcpClient, { prefix: "search__" })
-  return yield* Effect.forEach(questions, (prompt) =>
-    // each turn has the tools that are there then
-    LanguageModel.generateText({ prompt, toolkit }).pipe(
-      Effect.catchTag("McpClientError", (error) =>
-        KeptMcpClient.dataOf(error)?.executed === "unknown"
-          ? Effect.succeed("The server went away in the midst of it: it may have been done, and is not done twice.")
-          : Effect.fail(error)
-      )
-    )
-  )
+  const client = yield* KeptMcpClient.KeptMcpClient
+  // the model is told of a call that fails, and goes on
+  const toolkit = yield* KeptToolkit.make(client, { prefix: "search__", failureMode: "return" })
+  // each turn has the tools that are there then
+  return yield* Effect.forEach(questions, (prompt) => LanguageModel.generateText({ prompt, toolkit }))
 }, Effect.scoped)
 
 export const agent = (url: string, questions: ReadonlyArray<string>) =>

@@ -9,22 +9,22 @@ export interface Turn {
 
 export type Said = { readonly tool: string; readonly params: unknown } | string
 
-/** A model whose turns are those, in order; `turns` has what it was offered in each. */
-export const make = (...script: ReadonlyArray<Said>) =>
+/** A model whose turns are those, in order, each said when it is known; `turns` has what it was offered in each. */
+export const make = (...script: ReadonlyArray<Said | Effect.Effect<Said>>) =>
   Effect.gen(function* () {
     const turns: Array<Turn> = []
     const model = yield* LanguageModel.make({
-      generateText: ({ tools }) =>
-        Effect.sync(() => {
-          const said = script[turns.length] ?? "nothing more to say"
-          turns.push({ tools: tools.map((tool) => ({ name: tool.name, parameters: Tool.getJsonSchema(tool) })) })
-          return typeof said === "string"
-            ? [{ type: "text", text: said }, finish("stop")]
-            : [
-                { type: "tool-call", id: `call-${turns.length}`, name: said.tool, params: said.params },
-                finish("tool-calls")
-              ]
-        }),
+      generateText: Effect.fnUntraced(function* ({ tools }) {
+        const next = script[turns.length] ?? "nothing more to say"
+        turns.push({ tools: tools.map((tool) => ({ name: tool.name, parameters: Tool.getJsonSchema(tool) })) })
+        const said = Effect.isEffect(next) ? yield* next : next
+        return typeof said === "string"
+          ? [{ type: "text", text: said }, finish("stop")]
+          : [
+              { type: "tool-call", id: `call-${turns.length}`, name: said.tool, params: said.params },
+              finish("tool-calls")
+            ]
+      }),
       streamText: () => Stream.empty
     })
     return { model, turns }

@@ -1,8 +1,8 @@
 /** A toolkit that follows the list of a real server's tools, as agents use it. */
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { ScriptedServer } from "@vmcp-keepalive/testkit"
-import { Deferred, Duration, Effect, Exit, Fiber, Option, Scope, Stream } from "effect"
-import { LanguageModel, McpClient, type McpClientError, Tool } from "effect/ai"
+import { Context, Deferred, Duration, Effect, Exit, Fiber, Option, Scope, Stream } from "effect"
+import { type AiError, Chat, LanguageModel, McpClient, McpClientError, Tool } from "effect/ai"
 import { type KeptMcpClient, KeptToolkit } from "../../src/effectAi.ts"
 import * as Model from "./model.ts"
 import * as Support from "./support.ts"
@@ -103,7 +103,7 @@ describe("an agent with a kept toolkit", () => {
   it("has the errors of tools in its type, and none of the list", () => {
     const turn = (toolkit: KeptToolkit.KeptToolkit) => LanguageModel.generateText({ prompt: "go", toolkit })
     expectTypeOf<ReturnType<typeof turn>>().toExtend<
-      Effect.Effect<unknown, McpClientError.McpClientError | { readonly _tag: "AiError" }, LanguageModel.LanguageModel>
+      Effect.Effect<unknown, McpClientError.McpClientError | AiError.AiError, LanguageModel.LanguageModel>
     >()
     expectTypeOf<KeptToolkit.KeptToolkit>().toExtend<
       Effect.Effect<Effect.Success<ReturnType<typeof McpClient.toolkit>>>
@@ -300,6 +300,61 @@ describe("a kept toolkit", () => {
         ["Echo: after"]
       )
       assert.deepStrictEqual(yield* executed(server), ["slow", "echo"])
+    })
+  )
+})
+
+describe('a kept toolkit with failureMode "return"', () => {
+  it.live("tells the model of a call whose outcome is unknown, and the model goes on", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* begin()
+      const toolkit = yield* KeptToolkit.make(client, { failureMode: "return" })
+      const { model, turns } = yield* Model.make(
+        { tool: "slow", params: { ms: 60_000 } },
+        { tool: "fail", params: {} },
+        { tool: "new", params: {} }
+      )
+      const chat = yield* Chat.empty
+      const turn = (prompt: string) =>
+        Effect.provideService(chat.generateText({ prompt, toolkit }), LanguageModel.LanguageModel, model)
+      const slow = yield* Effect.forkChild(turn("one"), { startImmediately: true })
+      yield* Support.begun(server)
+      yield* server.restart
+      const [lost] = (yield* Fiber.join(slow)).toolResults
+      assert.isTrue(lost?.isFailure)
+      assert(McpClientError.isMcpClientError(lost?.result))
+      assert.deepStrictEqual(Support.told(lost.result), ["OutcomeUnknown", "unknown"])
+      const [failed] = (yield* turn("two")).toolResults
+      assert(McpClientError.isMcpClientError(failed?.result))
+      assert.strictEqual(failed.result.reason._tag, "ToolError")
+      // what the model reads of the first
+      assert.include(JSON.stringify(yield* chat.export), "whether it was executed is unknown, and it is not made again")
+      yield* change(client, server, Control.AddTool({ name: "new" }))
+      const [found] = (yield* turn("three")).toolResults
+      assert.deepStrictEqual([found?.result, found?.isFailure], ["new", false])
+      assert.strictEqual(turns.length, 3)
+      assert.deepStrictEqual(yield* executed(server), ["slow", "fail", "new"])
+    })
+  )
+
+  it("has no errors of tools in its type", () => {
+    const turn = (toolkit: KeptToolkit.KeptToolkit<"return">) => LanguageModel.generateText({ prompt: "go", toolkit })
+    expectTypeOf<Effect.Error<ReturnType<typeof turn>>>().toEqualTypeOf<AiError.AiError>()
+  })
+
+  it.live("offers what the other offers", () =>
+    Effect.gen(function* () {
+      const { client } = yield* begin()
+      const one = yield* yield* KeptToolkit.make(client, { prefix: "s__" })
+      const other = yield* yield* KeptToolkit.make(client, { prefix: "s__", failureMode: "return" })
+      const described = (tools: Readonly<Record<string, Tool.Any>>) =>
+        Object.values(tools).map((tool) => [
+          tool.name,
+          tool.description,
+          Tool.getJsonSchema(tool),
+          Context.get(tool.annotations, Tool.Strict)
+        ])
+      assert.deepStrictEqual(described(other.tools), described(one.tools))
     })
   )
 })
