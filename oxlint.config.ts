@@ -95,7 +95,7 @@ export default defineConfig({
   },
   overrides: [
     { files: [".ci/**"], rules: { "no-restricted-imports": "off" } },
-    { files: ["**/*.config.ts"], rules: { "import/no-default-export": "off" } },
+    { files: ["**/*.config.{js,ts}"], rules: { "import/no-default-export": "off" } },
     { files: ["packages/host/src/**"], rules: { "no-restricted-imports": bans(host) } },
     // Transports of MCP are no EventTargets.
     { files: ["packages/host/**"], rules: { "unicorn/prefer-add-event-listener": "off" } },

@@ -3,7 +3,7 @@
 // Arguments go to vitest in every package.
 import { runTurbo } from "./runTurbo.js"
 
-const tasks = ["build", "lint", "check:format", "check:unused", "check:changesets", "check"]
+const tasks = ["build", "lint", "check:format", "check:unused", "check:changesets", "check:workflows", "check"]
 const checked = runTurbo(["run", ...tasks, "--continue=dependencies-successful", "--output-logs=new-only"])
 
 // The file is what .ci/summary.js counts.

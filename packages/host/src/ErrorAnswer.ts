@@ -58,7 +58,7 @@ export const Data = Schema.Struct({
  * @since 0.1.0
  */
 export const ofCall = (error: BackendError.CallError): Message.ErrorAnswer["error"] => {
-  if (error._tag === "CallFailed" && error.cause instanceof Peer.RpcError) {
+  if (error._tag === "CallFailed" && Peer.isRpcError(error.cause)) {
     const { code, data, message } = error.cause
     return data === undefined ? { code, message } : { code, message, data }
   }

@@ -35,15 +35,19 @@ const everyError = (reason: FailureReason.FailureReason | undefined): ReadonlyAr
 describe("an error towards the host", () => {
   it("is what the server said, untouched, where it has answered", () => {
     const said = { code: -32042, message: "fetch failed", data: { elicitations: [] } }
-    const error = new BackendError.CallFailed({
-      backend: "b",
-      reason: undefined,
-      code: -32042,
-      retryAfter: undefined,
-      cause: new Peer.RpcError(said)
-    })
-    assert.deepStrictEqual(ErrorAnswer.ofCall(error), said)
-    assert.isUndefined(ErrorAnswer.dataOf(ErrorAnswer.ofCall(error)))
+    // and as another copy of the package, which the process may have loaded, makes it
+    const other = Object.assign(new Error(said.message), { name: "RpcError", code: said.code, data: said.data })
+    for (const cause of [new Peer.RpcError(said), other]) {
+      const error = new BackendError.CallFailed({
+        backend: "b",
+        reason: undefined,
+        code: -32042,
+        retryAfter: undefined,
+        cause
+      })
+      assert.deepStrictEqual(ErrorAnswer.ofCall(error), said)
+      assert.isUndefined(ErrorAnswer.dataOf(ErrorAnswer.ofCall(error)))
+    }
   })
 
   it("says of a call that may have been executed that it is unknown, and why", () => {

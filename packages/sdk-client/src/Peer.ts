@@ -104,6 +104,14 @@ export class RpcError extends Error {
 }
 
 /**
+ * Whether it is one, also of another copy of this package that the process has loaded.
+ *
+ * @since 0.1.0
+ */
+export const isRpcError = (value: unknown): value is RpcError =>
+  value instanceof Error && value.name === "RpcError" && "code" in value && typeof value.code === "number"
+
+/**
  * A peer that has not been connected yet.
  *
  * @since 0.1.0

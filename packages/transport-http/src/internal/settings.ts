@@ -55,7 +55,7 @@ export interface Options<E = never, R = never> {
    * it is taken as {@link Options.dispatcher}.
    */
   readonly requestInit?: (RequestInit & { readonly dispatcher?: unknown }) | undefined
-  /** How much the server may make this process hold or do: see {@link HttpLimits.HttpLimits}. */
+  /** How much the server may make this process hold or do. Each limit has a default: see "Limits" in the README. */
   readonly limits?: Limits.Options<HttpLimits.HttpLimits> | undefined
 }
 
