@@ -39,5 +39,6 @@ export const aiSdk: Framework = {
         : new StdioTransport({ command: server.command, args: server.args, stderr: "ignore" })
     ),
   kept: (options) => host(keepAlive(options)),
-  shows: "data"
+  shows: "data",
+  canTimeOut: true
 }

@@ -62,5 +62,6 @@ export const effectAi: Framework = {
   bare: (server) => host(bare(server)),
   kept: ({ telemetry = Layer.empty, ...options }) =>
     host(Layer.provide(KeptMcpClient.layerTransport(options), telemetry)),
-  shows: "data"
+  shows: "data",
+  canTimeOut: true
 }

@@ -33,5 +33,6 @@ export const langchain: Framework = {
     const tools = await loadMcpTools("server", client)
     return { call: calling(tools), told, close: () => client.close() }
   },
-  shows: "text"
+  shows: "text",
+  canTimeOut: true
 }

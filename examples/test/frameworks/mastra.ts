@@ -50,5 +50,6 @@ export const mastra: Framework = {
     const kept = keptFetch(options)
     return host({ url: kept.url, fetch: kept.fetch, connectTimeout: 60_000 }, () => kept.close())
   },
-  shows: "data"
+  shows: "data",
+  canTimeOut: false
 }

@@ -10,6 +10,7 @@ import {
 } from "@openai/agents"
 import { assistantMessage, functionCall, ScriptedModel } from "@openai/agents/testing"
 import { keptFetch } from "@vmcp-keepalive/host/fetch"
+import { toMcpServer } from "@vmcp-keepalive/host/openai-agents"
 
 import { type Framework, type Host, text, Told } from "../support/framework.ts"
 
@@ -27,7 +28,9 @@ const host = async (server: MCPServer, alsoClose?: () => Promise<void>): Promise
       const result = await run(agent, "go", { ...(signal && { signal }) }).catch((error: unknown) => {
         throw error instanceof ToolCallError ? error.error : error
       })
-      return text(result.newItems.flatMap((item) => (item.type === "tool_call_output_item" ? [item.output] : [])))
+      const answer = text(result.newItems.flatMap((item) => (item.type === "tool_call_output_item" ? [item.output] : [])))
+      if (answer.startsWith("The MCP server")) throw new Error(answer)
+      return answer
     },
     told: new Told(),
     close: async () => {
@@ -45,13 +48,25 @@ export const openaiAgents: Framework = {
         ? new MCPServerStreamableHttp({ name: "server", url: server.url, cacheToolsList: true })
         : new MCPServerStdio({ name: "server", command: server.command, args: server.args, cacheToolsList: true })
     ),
+  kept: (options) => host(toMcpServer({ ...options, cacheToolsList: true })),
+  // The model is to read it, so that it is an answer like any other.
+  shows: "text",
+  canTimeOut: false
+}
+
+/** The other door: its own client of Streamable HTTP, with a `fetch` of one's own. */
+export const openaiAgentsByUrl: Framework = {
+  ...openaiAgents,
+  name: "OpenAI Agents, URL",
   kept: (options) => {
     const kept = keptFetch(options)
     const server = new MCPServerStreamableHttp({
       name: "server",
       url: kept.url.href,
       fetch: kept.fetch,
-      cacheToolsList: true
+      cacheToolsList: true,
+      // It gives up after 5 seconds on a server that is down at the start.
+      clientSessionTimeoutSeconds: 60
     })
     return host(server, kept.close)
   },

@@ -37,5 +37,6 @@ export const sdk1: Framework = {
   name: "SDK 1",
   bare: (server) => host(bareTransport(server)),
   kept: (options) => host(keepAlive(options)),
-  shows: "data"
+  shows: "data",
+  canTimeOut: true
 }

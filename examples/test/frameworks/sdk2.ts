@@ -26,5 +26,6 @@ export const sdk2: Framework = {
         : new StdioClientTransport({ command: server.command, args: server.args, stderr: "ignore" })
     ),
   kept: (options) => host(keepAlive(options)),
-  shows: "data"
+  shows: "data",
+  canTimeOut: true
 }

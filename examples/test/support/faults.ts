@@ -2,7 +2,6 @@
 import type { KeepaliveEvent, KeepalivePolicy } from "@vmcp-keepalive/core"
 import { Effect } from "effect"
 import type { Scope } from "effect"
-import { frameworks } from "./frameworks.ts"
 import type { Hosts, Outcomes } from "./hosts.ts"
 import type { Stage, StaleSession, Wire } from "./stage.ts"
 
@@ -57,7 +56,7 @@ const killedInACall: Fault = {
     Effect.gen(function* () {
       yield* hosts.connectWell
       const met = hosts.slow(veryLong)
-      yield* stage.executing("slow", frameworks.length)
+      yield* stage.executing("slow", hosts.size)
       yield* stage.stop
       yield* stage.start
       return { during: yield* Effect.promise(() => met), after: yield* after(hosts) }

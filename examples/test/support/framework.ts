@@ -35,6 +35,8 @@ export interface Framework {
   readonly kept: (options: KeepAliveOptions) => Promise<Host>
   /** What a caller sees of an error of this library's: its data, or its text only. */
   readonly shows: "data" | "text"
+  /** Whether a call can be given a time of its own. */
+  readonly canTimeOut: boolean
 }
 
 export const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

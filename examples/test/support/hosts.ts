@@ -6,7 +6,6 @@ import { StdioPeerConnector } from "@vmcp-keepalive/transport-stdio/peer"
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import { type Framework, type Host, textOf, type Told } from "./framework.ts"
-import { frameworks } from "./frameworks.ts"
 import type { Server } from "./stage.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
@@ -26,6 +25,7 @@ export type Way = "kept" | "bare"
 
 export interface Hosts {
   readonly way: Way
+  readonly size: number
   /** Connects all; who cannot has that for the outcome of each of its calls. What is connected is closed with the scope. */
   readonly connect: Effect.Effect<void, never, Scope.Scope>
   /** The same to a server that is well, where a call of each is answered: whatever fails later has to do with the fault. */
@@ -68,7 +68,12 @@ const connectorOf = (server: Server): KeepAliveOptions["connector"] =>
 /** When nobody waits longer, in milliseconds: with the library for what is promised, without it for what does not come. */
 const patience = { kept: 20_000, bare: 3_000 }
 
-export const make = (way: Way, server: Server, overrides: KeepalivePolicy.Options = {}): Hosts => {
+export const make = (
+  frameworks: ReadonlyArray<Framework>,
+  way: Way,
+  server: Server,
+  overrides: KeepalivePolicy.Options = {}
+): Hosts => {
   const members = frameworks.map((framework) => member(framework, way, server, overrides))
   const connect = Effect.forEach(members, (one) => one.connect, { concurrency: "unbounded", discard: true })
   const call = async (toOutcome: (one: Member, index: number) => Promise<Outcome>): Promise<Outcomes> =>
@@ -82,6 +87,7 @@ export const make = (way: Way, server: Server, overrides: KeepalivePolicy.Option
   })
   return {
     way,
+    size: members.length,
     connect,
     connectWell,
     echo,

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { describe, it } from "vitest"
 import { type Fault, faults } from "./faults.ts"
 import type { Framework, Told } from "./framework.ts"
-import { frameworks } from "./frameworks.ts"
+import { doors, frameworks } from "./frameworks.ts"
 import * as Hosts from "./hosts.ts"
 import * as Stage from "./stage.ts"
 
@@ -25,10 +25,12 @@ export interface Played {
 
 type Group = ReadonlyMap<Framework, Played>
 
+const membersOf = (way: Hosts.Way) => (way === "kept" ? doors : frameworks)
+
 const play = (way: Hosts.Way, fault: Fault, wire: Stage.Wire): Promise<Group> =>
   Effect.gen(function* () {
     const stage = yield* Stage.make(wire, fault.staleSession)
-    const hosts = Hosts.make(way, stage.server, fault.policy)
+    const hosts = Hosts.make(membersOf(way), way, stage.server, fault.policy)
     const seen = yield* fault.play(stage, hosts)
     const executions = (yield* stage.executions).map((execution) => JSON.stringify(execution))
     const repeated = executions.filter((execution, index) => executions.indexOf(execution) < index)
@@ -38,7 +40,7 @@ const play = (way: Hosts.Way, fault: Fault, wire: Stage.Wire): Promise<Group> =>
       told: hosts.told(name),
       doubled: repeated.filter((execution) => isOf(execution, name, index))
     })
-    return new Map(frameworks.map((framework, index) => [framework, playedBy(framework, index)]))
+    return new Map(membersOf(way).map((framework, index) => [framework, playedBy(framework, index)]))
   }).pipe(Effect.scoped, Effect.runPromise)
 
 const never: Hosts.Outcome = { _tag: "Hanging" }
@@ -57,7 +59,7 @@ export const matrix = (
     for (const wire of fault.wires)
       describe.concurrent(`${fault.name}, ${wire}`, () => {
         let playing: Promise<Group> | undefined
-        for (const framework of frameworks) {
+        for (const framework of membersOf(way)) {
           const cell = { framework, fault, wire }
           it(`${framework.name}: ${promise(cell)}`, async () => {
             playing ??= play(way, fault, wire)
