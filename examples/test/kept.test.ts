@@ -22,7 +22,10 @@ matrix(
   (cell: Cell, { after, doubled, during, told }: Played) => {
     isAsPromised(during, cell)
     isEcho(after, cell, "after")
-    assert.deepStrictEqual(told, { closes: 0, errors: [] })
+    assert.deepInclude(told, { closes: 0, errors: [] })
+    // Some open a new connection when they read certain words in an error, and make the call again: they did not.
+    assert.isAtMost(told?.initializations ?? 0, 1)
+    assert.deepStrictEqual(told?.calls, [...new Set(told?.calls)])
     assert.deepStrictEqual(doubled, [])
   }
 )

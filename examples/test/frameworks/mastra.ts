@@ -7,8 +7,11 @@ import { keptFetch } from "@vmcp-keepalive/host/fetch"
 import { randomUUID } from "node:crypto"
 import { type Framework, type Host, text, Told } from "../support/framework.ts"
 
-const host = async (server: MastraMCPServerDefinition, alsoClose?: () => Promise<void>): Promise<Host> => {
-  const told = new Told()
+const host = async (
+  server: MastraMCPServerDefinition,
+  told = new Told(),
+  alsoClose?: () => Promise<void>
+): Promise<Host> => {
   const client = new MCPClient({
     id: randomUUID(),
     servers: {
@@ -48,7 +51,8 @@ export const mastra: Framework = {
     ),
   kept: (options) => {
     const kept = keptFetch(options)
-    return host({ url: kept.url, fetch: kept.fetch, connectTimeout: 60_000 }, () => kept.close())
+    const told = new Told()
+    return host({ url: kept.url, fetch: told.seeing(kept.fetch), connectTimeout: 60_000 }, told, kept.close)
   },
   shows: "data",
   canTimeOut: false

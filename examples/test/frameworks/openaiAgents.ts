@@ -17,7 +17,7 @@ import { type Framework, type Host, text, Told } from "../support/framework.ts"
 // It would send traces to its maker.
 setTracingDisabled(true)
 
-const host = async (server: MCPServer, alsoClose?: () => Promise<void>): Promise<Host> => {
+const host = async (server: MCPServer, told = new Told(), alsoClose?: () => Promise<void>): Promise<Host> => {
   await server.connect()
   return {
     call: async (name, args, { signal } = {}) => {
@@ -32,7 +32,7 @@ const host = async (server: MCPServer, alsoClose?: () => Promise<void>): Promise
       if (answer.startsWith("The MCP server")) throw new Error(answer)
       return answer
     },
-    told: new Told(),
+    told,
     close: async () => {
       await server.close()
       await alsoClose?.()
@@ -60,15 +60,16 @@ export const openaiAgentsByUrl: Framework = {
   name: "OpenAI Agents, URL",
   kept: (options) => {
     const kept = keptFetch(options)
+    const told = new Told()
     const server = new MCPServerStreamableHttp({
       name: "server",
       url: kept.url.href,
-      fetch: kept.fetch,
+      fetch: told.seeing(kept.fetch),
       cacheToolsList: true,
       // It gives up after 5 seconds on a server that is down at the start.
       clientSessionTimeoutSeconds: 60
     })
-    return host(server, kept.close)
+    return host(server, told, kept.close)
   },
   shows: "data"
 }

@@ -1,5 +1,6 @@
 /** What every framework comes down to in the matrix. */
 import type { KeepAliveOptions } from "@vmcp-keepalive/host"
+import type { KeptFetch } from "@vmcp-keepalive/host/fetch"
 import type { Server } from "./stage.ts"
 
 /** A client of a framework that is connected. */
@@ -18,12 +19,27 @@ export interface Host {
 export class Told {
   closes = 0
   readonly errors: Array<string> = []
+  /** The calls that the framework's client has sent, where that can be seen: each as JSON. */
+  readonly calls: Array<string> = []
+  /** How often it has initialized, where that can be seen. */
+  initializations = 0
   readonly closed = (): void => void this.closes++
   readonly error = (error: unknown): void => void this.errors.push(textOf(error))
 
+  /** The same `fetch`, with what is sent through it seen. */
+  readonly seeing = (fetch: KeptFetch["fetch"]): KeptFetch["fetch"] => (input, init) => {
+    const message: unknown = typeof init?.body === "string" ? JSON.parse(init.body) : undefined
+    if (typeof message === "object" && message !== null && "method" in message) {
+      if (message.method === "initialize") this.initializations++
+      if (message.method === "tools/call" && "params" in message) this.calls.push(JSON.stringify(message.params))
+    }
+    return fetch(input, init)
+  }
+
   /** As it is now. */
-  now(): { readonly closes: number; readonly errors: ReadonlyArray<string> } {
-    return { closes: this.closes, errors: [...this.errors] }
+  now(): Pick<Told, "calls" | "closes" | "errors" | "initializations"> {
+    const { calls, closes, errors, initializations } = this
+    return { closes, errors: [...errors], calls: [...calls], initializations }
   }
 }
 
