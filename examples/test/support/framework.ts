@@ -45,12 +45,14 @@ export class Told {
 
 export interface Framework {
   readonly name: string
-  /** Connected in the way that its documentation shows. */
-  readonly bare: (server: Server) => Promise<Host>
+  /** Connected in the way that its documentation shows. Not there for those that are seen through this library only. */
+  readonly bare?: (server: Server) => Promise<Host>
   /** Connected through this library. */
   readonly kept: (options: KeepAliveOptions) => Promise<Host>
   /** What a caller sees of an error of this library's: its data, or its text only. */
   readonly shows: "data" | "text"
+  /** Whether a call under way can be cancelled. Default: true. */
+  readonly canCancel?: boolean
   /** Whether a call can be given a time of its own. */
   readonly canTimeOut: boolean
 }

@@ -110,7 +110,7 @@ const member = ({ bare, kept, name }: Framework, way: Way, server: Server, overr
   let host: Host | undefined
   const open = () =>
     way === "bare"
-      ? bare(server)
+      ? (bare?.(server) ?? Promise.reject(new Error("Seen through this library only")))
       : kept({
           id: name,
           connector: connectorOf(server),
