@@ -25,7 +25,11 @@ const connect = (framework: Framework, { server }: Stage.Stage) =>
   )
 
 /** Gives one call up while another is under way. */
-const check = (framework: Framework, wire: Stage.Wire, giveUp: (host: Host, executing: () => Promise<void>) => Promise<unknown>) =>
+const check = (
+  framework: Framework,
+  wire: Stage.Wire,
+  giveUp: (host: Host, executing: () => Promise<void>) => Promise<unknown>
+) =>
   Effect.gen(function* () {
     const stage = yield* Stage.make(wire)
     const host = yield* connect(framework, stage)

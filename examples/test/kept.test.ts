@@ -1,7 +1,12 @@
 /** Every framework through every fault, on a kept connection. */
-import { assert } from "vitest"
+import { Leftovers } from "@vmcp-keepalive/testkit"
+import { Effect } from "effect"
+import { afterAll, assert } from "vitest"
 import type { Outcome } from "./support/hosts.ts"
 import { type Cell, matrix, type Played } from "./support/matrix.ts"
+
+const leftovers = await Effect.runPromise(Leftovers.make({ within: "10 seconds" }))
+afterAll(() => Effect.runPromise(leftovers.check))
 
 const isEcho = (outcome: Outcome, { framework }: Cell, message: string): void =>
   assert.deepStrictEqual(outcome, { _tag: "Answered", text: `Echo: ${framework.name} ${message}` })

@@ -8,7 +8,11 @@ export const genkit: Framework = {
   name: "Genkit",
   kept: async (options) => {
     const ai = makeGenkit({})
-    const client = createMcpClient({ name: "matrix", serverName: "server", mcpServer: { transport: keepAlive(options) } })
+    const client = createMcpClient({
+      name: "matrix",
+      serverName: "server",
+      mcpServer: { transport: keepAlive(options) }
+    })
     await client.ready()
     const tools = await client.getActiveTools(ai)
     return {

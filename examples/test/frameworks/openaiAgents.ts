@@ -28,7 +28,9 @@ const host = async (server: MCPServer, told = new Told(), alsoClose?: () => Prom
       const result = await run(agent, "go", { ...(signal && { signal }) }).catch((error: unknown) => {
         throw error instanceof ToolCallError ? error.error : error
       })
-      const answer = text(result.newItems.flatMap((item) => (item.type === "tool_call_output_item" ? [item.output] : [])))
+      const answer = text(
+        result.newItems.flatMap((item) => (item.type === "tool_call_output_item" ? [item.output] : []))
+      )
       if (answer.startsWith("The MCP server")) throw new Error(answer)
       return answer
     },

@@ -17,8 +17,7 @@ export const bareTransport = (server: Server): Transport =>
 export const connect = async (transport: Transport): Promise<{ readonly client: Client; readonly told: Told }> => {
   const told = new Told()
   const client = new Client({ name: "matrix", version: "1.0.0" })
-  client.onclose = told.closed
-  client.onerror = told.error
+  Object.assign(client, { onclose: told.closed, onerror: told.error })
   await client.connect(transport)
   return { client, told }
 }

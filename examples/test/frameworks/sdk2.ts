@@ -7,8 +7,7 @@ import { type Framework, type Host, text, Told } from "../support/framework.ts"
 const host = async (transport: Transport): Promise<Host> => {
   const told = new Told()
   const client = new Client({ name: "matrix", version: "1.0.0" }, { versionNegotiation: { mode: "auto" } })
-  client.onclose = told.closed
-  client.onerror = told.error
+  Object.assign(client, { onclose: told.closed, onerror: told.error })
   await client.connect(transport)
   return {
     call: async (name, args, options) => text(await client.callTool({ name, arguments: { ...args } }, options)),

@@ -27,14 +27,16 @@ export class Told {
   readonly error = (error: unknown): void => void this.errors.push(textOf(error))
 
   /** The same `fetch`, with what is sent through it seen. */
-  readonly seeing = (fetch: KeptFetch["fetch"]): KeptFetch["fetch"] => (input, init) => {
-    const message: unknown = typeof init?.body === "string" ? JSON.parse(init.body) : undefined
-    if (typeof message === "object" && message !== null && "method" in message) {
-      if (message.method === "initialize") this.initializations++
-      if (message.method === "tools/call" && "params" in message) this.calls.push(JSON.stringify(message.params))
+  readonly seeing =
+    (fetch: KeptFetch["fetch"]): KeptFetch["fetch"] =>
+    (input, init) => {
+      const message: unknown = typeof init?.body === "string" ? JSON.parse(init.body) : undefined
+      if (typeof message === "object" && message !== null && "method" in message) {
+        if (message.method === "initialize") this.initializations++
+        if (message.method === "tools/call" && "params" in message) this.calls.push(JSON.stringify(message.params))
+      }
+      return fetch(input, init)
     }
-    return fetch(input, init)
-  }
 
   /** As it is now. */
   now(): Pick<Told, "calls" | "closes" | "errors" | "initializations"> {
