@@ -1,4 +1,4 @@
 import { defineConfig } from "vitest/config"
 
-// Rows mostly wait: many of them run beside each other in a file, and two files at a time.
-export default defineConfig({ test: { testTimeout: 60_000, hookTimeout: 60_000, maxConcurrency: 21, maxWorkers: 2 } })
+// Rows mostly wait: about three groups of them run beside each other in a file, and two files at a time.
+export default defineConfig({ test: { testTimeout: 120_000, hookTimeout: 60_000, maxConcurrency: 36, maxWorkers: 2 } })

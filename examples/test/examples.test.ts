@@ -28,7 +28,8 @@ const talk = (program: string, url: string) =>
     ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
   )
 
-describe.concurrent("an example", () => {
+// One after another: what takes its time is to load them.
+describe("an example", () => {
   it.each(programs)("%s does not notice that its server died, and ends by itself", (program) =>
     Effect.gen(function* () {
       const server = yield* ScriptedServer.make()
