@@ -54,6 +54,15 @@ const wire: ReadonlyArray<Ban> = [
   }
 ]
 
+const host: ReadonlyArray<Ban> = [
+  ...published,
+  {
+    regex: "^(@modelcontextprotocol/|@vmcp-keepalive/(sdk-client$|transport-|otel))",
+    message:
+      "Middleware knows peers only: no SDK and no framework, types included, and no transport. Import sdk-client/peer."
+  }
+]
+
 const otel: ReadonlyArray<Ban> = [
   ...published,
   { regex: "^(@opentelemetry/|@effect/opentelemetry)", message: "Optional peers: only KeepaliveProducer needs them." }
@@ -87,6 +96,9 @@ export default defineConfig({
   overrides: [
     { files: [".ci/**"], rules: { "no-restricted-imports": "off" } },
     { files: ["**/*.config.{js,ts}"], rules: { "import/no-default-export": "off" } },
+    { files: ["packages/host/src/**"], rules: { "no-restricted-imports": bans(host) } },
+    // Transports of MCP are no EventTargets.
+    { files: ["packages/host/**"], rules: { "unicorn/prefer-add-event-listener": "off" } },
     { files: ["packages/otel/src/**"], rules: { "no-restricted-imports": bans(otel) } },
     { files: ["packages/otel/src/KeepaliveProducer.ts"], rules: { "no-restricted-imports": bans(published) } },
     { files: ["packages/{sdk-client,transport-*}/src/**"], rules: { "no-restricted-imports": bans(wire) } },

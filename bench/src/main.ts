@@ -11,6 +11,7 @@ import type { Row } from "./Row.ts"
 import { detection } from "./rows/detection.ts"
 import { guard } from "./rows/guard.ts"
 import { crowd } from "./rows/crowd.ts"
+import { hostCallJson, hostCallSse } from "./rows/hostCall.ts"
 import { httpCallJson, httpCallReal, httpCallSse } from "./rows/httpCall.ts"
 import { httpConnect } from "./rows/httpConnect.ts"
 import { httpIdle } from "./rows/httpIdle.ts"
@@ -31,6 +32,8 @@ const rows: ReadonlyArray<Row> = [
   httpCallSse,
   httpCallJson,
   httpCallReal,
+  hostCallSse,
+  hostCallJson,
   httpConnect,
   httpIdle,
   httpMany,

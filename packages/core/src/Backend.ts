@@ -150,8 +150,31 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
   options: Options<Client, R, SetupR>
 ): Effect.fn.Return<Backend<Client>, ConfigurationError, Scope.Scope | R | SetupR> {
   const { connector, id } = options
+  const policy = yield* settled(options)
+  const observers = yield* KeepaliveEvent.observers
+  const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers })
+  // after its first event, so that whoever compares what they observed with this count never lacks one that is being made
+  Made.count()
+  return new Supervised(supervisor)
+})
+
+/**
+ * Fails with everything that is wrong in the policy and the connector's settings, as {@link make} does, and starts nothing.
+ *
+ * @since 0.1.0
+ */
+export const check = <Client, R = never>(
+  options: Pick<Options<Client, R>, "id" | "connector" | "policy">
+): Effect.Effect<void, ConfigurationError, R> => Effect.asVoid(settled(options))
+
+/** The policy that is in force, where nothing is wrong. */
+const settled = Effect.fnUntraced(function* <Client, R>({
+  connector,
+  id,
+  policy: own
+}: Pick<Options<Client, R>, "id" | "connector" | "policy">) {
   const inherited = yield* KeepalivePolicy.Current
-  const laid = options.policy === undefined ? inherited : KeepalivePolicy.overlay(inherited, options.policy)
+  const laid = own === undefined ? inherited : KeepalivePolicy.overlay(inherited, own)
   const { issues, policy } = KeepalivePolicy.resolve(laid, connector)
   const wrong: ReadonlyArray<ConfigurationIssue> = [
     ...(id === "" ? [{ path: ["id"], expected: "a name that is not empty" }] : []),
@@ -159,12 +182,7 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
     ...issues
   ]
   if (wrong.length > 0) return yield* new ConfigurationError({ backend: id, issues: wrong })
-
-  const observers = yield* KeepaliveEvent.observers
-  const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers })
-  // after its first event, so that whoever compares what they observed with this count never lacks one that is being made
-  Made.count()
-  return new Supervised(supervisor)
+  return policy
 })
 
 /**

@@ -6,6 +6,7 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { ExperimentalClientTasks } from "@modelcontextprotocol/sdk/experimental/tasks/client.js"
 import type { RequestOptions } from "@modelcontextprotocol/sdk/shared/protocol.js"
 import type { Connector } from "@vmcp-keepalive/core"
+import * as Effect from "effect/Effect"
 import type { ClientKind } from "./ClientKind.ts"
 import * as View from "./internal/view.ts"
 import * as JsonSchema from "./JsonSchema.ts"
@@ -32,7 +33,8 @@ export const patient = (options?: RequestOptions): RequestOptions =>
  * @since 0.1.0
  */
 export const kind = (make: () => Client = defaultClient): ClientKind<Client> => ({
-  make,
+  issues: Effect.succeed([]),
+  make: Effect.sync(make),
   connect: (client, transport) => client.connect(transport, patient()),
   close: (client) => client.close(),
   capabilities: (client) => client.getServerCapabilities(),

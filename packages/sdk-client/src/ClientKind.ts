@@ -2,7 +2,8 @@
  * What a transport needs of a kind of client: the one thing that differs between the major versions of the MCP SDK, and a
  * client without one.
  */
-import type { Connector } from "@vmcp-keepalive/core"
+import type { BackendError, Connector } from "@vmcp-keepalive/core"
+import type * as Effect from "effect/Effect"
 import type { ClientTransport } from "./ClientTransport.ts"
 import type { Requests } from "./Requests.ts"
 
@@ -12,8 +13,10 @@ import type { Requests } from "./Requests.ts"
  * @since 0.1.0
  */
 export interface ClientKind<Client> {
-  /** a client that has not been connected yet */
-  readonly make: () => Client
+  /** what is wrong with how clients are to be made; a transport reports it with its own settings */
+  readonly issues: Effect.Effect<ReadonlyArray<BackendError.ConfigurationIssue>>
+  /** makes a client that has not been connected yet; a fresh one for each session */
+  readonly make: Effect.Effect<Client>
   /** Shakes hands. Rejects where the server does not do its part. */
   readonly connect: (client: Client, transport: ClientTransport) => Promise<void>
   readonly close: (client: Client) => Promise<void>

@@ -2,7 +2,9 @@
  * A client without an SDK: JSON-RPC messages as they are, in order. For gateways and middleware that hand the messages of others
  * on, and for transports, of which it is all that they need of a client.
  */
-import type { Connector } from "@vmcp-keepalive/core"
+import type { BackendError, Connector } from "@vmcp-keepalive/core"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import type { ClientKind } from "./ClientKind.ts"
 import type { ClientTransport } from "./ClientTransport.ts"
 import * as View from "./internal/view.ts"
@@ -21,10 +23,7 @@ export interface Peer {
    * Asks the server something. Rejects with {@link RpcError} where it answers with an error, and with another `Error` where no
    * answer came. An abort of the signal sends `notifications/cancelled` and rejects with the signal's reason. No timeout.
    */
-  readonly request: (
-    request: Question,
-    options?: { readonly signal?: AbortSignal | undefined }
-  ) => Promise<Message.Result>
+  readonly request: (request: Question, options?: RequestOptions) => Promise<Message.Result>
   /** Tells the server something. */
   readonly notification: (notification: Question) => Promise<void>
   /** Answers a request of the server's. */
@@ -35,6 +34,25 @@ export interface Peer {
   readonly server: Server | undefined
   /** what the server can do; `undefined` before the handshake is done */
   readonly capabilities: { readonly [name: string]: unknown } | undefined
+}
+
+/**
+ * What {@link Peer.request} takes beside the request.
+ *
+ * @since 0.1.0
+ */
+export interface RequestOptions {
+  readonly signal?: AbortSignal | undefined
+  /**
+   * The id of the request on the wire, by which what the server sends while it works on it can be recognized. It must be larger
+   * than those before it in this session. Default: the next number.
+   */
+  readonly id?: number | undefined
+  /**
+   * Is told that the answer has come, before any message that came after it is handed on. (What `request` returns resolves some
+   * microtasks later.)
+   */
+  readonly onAnswer?: (() => void) | undefined
 }
 
 /**
@@ -86,6 +104,14 @@ export class RpcError extends Error {
 }
 
 /**
+ * Whether it is one, also of another copy of this package that the process has loaded.
+ *
+ * @since 0.1.0
+ */
+export const isRpcError = (value: unknown): value is RpcError =>
+  value instanceof Error && value.name === "RpcError" && "code" in value && typeof value.code === "number"
+
+/**
  * A peer that has not been connected yet.
  *
  * @since 0.1.0
@@ -93,12 +119,25 @@ export class RpcError extends Error {
 export const make = (options: Options = {}): Peer => new RawPeer(options)
 
 /**
- * Peers, each made by `make`.
+ * Makes the peers of connectors that were given no `peer` of their own: provided by a host that joins its own connection to what
+ * they say, such as a gateway. Default: {@link make}, without capabilities.
  *
  * @since 0.1.0
  */
-export const kind = (create: () => Peer = make): ClientKind<Peer> => ({
-  make: create,
+export const Factory: Context.Reference<(() => Peer) | undefined> = Context.Reference(
+  "@vmcp-keepalive/sdk-client/Peer/Factory",
+  { defaultValue: (): (() => Peer) | undefined => undefined }
+)
+
+/**
+ * Peers, each made by `create`, or by the {@link Factory} where that is left out. Where there are both it is an issue: whoever
+ * provided the factory would hear nothing.
+ *
+ * @since 0.1.0
+ */
+export const kind = (create?: () => Peer): ClientKind<Peer> => ({
+  issues: Factory.useSync((factory) => (create === undefined || factory === undefined ? [] : [twoMakers])),
+  make: create === undefined ? Factory.useSync((factory) => (factory ?? make)()) : Effect.sync(create),
   connect: (peer, transport) => peer.connect(transport),
   close: (peer) => peer.close(),
   capabilities: (peer) => peer.capabilities,
@@ -116,6 +155,11 @@ export const call = (requests: Requests, peer: Peer, traceparent?: string): Conn
     return (property) => (property === "request" ? request : undefined)
   })
 
+const twoMakers: BackendError.ConfigurationIssue = {
+  path: ["connector", "peer"],
+  expected: "nothing, where a host's own handshake is handed on"
+}
+
 const newest = {
   protocolVersion: "2025-11-25",
   capabilities: {},
@@ -126,6 +170,7 @@ const methodNotFound = -32601
 
 /** Who waits for an answer. */
 interface Waiting {
+  readonly onAnswer: (() => void) | undefined
   readonly resolve: (result: Message.Result) => void
   readonly reject: (error: unknown) => void
 }
@@ -162,12 +207,12 @@ class RawPeer implements Peer {
     await this.notification({ method: "notifications/initialized" })
   }
 
-  readonly request: Peer["request"] = (request, { signal } = {}) =>
+  readonly request: Peer["request"] = (request, { id = this.#nextId, onAnswer, signal } = {}) =>
     new Promise((resolve, reject) => {
       const transport = this.#transport
       if (transport === undefined || this.#closed) return reject(new Error("Not connected"))
       if (signal?.aborted === true) return reject(signal.reason)
-      const id = this.#nextId++
+      this.#nextId = Math.max(this.#nextId, id) + 1
       const abort = () => {
         const cancelled = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id } } as const
         transport.send(cancelled).catch(() => {})
@@ -180,6 +225,7 @@ class RawPeer implements Peer {
       }
       signal?.addEventListener("abort", abort, { once: true })
       this.#waiting.set(id, {
+        onAnswer,
         resolve: (result) => {
           settled()
           resolve(result)
@@ -217,6 +263,7 @@ class RawPeer implements Peer {
     }
     const waiting = message.id === undefined ? undefined : this.#waiting.get(message.id)
     if (waiting === undefined) return
+    waiting.onAnswer?.()
     if ("error" in message) waiting.reject(new RpcError(message.error))
     else waiting.resolve(message.result)
   }

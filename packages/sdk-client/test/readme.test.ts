@@ -44,7 +44,7 @@ const open = async (wire: Wire, host: Connector.SessionHost): Promise<Connector.
   wire.onclose = () => void transport.close()
 
   const kind = CallView.kind() // Peer.kind(): without an SDK
-  const client = kind.make()
+  const client = Effect.runSync(kind.make)
   await kind.connect(client, transport)
   return {
     client,

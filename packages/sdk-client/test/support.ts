@@ -90,7 +90,7 @@ const linkWith = async <C>(
   })
   const link: Link<C> = {
     kind,
-    client: kind.make(),
+    client: Effect.runSync(kind.make),
     transport,
     requests: transport.requests,
     subscriptions,

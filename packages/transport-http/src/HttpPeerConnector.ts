@@ -15,7 +15,7 @@ import * as Settings from "./internal/settings.ts"
  * @since 0.1.0
  */
 export interface Options<E = never, R = never> extends Settings.Options<E, R> {
-  /** Makes the peer of a session; a fresh one each time. Default: `Peer.make()`, without capabilities. */
+  /** Makes the peer of a session; a fresh one each time. Default: what `Peer.Factory` makes, without it one without capabilities. */
   readonly peer?: (() => Peer.Peer) | undefined
 }
 

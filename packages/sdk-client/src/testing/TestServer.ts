@@ -29,11 +29,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as CallView from "../CallView.ts"
+import type { ClientKind } from "../ClientKind.ts"
 import * as Faults from "../internal/testing/faults.ts"
 import type { Server } from "../internal/testing/serverEnd.ts"
 import * as Session from "../internal/testing/session.ts"
 import { Wire } from "../internal/testing/wire.ts"
 import type { Request } from "../Message.ts"
+import * as Peer from "../Peer.ts"
 
 // ---------------------------------------------------------------------------------------------------------- models
 
@@ -93,6 +95,8 @@ export interface Sessions {
 export interface TestServer {
   /** For `Backend.make`; any number of backends may have it. */
   readonly connector: Connector.Connector<Client>
+  /** The same without an SDK, for what is made of peers: a kept connection of `@vmcp-keepalive/host`. */
+  readonly peerConnector: Connector.Connector<Peer.Peer>
 
   // What goes wrong. Each holds for all sessions.
 
@@ -145,7 +149,6 @@ export interface TestServer {
  * @since 0.1.0
  */
 export const make = (options: Options): TestServer => {
-  const kind = CallView.kind(options.client)
   const faults = Faults.none()
   const calls: Array<Call> = []
   const wires = new Set<Wire>()
@@ -206,22 +209,25 @@ export const make = (options: Options): TestServer => {
       )
     })
 
+  const connectorOf = <C>(kind: ClientKind<C>): Connector.Connector<C> => ({
+    kind: "testing",
+    exclusive: false,
+    connectTimeout: "30 seconds",
+    issues: kind.issues,
+    supportsOptions: true,
+    open: (host) =>
+      Effect.suspend(() => {
+        attempts++
+        const { latency, refusal } = faults
+        return refusal === undefined
+          ? Session.open({ kind, stateful: options.stateful ?? true, wire: makeWire(host) }, host)
+          : Effect.andThen(Effect.sleep(latency), Effect.fail(refusal))
+      })
+  })
+
   return {
-    connector: {
-      kind: "testing",
-      exclusive: false,
-      connectTimeout: "30 seconds",
-      issues: Effect.succeed([]),
-      supportsOptions: true,
-      open: (host) =>
-        Effect.suspend(() => {
-          attempts++
-          const { latency, refusal } = faults
-          return refusal === undefined
-            ? Session.open({ kind, stateful: options.stateful ?? true, wire: makeWire(host) }, host)
-            : Effect.andThen(Effect.sleep(latency), Effect.fail(refusal))
-        })
-    },
+    connector: connectorOf(CallView.kind(options.client)),
+    peerConnector: connectorOf(Peer.kind()),
     kill: (reason = "process_exit") =>
       Effect.sync(() => {
         for (const wire of [...wires]) wire.kill(reason, detailOf(reason))

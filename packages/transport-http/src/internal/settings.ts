@@ -88,7 +88,7 @@ export const connector = <Client, E, R>(
     exclusive: false,
     connectTimeout: "30 seconds",
     supportsOptions: true,
-    issues: Effect.succeed(issues),
+    issues: Effect.map(kind.issues, (others) => [...issues, ...others]),
     open: (host) =>
       endpoint === undefined || issues.length > 0
         ? Effect.fail(Evidence.transportFailure("unknown"))

@@ -72,7 +72,7 @@ const connect = Effect.fnUntraced(function* <Client>(options: Options<Client>, h
   const { kind, readers, settings } = options
   const { command, limits, shutdown } = settings
   // first, since it is the user's and may fail
-  const client = kind.make()
+  const client = yield* kind.make
   const wire = new Wire(host, limits)
   const secrets = [...command.args, ...Object.values(command.env)].filter((text) => Redacted.isRedacted(text))
   const stderr = new Stderr.Stderr(settings.stderr, secrets, readers)

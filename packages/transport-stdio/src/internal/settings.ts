@@ -92,7 +92,7 @@ export const connector = <Client>(options: Options, kind: ClientKind.ClientKind<
     // a cold `npx` downloads the server first
     connectTimeout: "120 seconds",
     supportsOptions: false,
-    issues: issues(options),
+    issues: Effect.zipWith(issues(options), kind.issues, (own, others) => [...own, ...others]),
     open: (host) => Effect.suspend(() => Session.open({ settings: resolve(options), kind, readers }, host)),
     stderr: readers.stream
   }

@@ -26,11 +26,8 @@ export const open = <Client>(
 ): Effect.Effect<Connector.Session<Client>, Evidence.Evidence, Scope.Scope> =>
   Effect.gen(function* () {
     const { client, wire } = yield* Effect.acquireRelease(
-      Effect.suspend(() => {
-        // first, since it is the user's and may throw
-        const client = kind.make()
-        return Effect.map(makeWire, (wire) => ({ client, wire }))
-      }),
+      // the client first, since it is the user's and may throw
+      Effect.flatMap(kind.make, (client) => Effect.map(makeWire, (wire) => ({ client, wire }))),
       ({ client, wire }) => end(wire, client, kind)
     )
     const { requests } = wire

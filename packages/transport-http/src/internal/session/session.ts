@@ -82,7 +82,7 @@ const connect = Effect.fnUntraced(function* <Client, E, R>(
   const clock = yield* Clock.Clock
   const fibers = yield* FiberSet.make<void>()
   const run = yield* FiberSet.runtime(fibers)()
-  const client = options.kind.make()
+  const client = yield* options.kind.make
   const wire = new Wire({
     endpoint: options.endpoint,
     sender: options.sender(),

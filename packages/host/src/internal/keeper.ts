@@ -1,0 +1,166 @@
+/**
+ * Kept connections for programs without Effect: what runs them, and who listens.
+ */
+import { type Backend, type BackendError, type ConnectionState, KeepaliveEvent } from "@vmcp-keepalive/core"
+import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as KeptPeer from "../KeptPeer.ts"
+import type { Deliver } from "./delivery.ts"
+
+/** What a kept connection of a program without Effect is made of. */
+export interface Options<R = never> extends KeptPeer.Options<R> {
+  /**
+   * Metrics, logs and spans, such as `KeepaliveMetrics.layerPrometheus({ port: 9464 })` of `@vmcp-keepalive/otel`. A layer that is
+   * given to several connections is built once for all of them, and ends with the last.
+   */
+  readonly telemetry?: Layer.Layer<never, unknown> | undefined
+  /** What the connector needs, where it needs something: its type says so. */
+  readonly services?: Layer.Layer<R, unknown> | undefined
+}
+
+/** What a program without Effect sees of its connections. */
+export interface Observed {
+  /** of the newest connection; `Idle` before there is one */
+  readonly state: ConnectionState.ConnectionState
+  /**
+   * Calls the listener at each change of the state (`change`), or for everything that happens (`event`), synchronously; what it
+   * returns takes the listener away. What a listener throws is an uncaught error of the process.
+   */
+  readonly on: On
+}
+
+/** See {@link Observed.on}. */
+export interface On {
+  (name: "change", listener: (state: ConnectionState.ConnectionState) => void): () => void
+  (name: "event", listener: (event: KeepaliveEvent.KeepaliveEvent) => void): () => void
+}
+
+/** One connection, open until it is closed. */
+export interface Opened {
+  readonly take: KeptPeer.KeptPeer["take"]
+  readonly backend: Backend.Backend<Peer.Peer>
+  /** Resolves when all that it held is freed. */
+  readonly close: () => Promise<void>
+}
+
+/** One for all: so a layer that several have in common is built once. */
+const memoMap = Layer.makeMemoMapUnsafe()
+
+/** Makes a connection in a scope of its own, with services that are built once in the outer one. */
+type Make = (
+  deliver: Deliver,
+  observe: KeepaliveEvent.Observer,
+  scope: Scope.Scope,
+  outer: Scope.Scope
+) => Promise<KeptPeer.KeptPeer>
+
+/** Throws a `ConfigurationError` where a setting is wrong. */
+export const make = <R>(options: Options<R>): Keeper => {
+  // What needs services can only be asked of the connector when there are any: `open` asks again.
+  if (options.services === undefined) check(options)
+  let services: Promise<Context.Context<R>> | undefined
+  return new Keeper(options.id, async (deliver, observe, scope, outer) => {
+    const context = await (services ??= run(servicesOf(options, outer)))
+    return run(
+      KeptPeer.make(options, deliver).pipe(
+        Effect.provide(KeepaliveEvent.layerObserver(observe)),
+        Scope.provide(scope),
+        Effect.provide(context)
+      )
+    )
+  })
+}
+
+/** See the module. */
+export class Keeper implements Observed {
+  readonly id: string
+  /** the newest connection */
+  newest: Opened | undefined
+  readonly #listeners = new Set<KeepaliveEvent.Observer>()
+  readonly #scope = Scope.makeUnsafe()
+  readonly #make: Make
+  #state: ConnectionState.ConnectionState = { _tag: "Idle", since: now() }
+  #closing: Promise<void> | undefined
+
+  constructor(id: string, make: Make) {
+    this.id = id
+    this.#make = make
+  }
+
+  get state(): ConnectionState.ConnectionState {
+    return this.#state
+  }
+
+  readonly on: On = (name: "change" | "event", listener: (it: never) => void) => {
+    const tell = listener as (it: ConnectionState.ConnectionState | KeepaliveEvent.KeepaliveEvent) => void
+    const observer: KeepaliveEvent.Observer = (event) => {
+      if (name === "event") tell(event)
+      else if (event._tag === "StateChanged") tell(event.to)
+    }
+    this.#listeners.add(observer)
+    return () => void this.#listeners.delete(observer)
+  }
+
+  /** Opens a connection. Rejects where a layer cannot be built, or a setting is wrong. */
+  readonly open = async (deliver: Deliver): Promise<Opened> => {
+    if (this.#closing !== undefined) throw new Error("This connection was closed by its host")
+    const scope = await run(Scope.fork(this.#scope))
+    const { backend, take } = await this.#make(deliver, (event) => this.#observe(event), scope, this.#scope)
+    this.newest = { backend, take, close: () => run(Scope.close(scope, Exit.void)) }
+    return this.newest
+  }
+
+  /** Ends all connections, and resolves when everything is freed. */
+  readonly close = (): Promise<void> => {
+    this.#closing ??= run(Scope.close(this.#scope, Exit.void)).then(() => {
+      if (this.#state._tag !== "Closed") this.#state = { _tag: "Closed", since: now() }
+    })
+    return this.#closing
+  }
+
+  #observe(event: KeepaliveEvent.KeepaliveEvent): void {
+    if (event._tag === "StateChanged") this.#state = event.to
+    else if (event._tag === "Started") this.#state = event.state
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(event)
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
+  }
+}
+
+/** The overloads of what makes keepers see to it that a connector which needs something comes with it. */
+const servicesOf = <R>(
+  { services, telemetry = Layer.empty }: Options<R>,
+  scope: Scope.Scope
+): Effect.Effect<Context.Context<R>, unknown> =>
+  Layer.buildWithMemoMap(Layer.merge((services ?? Layer.empty) as Layer.Layer<R, unknown>, telemetry), memoMap, scope)
+
+const now = (): number => Effect.runSync(Clock.currentTimeMillis)
+
+/** Throws what is wrong, as far as it can be known at once. */
+const check = <R>(options: KeptPeer.Options<R>): void => {
+  const exit = Effect.runSyncExit(Effect.provide(KeptPeer.check(options), Context.empty() as Context.Context<R>))
+  const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+  if (isConfigurationError(error)) throw error
+}
+
+const isConfigurationError = (error: unknown): error is BackendError.ConfigurationError =>
+  typeof error === "object" && error !== null && "_tag" in error && error._tag === "ConfigurationError"
+
+/** Rejects with the error itself. */
+const run = async <A, E>(effect: Effect.Effect<A, E>): Promise<A> => {
+  const exit = await Effect.runPromiseExit(effect)
+  if (Exit.isSuccess(exit)) return exit.value
+  throw Cause.squash(exit.cause)
+}

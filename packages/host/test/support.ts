@@ -1,0 +1,110 @@
+/** A host of the tests' own: what it is told, in order, and a way to wait for it. */
+import { Message } from "@vmcp-keepalive/sdk-client/peer"
+import type { BackendError } from "@vmcp-keepalive/core"
+import { Effect, type Scope } from "effect"
+import { KeptPeer } from "../src/index.ts"
+
+export interface Host {
+  /** everything that came, in order */
+  readonly received: ReadonlyArray<Message.Message>
+  readonly abouts: ReadonlyArray<KeptPeer.About>
+  readonly kept: KeptPeer.KeptPeer
+  readonly say: (message: unknown, signal?: AbortSignal) => void
+  /** Asks, and waits for the answer. */
+  readonly ask: (method: string, params?: Message.Params) => Effect.Effect<Message.Answer>
+  /** Waits for the first message that fits, also one that came before. */
+  readonly until: <M extends Message.Message>(fits: (message: Message.Message) => message is M) => Effect.Effect<M>
+  readonly untilMethod: (method: string, times?: number) => Effect.Effect<Message.Request | Message.Notification>
+}
+
+export const hello: Message.Params = {
+  protocolVersion: "2025-11-25",
+  capabilities: { sampling: {}, roots: { listChanged: true } },
+  clientInfo: { name: "a host", version: "1" }
+}
+
+/** Short, so that nothing has to be waited for. */
+export const policy = {
+  interval: "1 second",
+  timeout: "400 millis",
+  confirmInterval: "200 millis",
+  connectTimeout: "3 seconds",
+  backoff: { initial: "50 millis", factor: 2, cap: "200 millis" },
+  waitForSession: "8 seconds",
+  stableAfter: "200 millis",
+  circuit: { failures: 8, openFor: "1 second" }
+} as const satisfies KeptPeer.Options["policy"]
+
+/** A host that has not said anything yet. */
+export const quiet = <R>(
+  options: KeptPeer.Options<R>
+): Effect.Effect<Host, BackendError.ConfigurationError, Scope.Scope | R> =>
+  Effect.gen(function* () {
+    const received: Array<Message.Message> = []
+    const abouts: Array<KeptPeer.About> = []
+    const looking = new Set<() => void>()
+    const kept = yield* KeptPeer.make(options, (message, about) => {
+      received.push(message)
+      abouts.push(about)
+      for (const look of [...looking]) look()
+    })
+    const until: Host["until"] = (fits) =>
+      Effect.callback((resume) => {
+        const look = () => {
+          const found = received.find(fits)
+          if (found === undefined) return
+          looking.delete(look)
+          resume(Effect.succeed(found))
+        }
+        looking.add(look)
+        look()
+        return Effect.sync(() => looking.delete(look))
+      })
+    let ids = 0
+    const ask: Host["ask"] = (method, params) =>
+      Effect.suspend(() => {
+        const id = `host-${ids++}`
+        kept.take({ jsonrpc: "2.0", id, method, ...(params === undefined ? {} : { params }) })
+        return until((message): message is Message.Answer => Message.isAnswer(message) && message.id === id)
+      })
+    return {
+      received,
+      abouts,
+      kept,
+      say: (message, signal) => kept.take(message, { signal }),
+      ask,
+      until,
+      untilMethod: (method, times = 1) => {
+        const all = () => received.filter((message) => "method" in message && message.method === method)
+        return until(
+          (message): message is Message.Request | Message.Notification =>
+            "method" in message && all()[times - 1] === message
+        )
+      }
+    }
+  })
+
+/** A host that has initialized. */
+export const initialized = <R>(options: KeptPeer.Options<R>, params: Message.Params = hello) =>
+  Effect.tap(quiet(options), (host) =>
+    Effect.andThen(host.ask("initialize", params), () =>
+      Effect.sync(() => host.say({ jsonrpc: "2.0", method: "notifications/initialized" }))
+    )
+  )
+
+export const resultOf = (answer: Message.Answer): Message.Result => {
+  if ("result" in answer) return answer.result
+  throw new Error(`an error: ${answer.error.code} ${answer.error.message}`)
+}
+
+export const errorOf = (answer: Message.Answer): Message.ErrorAnswer["error"] => {
+  if ("error" in answer) return answer.error
+  throw new Error(`a result: ${JSON.stringify(answer.result)}`)
+}
+
+/** The text of a tool's result. */
+export const textOf = (answer: Message.Answer): string => {
+  const content = resultOf(answer)["content"]
+  if (!Array.isArray(content)) throw new Error("no content")
+  return String(content[0]?.text)
+}
