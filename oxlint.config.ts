@@ -63,6 +63,11 @@ const host: ReadonlyArray<Ban> = [
   }
 ]
 
+const hostOfSdk: ReadonlyArray<Ban> = [
+  ...published,
+  { regex: "^@vmcp-keepalive/(sdk-client$|transport-|otel)", message: "Middleware knows peers only, and no transport." }
+]
+
 const otel: ReadonlyArray<Ban> = [
   ...published,
   { regex: "^(@opentelemetry/|@effect/opentelemetry)", message: "Optional peers: only KeepaliveProducer needs them." }
@@ -97,6 +102,7 @@ export default defineConfig({
     { files: [".ci/**"], rules: { "no-restricted-imports": "off" } },
     { files: ["**/*.config.{js,ts}"], rules: { "import/no-default-export": "off" } },
     { files: ["packages/host/src/**"], rules: { "no-restricted-imports": bans(host) } },
+    { files: ["packages/host/src/Sdk1Server.ts"], rules: { "no-restricted-imports": bans(hostOfSdk) } },
     // Transports of MCP are no EventTargets.
     { files: ["packages/host/**"], rules: { "unicorn/prefer-add-event-listener": "off" } },
     { files: ["packages/otel/src/**"], rules: { "no-restricted-imports": bans(otel) } },

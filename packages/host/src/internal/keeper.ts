@@ -1,7 +1,7 @@
 /**
  * Kept connections for programs without Effect: what runs them, and who listens.
  */
-import { type Backend, type BackendError, type ConnectionState, KeepaliveEvent } from "@vmcp-keepalive/core"
+import { type Backend, BackendError, type ConnectionState, KeepaliveEvent } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -60,12 +60,21 @@ type Make = (
   outer: Scope.Scope
 ) => Promise<KeptPeer.KeptPeer>
 
+/** What an adapter adds to a keeper of its own. */
+export interface Adapter {
+  /** what is wrong in further settings of the adapter's */
+  readonly issues?: ReadonlyArray<BackendError.ConfigurationIssue>
+  /** where several keepers after each other have the same */
+  readonly listeners?: Set<KeepaliveEvent.Observer>
+}
+
 /** Throws a `ConfigurationError` where a setting is wrong. */
-export const make = <R>(options: Options<R>): Keeper => {
+export const make = <R>(options: Options<R>, { issues: own = [], listeners }: Adapter = {}): Keeper => {
   // What needs services can only be asked of the connector when there are any: `open` asks again.
-  if (options.services === undefined) check(options)
+  const issues = options.services === undefined ? [...issuesOf(options), ...own] : own
+  if (issues.length > 0) throw new BackendError.ConfigurationError({ backend: options.id, issues })
   let services: Promise<Context.Context<R>> | undefined
-  return new Keeper(options.id, async (deliver, observe, scope, outer) => {
+  const open: Make = async (deliver, observe, scope, outer) => {
     const context = await (services ??= run(servicesOf(options, outer)))
     return run(
       KeptPeer.make(options, deliver).pipe(
@@ -74,7 +83,8 @@ export const make = <R>(options: Options<R>): Keeper => {
         Effect.provide(context)
       )
     )
-  })
+  }
+  return new Keeper(options.id, open, listeners)
 }
 
 /** See the module. */
@@ -82,15 +92,16 @@ export class Keeper implements Observed {
   readonly id: string
   /** the newest connection */
   newest: Opened | undefined
-  readonly #listeners = new Set<KeepaliveEvent.Observer>()
+  readonly #listeners: Set<KeepaliveEvent.Observer>
   readonly #scope = Scope.makeUnsafe()
   readonly #make: Make
   #state: ConnectionState.ConnectionState = { _tag: "Idle", since: now() }
   #closing: Promise<void> | undefined
 
-  constructor(id: string, make: Make) {
+  constructor(id: string, make: Make, listeners = new Set<KeepaliveEvent.Observer>()) {
     this.id = id
     this.#make = make
+    this.#listeners = listeners
   }
 
   get state(): ConnectionState.ConnectionState {
@@ -148,11 +159,11 @@ const servicesOf = <R>(
 
 const now = (): number => Effect.runSync(Clock.currentTimeMillis)
 
-/** Throws what is wrong, as far as it can be known at once. */
-const check = <R>(options: KeptPeer.Options<R>): void => {
+/** What is wrong, as far as it can be known at once. */
+const issuesOf = <R>(options: KeptPeer.Options<R>): ReadonlyArray<BackendError.ConfigurationIssue> => {
   const exit = Effect.runSyncExit(Effect.provide(KeptPeer.check(options), Context.empty() as Context.Context<R>))
   const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
-  if (isConfigurationError(error)) throw error
+  return isConfigurationError(error) ? error.issues : []
 }
 
 const isConfigurationError = (error: unknown): error is BackendError.ConfigurationError =>

@@ -1,0 +1,154 @@
+/**
+ * An endpoint of MCP's Streamable HTTP (2025-11-25) without a port: a `fetch` that answers by itself. Each `initialize` opens a
+ * session of its own.
+ */
+import { Message } from "@vmcp-keepalive/sdk-client/peer"
+import type { Deliver } from "../delivery.ts"
+import type { Opened } from "../keeper.ts"
+import type { EventStream } from "./eventStream.ts"
+import { HostSession } from "./hostSession.ts"
+import { bodyBytes, isRefusal, readBody, readHead, type Refusal, refusals, refuse } from "./httpRequest.ts"
+
+/** What it is made of. */
+export interface Options {
+  /** the id of the backend */
+  readonly id: string
+  /** Opens the connection of a session. */
+  readonly open: (deliver: Deliver) => Promise<Pick<Opened, "take" | "close">>
+  /** How many sessions there may be. */
+  readonly maxSessions: number
+  /** What one stream holds that is not read, see {@link EventStream}. */
+  readonly most?: number | undefined
+}
+
+/** See the module. */
+export class Endpoint {
+  readonly #options: Options
+  /** by id; what was not used for the longest time comes first */
+  readonly #sessions = new Map<string, HostSession>()
+  /** of sessions that hold something yet */
+  readonly #endings = new Set<Promise<void>>()
+  #isClosed = false
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /** How many sessions there are. */
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  /** Rejects with the reason of the signal, as any `fetch` does, and with what keeps a connection from being made. */
+  readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
+    // The signal is read apart: many requests share one that lives as long as their client, and each would hold on to it.
+    const { signal: given = input instanceof Request ? input.signal : undefined, ...rest } = init
+    const request = new Request(input, rest)
+    const signal = given ?? undefined
+    signal?.throwIfAborted()
+    const method = readHead(request.method, request.headers)
+    if (isRefusal(method)) return refuse(method)
+    const id = request.headers.get("mcp-session-id")
+    if (method === "POST") {
+      const message = await messageOf(request)
+      signal?.throwIfAborted()
+      return isRefusal(message) ? refuse(message) : this.#post(id, message, signal)
+    }
+    const session = this.#find(id)
+    if (isRefusal(session)) return refuse(session)
+    if (method === "GET") return answer(session, session.listen(signal))
+    this.#end(session)
+    return new Response(null, { status: 200 })
+  }
+
+  /** Ends all sessions: what is under way is answered with an error. Resolves when everything that they held is freed. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const session of [...this.#sessions.values()]) this.#end(session)
+    await Promise.all(this.#endings)
+  }
+
+  async #post(id: string | null, message: Message.Message, signal: AbortSignal | undefined): Promise<Response> {
+    const isInitialize = Message.isRequest(message) && message.method === "initialize"
+    const known = this.#find(id)
+    if (!isInitialize) return isRefusal(known) ? refuse(known) : answer(known, known.post(message, signal))
+    if (!isRefusal(known)) return refuse(refusals.initialized)
+    const session = this.#make()
+    if (isRefusal(session)) return refuse(session)
+    try {
+      await session.start()
+      signal?.throwIfAborted()
+    } catch (error) {
+      this.#end(session)
+      throw error
+    }
+    return answer(session, session.post(message, signal))
+  }
+
+  #find(id: string | null): HostSession | Refusal {
+    if (id === null) return refusals.noSession
+    return this.#sessions.get(id) ?? refusals.unknownSession
+  }
+
+  /** A session that is to be started, in the place of an idle one where there are too many. */
+  #make(): HostSession | Refusal {
+    if (this.#isClosed) return refusals.closed
+    if (this.#sessions.size >= this.#options.maxSessions) {
+      const oldest = leastOf(this.#sessions.values())
+      if (oldest === undefined) return refusals.tooMany
+      this.#end(oldest)
+    }
+    const id = crypto.randomUUID()
+    const session: HostSession = new HostSession({
+      id,
+      backend: this.#options.id,
+      open: this.#options.open,
+      most: this.#options.most,
+      used: () => {
+        if (this.#sessions.delete(id)) this.#sessions.set(id, session)
+      },
+      ended: () => {
+        this.#sessions.delete(id)
+        this.#end(session)
+      }
+    })
+    this.#sessions.set(id, session)
+    return session
+  }
+
+  #end(session: HostSession): void {
+    const ending = session.end()
+    if (this.#endings.has(ending)) return
+    this.#endings.add(ending)
+    const forget = () => this.#endings.delete(ending)
+    ending.then(forget, forget)
+  }
+}
+
+/** The session that is missed the least: of those without a request under way one that nobody listens to, if there is any. */
+const leastOf = (sessions: Iterable<HostSession>): HostSession | undefined => {
+  const idle = Array.from(sessions).filter(({ isIdle }) => isIdle)
+  return idle.find(({ isAttended }) => !isAttended) ?? idle[0]
+}
+
+/** The message in the body, which is read no further than one may be long. */
+const messageOf = async ({ body }: Request): Promise<Message.Message | Refusal> => {
+  if (body === null) return refusals.json
+  const decoder = new TextDecoder()
+  let text = ""
+  let bytes = 0
+  for await (const chunk of body) {
+    bytes += chunk.length
+    if (bytes > bodyBytes) return refusals.tooLarge
+    text += decoder.decode(chunk, { stream: true })
+  }
+  return readBody(text + decoder.decode())
+}
+
+const answer = ({ id }: HostSession, outcome: EventStream | Refusal | undefined): Response => {
+  if (isRefusal(outcome)) return refuse(outcome)
+  if (outcome === undefined) return new Response(null, { status: 202 })
+  return new Response(outcome.body, {
+    headers: { "content-type": "text/event-stream", "cache-control": "no-cache, no-transform", "mcp-session-id": id }
+  })
+}
