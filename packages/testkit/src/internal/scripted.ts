@@ -72,8 +72,8 @@ export type Control = Data.TaggedEnum<{
   Ping: {}
   /** Ends every standing GET stream properly. */
   EndStreams: {}
-  /** Both change the list of tools and say so with `notifications/tools/list_changed`. */
-  AddTool: { readonly name: string }
+  /** Both change the list of tools and say so with `notifications/tools/list_changed`. One that is there gets another schema. */
+  AddTool: { readonly name: string; readonly inputSchema?: Readonly<Record<string, unknown>> }
   RemoveTool: { readonly name: string }
 }>
 

@@ -204,10 +204,12 @@ const perform = (question: Question): Omit<Reply, "id"> => {
       return {}
     case "AddTool":
       tools.names.add(question.name)
+      if (question.inputSchema !== undefined) tools.added.set(question.name, question.inputSchema)
       listChanged()
       return {}
     case "RemoveTool":
       tools.names.delete(question.name)
+      tools.added.delete(question.name)
       listChanged()
       return {}
     case "Requests":

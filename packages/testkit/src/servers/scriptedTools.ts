@@ -38,6 +38,8 @@ const error = (code: number, message: string): Outcome => ({ error: { code, mess
 
 export const make = (log: string) => {
   const names = new Set(["echo", "slow", "progress", "fail", "rpcError", "session_counter"])
+  /** Of tools that were added. */
+  const added = new Map<string, unknown>()
 
   const call = async (message: Message, session: Session, notify: Notify): Promise<Outcome> => {
     const { _meta, arguments: args = {}, name = "" } = message.params ?? {}
@@ -84,7 +86,9 @@ export const make = (log: string) => {
       case "logging/setLevel":
         return { result: {} }
       case "tools/list":
-        return { result: { tools: [...names].map((name) => ({ name, inputSchema: inputSchema(name) })) } }
+        return {
+          result: { tools: [...names].map((name) => ({ name, inputSchema: added.get(name) ?? inputSchema(name) })) }
+        }
       case "tools/call":
         return call(message, session, notify)
       default:
@@ -115,5 +119,5 @@ export const make = (log: string) => {
     }
   }
 
-  return { names, answer }
+  return { names, added, answer }
 }
