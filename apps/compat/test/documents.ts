@@ -1,4 +1,4 @@
-/** The documents of this repository, and the blocks of code that stand in them. */
+/** The documents of this repository, and the blocks of code that stand in them and in docstrings. */
 import { globSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 
@@ -7,7 +7,7 @@ export const root = fileURLToPath(new URL("../../../", import.meta.url))
 
 /** A block of code, between two fences. */
 export interface Block {
-  /** the path of its document, from the root */
+  /** the path of its document or source, from the root */
   readonly document: string
   /** of its first line of code, from 1 */
   readonly line: number
@@ -29,9 +29,10 @@ const blocksOf = (document: string): ReadonlyArray<Block> => {
   const blocks: Array<Block> = []
   let open: { readonly indent: string; readonly language: string; readonly lines: Array<string> } | undefined
   for (const [index, line] of read(document).split("\n").entries()) {
-    const fence = /^(\s*)```(.*)$/.exec(line)
+    // in a document, or behind the asterisk of a docstring
+    const fence = /^(\s*(?:\* )?)```(.*)$/.exec(line)
     if (fence === null) open?.lines.push(line.slice(open.indent.length))
-    else if (open === undefined) open = { indent: fence[1] ?? "", language: fence[2]?.trim() ?? "", lines: [] }
+    else if (open === undefined) open = { indent: fence[1] ?? "", language: fence[2] ?? "", lines: [] }
     else {
       const { language, lines } = open
       blocks.push({ document, line: index + 1 - lines.length, language, code: lines.join("\n") })
@@ -42,8 +43,11 @@ const blocksOf = (document: string): ReadonlyArray<Block> => {
   return blocks
 }
 
-/** Every block of every document. */
-export const blocks: ReadonlyArray<Block> = documents.flatMap(blocksOf)
+/** Every block of every document, and of the docstrings, from which the reference is made. */
+export const blocks: ReadonlyArray<Block> = [
+  ...documents,
+  ...globSync("packages/*/src/**/*.ts", { cwd: root }).toSorted()
+].flatMap(blocksOf)
 
 /** Where a block stands, as an editor opens it. */
 export const place = ({ document, line }: Block): string => `${document}:${line}`

@@ -16,7 +16,8 @@ import { Effect, Fiber, Schedule, type Scope } from "effect"
 const policy: KeepalivePolicy.Options = {
   interval: "1 hour",
   stableAfter: 0,
-  waitForSession: "300 millis",
+  // longer than a real server takes to start; a call does not wait at all where the next attempt is due later
+  waitForSession: "5 seconds",
   backoff: { initial: "10 seconds", factor: 1 },
   circuit: "none"
 }

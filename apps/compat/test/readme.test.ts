@@ -9,7 +9,7 @@ import { createServer } from "node:net"
 import { join } from "node:path"
 import { inject } from "vitest"
 import { blocksBelow } from "./documents.ts"
-import { compile, run } from "./support.ts"
+import { compile, compileTimeout, run } from "./support.ts"
 
 const folders = inject("folders")
 
@@ -32,7 +32,7 @@ describe("the first example", () => {
 describe.each(["npm", "pnpm"] as const)("the whole app, installed by %s", (manager) => {
   const folder = folders[manager]
 
-  it("compiles under the strictest settings, all declarations included", async () => {
+  it("compiles under the strictest settings, all declarations included", { timeout: compileTimeout }, async () => {
     assert.deepStrictEqual(await compile(folder, ["app.mts"], { skipLibCheck: false }), [])
   })
 

@@ -14,16 +14,19 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** Runs a program to its end, for 50 s at most. */
-export const run = (command: string, args: ReadonlyArray<string>, cwd: string): Promise<Ended> =>
+/** Runs a program to its end, for 50 s at most unless it may take longer (in milliseconds). */
+export const run = (command: string, args: ReadonlyArray<string>, cwd: string, timeout = 50_000): Promise<Ended> =>
   new Promise((resolve) => {
-    execFile(command, args, { cwd, timeout: 50_000 }, (error, stdout, stderr) => {
+    execFile(command, args, { cwd, timeout }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1
       resolve({ code, stdout, stderr })
     })
   })
 
 const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+/** How long compiling may take on a busy machine, in milliseconds: it takes 5 s on one that is not. */
+export const compileTimeout = 170_000
 
 /**
  * Compiles files of a folder with the settings of this repository, and with the packages that are installed there; what is wrong, line
@@ -41,7 +44,7 @@ export const compile = async (
   }
   await writeFile(join(folder, "tsconfig.json"), JSON.stringify(config))
   const compiler = fromHere("../../../node_modules/typescript/bin/tsc")
-  const { code, stderr, stdout } = await run(process.execPath, [compiler, "--pretty", "false"], folder)
+  const { code, stderr, stdout } = await run(process.execPath, [compiler, "--pretty", "false"], folder, compileTimeout)
   const lines = `${stdout}${stderr}`.split("\n").filter((line) => line !== "")
   return code === 0 || lines.length > 0 ? lines : [`the compiler ended with ${code}`]
 }

@@ -6,9 +6,16 @@
  * `@opentelemetry/sdk-metrics` and `@opentelemetry/resources`, which nothing else of this package does.
  *
  * ```ts
- * const producer = yield* KeepaliveProducer.make() // with KeepaliveMetrics.layer() in the context
- * const reader = new PeriodicExportingMetricReader({ exporter, metricProducers: [producer] })
- * const provider = new MeterProvider({ readers: [reader] })
+ * import { MeterProvider, PeriodicExportingMetricReader, type PushMetricExporter } from "@opentelemetry/sdk-metrics"
+ * import * as KeepaliveProducer from "@vmcp-keepalive/otel/KeepaliveProducer"
+ * import { Effect } from "effect"
+ *
+ * // with KeepaliveMetrics.layer() in the context
+ * export const providerOf = Effect.fnUntraced(function* (exporter: PushMetricExporter) {
+ *   const producer = yield* KeepaliveProducer.make()
+ *   const reader = new PeriodicExportingMetricReader({ exporter, metricProducers: [producer] })
+ *   return new MeterProvider({ readers: [reader] })
+ * })
  * ```
  */
 import * as OtelMetrics from "@effect/opentelemetry/OtelMetrics"

@@ -2,6 +2,7 @@
 export * as Core from "@vmcp-keepalive/core"
 export * as CoreEngine from "@vmcp-keepalive/core/engine"
 export * as CoreTesting from "@vmcp-keepalive/core/testing"
+export * as Host from "@vmcp-keepalive/host"
 export * as Otel from "@vmcp-keepalive/otel"
 export * as SdkClient from "@vmcp-keepalive/sdk-client"
 export * as SdkClientPeer from "@vmcp-keepalive/sdk-client/peer"

@@ -4,10 +4,16 @@
  * that `TestClock` drives it.
  *
  * ```ts
- * const server = ScriptedServer.make()
- * const backend = yield* Backend.make({ id: "scripted", connector: server.connector })
- * yield* backend.use((client) => client.callTool("echo"))
- * server.forgetSessions()
+ * import { Backend } from "@vmcp-keepalive/core"
+ * import { ScriptedServer } from "@vmcp-keepalive/core/testing"
+ * import { Effect } from "effect"
+ *
+ * export const program = Effect.gen(function* () {
+ *   const server = ScriptedServer.make()
+ *   const backend = yield* Backend.make({ id: "scripted", connector: server.connector })
+ *   yield* backend.use((client) => client.callTool("echo"))
+ *   server.forgetSessions()
+ * })
  * ```
  */
 import * as Clock from "effect/Clock"

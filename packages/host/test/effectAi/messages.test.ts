@@ -58,7 +58,8 @@ describe("progress", () => {
       yield* Fiber.join(fiber)
       assert.strictEqual(seen[0], 1)
       assert.strictEqual(seen.at(-1), 700)
-      assert.isAtMost(seen.length, 258)
+      // the one in hand, and those that wait
+      assert.isAtMost(seen.length, 257)
     })
   )
 

@@ -8,9 +8,17 @@
  * so that `TestClock` drives it.
  *
  * ```ts
- * const server = TestServer.make({ server: () => makeMyServer() })
- * const backend = yield* Backend.make({ id: "billing", connector: server.connector })
- * yield* server.kill()
+ * import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
+ * import { Backend } from "@vmcp-keepalive/core"
+ * import { TestServer } from "@vmcp-keepalive/sdk-client/testing"
+ * import { Effect } from "effect"
+ *
+ * export const program = Effect.gen(function* () {
+ *   const server = TestServer.make({ server: () => new McpServer({ name: "billing", version: "1.0.0" }) })
+ *   const backend = yield* Backend.make({ id: "billing", connector: server.connector })
+ *   yield* backend.awaitConnected
+ *   yield* server.kill()
+ * })
  * ```
  */
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js"

@@ -209,6 +209,7 @@ const perform = (question: Question): Omit<Reply, "id"> => {
       return {}
     case "RemoveTool":
       tools.names.delete(question.name)
+      tools.added.delete(question.name)
       listChanged()
       return {}
     case "Requests":

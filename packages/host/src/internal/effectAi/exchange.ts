@@ -6,6 +6,7 @@ import { Message, type Peer } from "@vmcp-keepalive/sdk-client/peer"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
+import * as Pull from "effect/Pull"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -124,11 +125,10 @@ export const make = Effect.fnUntraced(function* <R = never, RequestR = never>(
       const progress = Progress.of(request, params)
       if (progress !== undefined) Queue.offerUnsafe(told, progress)
     })
+    // one by one, so that no more wait than the queue has
+    const handled = Effect.forever(Effect.flatMap(Queue.take(told), onProgress)).pipe(Pull.catchDone(() => Effect.void))
     // What was told is handled first, since the queue ends behind it.
-    const [answered] = yield* Effect.all(
-      [Effect.ensuring(answer, Queue.end(told)), Stream.runForEach(Stream.fromQueue(told), onProgress)],
-      { concurrency: 2 }
-    )
+    const [answered] = yield* Effect.all([Effect.ensuring(answer, Queue.end(told)), handled], { concurrency: 2 })
     return answered
   })
 
