@@ -1,6 +1,6 @@
 /** Each example goes on, as its reader would see, when its server is killed and started again between two turns. */
 import { ScriptedServer } from "@vmcp-keepalive/testkit"
-import { Effect } from "effect"
+import { Effect, Semaphore } from "effect"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { readdirSync } from "node:fs"
@@ -28,8 +28,10 @@ const talk = (program: string, url: string) =>
     ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
   )
 
-// One after another: what takes its time is to load them.
-describe("an example", () => {
+/** To load them takes a processor, and then they wait. */
+const seats = Semaphore.makeUnsafe(3)
+
+describe.concurrent("an example", () => {
   it.each(programs)("%s does not notice that its server died, and ends by itself", (program) =>
     Effect.gen(function* () {
       const server = yield* ScriptedServer.make()
@@ -44,6 +46,6 @@ describe("an example", () => {
       assert.deepStrictEqual(yield* Effect.promise(() => exited), [0, null])
       const messages = (yield* server.executions).map(({ arguments: sent }) => sent)
       assert.deepStrictEqual(messages, [{ message: "one" }, { message: "two" }])
-    }).pipe(Effect.scoped, Effect.runPromise)
+    }).pipe(Effect.scoped, seats.withPermit, Effect.runPromise)
   )
 })
