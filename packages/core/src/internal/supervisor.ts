@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import type { Action, Telling } from "../engine/Action.ts"
 import { admission, type ConnectionState } from "../ConnectionState.ts"
@@ -97,6 +98,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   readonly closings: Closings
   readonly sessions: Sessions<Client>
   readonly clock: Clock.Clock
+  readonly random: Random.Random
   readonly subscriptions = new Set<string>()
 
   readonly #rules: Rules
@@ -127,6 +129,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.clock = Context.get(context, Clock.Clock)
     this.deadlines = Deadlines.of(context)
     this.fork = Effect.runForkWith(context)
+    this.random = Context.get(context, Random.Random)
     this.closings = new Closings(this.fork)
     this.announcer = new Announcer(id, this.clock, observers)
     this.sessions = new Sessions(this)
@@ -235,7 +238,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   #perform({ actions, model }: Step): void {
     if (model.state !== this.#model.state) {
       // only who is told of a change wants to know the state that was left
-      this.#left = this.announcer.isHeard ? this.state : undefined
+      this.#left = this.isHeard ? this.state : undefined
       this.#told = undefined
       this.#since = this.clock.currentTimeMillisUnsafe()
       this.#nextAttemptAt = undefined
@@ -277,7 +280,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   }
 
   #tell(telling: Telling): void {
-    if (!this.announcer.isHeard) return
+    if (!this.isHeard) return
     switch (telling._tag) {
       case "Started":
         return this.emit({ _tag: "Started", state: this.state })
@@ -286,6 +289,10 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
       default:
         return this.emit(telling)
     }
+  }
+
+  get isHeard(): boolean {
+    return this.announcer.isHeard
   }
 
   emit(happening: Happening): void {
