@@ -58,8 +58,8 @@ const round = ({ ladder, session }: Probed, given: Partial<typeof policy> = {}, 
     const fork = Effect.runForkWith(context)
     const task = new Task({ fork, closings: new Closings(fork) })
     const asking = Effect.callback<Probe.ProbeResult>((resume) => {
-      const options = { task, deadlines: Deadlines.of(context), policy: asked, session, ladder, trace: undefined }
-      const round = new Round(options, (result) => {
+      const port = { deadlines: Deadlines.of(context), policy: asked }
+      const round = new Round(port, task, { session, ladder }, undefined, (result) => {
         assert(result !== undefined, "nobody stopped it")
         resume(Effect.succeed(result))
       })

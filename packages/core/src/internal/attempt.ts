@@ -133,7 +133,7 @@ export class Attempt<Client, R, SetupR> {
     }
     if (!deep && !Probe.isProbed(policy.probe, session)) return this.#finish(open, accepted)
     const startedAt = deadlines.now()
-    const round = new Round({ task, deadlines, policy, session, ladder: open.ladder, trace }, (result) => {
+    const round = new Round(this.#port, task, open, trace, (result) => {
       if (result === undefined) return this.#finish(undefined, this.#ending)
       const { asked, verdict } = result
       if (verdict._tag === "Succeeded") return this.#finish(open, accepted)

@@ -13,37 +13,51 @@ import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import { broken } from "./conclusion.ts"
 import type { Deadline, Deadlines } from "./deadlines.ts"
 import type { Task } from "./task.ts"
-import * as Tracing from "./tracing.ts"
+import type * as Tracing from "./tracing.ts"
 
-/** Who asks, whom, and how. */
-export interface Options {
-  readonly task: Task<never>
+/** What a round needs of its backend. */
+export interface Port {
   readonly deadlines: Deadlines
   readonly policy: Pick<KeepalivePolicy, "probe" | "timeout" | "fallbackAfter">
+}
+
+/** What is asked, and where it stands. */
+export interface Asked {
   readonly session: Session<unknown>
   readonly ladder: Probe.Ladder
-  /** the span that the questions are asked in, where there are spans */
-  readonly trace: Tracing.Trace | undefined
 }
 
 /** See the module. It ends once, and then calls `ended`: with nothing where its task was stopped. */
 export class Round {
-  readonly #options: Options
+  readonly #port: Port
+  readonly #task: Task<never>
+  readonly #asked: Asked
+  /** the span that the questions are asked in, where there are spans */
+  readonly #trace: Tracing.Trace | undefined
   readonly #ended: (result: Probe.ProbeResult | undefined) => void
   #deadline: Deadline | undefined
   #isSilent = false
 
-  constructor(options: Options, ended: (result: Probe.ProbeResult | undefined) => void) {
-    this.#options = options
+  constructor(
+    port: Port,
+    task: Task<never>,
+    asked: Asked,
+    trace: Tracing.Trace | undefined,
+    ended: (result: Probe.ProbeResult | undefined) => void
+  ) {
+    this.#port = port
+    this.#task = task
+    this.#asked = asked
+    this.#trace = trace
     this.#ended = ended
   }
 
   ask(question: Probe.Question): void {
-    const { deadlines, policy, session, task, trace } = this.#options
+    const { deadlines, policy } = this.#port
+    const task = this.#task
     this.#isSilent = false
-    // a transport that throws as it is asked is as one whose probe dies
-    const probe = Effect.suspend(() => session.probe(question.rung))
-    task.run(trace === undefined ? probe : trace.within(probe), (exit) => this.#answered(question, exit))
+    const probe = probing(this.#asked.session, question)
+    task.run(this.#trace === undefined ? probe : this.#trace.within(probe), (exit) => this.#answered(question, exit))
     if (!task.isRunning || task.isStopped || this.#deadline !== undefined) return
     this.#deadline = deadlines.set(deadlines.now() + Duration.toMillis(policy.timeout), () => {
       this.#deadline = undefined
@@ -53,15 +67,24 @@ export class Round {
   }
 
   #answered(question: Probe.Question, exit: Exit.Exit<Evidence.Evidence>): void {
-    const { deadlines, ladder, policy, task } = this.#options
+    const { deadlines, policy } = this.#port
     deadlines.cancel(this.#deadline)
     this.#deadline = undefined
-    if (task.isStopped) return this.#ended(undefined)
+    if (this.#task.isStopped) return this.#ended(undefined)
     if (!this.#isSilent && Exit.isFailure(exit)) return this.#ended(brokenBy(question, exit.cause))
     const evidence = this.#isSilent || Exit.isFailure(exit) ? Probe.silence : exit.value
-    const next = Probe.take(ladder, policy, question, evidence)
+    const next = Probe.take(this.#asked.ladder, policy, question, evidence)
     if (next === undefined) this.#ended(Probe.resultOf(question, evidence))
     else this.ask(next)
+  }
+}
+
+/** A transport that throws as it is asked is as one whose probe dies. */
+const probing = (session: Session<unknown>, { rung }: Probe.Question): Effect.Effect<Evidence.Evidence> => {
+  try {
+    return session.probe(rung)
+  } catch (defect) {
+    return Effect.die(defect)
   }
 }
 

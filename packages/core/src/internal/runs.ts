@@ -154,14 +154,13 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
     const { deadlines, policy, sessions } = port
     const open = sessions.current
     if (!open) return
-    const { ladder, session } = open
-    const question = Probe.begin(session, ladder, policy, action.kind === "deepProbe")
+    const question = Probe.begin(open.session, open.ladder, policy, action.kind === "deepProbe")
     const method = question.rung._tag
     if (action.counted && port.isHeard) port.emit({ _tag: "ProbeSent", method })
     const startedAt = deadlines.now()
     const trace = Tracing.begin(port, "probe", { backend_id: port.id, method })
     Tracing.link(trace?.span, open)
-    const round = new Round({ task, deadlines, policy, session, ladder, trace }, (result) => {
+    const round = new Round(port, task, open, trace, (result) => {
       trace?.end(result)
       if (result !== undefined && this.#task === task) this.#probed(action, open, startedAt, result)
     })

@@ -41,16 +41,16 @@ export interface Options<Client, R, SetupR> {
 export const make = <Client, R, SetupR>(
   options: Options<Client, R, SetupR>
 ): Effect.Effect<Supervisor<Client>, never, Scope.Scope | R | SetupR> =>
-  Effect.contextWith((context: Context.Context<Scope.Scope | R | SetupR>) =>
-    Effect.suspend(() => {
+  Effect.uninterruptible(
+    Effect.contextWith((context: Context.Context<Scope.Scope | R | SetupR>) => {
       const supervised = new Supervised(options, context)
       // not by acquireRelease, whose finalizer holds on to how it was acquired
-      return Effect.as(
-        Scope.addFinalizerExit(Context.get(context, Scope.Scope), () => supervised.end),
-        supervised
-      )
-    }).pipe(Effect.uninterruptible)
+      return Effect.as(Scope.addFinalizerExit(Context.get(context, Scope.Scope), ending(supervised)), supervised)
+    })
   )
+
+/** A finalizer that holds nothing else. */
+const ending = (supervised: { readonly end: Effect.Effect<void> }) => () => supervised.end
 
 /** A backend, as its calls and its users see it. */
 export interface Supervisor<Client> {
@@ -61,6 +61,8 @@ export interface Supervisor<Client> {
   readonly deadlines: Deadlines.Deadlines
   readonly announcer: Announcer
   readonly state: ConnectionState
+  /** what the state is called: known without telling it with its times */
+  readonly tag: ConnectionState["_tag"]
   /** the session that calls run on; `undefined` while there is none, or while it is held and admits none */
   readonly current: OpenSession<Client> | undefined
   /** what was seen when the session failed last; without one, when the last session or attempt failed */
@@ -149,6 +151,10 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
 
   get state(): ConnectionState {
     return (this.#told ??= timed(this.#model.state, this.#since, this.#nextAttemptAt))
+  }
+
+  get tag(): ConnectionState["_tag"] {
+    return this.#model.state._tag
   }
 
   get current(): OpenSession<Client> | undefined {

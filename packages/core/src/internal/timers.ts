@@ -117,13 +117,13 @@ export class Timers {
 }
 
 /**
- * Probes of a cadence that is drawn at random need not be exact: those of all backends that are due within a 128th of their delay
- * come in one turn, a little earlier, because to wake up for each costs more than to ask (Linux calls it timer slack). None comes
- * before the least delay.
+ * Probes of a cadence that is drawn at random need not be exact: those of all backends that are due within a hundredth of their
+ * delay come in one turn, a little earlier, because to wake up for each costs more than to ask (Linux calls it timer slack).
+ * None comes before the least delay.
  */
 const together = (at: number, delay: number, least: number): number => {
   if (delay <= least) return at
-  const grid = 2 ** Math.floor(Math.log2(delay / 128))
+  const grid = 2 ** Math.floor(Math.log2(delay / 100))
   const earlier = Math.floor(at / grid) * grid
   return at - earlier <= delay - least ? earlier : at
 }
