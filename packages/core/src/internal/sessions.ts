@@ -171,6 +171,7 @@ export class Sessions<Client> {
     if (tools.length > 0) open.tools = new Map(tools.map((tool) => [tool.name, tool.readOnly || tool.idempotent]))
     const before = this.#tools ?? open.tools
     this.#tools = open.tools
+    if (open.tools === before) return
     const added = namesOf(open.tools).filter((name) => !before.has(name))
     const removed = namesOf(before).filter((name) => !open.tools.has(name))
     if (added.length > 0 || removed.length > 0) this.#port.emit({ _tag: "ToolsChanged", added, removed })
