@@ -292,8 +292,8 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
   }
 
   get #isShut(): boolean {
-    const { _tag } = this.#supervisor.state
-    return _tag === "Isolated" || _tag === "Closed"
+    const { tag } = this.#supervisor
+    return tag === "Isolated" || tag === "Closed"
   }
 
   /** Gives the command and waits until what it started has ended. */

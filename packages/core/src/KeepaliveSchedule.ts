@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"
+import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { ConfigurationIssue } from "./BackendError.ts"
 import { ConfigurationError } from "./BackendError.ts"
@@ -51,6 +52,7 @@ const ofTable = (policy: KeepalivePolicy.KeepalivePolicy): Schedule.Schedule<Unt
         exit: Exit.Exit<unknown, unknown>
       ): Pull.Pull<[Untimed, Duration.Duration], never, Untimed> =>
         Effect.gen(function* () {
+          const random = yield* Random.Random
           let delay = Duration.zero
           const feed = function* (signal: Signal) {
             const next = Transition.step(rules, model, signal)
@@ -60,7 +62,8 @@ const ofTable = (policy: KeepalivePolicy.KeepalivePolicy): Schedule.Schedule<Unt
               if (action._tag === "Reset") delays.reset(action.schedule)
               if (action._tag === "Run") delay = Duration.zero
               if (action._tag !== "Arm" || (action.timer !== "probe" && action.timer !== "attempt")) continue
-              delay = yield* delays.next(action.schedule, now)
+              const next = delays.next(action.schedule, now, random)
+              delay = Duration.millis(typeof next === "number" ? next : yield* next)
             }
           }
           const isOld = now - openedAt >= Duration.toMillis(policy.stableAfter)

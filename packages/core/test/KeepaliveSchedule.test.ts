@@ -3,6 +3,7 @@ import { Clock, Duration, Effect, Exit, Fiber, Random, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import type { Untimed } from "../src/ConnectionState.ts"
+import type { ScheduleName } from "../src/engine/Action.ts"
 import { KeepalivePolicy, KeepaliveSchedule } from "../src/index.ts"
 import * as Delays from "../src/internal/delays.ts"
 
@@ -24,6 +25,16 @@ const steps = (schedule: Schedule.Schedule<unknown>, count: number) =>
 
 const stepped = (schedule: Schedule.Schedule<unknown>, count: number, seed: string | number = "seed") =>
   Effect.runSync(Random.withSeed(steps(schedule, count), seed))
+
+/** A delay that is not stepped, in seconds. */
+const single = (policy: KeepalivePolicy.KeepalivePolicy, name: ScheduleName) =>
+  Effect.runSync(
+    Effect.map(Random.Random, (random) => {
+      const delay = new Delays.Delays(policy).next(name, 0, random)
+      assert(typeof delay === "number", "it is known at once")
+      return delay / 1000
+    })
+  )
 
 const policyOf = (options: KeepalivePolicy.Options) => {
   const { issues, policy } = KeepalivePolicy.resolve(options, { connectTimeout: "30 seconds", supportsOptions: true })
@@ -158,16 +169,15 @@ describe("openFor", () => {
 
 describe("the schedules of a policy", () => {
   it("are the policy's numbers", () => {
-    const schedules = Delays.ofPolicy(
-      policyOf({
-        interval: "40 seconds",
-        confirmInterval: "3 seconds",
-        stableAfter: "7 seconds",
-        idleAfter: "2 minutes",
-        backoff: { initial: "2 seconds", factor: 3, cap: "10 seconds" },
-        circuit: { openFor: { initial: "4 seconds", factor: 2, cap: "6 seconds" } }
-      })
-    )
+    const policy = policyOf({
+      interval: "40 seconds",
+      confirmInterval: "3 seconds",
+      stableAfter: "7 seconds",
+      idleAfter: "2 minutes",
+      backoff: { initial: "2 seconds", factor: 3, cap: "10 seconds" },
+      circuit: { openFor: { initial: "4 seconds", factor: 2, cap: "6 seconds" } }
+    })
+    const schedules = Delays.ofPolicy(policy)
     const [first, second] = stepped(schedules.cadence, 2)
     assertWithin(first ?? -1, 0, 10, "first")
     assertWithin(second ?? -1, 36, 44, "second")
@@ -175,10 +185,28 @@ describe("the schedules of a policy", () => {
     assertWithin(tripled ?? -1, 4.8, 7.2, "tripled")
     assertWithin(capped ?? -1, 8, 10, "capped")
     assert.deepStrictEqual(stepped(schedules.openFor, 3), [4, 6, 6])
-    assert.deepStrictEqual(stepped(schedules.confirm, 2), [3, 3])
-    assert.deepStrictEqual(stepped(schedules.confirmInterval, 2), [3, 3])
-    assert.deepStrictEqual(stepped(schedules.stableAfter, 1), [7])
-    assert.deepStrictEqual(stepped(schedules.idleAfter, 2), [120, 120])
+    assert.strictEqual(single(policy, "confirm"), 3)
+    assert.strictEqual(single(policy, "confirmInterval"), 3)
+    assert.strictEqual(single(policy, "stableAfter"), 7)
+    assert.strictEqual(single(policy, "idleAfter"), 120)
+  })
+
+  it("decide the delays of probes at once as its cadence does, and begin anew when they are reset", () => {
+    const policy = policyOf({ interval: "40 seconds" })
+    const delays = new Delays.Delays(policy)
+    const next = Effect.map(Random.Random, (random) => {
+      const delay = delays.next("cadence", 0, random)
+      assert(typeof delay === "number", "it is known at once")
+      return delay / 1000
+    })
+    const drawn = (count: number) =>
+      Effect.runSync(Random.withSeed(Effect.all(Array.from({ length: count }, () => next)), "seed"))
+    const expected = stepped(Delays.ofPolicy(policy).cadence, 50)
+    for (let round = 0; round < 2; round++) {
+      const found: ReadonlyArray<number> = drawn(50)
+      for (const [nth, delay] of found.entries()) assert.closeTo(delay, expected[nth] ?? -1, 1e-8)
+      delays.reset("cadence")
+    }
   })
 
   it("give way to one's own", () => {
@@ -219,9 +247,8 @@ describe("the schedules of a policy", () => {
   })
 
   it("never hammer a server that says Retry-After: 0, and never sleep by themselves", () => {
-    const schedules = Delays.ofPolicy(policyOf({}))
-    assert.deepStrictEqual(stepped(schedules.retryAfter, 2), [1, 1])
-    assert.deepStrictEqual(stepped(schedules.idleAfter, 1), [Infinity])
+    assert.strictEqual(single(policyOf({}), "retryAfter"), 1)
+    assert.strictEqual(single(policyOf({}), "idleAfter"), Infinity)
   })
 
   it("honour Retry-After up to the cap of the backoff, 5 minutes where the backoff is one's own", () => {

@@ -4,6 +4,10 @@ import { TestClock } from "effect/testing"
 import type { ProbeRung, Session } from "../src/Connector.ts"
 import { Probe } from "../src/engine/index.ts"
 import { Evidence, type FailureReason, type KeepalivePolicy } from "../src/index.ts"
+import { Closings } from "../src/internal/closings.ts"
+import * as Deadlines from "../src/internal/deadlines.ts"
+import { Round } from "../src/internal/round.ts"
+import { Task } from "../src/internal/task.ts"
 
 const policy = {
   probe: "ping" as KeepalivePolicy.ProbeMethod,
@@ -49,7 +53,18 @@ type Probed = ReturnType<typeof sessionOf>
 const round = ({ ladder, session }: Probed, given: Partial<typeof policy> = {}, deep = false) =>
   Effect.gen(function* () {
     const begun = yield* Clock.currentTimeMillis
-    const asking = Probe.ask(session, ladder, { ...policy, ...given }, deep)
+    const asked = { ...policy, ...given }
+    const context = yield* Effect.context<never>()
+    const fork = Effect.runForkWith(context)
+    const task = new Task({ fork, closings: new Closings(fork) })
+    const asking = Effect.callback<Probe.ProbeResult>((resume) => {
+      const port = { deadlines: Deadlines.of(context), policy: asked }
+      const round = new Round(port, task, { session, ladder }, undefined, (result) => {
+        assert(result !== undefined, "nobody stopped it")
+        resume(Effect.succeed(result))
+      })
+      round.ask(Probe.begin(session, ladder, asked, deep))
+    })
     const fiber = yield* Effect.forkChild(
       Effect.flatMap(asking, (result) =>
         Effect.map(Clock.currentTimeMillis, (now) => ({

@@ -5,10 +5,8 @@
  * (-32601) is alive, and the next rung is latched for that session: a peer that took the error for death rebuilt a
  * healthy session 171 times.
  */
-import * as Effect from "effect/Effect"
 import * as Evidence from "../Evidence.ts"
 import type { ProbeRung, Session } from "../Connector.ts"
-import { timeoutOrElse } from "../internal/ending.ts"
 import type { KeepalivePolicy, ProbeMethod, ToolProbe } from "../KeepalivePolicy.ts"
 
 /**
@@ -72,28 +70,8 @@ export const nextRung = (method: ProbeMethod, rung: ProbeRung): ProbeRung =>
   rung._tag === "ping" && typeof method === "object" ? toolRung(method.tool) : { _tag: "list-tools" }
 
 /**
- * Asks once, with the policy's `timeout`; after `fallbackAfter` silent pings in a row the configured tool is asked in
- * the same round, before a failure is counted, and stays in use.
- *
- * @since 0.1.0
- */
-export const ask = Effect.fnUntraced(function* (
-  session: Session<unknown>,
-  ladder: Ladder,
-  policy: Pick<KeepalivePolicy, "probe" | "timeout" | "fallbackAfter">,
-  deep: boolean
-) {
-  let question = begin(session, ladder, policy, deep)
-  while (true) {
-    const evidence = yield* timeoutOrElse(session.probe(question.rung), policy.timeout, silent)
-    const next = take(ladder, policy, question, evidence)
-    if (next === undefined) return resultOf(question, evidence)
-    question = next
-  }
-})
-
-/**
- * What is asked in a round: the whole of it for whoever asks without {@link ask}.
+ * What is asked in a round: one question, each with the policy's `timeout`; after `fallbackAfter` silent pings in a row the
+ * configured tool is asked in the same round, before a failure is counted, and stays in use.
  *
  * @since 0.1.0
  */
@@ -161,5 +139,3 @@ export const resultOf = ({ deep, isFallback, rung }: Question, evidence: Evidenc
  * @since 0.1.0
  */
 export const silence: Evidence.Evidence = Evidence.transportFailure("timeout")
-
-const silent = Effect.succeed(silence)

@@ -3,8 +3,9 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
-import type * as Tracer from "effect/Tracer"
 import type { Connector, Session, SessionHost } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
 import { type FailureDetail, ofCause } from "../FailureDetail.ts"
@@ -12,25 +13,34 @@ import type { FailureReason } from "../FailureReason.ts"
 import type { Notice } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import * as Probe from "../engine/Probe.ts"
-import { type Conclusion, isLate } from "./conclusion.ts"
-import type { Deadlines } from "./deadlines.ts"
-import { endedBy } from "./ending.ts"
-import { Calls, type OpenSession, type Seen } from "./sessionCell.ts"
+import type { Closings } from "./closings.ts"
+import { broken, type Conclusion, isLate } from "./conclusion.ts"
+import type { Deadline, Deadlines } from "./deadlines.ts"
+import { Round } from "./round.ts"
+import { Calls, type OpenSession } from "./sessionCell.ts"
+import type { Seen } from "./sessionCell.ts"
+import type { Task } from "./task.ts"
+import type * as Tracing from "./tracing.ts"
 
-export interface Options<Client, R, SetupR> {
+/** What an attempt needs of its backend. */
+export interface Port<Client, R, SetupR> {
   readonly connector: Connector<Client, R>
   readonly policy: KeepalivePolicy
   readonly setup: ((client: Client) => Effect.Effect<unknown, unknown, SetupR>) | undefined
+  readonly deadlines: Deadlines
+  readonly closings: Closings
+  readonly subscriptions: Set<string>
+}
+
+/** What is one attempt's own. */
+export interface Options<R, SetupR> {
+  readonly task: Task<R | SetupR>
   readonly generation: number
   /** whether only the deep probe is evidence */
   readonly deep: boolean
-  /** closing it closes the session */
-  readonly scope: Scope.Closeable
-  readonly deadlines: Deadlines
-  readonly subscriptions: Set<string>
   readonly report: Report
   /** what this attempt is told in, where there are spans */
-  readonly span: Tracer.Span | undefined
+  readonly trace: Tracing.Trace | undefined
 }
 
 /** Who is told what a session sees, by its generation. */
@@ -42,54 +52,121 @@ export interface Report {
   readonly output: (last: () => ReadonlyArray<string>) => void
 }
 
-/** Fails with what an attempt that failed has come to, which is late once `connectTimeout` has passed. */
-export const open = <Client, R, SetupR>(
-  options: Options<Client, R, SetupR>
-): Effect.Effect<OpenSession<Client>, Conclusion, R | SetupR> => {
-  const host = new Host(options)
-  const opening = Scope.provide(options.connector.open(host), options.scope).pipe(
-    Effect.map((session): OpenSession<Client> => ({
-      generation: options.generation,
+/** What came of it: a session, or why there is none. */
+export type Outcome<Client> =
+  | { readonly open: OpenSession<Client>; readonly conclusion: Conclusion }
+  | { readonly open: undefined; readonly conclusion: Conclusion }
+
+/**
+ * See the module. It ends once, and then calls `ended`: late once `connectTimeout` has passed, and with nothing where its task was
+ * stopped. What it has opened and not given away is closed.
+ */
+export class Attempt<Client, R, SetupR> {
+  readonly #port: Port<Client, R, SetupR>
+  readonly #options: Options<R, SetupR>
+  readonly #ended: (outcome: Outcome<Client> | undefined) => void
+  /** closing it closes the session */
+  readonly #scope = Scope.makeUnsafe()
+  readonly #host: Host
+  #deadline: Deadline | undefined
+  /** what it has come to before what runs has ended */
+  #ending: Conclusion | undefined
+  #hasEnded = false
+
+  constructor(
+    port: Port<Client, R, SetupR>,
+    options: Options<R, SetupR>,
+    ended: (outcome: Outcome<Client> | undefined) => void
+  ) {
+    this.#port = port
+    this.#options = options
+    this.#ended = ended
+    this.#host = new Host(options.generation, port.deadlines.now, options.report, port.subscriptions)
+  }
+
+  begin(): void {
+    const { connector, deadlines, policy } = this.#port
+    const { task, trace } = this.#options
+    this.#host.whenDead = (evidence) => this.#end(concluded(evidence))
+    const opening = Scope.provide(
+      Effect.suspend(() => connector.open(this.#host)),
+      this.#scope
+    )
+    const prepared = this.#isPrepared ? Effect.tap(opening, (session) => prepare(session, this.#port)) : opening
+    task.run(trace === undefined ? prepared : trace.within(prepared), (exit) => this.#opened(exit))
+    if (this.#hasEnded || task.isStopped) return
+    const endsAt = deadlines.now() + Duration.toMillis(policy.connectTimeout)
+    this.#deadline = deadlines.set(endsAt, () => this.#end(timedOut))
+  }
+
+  get #isPrepared(): boolean {
+    const { policy, setup } = this.#port
+    return setup !== undefined || (typeof policy.probe === "object" && policy.probe.method === "tool")
+  }
+
+  #opened(exit: Exit.Exit<Session<Client>, Evidence.Evidence>): void {
+    const { deadlines, policy } = this.#port
+    const { deep, generation, task, trace } = this.#options
+    if (task.isStopped) return this.#finish(undefined, this.#ending)
+    if (Exit.isFailure(exit)) {
+      const error = Exit.findError(exit)
+      return this.#finish(
+        undefined,
+        Result.isSuccess(error) ? concluded(error.success) : { verdict: broken(exit.cause), late: false }
+      )
+    }
+    const session = exit.value
+    const open: OpenSession<Client> = {
+      generation,
       session,
-      scope: options.scope,
+      scope: this.#scope,
       ladder: { latched: undefined, silentPings: 0 },
-      seen: host.seen,
+      seen: this.#host.seen,
       reading: undefined,
       calls: new Calls(),
       tools: noTools,
       draining: undefined,
       drainEnds: undefined,
       ended: undefined,
-      span: options.span,
+      span: trace?.span,
       detail: undefined
-    })),
-    Effect.tap(({ session }) => prepare(session, options)),
-    Effect.mapError(concluded),
-    Effect.tap(({ ladder, session }) => accept(session, ladder, options)),
-    // one that has died as it was opened
-    Effect.tap(() => (host.dead === undefined ? Effect.void : Effect.fail(concluded(host.dead))))
-  )
-  const { deadlines, policy } = options
-  return endedBy(opening, (end) => {
-    const endsAt = deadlines.now() + Duration.toMillis(policy.connectTimeout)
-    const deadline = deadlines.set(endsAt, () => end(Effect.fail(timedOut)))
-    const stop = host.whenDead((evidence) => end(Effect.fail(concluded(evidence))))
-    return () => {
-      stop()
-      deadlines.cancel(deadline)
     }
-  }).pipe(
-    Effect.onError(() =>
-      Effect.sync(() => {
-        host.seen.muted = true
-      })
-    )
-  )
+    if (!deep && !Probe.isProbed(policy.probe, session)) return this.#finish(open, accepted)
+    const startedAt = deadlines.now()
+    const round = new Round(this.#port, task, open, trace, (result) => {
+      if (result === undefined) return this.#finish(undefined, this.#ending)
+      const { asked, verdict } = result
+      if (verdict._tag === "Succeeded") return this.#finish(open, accepted)
+      this.#finish(undefined, { verdict, late: isLate(deadlines.now() - startedAt, policy.timeout, asked) })
+    })
+    round.ask(Probe.begin(session, open.ladder, policy, deep))
+  }
+
+  /** However long what runs takes to end, it has come to nothing. */
+  #end(conclusion: Conclusion): void {
+    if (this.#hasEnded || this.#options.task.isStopped) return
+    this.#ending = conclusion
+    this.#options.task.stop()
+  }
+
+  #finish(open: OpenSession<Client> | undefined, conclusion: Conclusion | undefined): void {
+    this.#hasEnded = true
+    this.#host.whenDead = undefined
+    this.#port.deadlines.cancel(this.#deadline)
+    if (open === undefined) {
+      this.#host.seen.muted = true
+      this.#port.closings.add(Scope.close(this.#scope, Exit.void))
+    }
+    this.#options.trace?.end(conclusion)
+    this.#ended(conclusion && { open, conclusion })
+  }
 }
 
 const noTools: ReadonlyMap<string, boolean> = new Map()
 
 const concluded = (evidence: Evidence.Evidence): Conclusion => ({ verdict: Evidence.ofAttempt(evidence), late: false })
+
+const accepted: Conclusion = { verdict: { _tag: "Succeeded" }, late: false }
 
 const timedOut: Conclusion = { verdict: { _tag: "Failed", reason: "timeout", detail: undefined }, late: false }
 
@@ -100,16 +177,10 @@ class Host implements SessionHost {
   readonly #generation: number
   readonly #now: () => number
   readonly #report: Report
-  /** what was seen when it died */
-  dead: Evidence.Evidence | undefined
-  #whenDead: ((evidence: Evidence.Evidence) => void) | undefined
+  /** told once what was seen as it died, while it is being opened */
+  whenDead: ((evidence: Evidence.Evidence) => void) | undefined
 
-  constructor({
-    generation,
-    deadlines: { now },
-    report,
-    subscriptions
-  }: Pick<Options<unknown, unknown, unknown>, "generation" | "deadlines" | "report" | "subscriptions">) {
+  constructor(generation: number, now: () => number, report: Report, subscriptions: Set<string>) {
     const began = now()
     this.seen = {
       alive: began,
@@ -125,15 +196,6 @@ class Host implements SessionHost {
     this.#report = report
   }
 
-  /** Returns how to stop listening. */
-  whenDead(listener: (evidence: Evidence.Evidence) => void): () => void {
-    if (this.dead === undefined) this.#whenDead = listener
-    else listener(this.dead)
-    return () => {
-      this.#whenDead = undefined
-    }
-  }
-
   alive(): number {
     return (this.seen.alive = this.#now())
   }
@@ -144,10 +206,7 @@ class Host implements SessionHost {
 
   lost(reason: FailureReason, detail?: FailureDetail): void {
     if (this.seen.muted) return
-    if (this.dead === undefined) {
-      this.dead = Evidence.transportFailure(reason, detail)
-      this.#whenDead?.(this.dead)
-    }
+    this.whenDead?.(Evidence.transportFailure(reason, detail))
     this.#report.lost(this.#generation, reason, detail)
   }
 
@@ -163,7 +222,7 @@ class Host implements SessionHost {
 /** What has to be done on every new session. */
 const prepare = Effect.fnUntraced(function* <Client, SetupR>(
   session: Session<Client>,
-  { policy, setup }: Pick<Options<Client, never, SetupR>, "policy" | "setup">
+  { policy, setup }: Pick<Port<Client, never, SetupR>, "policy" | "setup">
 ) {
   if (setup) {
     yield* Effect.catchCause(setup(session.client), (cause) =>
@@ -176,16 +235,4 @@ const prepare = Effect.fnUntraced(function* <Client, SetupR>(
   if (tools.every((tool) => tool.name !== method.tool.name)) {
     yield* Effect.fail(Evidence.transportFailure("tool_missing"))
   }
-})
-
-const accept = Effect.fnUntraced(function* (
-  session: Session<unknown>,
-  ladder: Probe.Ladder,
-  { deadlines: { now }, deep, policy }: Pick<Options<unknown, unknown, unknown>, "deadlines" | "deep" | "policy">
-): Effect.fn.Return<void, Conclusion> {
-  if (!deep && !Probe.isProbed(policy.probe, session)) return
-  const startedAt = now()
-  const { asked, verdict } = yield* Probe.ask(session, ladder, policy, deep)
-  if (verdict._tag === "Succeeded") return
-  return yield* Effect.fail({ verdict, late: isLate(now() - startedAt, policy.timeout, asked) })
 })

@@ -14,6 +14,11 @@ export class Closings {
     this.#fork = fork
   }
 
+  /** whether all that has begun has ended */
+  get areOver(): boolean {
+    return this.#fibers === undefined
+  }
+
   /** Begins to close. */
   add(closing: Effect.Effect<unknown>): void {
     const fiber = this.#fork(closing)

@@ -1,8 +1,10 @@
 /**
  * What the table is told of the end of an attempt or a probe: the verdict, and what was observed of the session meanwhile.
  */
+import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import type { Verdict } from "../Evidence.ts"
+import { ofCause } from "../FailureDetail.ts"
 import type { Signal } from "../engine/Signal.ts"
 import { heardForCallSince, type OpenSession } from "./sessionCell.ts"
 
@@ -26,6 +28,13 @@ export interface Conclusion {
   /** whether this process itself was late, so that a failure proves nothing about the server */
   readonly late: boolean
 }
+
+/** A transport, or code of the user's that it runs, has thrown: a defect of theirs must not end the keeping alive. */
+export const broken = (cause: Cause.Cause<unknown>): Verdict => ({
+  _tag: "Failed",
+  reason: "unknown",
+  detail: ofCause(cause)
+})
 
 /**
  * Whether something that was to end after a time, or after several of them, ended later by more than one: a timer that fires

@@ -11,8 +11,7 @@ import * as Scheduler from "effect/Scheduler"
 
 /** Something that is due at a time, until it has come or was cancelled. */
 export interface Deadline {
-  /** monotonic milliseconds */
-  readonly at: number
+  readonly due: () => void
 }
 
 /** Those of one clock. */
@@ -20,8 +19,8 @@ export interface Deadlines {
   /** monotonic milliseconds */
   readonly now: () => number
   /**
-   * Calls `due` when the time has come: once, never within this call, and in the order of the times. One that is infinite is
-   * never due.
+   * Calls `due` when the time has come: once, never within this call, and in the order of the times, of those within one
+   * millisecond in the order in which they were set. One that is infinite is never due.
    */
   readonly set: (at: number, due: () => void) => Deadline
   /** It is not due any more. Nothing for one that was. */
@@ -40,32 +39,64 @@ export const of = (context: Context.Context<never>): Deadlines => {
   return queue
 }
 
-/** Timers fire at whole milliseconds and times are rounded to nanoseconds: what remains below this is no time. */
+/** Times are rounded to nanoseconds: what remains below this is no time. In milliseconds. */
 const tolerance = 0.001
 
-class Entry implements Deadline {
-  readonly at: number
-  /** of those that are due at the same time, the older one comes first */
-  readonly order: number
-  readonly due: () => void
-  /** where it is in the queue; -1 once it is not */
-  index = -1
+/** Timers fire at whole milliseconds, so what is due within one comes at its end. */
+const slotOf = (at: number) => Math.ceil(at - tolerance)
 
-  constructor(at: number, order: number, due: () => void) {
-    this.at = at
-    this.order = order
+class Entry implements Deadline {
+  readonly due: () => void
+  /** where it is in the queue; `undefined` once it is not */
+  slot: Slot | undefined
+  before: Entry | undefined
+  after: Entry | undefined
+
+  constructor(due: () => void) {
     this.due = due
   }
 }
 
-const isBefore = (a: Entry, b: Entry) => a.at < b.at || (a.at === b.at && a.order < b.order)
+/** What is due in one millisecond, in the order in which it was set: linked, so that any can be taken out. */
+class Slot {
+  readonly at: number
+  /** where it is in the queue */
+  index = -1
+  first: Entry | undefined
+  last: Entry | undefined
 
-/** A binary heap: setting and cancelling cost the logarithm of how many there are. */
+  constructor(at: number) {
+    this.at = at
+  }
+
+  add(entry: Entry): void {
+    entry.slot = this
+    entry.before = this.last
+    if (this.last === undefined) this.first = entry
+    else this.last.after = entry
+    this.last = entry
+  }
+
+  remove(entry: Entry): void {
+    entry.slot = undefined
+    if (entry.before === undefined) this.first = entry.after
+    else entry.before.after = entry.after
+    if (entry.after === undefined) this.last = entry.before
+    else entry.after.before = entry.before
+    entry.before = undefined
+    entry.after = undefined
+  }
+}
+
+/**
+ * A binary heap of slots. Ten thousand backends that are probed share a few hundred: setting and cancelling mostly cost a look
+ * into a map, else the logarithm of how many slots there are.
+ */
 class Queue implements Deadlines {
   readonly #clock: Clock.Clock
   readonly #fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
-  readonly #heap: Array<Entry> = []
-  #set = 0
+  readonly #heap: Array<Slot> = []
+  readonly #slots = new Map<number, Slot>()
   #sleeper: Fiber.Fiber<void> | undefined
   #wakesAt = Number.POSITIVE_INFINITY
   #isWaking = false
@@ -78,16 +109,19 @@ class Queue implements Deadlines {
   readonly now = (): number => Number(this.#clock.monotonicTimeNanosUnsafe()) / 1e6
 
   readonly set = (at: number, due: () => void): Deadline => {
-    const entry = new Entry(at, this.#set++, due)
+    const entry = new Entry(due)
     if (at === Number.POSITIVE_INFINITY) return entry
-    this.#rise(this.#heap.length, entry)
+    const slot = slotOf(at)
+    const known = this.#slots.get(slot)
+    if (known === undefined) this.#open(slot).add(entry)
+    else known.add(entry)
     this.#sleep()
     return entry
   }
 
   readonly cancel = (deadline: Deadline | undefined): void => {
-    if (!(deadline instanceof Entry) || deadline.index < 0) return
-    this.#remove(deadline)
+    if (!(deadline instanceof Entry) || deadline.slot === undefined) return
+    this.#remove(deadline, deadline.slot)
     // where others are left, the sleeper looks at them when it wakes
     if (this.#heap.length === 0) this.#stop()
   }
@@ -121,8 +155,10 @@ class Queue implements Deadlines {
     this.#isWaking = true
     const until = this.now() + tolerance
     try {
-      for (let [first] = this.#heap; first !== undefined && first.at <= until; [first] = this.#heap) {
-        this.#remove(first)
+      for (let [slot] = this.#heap; slot !== undefined && slot.at <= until; [slot] = this.#heap) {
+        const { first } = slot
+        if (first === undefined) continue
+        this.#remove(first, slot)
         first.due()
       }
     } finally {
@@ -131,44 +167,57 @@ class Queue implements Deadlines {
     }
   }
 
-  #remove(entry: Entry): void {
-    const { index } = entry
-    entry.index = -1
+  #remove(entry: Entry, slot: Slot): void {
+    slot.remove(entry)
+    if (slot.first === undefined) this.#close(slot)
+  }
+
+  #open(at: number): Slot {
+    const slot = new Slot(at)
+    this.#slots.set(at, slot)
+    this.#rise(this.#heap.length, slot)
+    return slot
+  }
+
+  /** Nothing of it is left. */
+  #close(slot: Slot): void {
+    this.#slots.delete(slot.at)
+    const { index } = slot
     const last = this.#heap.pop()
-    if (last === undefined || last === entry) return
+    if (last === undefined || last === slot) return
     const parent = this.#heap[(index - 1) >> 1]
-    if (parent !== undefined && index > 0 && isBefore(last, parent)) this.#rise(index, last)
+    if (parent !== undefined && index > 0 && last.at < parent.at) this.#rise(index, last)
     else this.#sink(index, last)
   }
 
-  #rise(from: number, entry: Entry): void {
+  #rise(from: number, slot: Slot): void {
     let index = from
     while (index > 0) {
       const above = (index - 1) >> 1
       const parent = this.#heap[above]
-      if (parent === undefined || !isBefore(entry, parent)) break
+      if (parent === undefined || parent.at <= slot.at) break
       this.#place(index, parent)
       index = above
     }
-    this.#place(index, entry)
+    this.#place(index, slot)
   }
 
-  #sink(from: number, entry: Entry): void {
+  #sink(from: number, slot: Slot): void {
     let index = from
     while (true) {
       const left = this.#heap[2 * index + 1]
       const right = this.#heap[2 * index + 2]
-      const child = left !== undefined && right !== undefined && isBefore(right, left) ? right : left
-      if (child === undefined || !isBefore(child, entry)) break
+      const child = left !== undefined && right !== undefined && right.at < left.at ? right : left
+      if (child === undefined || slot.at <= child.at) break
       const below = child.index
       this.#place(index, child)
       index = below
     }
-    this.#place(index, entry)
+    this.#place(index, slot)
   }
 
-  #place(index: number, entry: Entry): void {
-    this.#heap[index] = entry
-    entry.index = index
+  #place(index: number, slot: Slot): void {
+    this.#heap[index] = slot
+    slot.index = index
   }
 }

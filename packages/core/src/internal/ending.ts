@@ -1,6 +1,5 @@
 /**
- * Effects that something else may end: a deadline, the news that a session is dead. At the price of one fiber, where a race
- * takes two and a timer.
+ * Effects that a deadline may end, at the price of one fiber, where a race takes two and a timer.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,7 +10,7 @@ import * as Deadlines from "./deadlines.ts"
  * Runs the effect. `listen` gets what ends it, and returns how to stop listening: the effect is then interrupted, and when it has
  * ended what was given follows instead.
  */
-export const endedBy = <A, E, R>(
+const endedBy = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   listen: (end: (instead: Effect.Effect<A, E, R>) => void) => () => void
 ): Effect.Effect<A, E, R> =>

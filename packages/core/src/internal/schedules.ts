@@ -14,18 +14,20 @@ import type { Exponential, OwnSchedule } from "../KeepalivePolicy.ts"
  */
 export const cadence = (interval: Duration.Input): Schedule.Schedule<number> => {
   const time = Duration.fromInputUnsafe(interval)
-  // Every backend at rest is somewhere in one of these: it holds a number, where `concat` and `modifyDelay` would hold 5 KB.
   return Schedule.fromStep(
     Effect.sync(() => {
       let steps = 0
       return () =>
         Effect.map(Random.next, (chance): [number, Duration.Duration] => [
           steps,
-          Duration.times(time, steps++ === 0 ? chance / 4 : 0.9 + chance / 5)
+          Duration.times(time, ofInterval(steps++, chance))
         ])
     })
   )
 }
+
+/** How many intervals the delay of that step takes, which chance from 0 to 1 decides: what {@link cadence} is made of. */
+export const ofInterval = (step: number, chance: number): number => (step === 0 ? chance / 4 : 0.9 + chance / 5)
 
 /** Probes of an Unhealthy session: a death is confirmed in seconds also where the interval is minutes. */
 export const confirm = (confirmInterval: Duration.Input): Schedule.Schedule<number> => Schedule.spaced(confirmInterval)

@@ -3,7 +3,7 @@
  * drain. Which of them is let go of, and when, is the table's matter.
  */
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
@@ -22,7 +22,7 @@ export interface Port {
   readonly policy: KeepalivePolicy
   readonly deadlines: Deadlines
   readonly closings: Closings
-  readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
+  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   readonly emit: (happening: Happening) => void
   /** runs code of others, once the signal that is being taken has had its effect */
   readonly later: (resume: () => void) => void
@@ -37,7 +37,7 @@ export class Sessions<Client> {
   #draining: ReadonlyArray<OpenSession<Client>> = none
   /** of the session before, to compare with */
   #tools: ReadonlyMap<string, unknown> | undefined
-  #reading: Fiber.Fiber<void> | undefined
+  #reading: Fiber.Fiber<unknown, unknown> | undefined
   /** opened by the attempt that runs, and not adopted yet */
   candidate: OpenSession<Client> | undefined
   /** what was seen when the last session or attempt failed, while there is no session */
@@ -149,21 +149,29 @@ export class Sessions<Client> {
   #readTools(open: OpenSession<unknown>): void {
     this.stop()
     const { deadlines, fork, policy } = this.#port
-    const reading = fork(Effect.ignore(Effect.map(open.session.tools, (tools) => this.#compareTools(open, tools))))
-    if (reading.pollUnsafe() !== undefined) return
+    const reading = fork(open.session.tools)
+    const exit = reading.pollUnsafe()
+    if (exit !== undefined) return this.#read(open, exit)
     this.#reading = reading
     const endsAt = deadlines.now() + Duration.toMillis(policy.connectTimeout)
     const deadline = deadlines.set(endsAt, () => reading.interruptUnsafe())
-    reading.addObserver(() => {
+    reading.addObserver((exit) => {
       deadlines.cancel(deadline)
-      if (this.#reading === reading) this.#reading = undefined
+      const isCurrent = this.#reading === reading
+      if (isCurrent) this.#reading = undefined
+      if (isCurrent) this.#read(open, exit)
     })
+  }
+
+  #read(open: OpenSession<unknown>, exit: Exit.Exit<ReadonlyArray<Tool>, unknown>): void {
+    if (Exit.isSuccess(exit)) this.#compareTools(open, exit.value)
   }
 
   #compareTools(open: OpenSession<unknown>, tools: ReadonlyArray<Tool>): void {
     if (tools.length > 0) open.tools = new Map(tools.map((tool) => [tool.name, tool.readOnly || tool.idempotent]))
     const before = this.#tools ?? open.tools
     this.#tools = open.tools
+    if (open.tools === before) return
     const added = namesOf(open.tools).filter((name) => !before.has(name))
     const removed = namesOf(before).filter((name) => !open.tools.has(name))
     if (added.length > 0 || removed.length > 0) this.#port.emit({ _tag: "ToolsChanged", added, removed })

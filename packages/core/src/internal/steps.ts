@@ -15,13 +15,17 @@ export const stay = (model: Model): Step => ({ model, actions: none })
 
 export const also = (step: Step, ...actions: ReadonlyArray<Action>): Step => ({
   model: step.model,
-  actions: [...step.actions, ...actions]
+  actions: together(step.actions, actions)
 })
 
 export const onto = (first: Step, second: Step): Step => ({
   model: second.model,
-  actions: [...first.actions, ...second.actions]
+  actions: together(first.actions, second.actions)
 })
+
+/** One of them, where the other is empty: most of what a probe leads to is a single action. */
+const together = (first: ReadonlyArray<Action>, second: ReadonlyArray<Action>): ReadonlyArray<Action> =>
+  second.length === 0 ? first : first.length === 0 ? second : [...first, ...second]
 
 /** Nothing speaks against the session, unless only the deep probe may say so. */
 export const alive = (model: Model): Model =>

@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import type { Action, Telling } from "../engine/Action.ts"
 import { admission, type ConnectionState } from "../ConnectionState.ts"
@@ -40,16 +41,16 @@ export interface Options<Client, R, SetupR> {
 export const make = <Client, R, SetupR>(
   options: Options<Client, R, SetupR>
 ): Effect.Effect<Supervisor<Client>, never, Scope.Scope | R | SetupR> =>
-  Effect.contextWith((context: Context.Context<Scope.Scope | R | SetupR>) =>
-    Effect.suspend(() => {
+  Effect.uninterruptible(
+    Effect.contextWith((context: Context.Context<Scope.Scope | R | SetupR>) => {
       const supervised = new Supervised(options, context)
       // not by acquireRelease, whose finalizer holds on to how it was acquired
-      return Effect.as(
-        Scope.addFinalizerExit(Context.get(context, Scope.Scope), () => supervised.end),
-        supervised
-      )
-    }).pipe(Effect.uninterruptible)
+      return Effect.as(Scope.addFinalizerExit(Context.get(context, Scope.Scope), ending(supervised)), supervised)
+    })
   )
+
+/** A finalizer that holds nothing else. */
+const ending = (supervised: { readonly end: Effect.Effect<void> }) => () => supervised.end
 
 /** A backend, as its calls and its users see it. */
 export interface Supervisor<Client> {
@@ -60,6 +61,8 @@ export interface Supervisor<Client> {
   readonly deadlines: Deadlines.Deadlines
   readonly announcer: Announcer
   readonly state: ConnectionState
+  /** what the state is called: known without telling it with its times */
+  readonly tag: ConnectionState["_tag"]
   /** the session that calls run on; `undefined` while there is none, or while it is held and admits none */
   readonly current: OpenSession<Client> | undefined
   /** what was seen when the session failed last; without one, when the last session or attempt failed */
@@ -97,6 +100,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   readonly closings: Closings
   readonly sessions: Sessions<Client>
   readonly clock: Clock.Clock
+  readonly random: Random.Random
   readonly subscriptions = new Set<string>()
 
   readonly #rules: Rules
@@ -127,6 +131,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.clock = Context.get(context, Clock.Clock)
     this.deadlines = Deadlines.of(context)
     this.fork = Effect.runForkWith(context)
+    this.random = Context.get(context, Random.Random)
     this.closings = new Closings(this.fork)
     this.announcer = new Announcer(id, this.clock, observers)
     this.sessions = new Sessions(this)
@@ -146,6 +151,10 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
 
   get state(): ConnectionState {
     return (this.#told ??= timed(this.#model.state, this.#since, this.#nextAttemptAt))
+  }
+
+  get tag(): ConnectionState["_tag"] {
+    return this.#model.state._tag
   }
 
   get current(): OpenSession<Client> | undefined {
@@ -235,7 +244,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   #perform({ actions, model }: Step): void {
     if (model.state !== this.#model.state) {
       // only who is told of a change wants to know the state that was left
-      this.#left = this.announcer.isHeard ? this.state : undefined
+      this.#left = this.isHeard ? this.state : undefined
       this.#told = undefined
       this.#since = this.clock.currentTimeMillisUnsafe()
       this.#nextAttemptAt = undefined
@@ -277,7 +286,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   }
 
   #tell(telling: Telling): void {
-    if (!this.announcer.isHeard) return
+    if (!this.isHeard) return
     switch (telling._tag) {
       case "Started":
         return this.emit({ _tag: "Started", state: this.state })
@@ -286,6 +295,10 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
       default:
         return this.emit(telling)
     }
+  }
+
+  get isHeard(): boolean {
+    return this.announcer.isHeard
   }
 
   emit(happening: Happening): void {

@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type * as Random from "effect/Random"
 import type { Action } from "../engine/Action.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import { Delays } from "./delays.ts"
@@ -28,11 +29,12 @@ export interface Port {
 export interface Surroundings {
   readonly clock: Clock.Clock
   readonly deadlines: Deadlines
+  readonly random: Random.Random
   readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
 }
 
 /** A schedule of the user's may take its time to decide: then a fiber waits for it. */
-type Armed = Deadline | Fiber.Fiber<Duration.Duration>
+type Armed = Deadline | Fiber.Fiber<number>
 
 /** See the module. */
 export class Timers {
@@ -41,7 +43,13 @@ export class Timers {
   readonly #delays: Delays
   /** the least delay of the cadence that is drawn at random, in milliseconds; infinite where the cadence is one's own */
   readonly #loose: number
-  readonly #armed: { [Name in Timer]?: Armed | undefined } = {}
+  readonly #armed: { [Name in Timer]: Armed | undefined } = {
+    probe: undefined,
+    attempt: undefined,
+    stable: undefined,
+    idle: undefined,
+    deep: undefined
+  }
   #attemptDueAt: number | undefined
 
   constructor(policy: KeepalivePolicy, around: Surroundings, port: Port) {
@@ -59,19 +67,19 @@ export class Timers {
   /** In place of the one of that name that is armed. */
   arm({ from, notBefore, schedule, timer }: Arm): void {
     this.disarm(timer)
-    const { clock, deadlines, fork } = this.#around
+    const { clock, deadlines, fork, random } = this.#around
     const armedAt = deadlines.now()
-    const deciding = fork(this.#delays.next(schedule, clock.currentTimeMillisUnsafe(), notBefore))
-    const decided = (exit: Exit.Exit<Duration.Duration>) => {
-      if (Exit.isFailure(exit)) return
-      const delay = Duration.toMillis(exit.value)
+    const decided = (delay: number) => {
       const at = this.#port.beginOf(from, armedAt) + delay
       this.#set(timer, schedule === "cadence" ? together(at, delay, this.#loose) : at, armedAt)
     }
-    const exit = deciding.pollUnsafe()
-    if (exit !== undefined) return decided(exit)
-    this.#armed[timer] = deciding
-    deciding.addObserver(decided)
+    const next = this.#delays.next(schedule, clock.currentTimeMillisUnsafe(), random, notBefore)
+    if (typeof next === "number") return decided(next)
+    const deciding = fork(next)
+    if (deciding.pollUnsafe() === undefined) this.#armed[timer] = deciding
+    deciding.addObserver((exit) => {
+      if (Exit.isSuccess(exit)) decided(exit.value)
+    })
   }
 
   disarm(timer: Timer): void {
@@ -109,13 +117,13 @@ export class Timers {
 }
 
 /**
- * Probes of a cadence that is drawn at random need not be exact: those of all backends that are due within a 128th of their delay
- * come in one turn, a little earlier, because to wake up for each costs more than to ask (Linux calls it timer slack). None comes
- * before the least delay.
+ * Probes of a cadence that is drawn at random need not be exact: those of all backends that are due within a hundredth of their
+ * delay come in one turn, a little earlier, because to wake up for each costs more than to ask (Linux calls it timer slack).
+ * None comes before the least delay.
  */
 const together = (at: number, delay: number, least: number): number => {
   if (delay <= least) return at
-  const grid = 2 ** Math.floor(Math.log2(delay / 128))
+  const grid = 2 ** Math.floor(Math.log2(delay / 100))
   const earlier = Math.floor(at / grid) * grid
   return at - earlier <= delay - least ? earlier : at
 }

@@ -19,7 +19,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberSet from "effect/FiberSet"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { Call, Connector, ProbeRung, RequestRecord, Session, SessionHost, Tool } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
@@ -187,16 +187,26 @@ export const make = (options: Options = {}): ScriptedServer => {
       hosts.add(host)
       known.add(host)
       counts.open++
+      /** who answers, while somebody waits for an answer */
+      let answering: Set<Fiber.Fiber<void>> | undefined
       yield* Scope.addFinalizer(
         scope,
-        Effect.sync(() => {
+        Effect.suspend(() => {
           hosts.delete(host)
           known.delete(host)
           for (const [record, of] of unanswered) if (of === host) unanswered.delete(record)
           counts.open--
+          return answering === undefined ? Effect.void : Fiber.interruptAll(answering)
         })
       )
-      const run = yield* FiberSet.makeRuntime<never>()
+      const context = yield* Effect.context<never>()
+      const run = (effect: Effect.Effect<void>) => {
+        const fibers = (answering ??= new Set())
+        const fiber = Effect.runForkWith(context)(effect)
+        fibers.add(fiber)
+        fiber.addObserver(() => fibers.delete(fiber))
+        return fiber
+      }
       const isKnown = () => known.has(host)
 
       const request = <A>(

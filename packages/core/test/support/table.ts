@@ -549,20 +549,63 @@ const examineState = (given: Rules, world: World): void => {
 
 // ------------------------------------------------------------------------------------------------- the exploration
 
-/** What the table can tell apart: everything but counters that only grow, and reasons that are only told. */
-const keyOf = (given: Rules, { armed, model, running, session }: World): string => {
+/** A number as the next digit of another one, which has none above what it may be. */
+const digit = (key: number, value: number, most: number): number => {
+  if (value < 0 || value > most) throw new Broken(`a world has ${value} where ${most} was thought to be the most`)
+  return key * (most + 1) + value
+}
+const flag = (key: number, value: boolean): number => digit(key, value ? 1 : 0, 1)
+const word = <Word>(key: number, value: Word, words: ReadonlyArray<Word>): number =>
+  digit(key, words.indexOf(value), words.length - 1)
+
+const tags: ReadonlyArray<ConnectionState.Untimed["_tag"]> = [
+  "Idle",
+  "Connecting",
+  "Connected",
+  "Unhealthy",
+  "Disconnected",
+  "CircuitOpen",
+  "NeedsAuth",
+  "Isolated",
+  "Closed"
+]
+const kinds: ReadonlyArray<Transition.Running["kind"] | undefined> = [undefined, "attempt", "probe", "deepProbe"]
+const decidable: ReadonlyArray<Transition.Model["doubt"]> = [
+  undefined,
+  "session",
+  "auth",
+  "transport",
+  "stream",
+  "stale"
+]
+const stabilities: ReadonlyArray<Transition.Model["stable"]> = ["no", "due", "yes"]
+
+/**
+ * What the table can tell apart: everything but counters that only grow, and reasons that are only told. A number, because much of
+ * the time of an exploration is spent with it.
+ */
+const keyOf = (given: Rules, { armed, model, running, session }: World): number => {
   const { state } = model
   const begun = model.running
-  const failures = Math.min(model.failures, Number.isFinite(given.circuitFailures) ? given.circuitFailures : 1)
-  // of plain words: most of the time of an exploration is spent here
-  let key = state._tag === "Unhealthy" ? `Unhealthy${state.failures} ${state.held}` : state._tag
-  if (model.busies > 0) key += ` ${model.busies}`
-  key += ` ${model.openings > 0 ? "opened" : failures} ${model.deep} ${model.refreshed}`
-  if (begun) key += ` ${begun.kind} ${begun.decides} ${begun.jumped} ${running?.deep}`
-  if (session !== undefined) {
-    key += ` ${model.stable} ${model.probed} ${model.resting} ${model.upstream} ${model.doubt}`
-  }
-  for (const timer of timers) if (armed.has(timer)) key += ` ${timer}`
+  const mostFailures = Number.isFinite(given.circuitFailures) ? given.circuitFailures : 1
+  let key = word(0, state._tag, tags)
+  key = digit(key, state._tag === "Unhealthy" ? state.failures : 0, given.failureThreshold)
+  key = flag(key, isHeld(state))
+  key = digit(key, model.busies, given.busyAttempts)
+  key = digit(key, model.openings > 0 ? 0 : 1 + Math.min(model.failures, mostFailures), 1 + mostFailures)
+  key = flag(flag(key, model.deep), model.refreshed)
+  key = word(key, begun?.kind, kinds)
+  key = word(key, begun?.decides, decidable)
+  key = flag(flag(key, begun?.jumped === true), begun !== undefined && running?.deep === true)
+  const isOpen = session !== undefined
+  key = flag(key, isOpen)
+  key = word(key, isOpen ? model.stable : "no", stabilities)
+  key = flag(key, isOpen && model.probed)
+  key = flag(key, isOpen && model.resting)
+  key = flag(key, isOpen && model.upstream)
+  key = word(key, isOpen ? model.doubt : undefined, decidable)
+  for (const timer of timers) key = flag(key, armed.has(timer))
+  if (!Number.isSafeInteger(key)) throw new Broken("there are more worlds than there are numbers")
   return key
 }
 

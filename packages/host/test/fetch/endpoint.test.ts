@@ -1,6 +1,9 @@
 /** The endpoint, on connections that say what the test wants. */
+import { BackendError } from "@vmcp-keepalive/core"
 import type { Message } from "@vmcp-keepalive/sdk-client/peer"
+import { StdioPeerConnector } from "@vmcp-keepalive/transport-stdio/peer"
 import { assert, describe, it } from "vitest"
+import { keptFetch } from "../../src/KeptFetch.ts"
 import { end, endpoint, get, headers, initialize, open, post, reader, request } from "./scripted.ts"
 
 const result = (id: Message.Id): Message.Message => ({ jsonrpc: "2.0", id, result: {} })
@@ -305,6 +308,29 @@ describe("a request that nobody waits for", () => {
     )
     assert.strictEqual(error, "AbortError")
     assert.isFalse(connections[0]?.taken.some((message) => "id" in message && message.id === 101))
+  })
+})
+
+describe("a kept fetch", () => {
+  it("throws at once, and lists, what is wrong with its settings", () => {
+    for (const maxSessions of [0, 1.5, 10_001, Number.NaN])
+      try {
+        keptFetch({ id: "", connector: StdioPeerConnector.make({ command: "" }), maxSessions })
+        assert.fail("it did not throw")
+      } catch (error) {
+        assert.instanceOf(error, BackendError.ConfigurationError)
+        assert.deepStrictEqual(error.issues.map(({ path }) => path.join(".")).toSorted(), [
+          "connector.command",
+          "id",
+          "maxSessions"
+        ])
+      }
+  })
+
+  it("has a URL of its own for each server, which leads nowhere", () => {
+    const connector = StdioPeerConnector.make({ command: "x" })
+    const urls = ["a", "b/c d"].map((id) => keptFetch({ id, connector }).url.href)
+    assert.deepStrictEqual(urls, ["http://kept.invalid/a", "http://kept.invalid/b%2Fc%20d"])
   })
 })
 
