@@ -14,10 +14,7 @@ import { KeptTransport } from "./KeptTransport.ts"
  *
  * @since 0.1.0
  */
-export type Options<R = never> = KeeperOptions<R> &
-  ([R] extends [never]
-    ? { readonly services?: undefined }
-    : { readonly services: Exclude<KeeperOptions<R>["services"], undefined> })
+export type Options<R = never> = KeeperOptions<R>
 
 /**
  * A transport that never closes towards its client, and what one sees of it.

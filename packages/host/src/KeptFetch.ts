@@ -5,7 +5,6 @@
  * The framework's client gets a session that does not end because a server does. A client that opens another one, as frameworks do
  * when they reconnect, gets another connection to the server.
  */
-import type * as Layer from "effect/Layer"
 import { Endpoint } from "./internal/fetch/endpoint.ts"
 import { type Keeper, make, type Observed, type Options as KeeperOptions } from "./internal/keeper.ts"
 
@@ -16,7 +15,7 @@ import { type Keeper, make, type Observed, type Options as KeeperOptions } from 
  *
  * @since 0.1.0
  */
-export interface Options<R = never> extends KeeperOptions<R> {
+export type Options<R = never> = KeeperOptions<R> & {
   /**
    * How many sessions there may be, 1 to 10,000. Frameworks that reconnect leave theirs without ending them: where there would be one
    * too many, the one that was not used for the longest time ends, first among those without an open stream. None ends with a
@@ -53,10 +52,7 @@ export interface KeptFetch extends Observed {
  *
  * @since 0.1.0
  */
-export function keptFetch(options: Options & { readonly services?: undefined }): KeptFetch
-/** @since 0.1.0 */
-export function keptFetch<R>(options: Options<R> & { readonly services: Layer.Layer<R, unknown> }): KeptFetch
-export function keptFetch<R>(options: Options<R>): KeptFetch {
+export const keptFetch = <R = never>(options: Options<R>): KeptFetch => {
   const { maxSessions = 8 } = options
   const isCount = Number.isInteger(maxSessions) && maxSessions >= 1 && maxSessions <= 10_000
   return new Kept(make(options, { issues: isCount ? [] : [maxSessionsIssue] }), maxSessions)

@@ -3,7 +3,6 @@
  */
 import type { KeepaliveEvent } from "@vmcp-keepalive/core"
 import type { Message } from "@vmcp-keepalive/sdk-client/peer"
-import type * as Layer from "effect/Layer"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import { Client } from "./internal/client.ts"
 import { type Keeper, make, type Observed, type Options as KeeperOptions } from "./internal/keeper.ts"
@@ -17,7 +16,7 @@ import * as Agents from "./internal/openAiAgents.ts"
  *
  * @since 0.1.0
  */
-export interface Options<R = never> extends KeeperOptions<R> {
+export type Options<R = never> = KeeperOptions<R> & {
   /** What the framework calls the server. Default: the `id` */
   readonly name?: string | undefined
   /**
@@ -87,10 +86,7 @@ type Call<Result> = (
  *
  * @since 0.1.0
  */
-export function toMcpServer(options: Options & { readonly services?: undefined }): McpServer
-/** @since 0.1.0 */
-export function toMcpServer<R>(options: Options<R> & { readonly services: Layer.Layer<R, unknown> }): McpServer
-export function toMcpServer<R>(options: Options<R>): McpServer {
+export const toMcpServer = <R = never>(options: Options<R>): McpServer => {
   const listeners = new Set<KeepaliveEvent.Observer>()
   return new KeptServer(options, () => make(options, { listeners }))
 }
@@ -120,7 +116,7 @@ class KeptServer implements McpServer {
   /** how often they may have changed */
   #changes = 0
 
-  constructor(options: Omit<Options, "connector">, make: () => Keeper) {
+  constructor(options: Pick<Options, "id" | "name" | "cacheToolsList" | "clientInfo">, make: () => Keeper) {
     this.id = options.id
     this.name = options.name ?? options.id
     this.#options = options

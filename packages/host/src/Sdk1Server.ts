@@ -7,7 +7,6 @@ import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js"
 import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js"
 import type { KeepaliveEvent } from "@vmcp-keepalive/core"
 import type { Message } from "@vmcp-keepalive/sdk-client/peer"
-import type * as Layer from "effect/Layer"
 import { Joint } from "./internal/joint.ts"
 import { type Keeper, make, type Observed, type Options as KeeperOptions } from "./internal/keeper.ts"
 
@@ -103,10 +102,7 @@ export class KeptServer extends McpServer implements Observed {
  *
  * @since 0.1.0
  */
-export function toSdkServer(options: Options & { readonly services?: undefined }): KeptServer
-/** @since 0.1.0 */
-export function toSdkServer<R>(options: Options<R> & { readonly services: Layer.Layer<R, unknown> }): KeptServer
-export function toSdkServer<R>(options: Options<R>): KeptServer {
+export const toSdkServer = <R = never>(options: Options<R>): KeptServer => {
   const listeners = new Set<KeepaliveEvent.Observer>()
   return new KeptServer(options.id, () => make(options, { listeners }))
 }

@@ -13,8 +13,12 @@ import * as Scope from "effect/Scope"
 import * as KeptPeer from "../KeptPeer.ts"
 import type { Deliver } from "./delivery.ts"
 
-/** What a kept connection of a program without Effect is made of. */
-export interface Options<R = never> extends KeptPeer.Options<R> {
+/** What a kept connection of a program without Effect is made of: `services` where its connector needs some, and only there. */
+export type Options<R = never> = Settings<R> &
+  ([R] extends [never] ? { readonly services?: undefined } : { readonly services: Layer.Layer<R, unknown> })
+
+/** The same, whatever the connector needs. */
+export interface Settings<R = never> extends KeptPeer.Options<R> {
   /**
    * Metrics, logs and spans, such as `KeepaliveMetrics.layerPrometheus({ port: 9464 })` of `@vmcp-keepalive/otel`. A layer that is
    * given to several connections is built once for all of them, and ends with the last.
@@ -69,7 +73,7 @@ export interface Adapter {
 }
 
 /** Throws a `ConfigurationError` where a setting is wrong. */
-export const make = <R>(options: Options<R>, { issues: own = [], listeners }: Adapter = {}): Keeper => {
+export const make = <R>(options: Settings<R>, { issues: own = [], listeners }: Adapter = {}): Keeper => {
   // What needs services can only be asked of the connector when there are any: `open` asks again.
   const issues = options.services === undefined ? [...issuesOf(options), ...own] : own
   if (issues.length > 0) throw new BackendError.ConfigurationError({ backend: options.id, issues })
@@ -152,7 +156,7 @@ export class Keeper implements Observed {
 
 /** The options of what makes keepers see to it that a connector which needs something comes with it. */
 const servicesOf = <R>(
-  { services, telemetry = Layer.empty }: Options<R>,
+  { services, telemetry = Layer.empty }: Settings<R>,
   scope: Scope.Scope
 ): Effect.Effect<Context.Context<R>, unknown> =>
   Layer.buildWithMemoMap(Layer.merge((services ?? Layer.empty) as Layer.Layer<R, unknown>, telemetry), memoMap, scope)
