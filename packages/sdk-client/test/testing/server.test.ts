@@ -193,10 +193,10 @@ describe("the connector", () => {
   })
 })
 
-describe("the README's example of a test", () => {
+describe("the guide's example of a test", () => {
   it("is the one that is run here", () => {
-    const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8")
+    const guide = readFileSync(new URL("../../../../docs/guides/testing.md", import.meta.url), "utf8")
     const example = readFileSync(new URL("example.test.ts", import.meta.url), "utf8")
-    assert.include(readme, `\`\`\`ts\n${example}\`\`\``)
+    assert.include(guide, `\`\`\`ts\n${example}\`\`\``)
   })
 })
