@@ -60,10 +60,13 @@ const expectedAt = (ast: SchemaAST.AST, path: ReadonlyArray<PropertyKey>, messag
     const known = partsOf(ast, path.slice(0, -1)).flatMap(keysOf)
     return `no such setting; known are ${known.join(", ")}`
   }
-  const own = partsOf(ast, path).map(textOf).find((text) => text !== undefined)
   const said = message.replace(/^Expected /, "")
-  // what Effect says of a rule between fields is the rule's own text
-  return message === said || own === undefined ? said : own
+  const parts = partsOf(ast, path)
+  // a bound, a missing key and a rule between fields have their own text
+  if (message === said || parts.some((part) => part.checks?.some((check) => expectedOf(check.annotations) === said))) {
+    return said
+  }
+  return parts.map(textOf).find((text) => text !== undefined) ?? said
 }
 
 /** What may stand where the path leads. */
@@ -85,7 +88,14 @@ const keysOf = (ast: SchemaAST.AST): ReadonlyArray<string> =>
       ? ast.types.flatMap(keysOf)
       : []
 
+/** What has a type of its own, such as a duration, is described by its bound. */
 const textOf = (ast: SchemaAST.AST): string | undefined => {
-  const text = ast.annotations?.["expected"] ?? ast.checks?.[0]?.annotations?.["expected"]
+  const ofBound = expectedOf(ast.checks?.[0]?.annotations)
+  const ofType = expectedOf(ast.annotations)
+  return ast._tag === "Declaration" ? (ofBound ?? ofType) : (ofType ?? ofBound)
+}
+
+const expectedOf = (annotations: { readonly [key: string]: unknown } | undefined): string | undefined => {
+  const text = annotations?.["expected"]
   return typeof text === "string" ? text : undefined
 }

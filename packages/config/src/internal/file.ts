@@ -42,7 +42,7 @@ export const decode = (
     Policy.ofObject(file["keepalive"], ["keepalive"], findings)
   )
   const context = { surroundings, findings, policy, silentWithout, isAllowed: allowedBy(value["mcp"]) }
-  return listed(file, findings).flatMap(({ id, place, raw }) => {
+  return listed(file, value, findings).flatMap(({ id, place, raw }) => {
     const spec = Server.specOf(id, raw, place, context)
     return spec === undefined ? [] : [spec]
   })
@@ -54,11 +54,12 @@ interface Listed {
   readonly place: Place
 }
 
-const listed = (file: Unchecked, findings: Findings): ReadonlyArray<Listed> => {
+const listed = (file: Unchecked, value: Unchecked, findings: Findings): ReadonlyArray<Listed> => {
   const [root, ...others] = roots.filter((key) => Object.hasOwn(file, key))
   for (const other of others) findings.mistake([other], `${root} alone: one list of servers`)
   if (root === undefined) {
-    findings.mistake([], `an object with mcpServers (or ${roots.slice(1).join(", ")})`)
+    const isTold = Object.keys(value).some((key) => roots.some((each) => Keys.isNear(each, key)))
+    if (!isTold) findings.mistake([], `an object with mcpServers (or ${roots.slice(1).join(", ")})`)
     return []
   }
   const servers = file[root]

@@ -5,15 +5,12 @@ import * as Jsonc from "jsonc-parser"
 import { maxDepth, type Tree } from "./document.ts"
 import type { Parsed, Problem } from "./syntax.ts"
 
-/** After a mistake the parser guesses, and what it says then means less and less. */
-const maxProblems = 10
-
 export const parse = (text: string): Parsed => {
   const tooDeep = firstTooDeep(text)
   if (tooDeep !== undefined) return { problems: [tooDeep] }
   const errors: Array<Jsonc.ParseError> = []
   const node = Jsonc.parseTree(text, errors, { allowTrailingComma: true, disallowComments: false })
-  const problems = errors.slice(0, maxProblems).map(
+  const problems = errors.map(
     ({ error, offset }): Problem => ({ at: offset, expected: expectations[Jsonc.printParseErrorCode(error)] ?? "JSON" })
   )
   if (problems.length > 0) return { problems }

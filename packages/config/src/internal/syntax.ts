@@ -41,6 +41,9 @@ const load = (format: Format): Effect.Effect<(text: string) => Parsed> => {
   }
 }
 
+/** After a mistake a parser guesses: of one line the first counts, and of a file those of ten lines. */
+const maxProblems = 10
+
 /** The document; `undefined`, with the mistakes told, where the text breaks the rules of its syntax. */
 export const parse = (
   text: string,
@@ -51,8 +54,11 @@ export const parse = (
     const parsed = parser(text)
     if ("problems" in parsed) {
       const positions = new Document.Positions(text)
+      const lines = new Set<number>()
       for (const { at, expected } of parsed.problems) {
-        findings.mistake([], expected, typeof at === "number" ? positions.location(at) : at)
+        const location = typeof at === "number" ? positions.location(at) : at
+        if (!lines.has(location.line) && lines.size < maxProblems) findings.mistake([], expected, location)
+        lines.add(location.line)
       }
       return undefined
     }

@@ -12,7 +12,7 @@ export const parse = (text: string): Parsed => {
   const lines = new LineCounter()
   try {
     const document = parseDocument(text, { uniqueKeys: false, prettyErrors: false, logLevel: "silent", lineCounter: lines })
-    const problems = document.errors.slice(0, 10).map(({ code, pos }) => ({ at: pos[0], expected: `YAML (${code})` }))
+    const problems = document.errors.map(({ code, pos }) => ({ at: pos[0], expected: `YAML (${code})` }))
     if (problems.length > 0) return { problems }
     const tree = new Reader(document).tree(document.contents, 0, 0)
     return { tree }
