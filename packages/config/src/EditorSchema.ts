@@ -71,8 +71,11 @@ const settings: { readonly [Name in keyof typeof KeepalivePolicy.FileOptions.fie
 
 const described: { readonly [name: string]: Schema.Annotations.Annotations } = settings
 
+/** Of a duration the key of its text is described, and not that of the duration which it becomes. */
 const Keepalive = Schema.Struct(
-  Record.map(KeepalivePolicy.FileOptions.fields, (field, name) => field.pipe(Schema.annotateKey(described[name] ?? {})))
+  Record.map(KeepalivePolicy.FileOptions.fields, (field, name) =>
+    Schema.optionalKey(Schema.toEncoded(field)).pipe(Schema.annotateKey(described[name] ?? {}))
+  )
 ).annotate({
   identifier: "Keepalive",
   ...docs("How servers are kept alive. Every setting has a default.", {

@@ -121,8 +121,12 @@ export const watch = (
             yield* Effect.sleep(debounce)
           }
           // what changes after it is watched is seen, what changed before is read
-          while (yield* watcher.follow) continue
-          const now = yield* settled
+          while (yield* watcher.follow(false)) continue
+          let now = yield* settled
+          if (isLost(now)) {
+            yield* watcher.follow(true)
+            now = yield* settled
+          }
           if (isSame(now, told)) continue
           told = now
           return now
@@ -131,6 +135,10 @@ export const watch = (
       return Stream.fromEffectRepeat(next)
     })
   )
+
+/** Nothing of it could be read. */
+const isLost = (read: Result.Result<Loaded, ConfigFileError>): boolean =>
+  Result.isFailure(read) && read.failure.issues.every(({ line }) => line === undefined)
 
 const isSame = (
   one: Result.Result<Loaded, ConfigFileError>,

@@ -18,8 +18,17 @@ const poll = Duration.seconds(1)
 /** Waits until something may have changed since the last time; many changes at once are one. */
 export interface Watcher {
   readonly changed: Effect.Effect<void>
-  /** watches where the way leads now; true if it leads elsewhere than the last time, so that something may have been missed */
-  readonly follow: Effect.Effect<boolean>
+  /**
+   * Watches where the way leads now; true if something is watched that was not before, so that a change may have been missed. What was
+   * watched is watched anew where the file is `lost`: a directory that takes another's name is another.
+   */
+  readonly follow: (lost: boolean) => Effect.Effect<boolean>
+}
+
+interface Watched {
+  readonly names: ReadonlySet<string>
+  /** false: it is looked at from time to time */
+  isLive: boolean
 }
 
 export const make = (
@@ -31,44 +40,48 @@ export const make = (
     const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
     const changes = yield* Queue.sliding<void>(1)
     const fibers = yield* FiberMap.make<string>()
-    let watched = new Map<string, ReadonlySet<string>>()
+    const watched = new Map<string, Watched>()
 
-    const watch = (directory: string, names: ReadonlySet<string>) =>
-      Effect.gen(function* () {
-        const ready = yield* Deferred.make<void>()
-        const events = fileSystem.watch(directory, { onReady: () => Deferred.doneUnsafe(ready, Effect.void) })
-        const relevant = Stream.runForEach(events, (event) =>
-          // what became of the directory itself is told in its own name
-          names.has(path.basename(event.path)) || event._tag === "Remove" ? Queue.offer(changes, undefined) : Effect.void
-        )
-        yield* FiberMap.run(
-          fibers,
-          directory,
-          relevant.pipe(
-            Effect.exit,
-            Effect.andThen(Deferred.succeed(ready, undefined)),
-            // a watcher that ended, or that there never was
-            Effect.andThen(Effect.repeat(Effect.delay(Queue.offer(changes, undefined), poll), { while: () => true }))
-          )
-        )
-        yield* Deferred.await(ready)
+    const watch = Effect.fnUntraced(function* (directory: string, names: ReadonlySet<string>) {
+      const state: Watched = { names, isLive: false }
+      const known = yield* Deferred.make<void>()
+      const onReady = () => {
+        state.isLive = true
+        Deferred.doneUnsafe(known, Effect.void)
+      }
+      // what becomes of the directory itself is told in its own name
+      const events = Stream.runForEach(fileSystem.watch(directory, { onReady }), (event) =>
+        names.has(path.basename(event.path)) || event._tag === "Remove" ? Queue.offer(changes, undefined) : Effect.void
+      )
+      // a watcher that ended, or that there never was
+      const ended = Effect.sync(() => {
+        state.isLive = false
+        Deferred.doneUnsafe(known, Effect.void)
       })
+      const looking = Effect.forever(Effect.delay(Queue.offer(changes, undefined), poll))
+      yield* FiberMap.run(fibers, directory, events.pipe(Effect.exit, Effect.andThen(ended), Effect.andThen(looking)))
+      yield* Deferred.await(known)
+      watched.set(directory, state)
+      return state.isLive
+    })
 
-    const follow = Effect.gen(function* () {
-      const names = yield* namesOnTheWay(file)
-      let isElsewhere = false
+    const follow = Effect.fnUntraced(function* (lost: boolean) {
+      const way = yield* namesOnTheWay(file)
       for (const directory of watched.keys()) {
-        if (!names.has(directory)) yield* FiberMap.remove(fibers, directory)
+        if (way.has(directory)) continue
+        watched.delete(directory)
+        yield* FiberMap.remove(fibers, directory)
       }
-      for (const [directory, here] of names) {
+      let isNew = false
+      for (const [directory, names] of way) {
         const before = watched.get(directory)
-        if (before !== undefined && here.size === before.size && [...here].every((name) => before.has(name))) continue
-        isElsewhere = true
-        yield* watch(directory, here)
+        const isKnown = before !== undefined && [...names].every((name) => before.names.has(name))
+        if (isKnown && before.isLive && !lost) continue
+        const isLive = yield* watch(directory, names)
+        if (!isKnown || isLive) isNew = true
       }
-      watched = names
-      return isElsewhere
-    }).pipe(Effect.provideContext(services))
+      return isNew
+    })
 
-    return { changed: Queue.take(changes), follow: Effect.orDie(follow) }
+    return { changed: Queue.take(changes), follow: (lost) => Effect.provideContext(follow(lost), services) }
   })
