@@ -68,6 +68,15 @@ const hostOfSdk: ReadonlyArray<Ban> = [
   { regex: "^@vmcp-keepalive/(sdk-client$|transport-|otel)", message: "Middleware knows peers only, and no transport." }
 ]
 
+const config: ReadonlyArray<Ban> = [
+  ...published,
+  {
+    regex: "^(@modelcontextprotocol/|@effect/platform-|node:|@vmcp-keepalive/(host|otel|sdk-client|transport-))",
+    message:
+      "config makes data: it knows core, Effect and parsers; files come through FileSystem, variables through Config."
+  }
+]
+
 const otel: ReadonlyArray<Ban> = [
   ...published,
   { regex: "^(@opentelemetry/|@effect/opentelemetry)", message: "Optional peers: only KeepaliveProducer needs them." }
@@ -101,6 +110,7 @@ export default defineConfig({
   overrides: [
     { files: [".ci/**"], rules: { "no-restricted-imports": "off" } },
     { files: ["**/*.config.{js,ts}"], rules: { "import/no-default-export": "off" } },
+    { files: ["packages/config/src/**"], rules: { "no-restricted-imports": bans(config) } },
     { files: ["packages/host/src/**"], rules: { "no-restricted-imports": bans(host) } },
     { files: ["packages/host/src/Sdk1Server.ts"], rules: { "no-restricted-imports": bans(hostOfSdk) } },
     // Transports of MCP are no EventTargets.

@@ -25,49 +25,54 @@ export const make = (): JsonSchema.JsonSchema => {
 
 // ----------------------------------------------------------------------------------------------------------- keepalive
 
-const snippets = (...bodies: ReadonlyArray<string>) => ({ defaultSnippets: bodies.map((body) => ({ label: body, body })) })
+const snippets = (...bodies: ReadonlyArray<string>) => ({
+  defaultSnippets: bodies.map((body) => ({ label: body, body }))
+})
 
 /** What is said of each setting: a setting without a word here does not compile. */
-const settings: { readonly [Name in keyof typeof KeepalivePolicy.FileOptions.fields]: Schema.Annotations.Annotations } = {
-  interval: docs("Time between probes of a healthy session, ±10 %: 5 to 300 seconds.", {
-    default: "300 seconds",
-    ...snippets("30 seconds", "1 minute", "5 minutes")
-  }),
-  probe: docs("How to ask whether the server lives.", {
-    default: "auto",
-    defaultSnippets: [
-      ...["auto", "ping", "list-tools", "options", "discover", "none"].map((body) => ({ label: body, body })),
-      { label: "a tool", body: { method: "tool", tool: { name: "${1:status}" } } }
-    ]
-  }),
-  timeout: docs("Bound of one probe, shorter than `interval`. Default: 10 seconds, or half the interval."),
-  confirmInterval: docs("Time between probes once one has failed. Default: 5 seconds, or the interval."),
-  failureThreshold: docs("Failed probes in a row that end a session.", { default: 3 }),
-  fallbackAfter: docs("Silent pings in a row after which the configured tool is asked.", { default: 2 }),
-  connectTimeout: docs("Bound of a whole attempt to connect. Default: 30 seconds; stdio: 120 seconds."),
-  backoff: docs("Delays between attempts: `initial`, × `factor`, up to `cap`. Default: 1 second, × 2, up to 300 seconds."),
-  circuit: docs("After how many failed attempts calls are rejected at once, and for how long; or `none`.", {
-    defaultSnippets: [
-      { label: "none", body: "none" },
-      { label: "{ failures, openFor }", body: { failures: 5, openFor: "${1:30 seconds}" } }
-    ]
-  }),
-  stableAfter: docs("How long a session must live, and then answer, before backoff and circuit start afresh.", {
-    default: "30 seconds"
-  }),
-  waitForSession: docs("How long a call waits for a session.", { default: "10 seconds" }),
-  staleAfter: docs("Silence after which a call is preceded by a probe.", { default: "60 seconds" }),
-  inFlightGrace: docs("How long a call in flight excuses silent probes after the last byte of its answer.", {
-    default: "5 minutes"
-  }),
-  drainTimeout: docs("How long a session that is replaced may finish its calls.", { default: "30 seconds" }),
-  connect: docs("Connect when made (`eager`), or for the first call (`lazy`).", { default: "eager" }),
-  idleAfter: docs("Close the session of a server that nobody calls for so long.", { default: "never" }),
-  trustAnnotations: docs("Whether a server's `readOnlyHint` and `idempotentHint` allow a call to be run again.", {
-    default: false
-  }),
-  spans: docs("Whether attempts, probes and calls are spans for a tracer.", { default: false })
-}
+const settings: { readonly [Name in keyof typeof KeepalivePolicy.FileOptions.fields]: Schema.Annotations.Annotations } =
+  {
+    interval: docs("Time between probes of a healthy session, ±10 %: 5 to 300 seconds.", {
+      default: "300 seconds",
+      ...snippets("30 seconds", "1 minute", "5 minutes")
+    }),
+    probe: docs("How to ask whether the server lives.", {
+      default: "auto",
+      defaultSnippets: [
+        ...["auto", "ping", "list-tools", "options", "discover", "none"].map((body) => ({ label: body, body })),
+        { label: "a tool", body: { method: "tool", tool: { name: "${1:status}" } } }
+      ]
+    }),
+    timeout: docs("Bound of one probe, shorter than `interval`. Default: 10 seconds, or half the interval."),
+    confirmInterval: docs("Time between probes once one has failed. Default: 5 seconds, or the interval."),
+    failureThreshold: docs("Failed probes in a row that end a session.", { default: 3 }),
+    fallbackAfter: docs("Silent pings in a row after which the configured tool is asked.", { default: 2 }),
+    connectTimeout: docs("Bound of a whole attempt to connect. Default: 30 seconds; stdio: 120 seconds."),
+    backoff: docs(
+      "Delays between attempts: `initial`, × `factor`, up to `cap`. Default: 1 second, × 2, up to 300 seconds."
+    ),
+    circuit: docs("After how many failed attempts calls are rejected at once, and for how long; or `none`.", {
+      defaultSnippets: [
+        { label: "none", body: "none" },
+        { label: "{ failures, openFor }", body: { failures: 5, openFor: "${1:30 seconds}" } }
+      ]
+    }),
+    stableAfter: docs("How long a session must live, and then answer, before backoff and circuit start afresh.", {
+      default: "30 seconds"
+    }),
+    waitForSession: docs("How long a call waits for a session.", { default: "10 seconds" }),
+    staleAfter: docs("Silence after which a call is preceded by a probe.", { default: "60 seconds" }),
+    inFlightGrace: docs("How long a call in flight excuses silent probes after the last byte of its answer.", {
+      default: "5 minutes"
+    }),
+    drainTimeout: docs("How long a session that is replaced may finish its calls.", { default: "30 seconds" }),
+    connect: docs("Connect when made (`eager`), or for the first call (`lazy`).", { default: "eager" }),
+    idleAfter: docs("Close the session of a server that nobody calls for so long.", { default: "never" }),
+    trustAnnotations: docs("Whether a server's `readOnlyHint` and `idempotentHint` allow a call to be run again.", {
+      default: false
+    }),
+    spans: docs("Whether attempts, probes and calls are spans for a tracer.", { default: false })
+  }
 
 const described: { readonly [name: string]: Schema.Annotations.Annotations } = settings
 

@@ -148,4 +148,3 @@ const isSame = (
   if (Result.isSuccess(one)) return Result.isSuccess(other) && Equal.equals(one.success, other.success)
   return Result.isFailure(other) && Equal.equals(one.failure.issues, other.failure.issues)
 }
-

@@ -50,9 +50,15 @@ describe("the JSON Schema that is published", () => {
   it("completes keys, and values where they are a choice", async () => {
     assert.includeMembers([...(await completed(`{ | }`))], ["keepalive", "mcpServers", "servers", "context_servers"])
     const keys = await completed(`{ "mcpServers": { "a": { | } } }`)
-    assert.includeMembers([...keys], ["url", "command", "keepalive", "keepalive_interval", "keepalive_method", "envFile"])
+    assert.includeMembers(
+      [...keys],
+      ["url", "command", "keepalive", "keepalive_interval", "keepalive_method", "envFile"]
+    )
     assert.includeMembers([...(await completed(`{ "mcpServers": { "a": { "type": | } } }`))], ['"http"', '"stdio"'])
-    assert.includeMembers([...(await completed(`{ "mcpServers": { "a": { "keepalive_method": | } } }`))], ["ping", "tool:"])
+    assert.includeMembers(
+      [...(await completed(`{ "mcpServers": { "a": { "keepalive_method": | } } }`))],
+      ["ping", "tool:"]
+    )
     assert.includeMembers([...(await completed(`{ "keepalive": { | } }`))], ["interval", "failureThreshold", "circuit"])
     assert.includeMembers([...(await completed(`{ "keepalive": { "interval": | } }`))], ["30 seconds"])
     assert.includeMembers([...(await completed(`{ "keepalive": { "circuit": | } }`))], ["none"])
@@ -60,7 +66,10 @@ describe("the JSON Schema that is published", () => {
   })
 
   it("says what a key means, of every key", async () => {
-    assert.include(await hover(`{ "mcpServers": { "a": { "keepalive_|interval": 30 } } }`), "Seconds between probes, 5 to 300")
+    assert.include(
+      await hover(`{ "mcpServers": { "a": { "keepalive_|interval": 30 } } }`),
+      "Seconds between probes, 5 to 300"
+    )
     assert.include(await hover(`{ "keepalive": { "stable|After": "1 second" } }`), "backoff and circuit start afresh")
     const schema = EditorSchema.make()
     const definitions = schema["definitions"] as Record<string, { properties: Record<string, unknown> }>

@@ -24,7 +24,8 @@ const plain = ({ enabled, id, policy, settings, tools }: BackendSpec.BackendSpec
           env: reveal(settings.env),
           ...(settings.cwd === undefined ? {} : { cwd: BackendSpec.reveal(settings.cwd) })
         }
-  const interval = policy.interval === undefined ? {} : { interval: Duration.format(Duration.fromInputUnsafe(policy.interval)) }
+  const interval =
+    policy.interval === undefined ? {} : { interval: Duration.format(Duration.fromInputUnsafe(policy.interval)) }
   const probe = policy.probe === undefined ? {} : { probe: policy.probe }
   const shown = tools.include ?? tools.exclude
   return { id, ...(enabled ? {} : { enabled }), ...connection, ...interval, ...probe, ...(shown ? { tools } : {}) }
@@ -39,8 +40,9 @@ const read = async (name: string) => {
 /** The same file, where servers of a kind that is not supported are off. */
 const withoutOthers = async (name: string) => {
   const file = JSON.parse(readFileSync(join(folder, name), "utf8")) as { mcpServers: Record<string, { type?: string }> }
-  const servers = Object.entries(file.mcpServers).map(([id, entry]) =>
-    [id, entry.type === "sse" || entry.type === "websocket" ? { ...entry, enabled: false } : entry] as const
+  const servers = Object.entries(file.mcpServers).map(
+    ([id, entry]) =>
+      [id, entry.type === "sse" || entry.type === "websocket" ? { ...entry, enabled: false } : entry] as const
   )
   return loaded(await parse({ mcpServers: Object.fromEntries(servers) }))
 }
@@ -77,7 +79,11 @@ describe("a real file is read as its host reads it", () => {
 
     writeFileSync(join(temporary, ".env"), `# comment\nexport A=1\nB_C="two words" # comment\nD='#3'\n`)
     assert.deepStrictEqual(loaded(await load(file)).specs.map(plain), [
-      { id: "github", url: "https://api.githubcopilot.com/mcp/", headers: { Authorization: `Bearer ${environment.TOKEN}` } },
+      {
+        id: "github",
+        url: "https://api.githubcopilot.com/mcp/",
+        headers: { Authorization: `Bearer ${environment.TOKEN}` }
+      },
       { id: "fetch", run: "uvx mcp-server-fetch", env: { A: "1", B_C: "two words", D: "#3" } }
     ])
   })
@@ -131,7 +137,12 @@ describe("a real file is read as its host reads it", () => {
   it("Gemini, which uses only the servers that it allows", async () => {
     assert.deepStrictEqual(await read("gemini.json"), [
       { id: "github", run: "uvx mcp-server-github", env: { GITHUB_TOKEN: environment.GITHUB_TOKEN } },
-      { id: "http-api", enabled: false, url: "http://api.example.com/mcp", headers: { Authorization: "Bearer api-token" } },
+      {
+        id: "http-api",
+        enabled: false,
+        url: "http://api.example.com/mcp",
+        headers: { Authorization: "Bearer api-token" }
+      },
       { id: "sse-server", enabled: false, url: "http://localhost:8080/events", headers: {} },
       { id: "with-oauth", enabled: false, url: "http://auth.example.com/mcp", headers: {} },
       {
@@ -201,7 +212,15 @@ describe("what a server may say", () => {
     const { settings } = specs[0]!
     assert(settings.kind === "stdio")
     const home = environment.HOME
-    assert.deepStrictEqual(settings.args.map(BackendSpec.reveal), ["x y", "", "e", `${home}/x`, "${HOME}", "$HOME", home])
+    assert.deepStrictEqual(settings.args.map(BackendSpec.reveal), [
+      "x y",
+      "",
+      "e",
+      `${home}/x`,
+      "${HOME}",
+      "$HOME",
+      home
+    ])
     // only what came from the environment is redacted: the others would be taken out of what the child writes
     assert.deepStrictEqual(settings.args.map(Redacted.isRedacted), [false, false, false, true, false, false, true])
   })
@@ -220,15 +239,27 @@ describe("what a server may say", () => {
   })
 
   it("a server that is off may lack its variables: that is a warning", async () => {
-    const { specs, warnings } = loaded(await parse({ mcpServers: { a: { url, headers: { A: "${NOPE}" }, disabled: true } } }))
-    assert.deepStrictEqual(specs.map(({ enabled }) => enabled), [false])
+    const { specs, warnings } = loaded(
+      await parse({ mcpServers: { a: { url, headers: { A: "${NOPE}" }, disabled: true } } })
+    )
+    assert.deepStrictEqual(
+      specs.map(({ enabled }) => enabled),
+      [false]
+    )
     assert.deepStrictEqual(warnings, [
-      { path: ["mcpServers", "a", "headers", "A"], expected: "the variable NOPE to be set in the environment", line: 6, column: 9 }
+      {
+        path: ["mcpServers", "a", "headers", "A"],
+        expected: "the variable NOPE to be set in the environment",
+        line: 6,
+        column: 9
+      }
     ])
   })
 
   it("a key that nobody knows is a warning, those of other hosts are none", async () => {
-    const { warnings } = loaded(await parse({ mcpServers: { a: { url, autoApprove: [], trust: true, zzz: 1 } }, inputs: [], qqq: 2 }))
+    const { warnings } = loaded(
+      await parse({ mcpServers: { a: { url, autoApprove: [], trust: true, zzz: 1 } }, inputs: [], qqq: 2 })
+    )
     assert.deepStrictEqual(
       warnings.map(({ path }) => path.join(".")),
       ["mcpServers.a.zzz", "qqq"]
@@ -237,7 +268,10 @@ describe("what a server may say", () => {
 
   it("a text does not read other files, and says so", async () => {
     const { warnings } = loaded(await parse({ mcpServers: { a: { command: "x", envFile: "/etc/passwd" } } }))
-    assert.deepStrictEqual(warnings.map(({ path }) => path.at(-1)), ["envFile"])
+    assert.deepStrictEqual(
+      warnings.map(({ path }) => path.at(-1)),
+      ["envFile"]
+    )
   })
 
   it("keepalive of a server is laid over the one of the file, and its two keys over both", async () => {

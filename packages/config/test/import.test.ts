@@ -56,7 +56,9 @@ describe("toolhive's file", () => {
   })
 
   it("has toolhive's defaults where it says nothing: 30 s, 3 failures, no circuit breaker", async () => {
-    const { specs } = loaded(await read(Import.toolhive("backends: [{ name: a, url: http://a/mcp, transport: streamable-http }]")))
+    const { specs } = loaded(
+      await read(Import.toolhive("backends: [{ name: a, url: http://a/mcp, transport: streamable-http }]"))
+    )
     assert.deepStrictEqual(
       specs.map(({ policy }) => policy),
       [{ interval: Duration.seconds(30), failureThreshold: 3, circuit: "none" }]

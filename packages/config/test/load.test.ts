@@ -31,7 +31,9 @@ describe("a file that cannot be read", () => {
   })
 
   it("stands in what is no directory", async () => {
-    assert.deepStrictEqual(await told(join(written("plain.json", text), "mcp.json")), ["expected a file that can be read"])
+    assert.deepStrictEqual(await told(join(written("plain.json", text), "mcp.json")), [
+      "expected a file that can be read"
+    ])
   })
 
   it("has 50 MB: it is not even opened", async () => {
@@ -74,38 +76,58 @@ describe("a file that cannot be read", () => {
   it("is in UTF-16, with or without its mark", async () => {
     const utf16 = Buffer.from(text, "utf16le")
     const expected = ["expected text in UTF-8; this is UTF-16, or no text"]
-    assert.deepStrictEqual(await told(written("marked.json", Buffer.concat([Buffer.from([0xff, 0xfe]), utf16]))), expected)
+    assert.deepStrictEqual(
+      await told(written("marked.json", Buffer.concat([Buffer.from([0xff, 0xfe]), utf16]))),
+      expected
+    )
     assert.deepStrictEqual(await told(written("bare.json", utf16)), expected)
   })
 
   it("is in Latin-1", async () => {
-    assert.deepStrictEqual(await told(written("latin.json", Buffer.from(`{ "é": 1 }`, "latin1"))), ["expected text in UTF-8"])
+    assert.deepStrictEqual(await told(written("latin.json", Buffer.from(`{ "é": 1 }`, "latin1"))), [
+      "expected text in UTF-8"
+    ])
   })
 
   it("is a text of more than 16 MiB", async () => {
-    assert.deepStrictEqual(mistakes(await parse(" ".repeat(16 * 1024 * 1024 + 1))), ["expected a text of at most 16 MiB"])
+    assert.deepStrictEqual(mistakes(await parse(" ".repeat(16 * 1024 * 1024 + 1))), [
+      "expected a text of at most 16 MiB"
+    ])
   })
 })
 
 describe("a file that can be read", () => {
   it("begins with a byte order mark, which counts as nothing", async () => {
     const { specs } = loaded(await load(written("bom.json", `\uFEFF${text}`)))
-    assert.deepStrictEqual(specs.map(({ id }) => id), ["a"])
+    assert.deepStrictEqual(
+      specs.map(({ id }) => id),
+      ["a"]
+    )
     const wrong = mistakes(await load(written("bom-wrong.json", `\uFEFF{ "mcpServers": [] , }x`)))
     assert.match(wrong[0] ?? "", /^1:23: /)
   })
 
   it("is behind a link, and in its folder stands its envFile", async () => {
     mkdirSync(join(folder, "real"))
-    writeFileSync(join(folder, "real", "mcp.json"), `{ "mcpServers": { "a": { "command": "x", "envFile": "real/e" } } }`)
+    writeFileSync(
+      join(folder, "real", "mcp.json"),
+      `{ "mcpServers": { "a": { "command": "x", "envFile": "real/e" } } }`
+    )
     writeFileSync(join(folder, "real", "e"), "A=1")
     symlinkSync(join(folder, "real", "mcp.json"), join(folder, "link.json"))
     const { specs } = loaded(await load(join(folder, "link.json")))
-    assert.deepStrictEqual(specs.map(({ settings }) => settings.kind === "stdio" && Object.keys(settings.env)), [["A"]])
+    assert.deepStrictEqual(
+      specs.map(({ settings }) => settings.kind === "stdio" && Object.keys(settings.env)),
+      [["A"]]
+    )
   })
 
   it("has ten thousand servers, and is read in seconds", async () => {
-    const entry = (index: number) => ({ url: `http://h/${index}`, headers: { A: "Bearer ${TOKEN}" }, keepalive_interval: 30 })
+    const entry = (index: number) => ({
+      url: `http://h/${index}`,
+      headers: { A: "Bearer ${TOKEN}" },
+      keepalive_interval: 30
+    })
     const servers = Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`s${index}`, entry(index)]))
     const path = written("many.json", JSON.stringify({ keepalive: { failureThreshold: 2 }, mcpServers: servers }))
     const begin = performance.now()

@@ -5,7 +5,9 @@ import { loaded, mistakes, parse, withEnvironment } from "./support.ts"
 
 const url = "http://h/mcp"
 const policies = async (...servers: ReadonlyArray<unknown>) => {
-  const read = await parse({ mcpServers: servers.map((server, index) => ({ name: `s${index}`, ...(server as object) })) })
+  const read = await parse({
+    mcpServers: servers.map((server, index) => ({ name: `s${index}`, ...(server as object) }))
+  })
   return loaded(read).specs.map(({ policy }) => policy)
 }
 
@@ -44,7 +46,7 @@ describe("the keys of the vMCP gateway", () => {
       a: { url, keepalive_method: "ping", keepalive_interval: 60 },
       b: { url }
     })
-    const common = { failureThreshold: 3, circuit: { failures: 1, openFor: "30 minutes" } }
+    const common = { failureThreshold: 3, circuit: { failures: 1, openFor: "30 minutes" } } as const
     assert.deepStrictEqual(
       specs.map(({ policy }) => policy),
       [
@@ -88,8 +90,11 @@ describe("the keys of the command-line client", () => {
   })
 
   it("its numbers, imported: backoff 1 to 300 s, no circuit; without keepalive_interval no probe", async () => {
-    const { specs } = await imported(Import.cli, [{ name: "a", url, keepalive_interval: 30 }, { name: "b", url }])
-    const common = { backoff: { initial: "1 second", factor: 2, cap: "300 seconds" }, circuit: "none" }
+    const { specs } = await imported(Import.cli, [
+      { name: "a", url, keepalive_interval: 30 },
+      { name: "b", url }
+    ])
+    const common = { backoff: { initial: "1 second", factor: 2, cap: "300 seconds" }, circuit: "none" } as const
     assert.deepStrictEqual(
       specs.map(({ policy }) => policy),
       [

@@ -3,12 +3,21 @@ import { assert, describe, it } from "vitest"
 import { environment, loaded, parse, secret } from "./support.ts"
 
 const http = { url: "http://h/mcp?key=${TOKEN}", headers: { A: "Bearer ${TOKEN}", B: secret }, keepalive_interval: 30 }
-const stdio = { command: "${HOME}/x", args: ["-y", "${TOKEN}"], env: { A: secret }, cwd: "${HOME}", keepalive: { probe: { method: "tool", tool: { name: "t", arguments: { a: [1] } } } } }
+const stdio = {
+  command: "${HOME}/x",
+  args: ["-y", "${TOKEN}"],
+  env: { A: secret },
+  cwd: "${HOME}",
+  keepalive: { probe: { method: "tool", tool: { name: "t", arguments: { a: [1] } } } }
+}
 
 const one = async (entry: unknown) => loaded(await parse({ mcpServers: { a: entry } })).specs[0]!
 
 describe("a spec", () => {
-  it.each([["http", http], ["stdio", stdio]])("%s: is equal to another of the same content, part by part", async (_kind, entry) => {
+  it.each([
+    ["http", http],
+    ["stdio", stdio]
+  ])("%s: is equal to another of the same content, part by part", async (_kind, entry) => {
     const [a, b] = [await one(entry), await one(entry)]
     assert.notStrictEqual(a, b)
     assert.isTrue(Equal.equals(a, b))
@@ -49,7 +58,8 @@ describe("a spec", () => {
     for (const entry of [http, stdio]) {
       const spec = await one(entry)
       const shown = JSON.stringify(spec) + String(spec)
-      for (const value of [...Object.values(environment).filter((each) => each !== ""), secret]) assert.notInclude(shown, value)
+      for (const value of [...Object.values(environment).filter((each) => each !== ""), secret])
+        assert.notInclude(shown, value)
     }
   })
 })

@@ -1,8 +1,6 @@
 import { NodeServices } from "@effect/platform-node"
 import { type ConfigFileError, KeepaliveConfig } from "@vmcp-keepalive/config"
 import { ConfigProvider, Effect, Result } from "effect"
-import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 
 /** Everything that stands here is a secret: no error and no JSON may have it. */
 export const environment = {
@@ -29,12 +27,7 @@ export const parse = (file: unknown, options?: KeepaliveConfig.ParseOptions): Pr
   )
 
 export const load = (path: string): Promise<Read> =>
-  KeepaliveConfig.load(path).pipe(
-    withEnvironment,
-    Effect.provide(NodeServices.layer),
-    Effect.result,
-    Effect.runPromise
-  )
+  KeepaliveConfig.load(path).pipe(withEnvironment, Effect.provide(NodeServices.layer), Effect.result, Effect.runPromise)
 
 /** What was read; a mistake fails the test with its text. */
 export const loaded = (read: Read): KeepaliveConfig.Loaded => {
@@ -48,5 +41,3 @@ export const mistakes = (read: Read): ReadonlyArray<string> => {
   const { file, message } = read.failure
   return message.split("\n").map((line) => line.slice(file.length + 1).trim())
 }
-
-export const path = (name: string): string => join(fileURLToPath(new URL("files", import.meta.url)), name)

@@ -1,7 +1,16 @@
 import { NodeServices } from "@effect/platform-node"
 import { KeepaliveConfig } from "@vmcp-keepalive/config"
 import { Effect, Exit, FileSystem, Queue, Result, Scope, Stream } from "effect"
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs"
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -71,7 +80,11 @@ describe("a file that is watched", () => {
   })
 
   it("is read again when a link on its way is exchanged, as Kubernetes does it", async () => {
-    for (const [name, port] of [["v1", 1], ["v2", 2], ["v3", 3]] as const) {
+    for (const [name, port] of [
+      ["v1", 1],
+      ["v2", 2],
+      ["v3", 3]
+    ] as const) {
       mkdirSync(join(folder, name))
       writeFileSync(join(folder, name, "mcp.json"), file(port))
     }
@@ -90,7 +103,10 @@ describe("a file that is watched", () => {
   })
 
   it("is read again when a folder on its way is a link to another", async () => {
-    for (const [name, port] of [["one", 1], ["two", 2]] as const) {
+    for (const [name, port] of [
+      ["one", 1],
+      ["two", 2]
+    ] as const) {
       mkdirSync(join(folder, name))
       writeFileSync(join(folder, name, "mcp.json"), file(port))
     }
@@ -184,7 +200,10 @@ describe("a file that is watched", () => {
     const told: Array<string> = []
     while (told.at(-1) !== "s100") told.push(await next())
     assert.isAtMost(told.length, 30, told.join(", "))
-    assert.isTrue(told.every((each) => /^s\d+$/.test(each)), told.join(", "))
+    assert.isTrue(
+      told.every((each) => /^s\d+$/.test(each)),
+      told.join(", ")
+    )
   })
 
   it("is not read for what happens beside it", async () => {

@@ -28,7 +28,8 @@ export const checker = <A>(schema: Schema.Codec<A, unknown>) => {
         wrong.add(String(path[0]))
       }
       if (Result.isSuccess(result)) {
-        for (const path of unitless(rest, result.success, [])) tell(path, 'a duration with its unit, such as "30 seconds"')
+        for (const path of unitless(rest, result.success, []))
+          tell(path, 'a duration with its unit, such as "30 seconds"')
         if (wrong.size === 0) return result.success
       } else {
         for (const { message, path } of format(result.failure.issue).issues) {
@@ -46,7 +47,11 @@ const format = SchemaIssue.makeFormatterStandardSchemaV1()
 const keyOf = (key: PropertyKey): string | number => (typeof key === "number" ? key : String(key))
 
 /** Bare numbers that became durations: in one file `30` would mean seconds here and milliseconds there. */
-const unitless = (raw: unknown, decoded: unknown, path: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> => {
+const unitless = (
+  raw: unknown,
+  decoded: unknown,
+  path: ReadonlyArray<string>
+): ReadonlyArray<ReadonlyArray<string>> => {
   if (typeof raw === "number") return Duration.isDuration(decoded) ? [path] : []
   if (!isObject(raw) || !isObject(decoded)) return []
   return Object.keys(raw).flatMap((key) => unitless(raw[key], decoded[key], [...path, key]))

@@ -16,10 +16,11 @@ export const docs = (markdown: string, more: Schema.Annotations.Annotations = {}
 })
 
 const text = (expected: string) =>
-  Schema.String.annotate({ expected }).check(Schema.isMaxLength(maxLength, { expected: `at most ${maxLength} characters` }))
+  Schema.String.annotate({ expected }).check(
+    Schema.isMaxLength(maxLength, { expected: `at most ${maxLength} characters` })
+  )
 
-const filled = (expected: string) =>
-  text(expected).check(Schema.isNonEmpty({ expected }))
+const filled = (expected: string) => text(expected).check(Schema.isNonEmpty({ expected }))
 
 const list = (expected: string) =>
   Schema.Array(text("a text"))
@@ -92,9 +93,13 @@ const fields = {
       })
     )
   ),
-  http_headers: texts("an object of headers").pipe(Schema.annotateKey(docs("The same as `headers`, in Codex's words."))),
+  http_headers: texts("an object of headers").pipe(
+    Schema.annotateKey(docs("The same as `headers`, in Codex's words."))
+  ),
   env_http_headers: texts("an object of headers with names of variables").pipe(
-    Schema.annotateKey(docs("Headers whose values are in variables of the environment. One that is not set is left out."))
+    Schema.annotateKey(
+      docs("Headers whose values are in variables of the environment. One that is not set is left out.")
+    )
   ),
   bearer_token_env_var: filled("the name of a variable").pipe(
     Schema.annotateKey(docs("The variable of the environment that holds the token for `Authorization: Bearer`."))
@@ -111,14 +116,20 @@ const fields = {
     Schema.annotateKey(docs("A file of variables, as `NAME=value`. What stands in `env` is laid over it."))
   ),
   env_vars: names("a list of names of variables").pipe(
-    Schema.annotateKey(docs("Variables of this process's environment that the child is given. One that is not set is left out."))
+    Schema.annotateKey(
+      docs("Variables of this process's environment that the child is given. One that is not set is left out.")
+    )
   ),
   enabled: flag.pipe(Schema.annotateKey(docs("Whether the server is used.", { default: true }))),
   disabled: flag.pipe(Schema.annotateKey(docs("The opposite of `enabled`.", { default: false }))),
   includeTools: names("a list of tools").pipe(Schema.annotateKey(docs("Only these tools are shown."))),
   excludeTools: names("a list of tools").pipe(Schema.annotateKey(docs("These tools are not shown."))),
-  enabled_tools: names("a list of tools").pipe(Schema.annotateKey(docs("The same as `includeTools`, in Codex's words."))),
-  disabled_tools: names("a list of tools").pipe(Schema.annotateKey(docs("The same as `excludeTools`, in Codex's words."))),
+  enabled_tools: names("a list of tools").pipe(
+    Schema.annotateKey(docs("The same as `includeTools`, in Codex's words."))
+  ),
+  disabled_tools: names("a list of tools").pipe(
+    Schema.annotateKey(docs("The same as `excludeTools`, in Codex's words."))
+  ),
   disabledTools: names("a list of tools").pipe(
     Schema.annotateKey(docs("The same as `excludeTools`, in Windsurf's words."))
   ),

@@ -91,7 +91,8 @@ const unique = (servers: ReadonlyArray<Listed>, findings: Findings): ReadonlyArr
     const at = isListed ? [...place, "name"] : place
     if (id === undefined) return { id, place, raw }
     if (seen.has(id)) findings.mistake(at, "each name once")
-    else if (!isName(id)) findings.mistake(at, "a name of 1 to 128 characters, without control characters or space around it")
+    else if (!isName(id))
+      findings.mistake(at, "a name of 1 to 128 characters, without control characters or space around it")
     seen.add(id)
     return { id, place, raw }
   })

@@ -10,9 +10,10 @@ export const parse = (text: string): Parsed => {
   if (tooDeep !== undefined) return { problems: [tooDeep] }
   const errors: Array<Jsonc.ParseError> = []
   const node = Jsonc.parseTree(text, errors, { allowTrailingComma: true, disallowComments: false })
-  const problems = errors.map(
-    ({ error, offset }): Problem => ({ at: offset, expected: expectations[Jsonc.printParseErrorCode(error)] ?? "JSON" })
-  )
+  const problems = errors.map(({ error, offset }): Problem => ({
+    at: offset,
+    expected: expectations[Jsonc.printParseErrorCode(error)] ?? "JSON"
+  }))
   if (problems.length > 0) return { problems }
   return node === undefined ? { problems: [{ at: 0, expected: "JSON; this is empty" }] } : { tree: treeOf(node) }
 }
@@ -39,9 +40,7 @@ const treeOf = (node: Jsonc.Node): Tree => {
     kind: "object",
     at,
     entries: (node.children ?? []).flatMap(({ children: [key, value] = [] }) =>
-      key === undefined || value === undefined
-        ? []
-        : [{ key: String(key.value), at: key.offset, value: treeOf(value) }]
+      key === undefined || value === undefined ? [] : [{ key: String(key.value), at: key.offset, value: treeOf(value) }]
     )
   }
 }

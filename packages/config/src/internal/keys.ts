@@ -73,12 +73,7 @@ export const ofFile = (own: ReadonlyArray<string>): Vocabulary => ({ own, foreig
 export const ofServer = (own: ReadonlyArray<string>): Vocabulary => ({ own, foreign: foreignOfServers })
 
 /** The part of the object that is ours. A key that was meant to be ours is a mistake, one that nobody knows a warning. */
-export const known = (
-  object: Unchecked,
-  { foreign, own }: Vocabulary,
-  place: Place,
-  findings: Findings
-): Unchecked => {
+export const known = (object: Unchecked, { foreign, own }: Vocabulary, place: Place, findings: Findings): Unchecked => {
   const ours: Array<[string, unknown]> = []
   for (const [key, value] of Object.entries(object)) {
     if (own.includes(key)) ours.push([key, value])

@@ -22,7 +22,10 @@ export const namesOnTheWay = Effect.fnUntraced(function* (file: string) {
   }
   const walk = (directory: string, absolute: string) => ({
     directory,
-    rest: path.relative(directory, absolute).split(path.sep).filter((part) => part !== "")
+    rest: path
+      .relative(directory, absolute)
+      .split(path.sep)
+      .filter((part) => part !== "")
   })
   const absolute = path.resolve(file)
   let { directory, rest } = walk(path.parse(absolute).root, absolute)

@@ -37,8 +37,7 @@ const read = Effect.fnUntraced(function* (
   const findings = new Findings()
   // editors write a byte order mark that people do not see
   const document = yield* Syntax.parse(text.replace(/^\uFEFF/, ""), format, findings)
-  const specs =
-    document === undefined ? [] : decode(document, yield* gather(document.value, folder, files), findings)
+  const specs = document === undefined ? [] : decode(document, yield* gather(document.value, folder, files), findings)
   if (findings.count > 0) return yield* new ConfigFileError({ file, issues: findings.mistakes })
   return { specs, warnings: findings.warnings } satisfies Loaded
 })

@@ -27,7 +27,12 @@ const check = checker(Entry)
 const vocabulary = Keys.ofServer([...Object.keys(Entry.fields), "keepalive"])
 
 /** The spec; `undefined`, with the mistakes told, where there is none. */
-export const specOf = (id: string | undefined, raw: unknown, place: Place, context: Context): BackendSpec | undefined => {
+export const specOf = (
+  id: string | undefined,
+  raw: unknown,
+  place: Place,
+  context: Context
+): BackendSpec | undefined => {
   const { findings } = context
   if (!isObject(raw)) {
     findings.mistake(place, "an object with url or command")

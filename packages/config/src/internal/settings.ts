@@ -84,7 +84,10 @@ const httpOf = (entry: Entry, urls: ReadonlyArray<"url" | "httpUrl" | "serverUrl
   }
   const { isWhole, text } = read(entry[key] ?? "", [...place, key], reading)
   if (isWhole && !isEndpoint(text)) {
-    findings.mistake([...place, key], "an absolute http: or https: URL without user name and password (those go into headers)")
+    findings.mistake(
+      [...place, key],
+      "an absolute http: or https: URL without user name and password (those go into headers)"
+    )
   }
   const settings: HttpSettings = { kind: "http", url: Redacted.make(text), headers }
   return settings

@@ -21,7 +21,11 @@ export interface Files {
 const maxEnvFiles = 100
 
 /** Everything to which texts of the value refer. Variables are read through `Config`, each once. */
-export const gather = Effect.fnUntraced(function* (value: unknown, folder: string | undefined, files: Files | undefined) {
+export const gather = Effect.fnUntraced(function* (
+  value: unknown,
+  folder: string | undefined,
+  files: Files | undefined
+) {
   const found: Found = { variables: new Set(), envFiles: new Set() }
   find(value, undefined, found, 0)
   const variables = new Map<string, string>()
@@ -57,7 +61,8 @@ const naming: ReadonlySet<string> = new Set(["bearer_token_env_var", "env_http_h
 
 const find = (value: unknown, under: string | undefined, found: Found, depth: number): void => {
   if (typeof value === "string") {
-    for (const name of under !== undefined && naming.has(under) ? [value] : variablesOf(value)) found.variables.add(name)
+    for (const name of under !== undefined && naming.has(under) ? [value] : variablesOf(value))
+      found.variables.add(name)
     if (under === "envFile") found.envFiles.add(value)
   } else if (depth > maxDepth) return
   else if (Array.isArray(value)) for (const each of value) find(each, under, found, depth + 1)

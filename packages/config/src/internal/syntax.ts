@@ -45,11 +45,7 @@ const load = (format: Format): Effect.Effect<(text: string) => Parsed> => {
 const maxProblems = 10
 
 /** The document; `undefined`, with the mistakes told, where the text breaks the rules of its syntax. */
-export const parse = (
-  text: string,
-  format: Format,
-  findings: Findings
-): Effect.Effect<Document.Document | undefined> =>
+export const parse = (text: string, format: Format, findings: Findings): Effect.Effect<Document.Document | undefined> =>
   Effect.map(load(format), (parser) => {
     const parsed = parser(text)
     if ("problems" in parsed) {

@@ -21,7 +21,10 @@ export const decode = (
   const { backends } = config
   if (!Array.isArray(backends)) {
     // without them, toolhive asks Kubernetes or its own daemon
-    findings.mistake([...place, "backends"], "a list of backends with name and url; discovered ones cannot be known here")
+    findings.mistake(
+      [...place, "backends"],
+      "a list of backends with name and url; discovered ones cannot be known here"
+    )
     return []
   }
   const reader = new Reader(findings)
@@ -39,7 +42,9 @@ export const decode = (
     seen.add(name ?? "")
     const spec = Server.specOf(name, { ...entryOf(backend), ...auth(name ?? "", surroundings) }, here, context)
     const include = tools.get(name ?? "")
-    return spec === undefined ? [] : [include === undefined ? spec : { ...spec, tools: { include, exclude: undefined } }]
+    return spec === undefined
+      ? []
+      : [include === undefined ? spec : { ...spec, tools: { include, exclude: undefined } }]
   })
 }
 
@@ -115,7 +120,10 @@ const policyOf = (operational: unknown, place: Place, reader: Reader): Written =
   const isBreaking = reader.flag(breaker["enabled"], [...inBreaker, "enabled"]) ?? false
   const mode = failure["partialFailureMode"]
   if (mode === "fail") {
-    reader.findings.warning([...at, "partialFailureMode"], "best_effort: here no server's failure fails those of others")
+    reader.findings.warning(
+      [...at, "partialFailureMode"],
+      "best_effort: here no server's failure fails those of others"
+    )
   } else if (mode !== undefined && mode !== "best_effort") {
     reader.findings.mistake([...at, "partialFailureMode"], "fail or best_effort")
   }
@@ -140,7 +148,9 @@ const authOf = (outgoing: unknown, place: Place, reader: Reader) => {
   const { backends, default: common } = reader.object(outgoing, place)
   const own = reader.object(backends, [...place, "backends"])
   const read = (strategy: unknown, at: Place) => headerOf(strategy, at, reader)
-  const headers = new Map(Object.entries(own).map(([name, strategy]) => [name, read(strategy, [...place, "backends", name])]))
+  const headers = new Map(
+    Object.entries(own).map(([name, strategy]) => [name, read(strategy, [...place, "backends", name])])
+  )
   const fallback = read(common, [...place, "default"])
   return (name: string, { variable }: Surroundings): Unchecked => {
     const header = headers.has(name) ? headers.get(name) : fallback
@@ -183,10 +193,12 @@ const headerOf = (strategy: unknown, place: Place, reader: Reader): Header | und
 const toolsOf = (aggregation: unknown): ReadonlyMap<string, ReadonlyArray<string>> => {
   const tools = isObject(aggregation) && Array.isArray(aggregation["tools"]) ? aggregation["tools"] : []
   return new Map(
-    tools.filter(isObject).flatMap(({ excludeAll, filter, workload }): ReadonlyArray<[string, ReadonlyArray<string>]> => {
-      if (typeof workload !== "string") return []
-      if (excludeAll === true) return [[workload, []]]
-      return Array.isArray(filter) ? [[workload, filter.filter((each) => typeof each === "string")]] : []
-    })
+    tools
+      .filter(isObject)
+      .flatMap(({ excludeAll, filter, workload }): ReadonlyArray<[string, ReadonlyArray<string>]> => {
+        if (typeof workload !== "string") return []
+        if (excludeAll === true) return [[workload, []]]
+        return Array.isArray(filter) ? [[workload, filter.filter((each) => typeof each === "string")]] : []
+      })
   )
 }

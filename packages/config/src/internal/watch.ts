@@ -31,9 +31,7 @@ interface Watched {
   isLive: boolean
 }
 
-export const make = (
-  file: string
-): Effect.Effect<Watcher, never, FileSystem.FileSystem | Path.Path | Scope.Scope> =>
+export const make = (file: string): Effect.Effect<Watcher, never, FileSystem.FileSystem | Path.Path | Scope.Scope> =>
   Effect.gen(function* () {
     const fileSystem = yield* FileSystem.FileSystem
     const path = yield* Path.Path

@@ -11,7 +11,12 @@ const maxNodes = 1_000_000
 export const parse = (text: string): Parsed => {
   const lines = new LineCounter()
   try {
-    const document = parseDocument(text, { uniqueKeys: false, prettyErrors: false, logLevel: "silent", lineCounter: lines })
+    const document = parseDocument(text, {
+      uniqueKeys: false,
+      prettyErrors: false,
+      logLevel: "silent",
+      lineCounter: lines
+    })
     const problems = document.errors.map(({ code, pos }) => ({ at: pos[0], expected: `YAML (${code})` }))
     if (problems.length > 0) return { problems }
     const tree = new Reader(document).tree(document.contents, 0, 0)
@@ -40,7 +45,8 @@ class Reader {
     if (this.#nodes > maxNodes || depth > maxDepth + 1) throw new TooMuch()
     const here = (node as Partial<Node> | null)?.range?.[0] ?? at
     if (isAlias(node)) return this.tree((node as Alias).resolve(this.#document), here, depth + 1)
-    if (isSeq(node)) return { kind: "list", at: here, items: node.items.map((item) => this.tree(item, here, depth + 1)) }
+    if (isSeq(node))
+      return { kind: "list", at: here, items: node.items.map((item) => this.tree(item, here, depth + 1)) }
     if (isMap(node)) {
       return {
         kind: "object",
