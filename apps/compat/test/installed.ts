@@ -95,6 +95,7 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
         "@modelcontextprotocol/sdk@1",
         ...metrics("3"),
         // what documents import besides
+        "@effect/platform-node@^4.1.0",
         "@effect/vitest@^4.0.5",
         "vitest@^5.1.1"
       ]),
