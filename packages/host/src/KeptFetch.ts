@@ -36,7 +36,7 @@ export interface KeptFetch extends Observed {
   readonly url: URL
   /**
    * Answers what a client of Streamable HTTP asks, whatever the URL. An abort, or a body that is cancelled, cancels that request and
-   * leaves the session alone. Rejects as any `fetch` does when it is aborted, and where no connection can be made because a setting
+   * leaves the session alone. Rejects when it is aborted, like every `fetch`, and where no connection can be made because a setting
    * is wrong or a layer cannot be built.
    */
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>

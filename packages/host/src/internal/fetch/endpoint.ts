@@ -39,7 +39,7 @@ export class Endpoint {
     return this.#sessions.size
   }
 
-  /** Rejects with the reason of the signal, as any `fetch` does, and with what keeps a connection from being made. */
+  /** Rejects with the reason of the signal, like every `fetch`, and with what keeps a connection from being made. */
   readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
     // The signal is read apart: many requests share one that lives as long as their client, and each would hold on to it.
     const { signal: given = input instanceof Request ? input.signal : undefined, ...rest } = init
