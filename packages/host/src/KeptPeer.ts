@@ -146,8 +146,8 @@ class Kept implements KeptPeer {
   #logLevel: Message.Params | undefined
   /** with what words of the host's a session was initialized */
   readonly #words = new WeakMap<Peer.Peer, Message.Params>()
-  /** of the newest session */
-  #peer: Peer.Peer | undefined
+  /** of the sessions that are open, the newest last: one that is to replace another may still not come about */
+  readonly #peers = new Set<Peer.Peer>()
   #nextId = 1
 
   constructor(options: Pick<Options, "id" | "initializeTimeout">, deliver: Deliver, context: Context.Context<never>) {
@@ -173,7 +173,7 @@ class Kept implements KeptPeer {
   /** A session is open, and the server has not been told of what the host has set on earlier ones. */
   setup(peer: Peer.Peer): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.#peer = peer
+      this.#peers.add(peer)
       this.#newest = peer.server
       const params = this.#logLevel
       // The server's refusal is no reason to do without it; that it does not answer is seen by the probe that follows.
@@ -194,8 +194,12 @@ class Kept implements KeptPeer {
     })
   }
 
+  get #peer(): Peer.Peer | undefined {
+    return [...this.#peers].at(-1)
+  }
+
   #sessionEnded(peer: Peer.Peer): void {
-    if (this.#peer === peer) this.#peer = undefined
+    this.#peers.delete(peer)
     for (const notification of this.#serverRequests.ended(peer)) this.#toHost(notification, {})
   }
 
@@ -254,8 +258,7 @@ class Kept implements KeptPeer {
       }
       case "Notification":
         // A server that has no session now has nothing to be told: the next one asks anew.
-        if (this.#peer !== undefined) this.#notify(this.#peer, meaning.notification)
-        return
+        return this.#peer && this.#notify(this.#peer, meaning.notification)
     }
   }
 

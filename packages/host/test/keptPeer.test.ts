@@ -316,6 +316,30 @@ describe("what a server asks the host", () => {
     })
   )
 
+  it.live("still hears the host where the session that was to replace its own did not come about", () =>
+    Effect.gen(function* () {
+      const ledger = new Ledger()
+      let made = 0
+      const server = TestServer.make({
+        server: () => {
+          const each = makeServer(ledger)()
+          // ends as the host's log level is set on it: open, and not accepted yet
+          if (++made === 2) each.setRequestHandler(SetLevelRequestSchema, () => each.close().then(() => ({})))
+          return each
+        }
+      })
+      const host = yield* initialized({ id: "test", connector: server.peerConnector, policy })
+      yield* host.ask("logging/setLevel", { level: "warning" })
+      yield* host.kept.backend.reconnect
+      const state = yield* host.kept.backend.state
+      assert.deepInclude(state, { _tag: "Connected", generation: 1 })
+      assert.strictEqual(made, 2)
+      host.say({ jsonrpc: "2.0", method: "notifications/roots/list_changed" })
+      yield* host.ask("tools/call", echo("after"))
+      assert.strictEqual(ledger.rootsChanged, 1)
+    })
+  )
+
   it.live("of notifications of the host's it hears those of its own session", () =>
     Effect.gen(function* () {
       const { ledger, options } = yield* start

@@ -9,7 +9,8 @@ import { StdioPeerConnector } from "@vmcp-keepalive/transport-stdio/peer"
 import { Context, Effect, Layer } from "effect"
 import { fileURLToPath } from "node:url"
 import { ErrorAnswer, keepAlive, type Kept, KeptTransport } from "../src/index.ts"
-import { policy } from "./support.ts"
+import { keptFetch } from "../src/KeptFetch.ts"
+import { hello, policy } from "./support.ts"
 
 const program = fileURLToPath(new URL("programs/server.ts", import.meta.url))
 const connector = () => StdioPeerConnector.make({ command: process.execPath, args: [program] })
@@ -190,6 +191,27 @@ describe("a kept transport", () => {
     const error = await kept.start().catch((error: unknown) => error)
     assert.instanceOf(error, Error)
     assert.strictEqual(error.message, "the port is in use")
+    await kept.close()
+  })
+
+  it("is not held to a layer that could not be built once: the next session of an endpoint tries again", async () => {
+    let tries = 0
+    const telemetry = Layer.effectDiscard(
+      Effect.suspend(() => (++tries === 1 ? Effect.fail(new Error("the port is in use")) : Effect.void))
+    )
+    const kept = keptFetch({ id: "x", connector: connector(), policy, telemetry })
+    const initialize = () =>
+      kept.fetch(kept.url, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params: hello })
+      })
+    const error = await initialize().catch((error: unknown) => error)
+    assert.instanceOf(error, Error)
+    const response = await initialize()
+    assert.strictEqual(response.status, 200)
+    assert.include(await response.text(), "bursts")
+    assert.strictEqual(tries, 2)
     await kept.close()
   })
 

@@ -56,13 +56,12 @@ export interface Opened {
 /** One for all: so a layer that several have in common is built once. */
 const memoMap = Layer.makeMemoMapUnsafe()
 
-/** Makes a connection in a scope of its own, with services that are built once in the outer one. */
+/** Makes a connection in that scope. */
 type Make = (
   deliver: Deliver,
   observe: KeepaliveEvent.Observer,
-  scope: Scope.Scope,
-  outer: Scope.Scope
-) => Promise<KeptPeer.KeptPeer>
+  scope: Scope.Scope
+) => Effect.Effect<KeptPeer.KeptPeer, unknown>
 
 /** What an adapter adds to a keeper of its own. */
 export interface Adapter {
@@ -77,17 +76,15 @@ export const make = <R>(options: Settings<R>, { issues: own = [], listeners }: A
   // What needs services can only be asked of the connector when there are any: `open` asks again.
   const issues = options.services === undefined ? [...issuesOf(options), ...own] : own
   if (issues.length > 0) throw new BackendError.ConfigurationError({ backend: options.id, issues })
-  let services: Promise<Context.Context<R>> | undefined
-  const open: Make = async (deliver, observe, scope, outer) => {
-    const context = await (services ??= run(servicesOf(options, outer)))
-    return run(
+  // Built once for all connections at a time, and ended with the last of them: one that fails is built anew for the next.
+  const open: Make = (deliver, observe, scope) =>
+    Effect.flatMap(servicesOf(options, scope), (services) =>
       KeptPeer.make(options, deliver).pipe(
         Effect.provide(KeepaliveEvent.layerObserver(observe)),
         Scope.provide(scope),
-        Effect.provide(context)
+        Effect.provide(services)
       )
     )
-  }
   return new Keeper(options.id, open, listeners)
 }
 
@@ -126,7 +123,8 @@ export class Keeper implements Observed {
   readonly open = async (deliver: Deliver): Promise<Opened> => {
     if (this.#closing !== undefined) throw new Error("This connection was closed by its host")
     const scope = await run(Scope.fork(this.#scope))
-    const { backend, take } = await this.#make(deliver, (event) => this.#observe(event), scope, this.#scope)
+    const made = this.#make(deliver, (event) => this.#observe(event), scope)
+    const { backend, take } = await run(Effect.onError(made, () => Scope.close(scope, Exit.void)))
     this.newest = { backend, take, close: () => run(Scope.close(scope, Exit.void)) }
     return this.newest
   }
@@ -167,11 +165,8 @@ const now = (): number => Effect.runSync(Clock.currentTimeMillis)
 const issuesOf = <R>(options: KeptPeer.Options<R>): ReadonlyArray<BackendError.ConfigurationIssue> => {
   const exit = Effect.runSyncExit(Effect.provide(KeptPeer.check(options), Context.empty() as Context.Context<R>))
   const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
-  return isConfigurationError(error) ? error.issues : []
+  return error instanceof BackendError.ConfigurationError ? error.issues : []
 }
-
-const isConfigurationError = (error: unknown): error is BackendError.ConfigurationError =>
-  typeof error === "object" && error !== null && "_tag" in error && error._tag === "ConfigurationError"
 
 /** Rejects with the error itself. */
 const run = async <A, E>(effect: Effect.Effect<A, E>): Promise<A> => {
