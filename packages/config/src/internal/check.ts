@@ -37,7 +37,9 @@ export const checker = <A>(schema: Schema.Codec<A, unknown>) => {
           tell(at, expectedAt(schema.ast, at, message))
         }
       }
-      rest = Object.fromEntries(Object.entries(rest).filter(([key]) => !wrong.has(key)))
+      const right = Object.entries(rest).filter(([key]) => !wrong.has(key))
+      // Where a rule of the whole is broken no field alone is: then none is taken.
+      rest = right.length < Object.keys(rest).length ? Object.fromEntries(right) : {}
     }
   }
 }
