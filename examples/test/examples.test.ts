@@ -29,7 +29,7 @@ const talk = (program: string, url: string) =>
   )
 
 /** To load them takes a processor, and then they wait. */
-const seats = Semaphore.makeUnsafe(3)
+const seats = Semaphore.makeUnsafe(2)
 
 describe.concurrent("an example", () => {
   it.each(programs)("%s does not notice that its server died, and ends by itself", (program) =>
