@@ -49,6 +49,8 @@ describe("a policy from the environment", () => {
         KEEPALIVE_CONNECT: "lazy",
         KEEPALIVE_IDLE_AFTER: "9 seconds",
         KEEPALIVE_TRUST_ANNOTATIONS: "true",
+        KEEPALIVE_REQUIRED: "true",
+        KEEPALIVE_START_DEADLINE: "14 seconds",
         KEEPALIVE_SPANS: "true",
         KEEPALIVE_BACKOFF_INITIAL: "10 seconds",
         KEEPALIVE_BACKOFF_FACTOR: "1.5",
@@ -80,6 +82,8 @@ describe("a policy from the environment", () => {
         connect: "lazy",
         idleAfter: Duration.seconds(9),
         trustAnnotations: true,
+        required: true,
+        startDeadline: Duration.seconds(14),
         spans: true
       })
     })

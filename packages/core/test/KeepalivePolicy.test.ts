@@ -57,6 +57,8 @@ describe("the defaults", () => {
       connect: "eager",
       idleAfter: "never",
       trustAnnotations: false,
+      required: false,
+      startDeadline: Duration.seconds(30),
       spans: false
     })
   })
@@ -138,6 +140,8 @@ describe("the bounds", () => {
     ["connect", "eager", "lazy"],
     ["idleAfter", "never", 1, "30 days"],
     ["trustAnnotations", true, false],
+    ["required", true, false],
+    ["startDeadline", 0, "1 minute"],
     ["spans", true, false],
     ["cadence", Schedule.spaced("1 minute")],
     ["backoff", Schedule.spaced("1 minute"), {}],
@@ -213,6 +217,8 @@ describe("the bounds", () => {
     ["circuit.openFor.factor", 0.99, NaN, Infinity, "2", null],
     ["connect", "Eager", "", true, null, 1, []],
     ["trustAnnotations", "true", 1, 0, null],
+    ["required", "true", 1, 0, null],
+    ["startDeadline", -1, "soon", NaN, null, true],
     ["spans", "true", 1, 0, null],
     ["cadence", "1 minute", 60_000, null, {}, { interval: 1 }],
     ["backoff", "1 minute", 1000, null, true, [], new Map(), new Date(0), () => 1],
@@ -243,6 +249,7 @@ describe("the bounds", () => {
     "staleAfter",
     "inFlightGrace",
     "drainTimeout",
+    "startDeadline",
     "idleAfter"
   ]
 
@@ -363,6 +370,8 @@ describe("mistakes", () => {
           connect: 1,
           idleAfter: 0,
           trustAnnotations: 1,
+          required: 1,
+          startDeadline: -1,
           spans: 1,
           nonsense: 1
         },
@@ -388,9 +397,11 @@ describe("mistakes", () => {
         "interval",
         "nonsense",
         "probe",
+        "required",
         "spans",
         "staleAfter",
         "stableAfter",
+        "startDeadline",
         "timeout",
         "trustAnnotations",
         "waitForSession"
@@ -432,7 +443,7 @@ describe("mistakes", () => {
     between(policy.confirmInterval, 1e-6, interval)
     between(policy.connectTimeout, 1e-6, Number.MAX_VALUE)
     between(policy.stableAfter, 0, Number.MAX_VALUE)
-    for (const name of ["waitForSession", "staleAfter", "inFlightGrace", "drainTimeout"] as const) {
+    for (const name of ["waitForSession", "staleAfter", "inFlightGrace", "drainTimeout", "startDeadline"] as const) {
       between(policy[name], 0, Infinity)
     }
     if (policy.idleAfter !== "never") between(policy.idleAfter, 1e-6, Number.MAX_VALUE)

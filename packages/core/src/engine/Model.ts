@@ -58,6 +58,8 @@ export interface Model {
   readonly doubt: Exclude<Doubt, "upstream"> | undefined
   /** whether credentials were read again since they last sufficed */
   readonly refreshed: boolean
+  /** whether the session serves only until another can be opened in its place */
+  readonly outdated: boolean
 }
 
 /**

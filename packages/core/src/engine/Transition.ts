@@ -16,6 +16,7 @@ import {
   attemptFailed,
   connecting,
   deepProbe,
+  earlierAttempt,
   isRefusal,
   leave,
   lose,
@@ -24,10 +25,10 @@ import {
   needsAuth,
   passed,
   probe,
-  replace,
+  replacement,
+  repaced,
   replacementFailed,
-  rested,
-  supersede
+  rested
 } from "../internal/rules.ts"
 import {
   alive,
@@ -105,7 +106,8 @@ export const initial = (rules: Rules): Step => {
     resting: false,
     upstream: false,
     doubt: undefined,
-    refreshed: false
+    refreshed: false,
+    outdated: false
   }
   const { actions, model } = rules.connect === "lazy" ? stay(idle) : attempt(idle)
   return { model, actions: [{ _tag: "Emit", happening: { _tag: "Started", state: model.state } }, ...actions] }
@@ -164,6 +166,7 @@ const ignored: Row = {
   CallStarted: ({ model }) => stay(model),
   CallAnswered: ({ model }) => stay(model),
   Operator: ({ model }) => stay(model),
+  Reconfigured: ({ model }) => stay(model),
   Jumped: ({ model }) => stay(model),
   Closed: ({ model }) => leave(model, { _tag: "Closed" })
 }
@@ -172,6 +175,9 @@ const ignored: Row = {
 const sessionless: Row = {
   ...ignored,
   Due: ({ model }, { timer }) => (timer === "attempt" ? attempt(model) : stay(model)),
+  // what was learned of another connection says nothing about this one
+  Reconfigured: ({ model }, { connection }) =>
+    connection ? attemptAfresh(model) : also(stay(model), ...resetSchedules, ...earlierAttempt(model)),
   Jumped: ({ model }) => attempt(model),
   Operator: ({ model }, { command }) => {
     switch (command) {
@@ -200,7 +206,7 @@ const open: Row = {
     if (!model.refreshed) return again({ ...model, refreshed: true }, { refresh: true })
     return isReplacing(model) ? replacementFailed(model, "auth") : needsAuth(rules, model)
   },
-  Due: ({ model }, { timer, used }) => {
+  Due: ({ rules, model }, { timer, used }) => {
     switch (timer) {
       case "probe":
         if (model.running) return stay(model)
@@ -230,7 +236,7 @@ const open: Row = {
         return rested.upstream && !rested.running ? deepProbe(rested) : stay(rested)
       }
       case "attempt":
-        return stay(model)
+        return model.outdated && !isReplacing(model) ? replacement(rules, model) : stay(model)
     }
   },
   Doubt: ({ rules, model }, { doubt, reason }) => {
@@ -259,7 +265,7 @@ const open: Row = {
         return model.running ? stay(model) : probe(model)
       case "reconnect":
         if (isReplacing(model)) return stay(model)
-        return rules.exclusive ? supersede(model) : replace(model)
+        return replacement(rules, model)
       case "reset": {
         const cleared = alive(forgiven(model))
         return cleared.running ? { model: cleared, actions: resetSchedules } : also(probe(cleared), ...resetSchedules)
@@ -268,11 +274,21 @@ const open: Row = {
         return leave(model, { _tag: "Isolated" })
     }
   },
+  Reconfigured: ({ rules, model }, { connection, probed }) => {
+    const next = { ...model, probed }
+    return connection ? replacement(rules, { ...next, outdated: true }) : repaced(rules, next)
+  },
   Jumped: ({ model }) => (model.running ? jumped(model) : probe(model))
 }
 
 const table: { readonly [Tag in Untimed["_tag"]]: Row } = {
-  Idle: { ...sessionless, Jumped: ignored.Jumped, CallStarted: ({ model }) => attempt(model) },
+  Idle: {
+    ...sessionless,
+    CallStarted: ({ model }) => attempt(model),
+    Reconfigured: ({ rules, model }) =>
+      rules.connect === "eager" && !rules.sleepsWhenIdle ? attempt(model) : stay(model),
+    Jumped: ignored.Jumped
+  },
   Connecting: {
     ...ignored,
     Succeeded: ({ rules, model }, { probed }) => adopt(rules, model, probed),
@@ -287,6 +303,8 @@ const table: { readonly [Tag in Untimed["_tag"]]: Row } = {
     Busy: ({ rules, model }, { retryAfter }) => attemptBusy(rules, model, retryAfter),
     AuthRejected: ({ rules, model }) =>
       model.refreshed ? needsAuth(rules, model) : again({ ...model, busies: 0, refreshed: true }, { refresh: true }),
+    // the attempt that runs is one of the connection before
+    Reconfigured: ({ model }, { connection }) => (connection ? attemptAfresh(model) : stay(model)),
     Jumped: ({ model }) => jumped(model),
     Operator: ({ model }, { command }) => {
       switch (command) {

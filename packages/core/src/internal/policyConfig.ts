@@ -39,6 +39,8 @@ const readers: Readonly<Record<string, Reader>> = {
   connect: word,
   idleAfter: word,
   trustAnnotations: flag,
+  required: flag,
+  startDeadline: word,
   spans: flag,
   "backoff.initial": word,
   "backoff.factor": number,

@@ -157,6 +157,8 @@ const fieldsOf = <E>(time: Within<E>) => ({
     expected: 'a duration above zero, or "never"'
   }),
   trustAnnotations: flag,
+  required: flag,
+  startDeadline: time(notNegative),
   spans: flag
 })
 

@@ -92,6 +92,9 @@ export const signals = (model: Transition.Model, grace: Duration.Duration): Read
     { _tag: "CallAnswered", generation },
     { _tag: "CallStarted" },
     ...commands.map((command) => ({ _tag: "Operator", command }) as const),
+    { _tag: "Reconfigured", connection: true, policy: false, probed: true },
+    { _tag: "Reconfigured", connection: false, policy: true, probed: true },
+    { _tag: "Reconfigured", connection: false, policy: true, probed: false },
     { _tag: "Jumped" },
     { _tag: "Closed" }
   ]
@@ -247,6 +250,8 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   const from = before.model
   const to = step.model
   const isReset = signal._tag === "Operator" && signal.command === "reset"
+  const isRenewed = signal._tag === "Reconfigured" && generationOf(from.state) === undefined
+  const isForgiven = isReset || (isRenewed && signal.connection)
   const isReplaced = step.actions.some((action) => action._tag === "Adopt")
   const dropped = isReplaced ? undefined : step.actions.find((action) => action._tag === "Drop")
 
@@ -287,10 +292,24 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
 
   // counters and schedules
   const proven = emits(step, "Stabilized")
-  promise(!resets(step, "backoff") || proven || isReset, "backoff begins afresh only when stable, or by reset")
-  promise(!resets(step, "openFor") || proven || isReset, "openFor begins afresh only when stable, or by reset")
-  promise(to.failures >= from.failures || proven || isReset, "failures are forgotten only when stable, or by reset")
-  promise(to.openings >= from.openings || proven || isReset, "openings are forgotten only when stable, or by reset")
+  const isAfresh = proven || isReset || isRenewed
+  promise(
+    !resets(step, "backoff") || isAfresh,
+    "backoff begins afresh when stable, by reset, or where it is another one"
+  )
+  promise(
+    !resets(step, "openFor") || isAfresh,
+    "openFor begins afresh when stable, by reset, or where it is another one"
+  )
+  const isForgotten = proven || isForgiven
+  promise(
+    to.failures >= from.failures || isForgotten,
+    "failures are forgotten when stable, by reset, and of another connection"
+  )
+  promise(
+    to.openings >= from.openings || isForgotten,
+    "openings are forgotten when stable, by reset, and of another connection"
+  )
   promise(to.busies <= given.busyAttempts, "what is counted has an end")
   promise(to.failures <= from.failures + 1 && to.openings <= from.openings + 1, "one thing counts once")
   promise(to.openings > from.openings === emits(step, "CircuitOpened"), "every opening of the circuit is told")
@@ -312,7 +331,9 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   if (from.running && runOf(step) && !concludes(signal)) {
     promise(
       step.actions.some((action) => action._tag === "Stop") ||
-        (signal._tag === "Operator" && signal.command === "reconnect" && from.running.kind !== "attempt"),
+        (signal._tag === "Operator" && signal.command === "reconnect" && from.running.kind !== "attempt") ||
+        (signal._tag === "Reconfigured" && signal.connection) ||
+        (signal._tag === "Due" && signal.timer === "attempt" && from.outdated && from.running.kind !== "attempt"),
       "what runs comes to its end, unless its session is gone or is to be replaced"
     )
   }
@@ -330,7 +351,8 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   }
   if (dropped && !(signal._tag === "Due" && signal.timer === "idle")) {
     promise(
-      ["Lost", "Failed", "AuthRejected", "Doubt", "Operator", "Closed"].includes(signal._tag),
+      ["Lost", "Failed", "AuthRejected", "Doubt", "Operator", "Closed"].includes(signal._tag) ||
+        (given.exclusive && (signal._tag === "Reconfigured" || (signal._tag === "Due" && from.outdated))),
       "a session ends for a reason"
     )
   }
@@ -360,7 +382,8 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   if (waited && States.admission(to.state) !== "wait") {
     promise(settles(step, "waiters"), "waiters learn that waiting is over or pointless")
   }
-  if (waited && step.actions.some((action) => action._tag === "Arm" && action.timer === "attempt")) {
+  const isWithout = waited && before.session === undefined
+  if (isWithout && step.actions.some((action) => action._tag === "Arm" && action.timer === "attempt")) {
     promise(settles(step, "waiters"), "waiters learn when the next attempt is due")
     const actions = step.actions.map((action) => action._tag)
     promise(actions.lastIndexOf("Settle") > actions.lastIndexOf("Arm"), "and learn it after it was armed")
@@ -373,6 +396,21 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
     )
   }
   if (isHeld(to.state)) promise(States.admission(to.state) === "wait", "a held session admits no new call")
+  if (signal._tag === "Reconfigured" && !signal.connection) {
+    promise(
+      before.session === generationOf(to.state) && to.generation === from.generation,
+      "another policy alone leaves the session as it is"
+    )
+    promise(from.running === undefined || to.running === from.running, "and what runs")
+    const rearmed = step.actions.find((action) => action._tag === "Arm" && action.timer === "attempt")
+    promise(rearmed === undefined || (rearmed._tag === "Arm" && rearmed.sooner), "and never puts an attempt off")
+  }
+  if (signal._tag === "Reconfigured" && signal.connection && to.state._tag !== "Idle" && to.state._tag !== "Isolated") {
+    promise(
+      from.state._tag === "Closed" || (runOf(step)?.kind === "attempt" && to.running !== from.running),
+      "another connection is tried at once, also in place of an attempt with the one before"
+    )
+  }
   if (signal._tag === "CallStarted" && from.state._tag === "Idle") {
     promise(runOf(step)?.kind === "attempt", "a call wakes an idle backend")
   }
@@ -448,7 +486,8 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   // the deep probe
   if (from.deep && !to.deep) {
     promise(
-      isReset || (signal._tag === "Succeeded" && (from.running?.kind === "deepProbe" || before.running?.deep === true)),
+      isForgiven ||
+        (signal._tag === "Succeeded" && (from.running?.kind === "deepProbe" || before.running?.deep === true)),
       "the deep probe stays latched until it passes"
     )
   }
@@ -538,7 +577,14 @@ const examineState = (given: Rules, world: World): void => {
       break
   }
   if (state._tag !== "Disconnected" && state._tag !== "CircuitOpen" && state._tag !== "NeedsAuth") {
-    promise(!armed.has("attempt"), "an attempt is armed only where one is waited for")
+    promise(!armed.has("attempt") || model.outdated, "an attempt is armed only where one is waited for")
+  }
+  promise(!model.outdated || isOpen, "only a session that is open is to be replaced")
+  if (model.outdated) {
+    promise(
+      running?.kind === "attempt" || armed.has("attempt"),
+      "a session that is to be replaced is so some day, however often that fails"
+    )
   }
   if (!isOpen)
     promise(
@@ -601,6 +647,7 @@ const keyOf = (given: Rules, { armed, model, running, session }: World): number 
   key = flag(key, isOpen)
   key = word(key, isOpen ? model.stable : "no", stabilities)
   key = flag(key, isOpen && model.probed)
+  key = flag(key, model.outdated)
   key = flag(key, isOpen && model.resting)
   key = flag(key, isOpen && model.upstream)
   key = word(key, isOpen ? model.doubt : undefined, decidable)
@@ -717,6 +764,9 @@ export const callAnswered: Move = (model) => ({ _tag: "CallAnswered", generation
 export const operator =
   (command: Signal.Command): Move =>
   () => ({ _tag: "Operator", command })
+export const reconfigured =
+  (what: "connection" | "policy", probed = true): Move =>
+  () => ({ _tag: "Reconfigured", connection: what === "connection", policy: what === "policy", probed })
 export const jumped: Move = () => ({ _tag: "Jumped" })
 export const closed: Move = () => ({ _tag: "Closed" })
 /** a session opened and proven stable */

@@ -183,7 +183,8 @@ const detail = undefined
 
 /** Every kind of event with every word that it can hold: the compiler asks for what is missing. */
 const everyKind = {
-  Started: On.tags.map((tag) => ({ _tag: "Started", state: On.stateOf[tag] }) as const),
+  Started: On.tags.map((tag) => ({ _tag: "Started", state: On.stateOf[tag], required: tag === "Idle" }) as const),
+  Reconfigured: [{ _tag: "Reconfigured", connection: true, policy: true, required: true }],
   StateChanged: On.tags.map((tag) => ({ _tag: "StateChanged", from: On.stateOf.Idle, to: On.stateOf[tag] }) as const),
   AttemptScheduled: [{ _tag: "AttemptScheduled", delay: duration }],
   AttemptSucceeded: [{ _tag: "AttemptSucceeded", generation: 1, duration }],
