@@ -21,6 +21,8 @@ export interface Rules {
   readonly inFlightGrace: Duration.Duration
   readonly connect: "eager" | "lazy"
   readonly sleepsWhenIdle: boolean
+  /** whether a session is replaced when it has lived for `maxLifetime` */
+  readonly expires: boolean
   /** whether a second session at once is impossible */
   readonly exclusive: boolean
 }
@@ -58,6 +60,8 @@ export interface Model {
   readonly doubt: Exclude<Doubt, "upstream"> | undefined
   /** whether credentials were read again since they last sufficed */
   readonly refreshed: boolean
+  /** whether the session serves only until another can be opened in its place */
+  readonly outdated: boolean
 }
 
 /**

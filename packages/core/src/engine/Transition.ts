@@ -24,10 +24,9 @@ import {
   needsAuth,
   passed,
   probe,
-  replace,
+  replacement,
   replacementFailed,
-  rested,
-  supersede
+  rested
 } from "../internal/rules.ts"
 import {
   alive,
@@ -79,6 +78,7 @@ const rulesOf = (policy: KeepalivePolicy, exclusive: boolean): Rules => ({
   inFlightGrace: policy.inFlightGrace,
   connect: policy.connect,
   sleepsWhenIdle: policy.idleAfter !== "never",
+  expires: policy.maxLifetime !== "never",
   exclusive
 })
 
@@ -105,7 +105,8 @@ export const initial = (rules: Rules): Step => {
     resting: false,
     upstream: false,
     doubt: undefined,
-    refreshed: false
+    refreshed: false,
+    outdated: false
   }
   const { actions, model } = rules.connect === "lazy" ? stay(idle) : attempt(idle)
   return { model, actions: [{ _tag: "Emit", happening: { _tag: "Started", state: model.state } }, ...actions] }
@@ -200,7 +201,7 @@ const open: Row = {
     if (!model.refreshed) return again({ ...model, refreshed: true }, { refresh: true })
     return isReplacing(model) ? replacementFailed(model, "auth") : needsAuth(rules, model)
   },
-  Due: ({ model }, { timer, used }) => {
+  Due: ({ rules, model }, { timer, used }) => {
     switch (timer) {
       case "probe":
         if (model.running) return stay(model)
@@ -225,12 +226,18 @@ const open: Row = {
         if (used || model.running?.kind === "attempt")
           return { model, actions: [arm("idle", "idleAfter", { from: used ? "call" : "now" })] }
         return leave(model, { _tag: "Idle" })
+      case "lifetime": {
+        // one that is outdated already waits for its next attempt
+        if (model.outdated) return stay(model)
+        const outdated = { ...model, outdated: true }
+        return isReplacing(outdated) ? stay(outdated) : replacement(rules, outdated)
+      }
       case "deep": {
         const rested = { ...model, resting: false }
         return rested.upstream && !rested.running ? deepProbe(rested) : stay(rested)
       }
       case "attempt":
-        return stay(model)
+        return model.outdated && !isReplacing(model) ? replacement(rules, model) : stay(model)
     }
   },
   Doubt: ({ rules, model }, { doubt, reason }) => {
@@ -259,7 +266,7 @@ const open: Row = {
         return model.running ? stay(model) : probe(model)
       case "reconnect":
         if (isReplacing(model)) return stay(model)
-        return rules.exclusive ? supersede(model) : replace(model)
+        return replacement(rules, model)
       case "reset": {
         const cleared = alive(forgiven(model))
         return cleared.running ? { model: cleared, actions: resetSchedules } : also(probe(cleared), ...resetSchedules)

@@ -11,6 +11,7 @@ import type { Model, Rules, Running, Step } from "../engine/Model.ts"
 import {
   alive,
   arm,
+  disarm,
   drop,
   dropOpen,
   forgiven,
@@ -41,7 +42,7 @@ export const attemptAfresh = (model: Model): Step => also(attemptAfter(forgiven(
 const attemptAfter = (model: Model, reason: FailureReason | undefined): Step => {
   const next = undoubted(model)
   return run({ ...next, state: connecting(next, reason) }, "attempt", {
-    before: [{ _tag: "Disarm", timer: "attempt" }]
+    before: [disarm("attempt")]
   })
 }
 
@@ -53,10 +54,14 @@ export const connecting = (model: Model, reason: FailureReason | undefined): Unt
 })
 
 /** What a probe was to decide is still to be decided, if the session stays. */
-export const replace = (model: Model): Step => run({ ...model, doubt: undecided(model) }, "attempt")
+const replace = (model: Model): Step =>
+  run({ ...model, doubt: undecided(model) }, "attempt", { before: model.outdated ? [disarm("attempt")] : none })
+
+/** A session is opened in the place of the one that is open: beside it, unless two at once are impossible. */
+export const replacement = (rules: Rules, model: Model): Step => (rules.exclusive ? supersede(model) : replace(model))
 
 /** A replacement that cannot stand beside the session it replaces. */
-export const supersede = (model: Model): Step =>
+const supersede = (model: Model): Step =>
   onto({ model, actions: [drop(model, "closed"), settle("doubters")] }, attempt(model))
 
 export const adopt = (rules: Rules, model: Model, probed: boolean): Step => {
@@ -77,12 +82,14 @@ export const adopt = (rules: Rules, model: Model, probed: boolean): Step => {
     model: adopted,
     actions: [
       { _tag: "Adopt", generation },
+      ...(model.outdated ? [disarm("attempt")] : none),
       ...(predecessor === undefined ? none : [drop(model, "closed", "drainTimeout")]),
       { _tag: "Reset", schedule: "cadence" },
       { _tag: "Reset", schedule: "confirm" },
       arm("stable", "stableAfter"),
       ...nextProbe(adopted),
       ...(rules.sleepsWhenIdle ? [arm("idle", "idleAfter")] : none),
+      ...(rules.expires ? [arm("lifetime", "maxLifetime")] : none),
       settle("doubters"),
       settle("waiters")
     ]
@@ -92,9 +99,18 @@ export const adopt = (rules: Rules, model: Model, probed: boolean): Step => {
 /** Whether a server may have refused a session because of another: one that accepts only one does. */
 export const isRefusal = (reason: FailureReason): boolean => reason === "http_4xx" || reason === "protocol"
 
-/** A replacement that the server refused may be refused because of the session it should replace: that one goes first. */
-export const replacementFailed = (model: Model, reason: FailureReason): Step =>
-  isRefusal(reason) ? supersede({ ...model, running: undefined }) : probe({ ...model, running: undefined })
+/**
+ * A replacement that the server refused may be refused because of the session it should replace: that one goes first. Else the
+ * session serves on, and one that must be replaced is so when the backoff allows another attempt.
+ */
+export const replacementFailed = (model: Model, reason: FailureReason): Step => {
+  const kept = { ...model, running: undefined }
+  return isRefusal(reason) ? supersede(kept) : also(probe(kept), ...nextReplacement(kept))
+}
+
+/** When a replacement is tried again, `notBefore` included, where one is needed. */
+const nextReplacement = ({ outdated }: Model, notBefore?: Duration.Duration): ReadonlyArray<Action> =>
+  outdated ? [arm("attempt", "backoff", { notBefore })] : none
 
 /** `notBefore`: what the server asked for, where it was busy for too long. */
 export const attemptFailed = (
@@ -129,7 +145,8 @@ export const rested = (model: Model, retryAfter: Duration.Duration | undefined):
   const { running } = model
   if (isReplacing(model)) {
     const kept = { ...model, running: undefined }
-    return { model: kept, actions: nextProbe(kept, { notBefore: retryAfter }) }
+    const actions = [...nextProbe(kept, { notBefore: retryAfter }), ...nextReplacement(kept, retryAfter)]
+    return { model: kept, actions }
   }
   const isOpen = running?.decides === "session"
   const well = alive({
@@ -214,7 +231,7 @@ export const leave = (model: Model, state: Untimed): Step => ({
   model: { ...undoubted(model), state, running: undefined },
   actions: [
     ...(model.running ? [stop] : none),
-    { _tag: "Disarm", timer: "attempt" },
+    disarm("attempt"),
     ...dropOpen(model, "closed"),
     ...(state._tag === "Idle" ? none : [{ _tag: "DropDraining" } as const]),
     settle("doubters"),

@@ -36,8 +36,14 @@ export const alive = (model: Model): Model =>
 /** Whether only a call in flight keeps the session from being given up. */
 export const isHeld = (state: Untimed): boolean => state._tag === "Unhealthy" && state.held
 
-/** Nothing is in doubt of a session that is gone. */
-export const undoubted = (model: Model): Model => ({ ...model, doubt: undefined, upstream: false, resting: false })
+/** Nothing is in doubt of a session that is gone, and nothing is to take its place but the next. */
+export const undoubted = (model: Model): Model => ({
+  ...model,
+  doubt: undefined,
+  upstream: false,
+  resting: false,
+  outdated: false
+})
 
 /** Whether something speaks against the session that only a probe can decide. */
 export const isOpenQuestion = (model: Model): boolean =>
@@ -89,6 +95,8 @@ export const drop = (model: Model, reason: FailureReason, drain?: Drop["drain"])
 
 export const dropOpen = (model: Model, reason: FailureReason, drain?: Drop["drain"]): ReadonlyArray<Action> =>
   generationOf(model.state) === undefined ? none : [drop(model, reason, drain)]
+
+export const disarm = (timer: Timer): Action => ({ _tag: "Disarm", timer })
 
 export const arm = (
   timer: Timer,
