@@ -68,6 +68,9 @@ const settings: { readonly [Name in keyof typeof KeepalivePolicy.FileOptions.fie
     drainTimeout: docs("How long a session that is replaced may finish its calls.", { default: "30 seconds" }),
     connect: docs("Connect when made (`eager`), or for the first call (`lazy`).", { default: "eager" }),
     idleAfter: docs("Close the session of a server that nobody calls for so long.", { default: "never" }),
+    maxLifetime: docs("How long a session lives, give or take a tenth, before another takes its place.", {
+      default: "never"
+    }),
     trustAnnotations: docs("Whether a server's `readOnlyHint` and `idempotentHint` allow a call to be run again.", {
       default: false
     }),

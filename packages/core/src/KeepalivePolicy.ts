@@ -94,6 +94,7 @@ export interface KeepalivePolicy {
   readonly drainTimeout: Duration.Duration
   readonly connect: "eager" | "lazy"
   readonly idleAfter: Duration.Duration | "never"
+  readonly maxLifetime: Duration.Duration | "never"
   readonly trustAnnotations: boolean
   readonly required: boolean
   readonly startDeadline: Duration.Duration
@@ -170,6 +171,11 @@ export interface Options {
   readonly connect?: "eager" | "lazy" | undefined
   /** close the session of a backend that nobody calls for so long; default `"never"` */
   readonly idleAfter?: Duration.Input | "never" | undefined
+  /**
+   * how long a session lives, ±10 % drawn for each, before another takes its place: beside it, so that its calls may end within
+   * `drainTimeout`; where two at once are impossible (stdio), after it; default `"never"`
+   */
+  readonly maxLifetime?: Duration.Input | "never" | undefined
   /** whether a server's `readOnlyHint` and `idempotentHint` make a tool call replayable; default false */
   readonly trustAnnotations?: boolean | undefined
   /** whether the host is not ready without it: `Fleet.ready` waits for it; default false */
@@ -362,6 +368,7 @@ const decide = (options: Options, connector: Transport): Resolved => {
     drainTimeout: value.drainTimeout ?? Duration.seconds(30),
     connect: value.connect ?? "eager",
     idleAfter: value.idleAfter ?? "never",
+    maxLifetime: value.maxLifetime ?? "never",
     trustAnnotations: value.trustAnnotations ?? false,
     required: value.required ?? false,
     startDeadline: value.startDeadline ?? Duration.seconds(30),

@@ -40,7 +40,8 @@ export const make = (
 const wrong = (issues: ReadonlyArray<ConfigurationIssue>) => new ConfigurationError({ backend: "(schedule)", issues })
 
 const ofTable = (policy: KeepalivePolicy.KeepalivePolicy): Schedule.Schedule<Untimed, Exit.Exit<unknown, unknown>> => {
-  const rules = Transition.rules({ ...policy, connect: "eager", idleAfter: "never" }, { exclusive: false })
+  const sessionless = { ...policy, connect: "eager", idleAfter: "never", maxLifetime: "never" } as const
+  const rules = Transition.rules(sessionless, { exclusive: false })
   return Schedule.fromStep(
     Effect.sync(() => {
       let model = Transition.initial(rules).model

@@ -56,6 +56,7 @@ describe("the defaults", () => {
       drainTimeout: Duration.seconds(30),
       connect: "eager",
       idleAfter: "never",
+      maxLifetime: "never",
       trustAnnotations: false,
       required: false,
       startDeadline: Duration.seconds(30),

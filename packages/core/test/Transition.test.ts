@@ -42,6 +42,7 @@ describe("the table, at random", () => {
       circuitFailures: fc.oneof(fc.integer({ min: 1, max: 6 }), fc.constant(Number.POSITIVE_INFINITY)),
       connect: fc.constantFrom("eager" as const, "lazy" as const),
       sleepsWhenIdle: fc.boolean(),
+      expires: fc.boolean(),
       exclusive: fc.boolean(),
       busyAttempts: fc.integer({ min: 1, max: 24 })
     })
@@ -569,6 +570,94 @@ describe("a gateway that answers for a dead server", () => {
   it("traffic does not make the deep probe needless that is wanted", () => {
     const walked = walk(rules(), ...stable, due("probe"), doubt("upstream"), failed("timeout"), due("probe", true))
     assert.deepStrictEqual(started(walked), ["deepProbe"])
+  })
+})
+
+describe("a session that has lived for maxLifetime", () => {
+  const given = rules({ expires: true })
+  const outdated = ({ world }: Walk) => world.model.outdated
+
+  it("has its end drawn when it opens, and so has every session after it", () => {
+    assert.include(armed(walk(given, succeeded)), "lifetime: maxLifetime")
+    assert.include(armed(walk(given, succeeded, due("lifetime"), succeeded)), "lifetime: maxLifetime")
+    assert.notInclude(armed(walk(rules(), succeeded)), "lifetime: maxLifetime")
+  })
+
+  it("is replaced as by reconnect: the new session first, then the old one drains", () => {
+    const running = walk(given, ...stable, due("lifetime"))
+    assert.deepStrictEqual(state(running), { _tag: "Connected", generation: 1 })
+    assert.deepStrictEqual(started(running), ["attempt"])
+    const replaced = walk(given, ...stable, due("lifetime"), succeeded)
+    assert.deepStrictEqual(state(replaced), { _tag: "Connected", generation: 2 })
+    assert.deepStrictEqual(dropped(replaced), ["closed, drained for drainTimeout"])
+    assert.isFalse(outdated(replaced))
+  })
+
+  it("is closed first where two at once are impossible", () => {
+    const walked = walk(rules({ expires: true, exclusive: true }), ...stable, due("lifetime"))
+    assert.strictEqual(tag(walked), "Connecting")
+    assert.deepStrictEqual(
+      walked.actions.map((action) => action._tag).filter((each) => each === "Drop" || each === "Run"),
+      ["Drop", "Run"]
+    )
+    assert.isFalse(outdated(walked))
+  })
+
+  for (const [name, ends] of [
+    ["failed", failed("timeout")],
+    ["met busy", busy(Duration.seconds(7))]
+  ] as const) {
+    it(`serves on when its replacement ${name}, which is tried again by backoff until it succeeds`, () => {
+      const kept = walk(given, ...stable, due("lifetime"), ends)
+      assert.deepStrictEqual(state(kept), { _tag: "Connected", generation: 1 })
+      assert.include(armed(kept), "attempt: backoff")
+      assert.isTrue(outdated(kept))
+      assert.strictEqual(kept.world.model.failures, 0)
+      const rounds = Array.from({ length: 20 }, () => [due("attempt"), ends]).flat()
+      const again = walk(given, ...stable, due("lifetime"), ends, ...rounds, due("attempt"))
+      assert.deepStrictEqual(state(again), { _tag: "Connected", generation: 1 })
+      assert.deepStrictEqual(started(again), ["attempt"])
+      const replaced = walk(given, ...stable, due("lifetime"), ends, ...rounds, due("attempt"), succeeded)
+      assert.deepStrictEqual(state(replaced), { _tag: "Connected", generation: 2 })
+    })
+  }
+
+  it("keeps the server's word before its replacement is tried again", () => {
+    const kept = walk(given, ...stable, due("lifetime"), busy(Duration.seconds(7)))
+    const next = ofKind(kept, "Arm").find(({ timer }) => timer === "attempt")
+    assert.deepStrictEqual(next?.notBefore, Duration.seconds(7))
+  })
+
+  it("is replaced by the replacement that runs already, which is tried again if it fails", () => {
+    const joined = walk(given, ...stable, operator("reconnect"), due("lifetime"))
+    assert.deepStrictEqual(started(joined), [])
+    const failedOnce = walk(given, ...stable, operator("reconnect"), due("lifetime"), failed("timeout"))
+    assert.include(armed(failedOnce), "attempt: backoff")
+  })
+
+  it("is lost as any other meanwhile: the attempt that is armed is not made beside the next", () => {
+    const kept = [...stable, due("lifetime"), failed("timeout")]
+    const dead = walk(given, ...kept, lost())
+    assert.strictEqual(tag(dead), "Connecting")
+    assert.isFalse(outdated(dead))
+    assert.deepStrictEqual(
+      ofKind(dead, "Disarm").map(({ timer }) => timer),
+      ["attempt"]
+    )
+    for (const end of [operator("isolate"), closed]) assert.isFalse(outdated(walk(given, ...kept, end)))
+  })
+
+  it("goes to sleep when nobody calls, replaced or not", () => {
+    const asleep = walk(
+      rules({ expires: true, sleepsWhenIdle: true }),
+      ...stable,
+      due("lifetime"),
+      failed("timeout"),
+      succeeded,
+      due("idle")
+    )
+    assert.strictEqual(tag(asleep), "Idle")
+    assert.isFalse(outdated(asleep))
   })
 })
 

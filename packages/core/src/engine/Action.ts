@@ -20,6 +20,7 @@ export type ScheduleName =
   | "openFor"
   | "stableAfter"
   | "idleAfter"
+  | "maxLifetime"
   | "confirmInterval"
   | "retryAfter"
 

@@ -21,6 +21,8 @@ export interface Rules {
   readonly inFlightGrace: Duration.Duration
   readonly connect: "eager" | "lazy"
   readonly sleepsWhenIdle: boolean
+  /** whether a session is replaced when it has lived for `maxLifetime` */
+  readonly expires: boolean
   /** whether a second session at once is impossible */
   readonly exclusive: boolean
 }

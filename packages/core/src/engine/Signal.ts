@@ -19,6 +19,8 @@ export type Timer =
   | "stable"
   /** `idleAfter` since the last call */
   | "idle"
+  /** `maxLifetime` since the session opened */
+  | "lifetime"
   /** the deep probe may be asked again */
   | "deep"
 

@@ -80,6 +80,7 @@ const rulesOf = (policy: KeepalivePolicy, exclusive: boolean): Rules => ({
   inFlightGrace: policy.inFlightGrace,
   connect: policy.connect,
   sleepsWhenIdle: policy.idleAfter !== "never",
+  expires: policy.maxLifetime !== "never",
   exclusive
 })
 
@@ -231,6 +232,12 @@ const open: Row = {
         if (used || model.running?.kind === "attempt")
           return { model, actions: [arm("idle", "idleAfter", { from: used ? "call" : "now" })] }
         return leave(model, { _tag: "Idle" })
+      case "lifetime": {
+        // one that is outdated already waits for its next attempt
+        if (model.outdated) return stay(model)
+        const outdated = { ...model, outdated: true }
+        return isReplacing(outdated) ? stay(outdated) : replacement(rules, outdated)
+      }
       case "deep": {
         const rested = { ...model, resting: false }
         return rested.upstream && !rested.running ? deepProbe(rested) : stay(rested)

@@ -39,6 +39,7 @@ const singlesOf = (policy: KeepalivePolicy): Singles => {
     confirm: Duration.toMillis(policy.confirmInterval),
     stableAfter: Duration.toMillis(policy.stableAfter),
     idleAfter: policy.idleAfter === "never" ? Number.POSITIVE_INFINITY : Duration.toMillis(policy.idleAfter),
+    maxLifetime: policy.maxLifetime === "never" ? Number.POSITIVE_INFINITY : Duration.toMillis(policy.maxLifetime),
     confirmInterval: Duration.toMillis(policy.confirmInterval),
     // 1 second at least: `Retry-After: 0` is no invitation to hammer
     retryAfter: 1000
@@ -91,7 +92,9 @@ export class Delays {
         (delay) => putOff(policy, Duration.toMillis(delay), notBefore)
       )
     }
-    return putOff(policy, this.#singles[name], notBefore)
+    // sessions that were opened together must not all be replaced together
+    const share = name === "maxLifetime" ? ofInterval(1, random.nextDoubleUnsafe()) : 1
+    return putOff(policy, this.#singles[name] * share, notBefore)
   }
 
   /** It begins anew. */

@@ -38,6 +38,7 @@ const readers: Readonly<Record<string, Reader>> = {
   drainTimeout: word,
   connect: word,
   idleAfter: word,
+  maxLifetime: word,
   trustAnnotations: flag,
   required: flag,
   startDeadline: word,

@@ -156,6 +156,9 @@ const fieldsOf = <E>(time: Within<E>) => ({
   idleAfter: Schema.Union([Schema.Literal("never"), time(positive)]).annotate({
     expected: 'a duration above zero, or "never"'
   }),
+  maxLifetime: Schema.Union([Schema.Literal("never"), time(positive)]).annotate({
+    expected: 'a duration above zero, or "never"'
+  }),
   trustAnnotations: flag,
   required: flag,
   startDeadline: time(notNegative),

@@ -68,7 +68,8 @@ export const repaced = (rules: Rules, model: Model): Step => ({
   actions: [
     // what runs leads to the next probe when it ends
     ...(model.running ? none : [disarm("probe"), ...nextProbe(model, { from: "answer" })]),
-    rules.sleepsWhenIdle ? arm("idle", "idleAfter", { from: "call" }) : disarm("idle")
+    rules.sleepsWhenIdle ? arm("idle", "idleAfter", { from: "call" }) : disarm("idle"),
+    rules.expires && !model.outdated ? arm("lifetime", "maxLifetime") : disarm("lifetime")
   ]
 })
 
@@ -107,6 +108,7 @@ export const adopt = (rules: Rules, model: Model, probed: boolean): Step => {
       arm("stable", "stableAfter"),
       ...nextProbe(adopted),
       ...(rules.sleepsWhenIdle ? [arm("idle", "idleAfter")] : none),
+      ...(rules.expires ? [arm("lifetime", "maxLifetime")] : none),
       settle("doubters"),
       settle("waiters")
     ]

@@ -373,4 +373,4 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
 }
 
 /** Timers that belong to a session and end with it. */
-const sessionTimers: ReadonlyArray<Timer> = ["probe", "stable", "idle", "deep"]
+const sessionTimers: ReadonlyArray<Timer> = ["probe", "stable", "idle", "lifetime", "deep"]

@@ -48,6 +48,7 @@ export class Timers {
     attempt: undefined,
     stable: undefined,
     idle: undefined,
+    lifetime: undefined,
     deep: undefined
   }
   #attemptDueAt: number | undefined
@@ -143,4 +144,4 @@ const together = (at: number, delay: number, least: number): number => {
   return at - earlier <= delay - least ? earlier : at
 }
 
-const all: ReadonlyArray<Timer> = ["probe", "attempt", "stable", "idle", "deep"]
+const all: ReadonlyArray<Timer> = ["probe", "attempt", "stable", "idle", "lifetime", "deep"]

@@ -70,7 +70,8 @@ const awaitSession = <Client>(
 const denied = (supervisor: Supervisor<unknown>, deadline: number): SessionUnavailable | CallRejected | undefined => {
   const verdict = admission(supervisor.state)
   if (verdict === "reject") return rejected(supervisor)
-  const retryAfter = supervisor.untilAttempt
+  // a session that is held may take calls again before another one is tried in its place
+  const retryAfter = supervisor.tag === "Unhealthy" ? undefined : supervisor.untilAttempt
   const isDueLater = retryAfter !== undefined && supervisor.now() + Duration.toMillis(retryAfter) > deadline
   return verdict === "wait" && isDueLater ? unavailable(supervisor) : undefined
 }

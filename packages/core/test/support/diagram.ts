@@ -61,6 +61,7 @@ const keyOf = ({ model, running }: Table.World): string => {
     model.busies,
     probed,
     refreshed,
+    model.outdated,
     stable
   ].join()
 }
@@ -89,7 +90,7 @@ export const draw = (): string => {
   const ways = new Map<string, Set<string>>()
   for (const rules of [
     Table.rules({ circuitFailures: 2, busyAttempts: 2, connect: "lazy", sleepsWhenIdle: true }),
-    Table.rules({ circuitFailures: 2, busyAttempts: 2, exclusive: true })
+    Table.rules({ circuitFailures: 2, busyAttempts: 2, expires: true, exclusive: true })
   ]) {
     explore(rules, (before, signal, after) => {
       const from = before.model.state._tag

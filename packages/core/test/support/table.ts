@@ -17,23 +17,24 @@ export const rules = (over: Partial<Rules> = {}): Rules => ({
   inFlightGrace: Duration.minutes(5),
   connect: "eager",
   sleepsWhenIdle: false,
+  expires: false,
   exclusive: false,
   ...over
 })
 
-const lazy = { connect: "lazy", sleepsWhenIdle: true, exclusive: true } as const
+const lazy = { connect: "lazy", sleepsWhenIdle: true, expires: true, exclusive: true } as const
 
 /** Every threshold with every circuit, and every kind of life. */
 export const everyRules: ReadonlyArray<Rules> = [
-  rules({ failureThreshold: 1, circuitFailures: 1, busyAttempts: 4 }),
+  rules({ failureThreshold: 1, circuitFailures: 1, busyAttempts: 4, expires: true }),
   rules({ failureThreshold: 1, circuitFailures: 2, busyAttempts: 1, ...lazy }),
   rules({ failureThreshold: 1, circuitFailures: Number.POSITIVE_INFINITY, busyAttempts: 3, sleepsWhenIdle: true }),
   rules({ failureThreshold: 3, circuitFailures: Number.POSITIVE_INFINITY, busyAttempts: 2, ...lazy }),
   rules({ failureThreshold: 2, circuitFailures: 2, busyAttempts: 8 })
 ]
 
-const timers: ReadonlyArray<Signal.Timer> = ["probe", "attempt", "stable", "idle", "deep"]
-const sessionTimers: ReadonlyArray<Signal.Timer> = ["probe", "stable", "idle", "deep"]
+const timers: ReadonlyArray<Signal.Timer> = ["probe", "attempt", "stable", "idle", "lifetime", "deep"]
+const sessionTimers: ReadonlyArray<Signal.Timer> = ["probe", "stable", "idle", "lifetime", "deep"]
 const commands: ReadonlyArray<Signal.Command> = ["probe", "reconnect", "isolate", "reset"]
 const doubts: ReadonlyArray<Doubt> = ["session", "upstream", "auth", "transport", "stream", "stale"]
 const reasons: ReadonlyArray<FailureReason.FailureReason> = ["timeout", "session_lost", "http_4xx"]
@@ -244,6 +245,13 @@ const isExcused = (given: Rules, signal: Extract<Signal.Signal, { _tag: "Failed"
   Duration.isLessThan(signal.silentFor, given.inFlightGrace) &&
   Duration.isLessThan(signal.missedFor, Duration.times(given.inFlightGrace, 4))
 
+/** What leads to another session in the place of one that is open. */
+const beginsReplacement = (signal: Signal.Signal, { outdated }: Transition.Model): boolean => {
+  if (signal._tag === "Operator") return signal.command === "reconnect"
+  if (signal._tag === "Reconfigured") return signal.connection
+  return signal._tag === "Due" && (signal.timer === "lifetime" || (signal.timer === "attempt" && outdated))
+}
+
 const wantsProbe = (model: Transition.Model) => model.doubt !== undefined || (model.upstream && !model.resting)
 
 const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: Transition.Step): void => {
@@ -331,9 +339,7 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   if (from.running && runOf(step) && !concludes(signal)) {
     promise(
       step.actions.some((action) => action._tag === "Stop") ||
-        (signal._tag === "Operator" && signal.command === "reconnect" && from.running.kind !== "attempt") ||
-        (signal._tag === "Reconfigured" && signal.connection) ||
-        (signal._tag === "Due" && signal.timer === "attempt" && from.outdated && from.running.kind !== "attempt"),
+        (beginsReplacement(signal, from) && (from.running.kind !== "attempt" || signal._tag === "Reconfigured")),
       "what runs comes to its end, unless its session is gone or is to be replaced"
     )
   }
@@ -352,7 +358,7 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   if (dropped && !(signal._tag === "Due" && signal.timer === "idle")) {
     promise(
       ["Lost", "Failed", "AuthRejected", "Doubt", "Operator", "Closed"].includes(signal._tag) ||
-        (given.exclusive && (signal._tag === "Reconfigured" || (signal._tag === "Due" && from.outdated))),
+        (given.exclusive && beginsReplacement(signal, from)),
       "a session ends for a reason"
     )
   }
@@ -382,8 +388,8 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   if (waited && States.admission(to.state) !== "wait") {
     promise(settles(step, "waiters"), "waiters learn that waiting is over or pointless")
   }
-  const isWithout = waited && before.session === undefined
-  if (isWithout && step.actions.some((action) => action._tag === "Arm" && action.timer === "attempt")) {
+  const isSessionless = generationOf(to.state) === undefined
+  if (waited && isSessionless && step.actions.some((action) => action._tag === "Arm" && action.timer === "attempt")) {
     promise(settles(step, "waiters"), "waiters learn when the next attempt is due")
     const actions = step.actions.map((action) => action._tag)
     promise(actions.lastIndexOf("Settle") > actions.lastIndexOf("Arm"), "and learn it after it was armed")
@@ -561,6 +567,8 @@ const examineState = (given: Rules, world: World): void => {
       }
       if (model.stable === "no") promise(armed.has("stable"), "a young session is on its way to be stable")
       if (given.sleepsWhenIdle) promise(armed.has("idle"), "a backend that sleeps has its idle timer armed")
+      if (given.expires)
+        promise(armed.has("lifetime") || model.outdated, "a session that has an end is on its way there")
       if (model.resting) promise(armed.has("deep"), "the rest of the deep probe ends")
       if (model.doubt !== undefined) promise(running !== undefined || armed.has("probe"), "a doubt is decided some day")
       if (model.upstream) {
@@ -585,6 +593,7 @@ const examineState = (given: Rules, world: World): void => {
       running?.kind === "attempt" || armed.has("attempt"),
       "a session that is to be replaced is so some day, however often that fails"
     )
+    promise(running?.kind !== "attempt" || !armed.has("attempt"), "and one attempt at a time is made of it")
   }
   if (!isOpen)
     promise(
