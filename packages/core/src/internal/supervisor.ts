@@ -253,7 +253,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   }
 
   reconfigure({ connector = this.connector, policy }: Configuration<Client, R>): void {
-    const isOther = { connection: connector !== this.connector, policy: policy !== this.policy }
+    const isOther = { connection: connector !== this.connector, policy: !Equal.equals(policy, this.policy) }
     if (!isOther.connection && !isOther.policy) return
     const before = this.policy
     this.connector = connector
