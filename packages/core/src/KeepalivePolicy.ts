@@ -197,8 +197,9 @@ export interface Options {
   readonly queue?: number | undefined
   /**
    * calls that are run again, as a share of the calls of the last `window`, one always allowed: beyond it a call ends with what it
-   * would have ended with if it could not be run again; `ratio` from 0 to 1, default 0.2, `window` default 10 seconds; `"none"`: no
-   * bound
+   * would have ended with if it could not be run again. Of those that are run again, the ones do not count of which nothing can have
+   * reached the server, and those that are sent once more with other credentials; `ratio` from 0 to 1, default 0.2, `window` default
+   * 10 seconds; `"none"`: no bound
    */
   readonly replayBudget?:
     | { readonly ratio?: number | undefined; readonly window?: Duration.Input | undefined }

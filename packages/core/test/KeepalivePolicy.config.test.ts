@@ -48,6 +48,11 @@ describe("a policy from the environment", () => {
         KEEPALIVE_DRAIN_TIMEOUT: "8 seconds",
         KEEPALIVE_CONNECT: "lazy",
         KEEPALIVE_IDLE_AFTER: "9 seconds",
+        KEEPALIVE_MAX_LIFETIME: "14 seconds",
+        KEEPALIVE_MAX_CONCURRENT: "10",
+        KEEPALIVE_QUEUE: "11",
+        KEEPALIVE_REPLAY_BUDGET_RATIO: "0.5",
+        KEEPALIVE_REPLAY_BUDGET_WINDOW: "15 seconds",
         KEEPALIVE_TRUST_ANNOTATIONS: "true",
         KEEPALIVE_SPANS: "true",
         KEEPALIVE_BACKOFF_INITIAL: "10 seconds",
@@ -79,6 +84,10 @@ describe("a policy from the environment", () => {
         drainTimeout: Duration.seconds(8),
         connect: "lazy",
         idleAfter: Duration.seconds(9),
+        maxLifetime: Duration.seconds(14),
+        maxConcurrent: 10,
+        queue: 11,
+        replayBudget: { ratio: 0.5, window: Duration.seconds(15) },
         trustAnnotations: true,
         spans: true
       })
@@ -89,6 +98,9 @@ describe("a policy from the environment", () => {
     Effect.gen(function* () {
       assert.strictEqual((yield* policyOf({ KEEPALIVE_CIRCUIT: "none" })).circuit, "none")
       assert.strictEqual((yield* policyOf({ KEEPALIVE_IDLE_AFTER: "never" })).idleAfter, "never")
+      assert.strictEqual((yield* policyOf({ KEEPALIVE_MAX_LIFETIME: "never" })).maxLifetime, "never")
+      assert.strictEqual((yield* policyOf({ KEEPALIVE_MAX_CONCURRENT: "none" })).maxConcurrent, "none")
+      assert.strictEqual((yield* policyOf({ KEEPALIVE_REPLAY_BUDGET: "none" })).replayBudget, "none")
       assert.deepStrictEqual((yield* policyOf({ KEEPALIVE_CIRCUIT_OPEN_FOR: "2 minutes" })).circuit, {
         failures: 5,
         openFor: { initial: Duration.minutes(2), factor: 1, cap: Duration.minutes(2) }

@@ -86,6 +86,7 @@ export const called = (
 ): Happening => ({
   _tag: "CallSettled",
   outcome: outcome === "replayed" ? "ok" : outcome,
+  reason: undefined,
   replayed: outcome === "replayed",
   method,
   duration: Duration.fromInputUnsafe(duration)
@@ -95,6 +96,7 @@ export const called = (
 export const several: Happening = {
   _tag: "CallSettled",
   outcome: "ok",
+  reason: undefined,
   replayed: false,
   method: undefined,
   duration: Duration.millis(3)

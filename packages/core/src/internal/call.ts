@@ -167,9 +167,10 @@ const proceed = Effect.fnUntraced(function* <Client, A, E, R>(
     run = undefined
     runs++
     const mayRunAgain = judged.again && runs < maxRuns
-    // whether those two lead to another run at all is found out first
-    const isOpen = doubt === "session" || doubt === "auth"
-    const again = mayRunAgain && (isOpen || (supervisor.replays?.allows(supervisor.now()) ?? true))
+    // other credentials are a reason to send a call once more, and none that comes again and again
+    const budget = judged.isSeen && doubt !== "auth" ? supervisor.replays : undefined
+    // whether a session is lost at all is found out first
+    const again = mayRunAgain && (doubt === "session" || (budget?.allows(supervisor.now()) ?? true))
     if (mayRunAgain && !again) supervisor.emit({ _tag: "ReplayDenied" })
 
     if (doubt === undefined) {
@@ -199,7 +200,7 @@ const proceed = Effect.fnUntraced(function* <Client, A, E, R>(
       castDoubt(supervisor, open, judged)
       return yield* settle(truth, ended)
     }
-    if (supervisor.replays?.take(supervisor.now()) === false) {
+    if (budget?.take(supervisor.now()) === false) {
       // others have used up what was left, while it was decided
       supervisor.emit({ _tag: "ReplayDenied" })
       return yield* settle(truth, ended)

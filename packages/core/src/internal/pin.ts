@@ -119,10 +119,6 @@ const proceedOn = Effect.fnUntraced(function* <Client, A, E, R>(
     const { again, doubt, truth } = judged
     if (!replayed && again && doubt === "auth") {
       replayed = yield* hasOtherCredentials(supervisor, open, startedAt, deadline)
-      if (replayed && supervisor.replays?.take(supervisor.now()) === false) {
-        supervisor.emit({ _tag: "ReplayDenied" })
-        replayed = false
-      }
       if (replayed && settling !== undefined) settling.replayed = true
       if (replayed) continue
     }

@@ -194,9 +194,13 @@ const everyKind = {
   ProbeSuppressed: [{ _tag: "ProbeSuppressed" }],
   CircuitOpened: FailureReason.all.map((reason) => ({ _tag: "CircuitOpened", openings: 1, reason }) as const),
   Stabilized: [{ _tag: "Stabilized" }],
+  SessionExpired: [{ _tag: "SessionExpired", generation: 1 }],
   SessionDraining: FailureReason.all.map((reason) => ({ _tag: "SessionDraining", generation: 1, reason }) as const),
   SessionClosed: FailureReason.all.map((reason) => ({ _tag: "SessionClosed", generation: 1, reason, detail }) as const),
   CallStarted: [{ _tag: "CallStarted" }],
+  CallQueued: [{ _tag: "CallQueued" }],
+  CallDequeued: [{ _tag: "CallDequeued" }],
+  ReplayDenied: [{ _tag: "ReplayDenied" }],
   CallSettled: [...Object.values(outcomes), settled("ok", true)],
   ToolsChanged: [{ _tag: "ToolsChanged", added: ["a"], removed: ["b"] }],
   Noticed: [{ _tag: "Noticed", notice: "garbage", count: 1 }]
