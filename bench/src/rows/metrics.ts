@@ -45,7 +45,12 @@ export const metricsCall: Row = {
 const happenings = (backend: string): ReadonlyArray<KeepaliveEvent.KeepaliveEvent> => {
   const stamp = { backend, at: 0 }
   return [
-    { ...stamp, _tag: "Started", state: { _tag: "Connecting", since: 0, attempt: 1, trial: false, reason: undefined } },
+    {
+      ...stamp,
+      _tag: "Started",
+      state: { _tag: "Connecting", since: 0, attempt: 1, trial: false, reason: undefined },
+      required: false
+    },
     { ...stamp, _tag: "ProbeSent", method: "ping" },
     { ...stamp, _tag: "ProbeSucceeded", method: "ping", latency: Duration.millis(3) },
     { ...stamp, _tag: "ProbeFailed", method: "ping", reason: "timeout", detail: undefined },

@@ -81,6 +81,10 @@ const settings: { readonly [Name in keyof typeof KeepalivePolicy.FileOptions.fie
     trustAnnotations: docs("Whether a server's `readOnlyHint` and `idempotentHint` allow a call to be run again.", {
       default: false
     }),
+    required: docs("Whether the host is not ready without it.", { default: false }),
+    startDeadline: docs("By when after its start a required server must have been connected once.", {
+      default: "30 seconds"
+    }),
     spans: docs("Whether attempts, probes and calls are spans for a tracer.", { default: false })
   }
 

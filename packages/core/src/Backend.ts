@@ -5,6 +5,7 @@
  * `class GitHub extends Context.Service<GitHub, Backend.Backend<Client>>()("app/GitHub") { static readonly layer =
  * Layer.effect(this, Backend.make({ … })) }`. It never fails because the server is down.
  */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Inspectable from "effect/Inspectable"
 import * as Pipeable from "effect/Pipeable"
@@ -23,12 +24,14 @@ import {
 import { type ConnectionState, Json } from "./ConnectionState.ts"
 import * as CallLimit from "./CallLimit.ts"
 import type { Connector } from "./Connector.ts"
+import * as Audience from "./internal/audience.ts"
 import * as Call from "./internal/call.ts"
 import * as Made from "./internal/made.ts"
 import * as Pin from "./internal/pin.ts"
 import { poolOf } from "./internal/pool.ts"
 import { generationOf } from "./internal/steps.ts"
 import * as Supervisor from "./internal/supervisor.ts"
+import { provided } from "./internal/transports.ts"
 import * as Waiting from "./internal/waiting.ts"
 import * as KeepaliveEvent from "./KeepaliveEvent.ts"
 import * as KeepalivePolicy from "./KeepalivePolicy.ts"
@@ -87,6 +90,8 @@ export interface Backend<out Client> extends Pipeable.Pipeable {
   ) => Effect.Effect<A, E | SessionUnavailable | CallRejected, R>
 
   readonly state: Effect.Effect<ConnectionState>
+  /** what is in force: every number decided */
+  readonly policy: Effect.Effect<KeepalivePolicy.KeepalivePolicy>
   /** The current state first, then every change, to the end of the backend's scope. */
   readonly changes: Stream.Stream<ConnectionState>
   /**
@@ -107,6 +112,13 @@ export interface Backend<out Client> extends Pipeable.Pipeable {
   readonly isolate: Effect.Effect<void>
   /** Forgets failures, opens the backend again if it was isolated, and attempts or probes now. */
   readonly reset: Effect.Effect<void>
+  /**
+   * Goes on with another connector, another policy of its own, or both; what is left out stays. A policy is changed in place: the
+   * session lives on. With another connector it is a planned replacement as with `reconnect`: a new session first, where the transport can,
+   * which is tried again with `backoff` while the old one serves; without a session it attempts at once, with a closed
+   * circuit. Fails with everything that is wrong in them, and then nothing has changed.
+   */
+  reconfigure<R = never>(changes: Reconfiguration<Client, R>): Effect.Effect<void, ConfigurationError, R>
   /** Waits, without a bound, until a session is open that takes calls; wakes an idle backend. Fails only when the backend is isolated or its scope has ended. */
   readonly awaitConnected: Effect.Effect<void, CallRejected>
 }
@@ -140,6 +152,18 @@ export interface Options<Client, R = never, SetupR = never> {
   readonly setup?: ((client: Client) => Effect.Effect<unknown, unknown, SetupR>) | undefined
 }
 
+/**
+ * What of a backend may change while it lives.
+ *
+ * @since 0.1.0
+ */
+export interface Reconfiguration<Client, R = never> {
+  /** how to reach it from now on; the same one again changes nothing */
+  readonly connector?: Connector<Client, R> | undefined
+  /** in place of the policy that the backend was made with, to be laid over that of the context in which it was made */
+  readonly policy?: KeepalivePolicy.Options | undefined
+}
+
 // ------------------------------------------------------------------------------------------------------ constructors
 
 /**
@@ -152,13 +176,15 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
   options: Options<Client, R, SetupR>
 ): Effect.fn.Return<Backend<Client>, ConfigurationError, Scope.Scope | R | SetupR> {
   const { connector, id } = options
-  const policy = yield* settled(options)
+  const inherited = yield* KeepalivePolicy.Current
+  const policy = yield* settled(options, inherited)
   const observers = yield* KeepaliveEvent.observers
+  const audience = yield* Audience.Current
   const pool = poolOf(yield* CallLimit.Current)
-  const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers, pool })
+  const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers, audience, pool })
   // after its first event, so that whoever compares what they observed with this count never lacks one that is being made
   Made.count()
-  return new Supervised(supervisor)
+  return new Supervised(supervisor, { connector, inherited, own: options.policy })
 })
 
 /**
@@ -168,15 +194,19 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
  */
 export const check = <Client, R = never>(
   options: Pick<Options<Client, R>, "id" | "connector" | "policy">
-): Effect.Effect<void, ConfigurationError, R> => Effect.asVoid(settled(options))
+): Effect.Effect<void, ConfigurationError, R> =>
+  Effect.flatMap(KeepalivePolicy.Current, (inherited) => Effect.asVoid(settled(options, inherited)))
+
+/** What can be wrong in what a backend is made of. */
+interface Settings<R> extends Pick<Options<unknown>, "id" | "policy"> {
+  readonly connector: Pick<Connector<unknown, R>, "issues" | "connectTimeout" | "supportsOptions">
+}
 
 /** The policy that is in force, where nothing is wrong. */
-const settled = Effect.fnUntraced(function* <Client, R>({
-  connector,
-  id,
-  policy: own
-}: Pick<Options<Client, R>, "id" | "connector" | "policy">) {
-  const inherited = yield* KeepalivePolicy.Current
+const settled = Effect.fnUntraced(function* <R>(
+  { connector, id, policy: own }: Settings<R>,
+  inherited: KeepalivePolicy.Options
+) {
   const laid = own === undefined ? inherited : KeepalivePolicy.overlay(inherited, own)
   const { issues, policy } = KeepalivePolicy.resolve(laid, connector)
   const wrong: ReadonlyArray<ConfigurationIssue> = [
@@ -210,12 +240,18 @@ export const isBackend = (value: unknown): value is Backend<unknown> => Predicat
 class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
   readonly [TypeId] = TypeId
   readonly #supervisor: Supervisor.Supervisor<Client>
+  readonly #inherited: KeepalivePolicy.Options
+  #own: KeepalivePolicy.Options | undefined
+  #connector: Connector<Client, unknown>
   readonly use: Backend<Client>["use"]
   readonly pinned: Backend<Client>["pinned"]
 
-  constructor(supervisor: Supervisor.Supervisor<Client>) {
+  constructor(supervisor: Supervisor.Supervisor<Client>, { connector, inherited, own }: MadeOf<Client>) {
     super()
     this.#supervisor = supervisor
+    this.#connector = connector
+    this.#inherited = inherited
+    this.#own = own
     // of their own, so that they may be taken from it
     this.use = (callback, options) => Call.use(supervisor, callback, options)
     this.pinned = (body) => Pin.pinned(supervisor, body)
@@ -227,6 +263,10 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
 
   get state(): Effect.Effect<ConnectionState> {
     return Effect.sync(() => this.#supervisor.state)
+  }
+
+  get policy(): Effect.Effect<KeepalivePolicy.KeepalivePolicy> {
+    return Effect.sync(() => this.#supervisor.policy)
   }
 
   get changes(): Stream.Stream<ConnectionState> {
@@ -263,6 +303,22 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
 
   get reset(): Effect.Effect<void> {
     return Effect.sync(() => this.#supervisor.send({ _tag: "Operator", command: "reset" }))
+  }
+
+  reconfigure<R = never>({
+    connector,
+    policy: own = this.#own
+  }: Reconfiguration<Client, R>): Effect.Effect<void, ConfigurationError, R> {
+    return Effect.contextWith((context: Context.Context<R>) => {
+      const other = connector === undefined || connector === this.#connector ? undefined : provided(connector, context)
+      // one that has passed is not asked again
+      const asked = other ?? { ...this.#connector, issues: noIssues }
+      return Effect.map(settled({ id: this.id, connector: asked, policy: own }, this.#inherited), (policy) => {
+        this.#own = own
+        if (connector !== undefined) this.#connector = connector
+        this.#supervisor.reconfigure({ connector: other, policy })
+      })
+    })
   }
 
   get awaitConnected(): Effect.Effect<void, CallRejected> {
@@ -337,6 +393,17 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
     )
   }
 }
+
+/** What a backend was made of, and may be made of anew. */
+interface MadeOf<Client> {
+  readonly connector: Connector<Client, unknown>
+  /** the policy of the context in which it was made */
+  readonly inherited: KeepalivePolicy.Options
+  /** its own, which is laid over that */
+  readonly own: KeepalivePolicy.Options | undefined
+}
+
+const noIssues = Effect.succeed<ReadonlyArray<ConfigurationIssue>>([])
 
 const encodeState = Schema.encodeSync(Json)
 

@@ -23,6 +23,7 @@ import { Count, Span, Time } from "./internal/schemas.ts"
  */
 export type KeepaliveEvent =
   | Started
+  | Reconfigured
   | StateChanged
   | AttemptScheduled
   | AttemptSucceeded
@@ -74,7 +75,29 @@ export interface Started extends Schema.Schema.Type<typeof Started> {
   readonly state: ConnectionState
 }
 /** @since 0.1.0 */
-export const Started = Schema.TaggedStruct("Started", { ...stamps, state: ConnectionState })
+export const Started = Schema.TaggedStruct("Started", {
+  ...stamps,
+  state: ConnectionState,
+  /** whether the policy says that it is required */
+  required: Schema.Boolean
+})
+
+/**
+ * The backend goes on with another connector, or another policy, or both.
+ *
+ * @since 0.1.0
+ */
+export interface Reconfigured extends Schema.Schema.Type<typeof Reconfigured> {}
+/** @since 0.1.0 */
+export const Reconfigured = Schema.TaggedStruct("Reconfigured", {
+  ...stamps,
+  /** whether it is reached in another way: its session is replaced */
+  connection: Schema.Boolean,
+  /** whether another policy holds */
+  policy: Schema.Boolean,
+  /** whether that policy says that it is required */
+  required: Schema.Boolean
+})
 
 /**
  * The backend left one state for another, which may have the same name: `Unhealthy` counts.
@@ -374,6 +397,7 @@ export const Noticed = Schema.TaggedStruct("Noticed", {
  */
 export const KeepaliveEvent = Schema.Union([
   Started,
+  Reconfigured,
   StateChanged,
   AttemptScheduled,
   AttemptSucceeded,

@@ -106,6 +106,8 @@ export interface KeepalivePolicy {
   readonly queue: number
   readonly replayBudget: { readonly ratio: number; readonly window: Duration.Duration } | "none"
   readonly trustAnnotations: boolean
+  readonly required: boolean
+  readonly startDeadline: Duration.Duration
   readonly spans: boolean
 }
 
@@ -207,6 +209,10 @@ export interface Options {
     | undefined
   /** whether a server's `readOnlyHint` and `idempotentHint` make a tool call replayable; default false */
   readonly trustAnnotations?: boolean | undefined
+  /** whether the host is not ready without it: `Fleet.ready` waits for it; default false */
+  readonly required?: boolean | undefined
+  /** by when after it was made it must have been connected once, if it is required; default 30 seconds */
+  readonly startDeadline?: Duration.Input | undefined
   /**
    * whether attempts, probes and calls are spans (`vmcp_keepalive.connect`, `.probe`, `.call`), for the tracer of the context;
    * one costs more than the rest of a guarded call; default false
@@ -404,6 +410,8 @@ const decide = (options: Options, connector: Transport): Resolved => {
             window: value.replayBudget?.window ?? defaultReplayBudget.window
           },
     trustAnnotations: value.trustAnnotations ?? false,
+    required: value.required ?? false,
+    startDeadline: value.startDeadline ?? Duration.seconds(30),
     spans: value.spans ?? false
   }
   const foreign = { path: ["probe"], expected: "a method that this transport has; options is HTTP's" }

@@ -20,6 +20,8 @@ export * as FailureDetail from "./FailureDetail.ts"
 /** @since 0.1.0 */
 export * as FailureReason from "./FailureReason.ts"
 /** @since 0.1.0 */
+export * as Fleet from "./Fleet.ts"
+/** @since 0.1.0 */
 export * as KeepaliveEvent from "./KeepaliveEvent.ts"
 /** @since 0.1.0 */
 export * as KeepalivePolicy from "./KeepalivePolicy.ts"

@@ -61,6 +61,8 @@ describe("the defaults", () => {
       queue: 1000,
       replayBudget: { ratio: 0.2, window: Duration.seconds(10) },
       trustAnnotations: false,
+      required: false,
+      startDeadline: Duration.seconds(30),
       spans: false
     })
   })
@@ -148,6 +150,8 @@ describe("the bounds", () => {
     ["replayBudget.ratio", 0, 0.5, 1],
     ["replayBudget.window", 1, "1 hour"],
     ["trustAnnotations", true, false],
+    ["required", true, false],
+    ["startDeadline", 0, "1 minute"],
     ["spans", true, false],
     ["cadence", Schedule.spaced("1 minute")],
     ["backoff", Schedule.spaced("1 minute"), {}],
@@ -229,6 +233,8 @@ describe("the bounds", () => {
     ["circuit.openFor.factor", 0.99, NaN, Infinity, "2", null],
     ["connect", "Eager", "", true, null, 1, []],
     ["trustAnnotations", "true", 1, 0, null],
+    ["required", "true", 1, 0, null],
+    ["startDeadline", -1, "soon", NaN, null, true],
     ["spans", "true", 1, 0, null],
     ["cadence", "1 minute", 60_000, null, {}, { interval: 1 }],
     ["backoff", "1 minute", 1000, null, true, [], new Map(), new Date(0), () => 1],
@@ -259,6 +265,7 @@ describe("the bounds", () => {
     "staleAfter",
     "inFlightGrace",
     "drainTimeout",
+    "startDeadline",
     "idleAfter",
     "maxLifetime",
     "replayBudget.window"
@@ -385,6 +392,8 @@ describe("mistakes", () => {
           queue: -1,
           replayBudget: { ratio: 2, window: 0 },
           trustAnnotations: 1,
+          required: 1,
+          startDeadline: -1,
           spans: 1,
           nonsense: 1
         },
@@ -415,9 +424,11 @@ describe("mistakes", () => {
         "queue",
         "replayBudget.ratio",
         "replayBudget.window",
+        "required",
         "spans",
         "staleAfter",
         "stableAfter",
+        "startDeadline",
         "timeout",
         "trustAnnotations",
         "waitForSession"
@@ -459,7 +470,7 @@ describe("mistakes", () => {
     between(policy.confirmInterval, 1e-6, interval)
     between(policy.connectTimeout, 1e-6, Number.MAX_VALUE)
     between(policy.stableAfter, 0, Number.MAX_VALUE)
-    for (const name of ["waitForSession", "staleAfter", "inFlightGrace", "drainTimeout"] as const) {
+    for (const name of ["waitForSession", "staleAfter", "inFlightGrace", "drainTimeout", "startDeadline"] as const) {
       between(policy[name], 0, Infinity)
     }
     if (policy.idleAfter !== "never") between(policy.idleAfter, 1e-6, Number.MAX_VALUE)

@@ -35,7 +35,11 @@ export const changed = (from: Tag, to: Tag): Happening => ({
   from: stateOf[from],
   to: stateOf[to]
 })
-export const started = (state: Tag = "Connecting"): Happening => ({ _tag: "Started", state: stateOf[state] })
+export const started = (state: Tag = "Connecting"): Happening => ({
+  _tag: "Started",
+  state: stateOf[state],
+  required: false
+})
 export const sent: Happening = { _tag: "ProbeSent", method: "ping" }
 export const answered = (latency: Duration.Input): Happening => ({
   _tag: "ProbeSucceeded",

@@ -62,6 +62,8 @@ export type Action =
       readonly from: "now" | "answer" | "call"
       /** what the server asked for with Retry-After: the delay is at least that, up to the cap of the backoff */
       readonly notBefore: Duration.Duration | undefined
+      /** whether an attempt that is armed already stays where it is due before this one would be */
+      readonly sooner: boolean
     }
   | { readonly _tag: "Disarm"; readonly timer: Timer }
   | { readonly _tag: "Reset"; readonly schedule: ScheduleName }

@@ -22,6 +22,16 @@ export interface Ladder {
 }
 
 /**
+ * Back to the policy's own question: it is another one now.
+ *
+ * @since 0.1.0
+ */
+export const descend = (ladder: Ladder): void => {
+  ladder.latched = undefined
+  ladder.silentPings = 0
+}
+
+/**
  * What a probe brought.
  *
  * @since 0.1.0

@@ -74,5 +74,13 @@ export type Signal =
   | { readonly _tag: "CallStarted" }
   | { readonly _tag: "CallAnswered"; readonly generation: number }
   | { readonly _tag: "Operator"; readonly command: Command }
+  | {
+      /** the backend goes on with another connector, or another policy, or both */
+      readonly _tag: "Reconfigured"
+      readonly connection: boolean
+      readonly policy: boolean
+      /** whether the session that is open, if one is, is to be probed while it is healthy */
+      readonly probed: boolean
+    }
   | { readonly _tag: "Jumped" }
   | { readonly _tag: "Closed" }

@@ -16,6 +16,7 @@ import {
   attemptFailed,
   connecting,
   deepProbe,
+  earlierAttempt,
   isRefusal,
   leave,
   lose,
@@ -25,6 +26,7 @@ import {
   passed,
   probe,
   replacement,
+  repaced,
   replacementFailed,
   rested
 } from "../internal/rules.ts"
@@ -165,6 +167,7 @@ const ignored: Row = {
   CallStarted: ({ model }) => stay(model),
   CallAnswered: ({ model }) => stay(model),
   Operator: ({ model }) => stay(model),
+  Reconfigured: ({ model }) => stay(model),
   Jumped: ({ model }) => stay(model),
   Closed: ({ model }) => leave(model, { _tag: "Closed" })
 }
@@ -173,6 +176,9 @@ const ignored: Row = {
 const sessionless: Row = {
   ...ignored,
   Due: ({ model }, { timer }) => (timer === "attempt" ? attempt(model) : stay(model)),
+  // what was learned of another connection says nothing about this one
+  Reconfigured: ({ model }, { connection }) =>
+    connection ? attemptAfresh(model) : also(stay(model), ...resetSchedules, ...earlierAttempt(model)),
   Jumped: ({ model }) => attempt(model),
   Operator: ({ model }, { command }) => {
     switch (command) {
@@ -282,11 +288,21 @@ const open: Row = {
         return leave(model, { _tag: "Isolated" })
     }
   },
+  Reconfigured: ({ rules, model }, { connection, probed }) => {
+    const next = { ...model, probed }
+    return connection ? replacement(rules, { ...next, outdated: true }) : repaced(rules, next)
+  },
   Jumped: ({ model }) => (model.running ? jumped(model) : probe(model))
 }
 
 const table: { readonly [Tag in Untimed["_tag"]]: Row } = {
-  Idle: { ...sessionless, Jumped: ignored.Jumped, CallStarted: ({ model }) => attempt(model) },
+  Idle: {
+    ...sessionless,
+    CallStarted: ({ model }) => attempt(model),
+    Reconfigured: ({ rules, model }) =>
+      rules.connect === "eager" && !rules.sleepsWhenIdle ? attempt(model) : stay(model),
+    Jumped: ignored.Jumped
+  },
   Connecting: {
     ...ignored,
     Succeeded: ({ rules, model }, { probed }) => adopt(rules, model, probed),
@@ -301,6 +317,8 @@ const table: { readonly [Tag in Untimed["_tag"]]: Row } = {
     Busy: ({ rules, model }, { retryAfter }) => attemptBusy(rules, model, retryAfter),
     AuthRejected: ({ rules, model }) =>
       model.refreshed ? needsAuth(rules, model) : again({ ...model, busies: 0, refreshed: true }, { refresh: true }),
+    // the attempt that runs is one of the connection before
+    Reconfigured: ({ model }, { connection }) => (connection ? attemptAfresh(model) : stay(model)),
     Jumped: ({ model }) => jumped(model),
     Operator: ({ model }, { command }) => {
       switch (command) {

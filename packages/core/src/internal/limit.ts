@@ -106,7 +106,7 @@ export class Limit {
     this.now = now
   }
 
-  /** Other bounds from now on: what runs goes on, and nobody who waits is sent away. */
+  /** Other bounds from now on: what runs goes on, and nobody who waits is sent away. Calls that came before there were any are not counted. */
   rebound(bounds: Bounds): void {
     this.#bounds = bounds
     this.#next()

@@ -42,6 +42,8 @@ const readers: Readonly<Record<string, Reader>> = {
   maxConcurrent: number,
   queue: number,
   trustAnnotations: flag,
+  required: flag,
+  startDeadline: word,
   spans: flag,
   "backoff.initial": word,
   "backoff.factor": number,

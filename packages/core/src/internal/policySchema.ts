@@ -174,6 +174,8 @@ const fieldsOf = <E>(time: Within<E>) => ({
   }),
   queue: places,
   trustAnnotations: flag,
+  required: flag,
+  startDeadline: time(notNegative),
   spans: flag
 })
 

@@ -39,6 +39,15 @@ export const attempt = (model: Model): Step => attemptAfter(model, reasonOf(mode
 /** With nothing remembered of what was before, as an operator's `reset` wants it. */
 export const attemptAfresh = (model: Model): Step => also(attemptAfter(forgiven(model), undefined), ...resetSchedules)
 
+/**
+ * An attempt that waits for its time, under schedules that have begun anew: never later than it was due, and where the server asked
+ * for time, not sooner either.
+ */
+export const earlierAttempt = ({ state }: Model): ReadonlyArray<Action> =>
+  reasonOf(state) === "busy"
+    ? none
+    : [arm("attempt", state._tag === "Disconnected" ? "backoff" : "openFor", { sooner: true }), settle("waiters")]
+
 const attemptAfter = (model: Model, reason: FailureReason | undefined): Step => {
   const next = undoubted(model)
   return run({ ...next, state: connecting(next, reason) }, "attempt", {
@@ -51,6 +60,17 @@ export const connecting = (model: Model, reason: FailureReason | undefined): Unt
   attempt: model.failures + 1,
   trial: model.openings > 0,
   reason
+})
+
+/** A session goes on under another policy: what is due by it is due anew. */
+export const repaced = (rules: Rules, model: Model): Step => ({
+  model,
+  actions: [
+    // what runs leads to the next probe when it ends
+    ...(model.running ? none : [disarm("probe"), ...nextProbe(model, { from: "answer" })]),
+    rules.sleepsWhenIdle ? arm("idle", "idleAfter", { from: "call" }) : disarm("idle"),
+    rules.expires && !model.outdated ? arm("lifetime", "maxLifetime") : disarm("lifetime")
+  ]
 })
 
 /** What a probe was to decide is still to be decided, if the session stays. */
@@ -82,7 +102,6 @@ export const adopt = (rules: Rules, model: Model, probed: boolean): Step => {
     model: adopted,
     actions: [
       { _tag: "Adopt", generation },
-      ...(model.outdated ? [disarm("attempt")] : none),
       ...(predecessor === undefined ? none : [drop(model, "closed", "drainTimeout")]),
       { _tag: "Reset", schedule: "cadence" },
       { _tag: "Reset", schedule: "confirm" },

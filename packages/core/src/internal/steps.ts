@@ -104,13 +104,15 @@ export const arm = (
   options: {
     readonly from?: "now" | "answer" | "call"
     readonly notBefore?: Duration.Duration | undefined
+    readonly sooner?: boolean
   } = {}
 ): Action => ({
   _tag: "Arm",
   timer,
   schedule,
   from: options.from ?? "now",
-  notBefore: options.notBefore
+  notBefore: options.notBefore,
+  sooner: options.sooner ?? false
 })
 
 /** The next probe, at the pace of the state: soon, where something is in doubt. */

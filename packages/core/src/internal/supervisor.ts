@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
@@ -17,8 +18,10 @@ import type { Happening, Observer } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import type { Model, Rules, Step } from "../engine/Model.ts"
 import type { Signal, Timer } from "../engine/Signal.ts"
+import * as Probe from "../engine/Probe.ts"
 import * as Transition from "../engine/Transition.ts"
 import { Announcer } from "./announcer.ts"
+import type { Audience } from "./audience.ts"
 import * as ClockWatcher from "./clockWatcher.ts"
 import { Closings } from "./closings.ts"
 import * as Deadlines from "./deadlines.ts"
@@ -39,6 +42,7 @@ export interface Options<Client, R, SetupR> {
   readonly policy: KeepalivePolicy
   readonly setup: ((client: Client) => Effect.Effect<unknown, unknown, SetupR>) | undefined
   readonly observers: ReadonlyArray<Observer>
+  readonly audience: Audience | undefined
   /** places for calls that it shares with other backends */
   readonly pool: Pool | undefined
 }
@@ -77,7 +81,7 @@ export interface Supervisor<Client> {
   readonly current: OpenSession<Client> | undefined
   /** what was seen when the session failed last; without one, when the last session or attempt failed */
   readonly detail: FailureDetail | undefined
-  /** time until the next attempt, where one is armed */
+  /** time until the next attempt, where one is waited for */
   readonly untilAttempt: Duration.Duration | undefined
   /** time until the attempt that runs has ended at the latest */
   readonly untilVerdict: Duration.Duration | undefined
@@ -97,25 +101,34 @@ export interface Supervisor<Client> {
   readonly answered: (open: OpenSession<unknown>) => void
   /** a call has ended: a session that drains may close */
   readonly released: (open: OpenSession<unknown>) => void
+  /** goes on with another connector, or another policy, or both; nothing where both are as they were */
+  reconfigure(next: Configuration<Client>): void
+}
+
+/** What of a backend may change while it lives. */
+export interface Configuration<Client, R = never> {
+  /** `undefined`: the one before */
+  readonly connector: Connector<Client, R> | undefined
+  readonly policy: KeepalivePolicy
 }
 
 class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   readonly id: string
-  readonly policy: KeepalivePolicy
-  readonly staleAfter: number
-  readonly connector: Connector<Client, R>
+  policy: KeepalivePolicy
+  staleAfter: number
+  connector: Connector<Client, R>
   readonly setup: Options<Client, R, SetupR>["setup"]
   readonly deadlines: Deadlines.Deadlines
   readonly announcer: Announcer
   readonly fork: <A, E>(effect: Effect.Effect<A, E, R | SetupR>) => Fiber.Fiber<A, E>
   readonly closings: Closings
   readonly sessions: Sessions<Client>
-  readonly limit: Limit | undefined
+  limit: Limit | undefined
   readonly clock: Clock.Clock
   readonly random: Random.Random
   readonly subscriptions = new Set<string>()
 
-  readonly #rules: Rules
+  #rules: Rules
   readonly #turns: Turns<Signal>
   readonly #timers: Timers
   readonly #runs: Runs<Client, R, SetupR>
@@ -130,11 +143,12 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   #waiters: Set<() => boolean> | undefined
   #doubters: Set<() => void> | undefined
   #resting: Set<() => void> | undefined
+  readonly #pool: Pool | undefined
   // made for the first call
   #replays: ReplayBudget | undefined
 
   constructor(
-    { connector, id, observers, policy, pool, setup }: Options<Client, R, SetupR>,
+    { audience, connector, id, observers, policy, pool, setup }: Options<Client, R, SetupR>,
     context: Context.Context<R | SetupR>
   ) {
     this.id = id
@@ -147,8 +161,9 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.fork = Effect.runForkWith(context)
     this.random = Context.get(context, Random.Random)
     this.closings = new Closings(this.fork)
-    this.announcer = new Announcer(id, this.clock, observers)
+    this.announcer = new Announcer(id, this.clock, observers, audience)
     this.sessions = new Sessions(this)
+    this.#pool = pool
     this.limit = limitOf(policy, pool, this.deadlines.now)
     this.#rules = Transition.rules(policy, connector)
     this.#turns = new Turns(this)
@@ -187,7 +202,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   }
 
   get untilAttempt(): Duration.Duration | undefined {
-    return this.#until(this.#timers.attemptDueAt)
+    return this.sessions.current === undefined ? this.#until(this.#timers.attemptDueAt) : undefined
   }
 
   get untilVerdict(): Duration.Duration | undefined {
@@ -259,6 +274,25 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.sessions.released(open)
   }
 
+  reconfigure({ connector = this.connector, policy }: Configuration<Client, R>): void {
+    const isOther = { connection: connector !== this.connector, policy: policy !== this.policy }
+    if (!isOther.connection && !isOther.policy) return
+    const before = this.policy
+    this.connector = connector
+    this.policy = policy
+    this.staleAfter = Duration.toMillis(policy.staleAfter)
+    this.#rules = Transition.rules(policy, connector)
+    this.#timers.reconfigure(policy)
+    const open = this.sessions.current
+    if (open && !Equal.equals(before.probe, policy.probe)) Probe.descend(open.ladder)
+    const probed = open !== undefined && Probe.isProbed(policy.probe, open.session)
+    this.emit({ _tag: "Reconfigured", ...isOther, required: policy.required })
+    this.send({ _tag: "Reconfigured", ...isOther, probed })
+    if (!Equal.equals(before.replayBudget, policy.replayBudget)) this.#replays = undefined
+    // last, since calls that waited for their turn may run now
+    this.limit = limitOf(policy, this.#pool, this.deadlines.now, this.limit)
+  }
+
   // ---------------------------------------------------------------------------------------------------- the actions
 
   #perform({ actions, model }: Step): void {
@@ -309,7 +343,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     if (!this.isHeard) return
     switch (telling._tag) {
       case "Started":
-        return this.emit({ _tag: "Started", state: this.state })
+        return this.emit({ _tag: "Started", state: this.state, required: this.policy.required })
       case "StateChanged":
         return this.emit({ _tag: "StateChanged", from: this.#left ?? this.state, to: this.state })
       default:

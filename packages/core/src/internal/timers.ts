@@ -40,9 +40,9 @@ type Armed = Deadline | Fiber.Fiber<number>
 export class Timers {
   readonly #port: Port
   readonly #around: Surroundings
-  readonly #delays: Delays
+  #delays: Delays
   /** the least delay of the cadence that is drawn at random, in milliseconds; infinite where the cadence is one's own */
-  readonly #loose: number
+  #loose: number
   readonly #armed: { [Name in Timer]: Armed | undefined } = {
     probe: undefined,
     attempt: undefined,
@@ -57,7 +57,13 @@ export class Timers {
     this.#port = port
     this.#around = around
     this.#delays = new Delays(policy)
-    this.#loose = policy.cadence === undefined ? 0.9 * Duration.toMillis(policy.interval) : Number.POSITIVE_INFINITY
+    this.#loose = looseOf(policy)
+  }
+
+  /** Delays that are asked for from now on are those of another policy, from its schedules' beginning. */
+  reconfigure(policy: KeepalivePolicy): void {
+    this.#delays = new Delays(policy)
+    this.#loose = looseOf(policy)
   }
 
   /** when the next attempt is due, in monotonic milliseconds; `undefined` where none is armed */
@@ -65,19 +71,25 @@ export class Timers {
     return this.#attemptDueAt
   }
 
-  /** In place of the one of that name that is armed. */
-  arm({ from, notBefore, schedule, timer }: Arm): void {
-    this.disarm(timer)
+  /** In place of the one of that name that is armed; where only a sooner one is wanted, that one may stay. */
+  arm({ from, notBefore, schedule, sooner, timer }: Arm): void {
+    const kept = sooner ? this.#armed[timer] : undefined
+    const keptAt = kept === undefined || timer !== "attempt" ? undefined : this.#attemptDueAt
+    if (keptAt === undefined) this.disarm(timer)
     const { clock, deadlines, fork, random } = this.#around
     const armedAt = deadlines.now()
     const decided = (delay: number) => {
       const at = this.#port.beginOf(from, armedAt) + delay
+      if (keptAt !== undefined) {
+        if (this.#attemptDueAt !== keptAt || at >= keptAt) return
+        this.disarm(timer)
+      }
       this.#set(timer, schedule === "cadence" ? together(at, delay, this.#loose) : at, armedAt)
     }
     const next = this.#delays.next(schedule, clock.currentTimeMillisUnsafe(), random, notBefore)
     if (typeof next === "number") return decided(next)
     const deciding = fork(next)
-    if (deciding.pollUnsafe() === undefined) this.#armed[timer] = deciding
+    if (keptAt === undefined && deciding.pollUnsafe() === undefined) this.#armed[timer] = deciding
     deciding.addObserver((exit) => {
       if (Exit.isSuccess(exit)) decided(exit.value)
     })
@@ -116,6 +128,9 @@ export class Timers {
     this.#armed[timer] = deadlines.set(at, come)
   }
 }
+
+const looseOf = (policy: KeepalivePolicy): number =>
+  policy.cadence === undefined ? 0.9 * Duration.toMillis(policy.interval) : Number.POSITIVE_INFINITY
 
 /**
  * Probes of a cadence that is drawn at random need not be exact: those of all backends that are due within a hundredth of their

@@ -37,6 +37,8 @@ const labelOf = (signal: Signal.Signal, kind: string | undefined): string => {
       return "call answered"
     case "Operator":
       return signal.command
+    case "Reconfigured":
+      return signal.connection ? "another connection" : "another policy"
     case "Jumped":
       return "clock jumped"
     case "Closed":

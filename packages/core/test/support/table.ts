@@ -93,6 +93,9 @@ export const signals = (model: Transition.Model, grace: Duration.Duration): Read
     { _tag: "CallAnswered", generation },
     { _tag: "CallStarted" },
     ...commands.map((command) => ({ _tag: "Operator", command }) as const),
+    { _tag: "Reconfigured", connection: true, policy: false, probed: true },
+    { _tag: "Reconfigured", connection: false, policy: true, probed: true },
+    { _tag: "Reconfigured", connection: false, policy: true, probed: false },
     { _tag: "Jumped" },
     { _tag: "Closed" }
   ]
@@ -245,6 +248,7 @@ const isExcused = (given: Rules, signal: Extract<Signal.Signal, { _tag: "Failed"
 /** What leads to another session in the place of one that is open. */
 const beginsReplacement = (signal: Signal.Signal, { outdated }: Transition.Model): boolean => {
   if (signal._tag === "Operator") return signal.command === "reconnect"
+  if (signal._tag === "Reconfigured") return signal.connection
   return signal._tag === "Due" && (signal.timer === "lifetime" || (signal.timer === "attempt" && outdated))
 }
 
@@ -254,6 +258,8 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   const from = before.model
   const to = step.model
   const isReset = signal._tag === "Operator" && signal.command === "reset"
+  const isRenewed = signal._tag === "Reconfigured" && generationOf(from.state) === undefined
+  const isForgiven = isReset || (isRenewed && signal.connection)
   const isReplaced = step.actions.some((action) => action._tag === "Adopt")
   const dropped = isReplaced ? undefined : step.actions.find((action) => action._tag === "Drop")
 
@@ -294,10 +300,24 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
 
   // counters and schedules
   const proven = emits(step, "Stabilized")
-  promise(!resets(step, "backoff") || proven || isReset, "backoff begins afresh only when stable, or by reset")
-  promise(!resets(step, "openFor") || proven || isReset, "openFor begins afresh only when stable, or by reset")
-  promise(to.failures >= from.failures || proven || isReset, "failures are forgotten only when stable, or by reset")
-  promise(to.openings >= from.openings || proven || isReset, "openings are forgotten only when stable, or by reset")
+  const isAfresh = proven || isReset || isRenewed
+  promise(
+    !resets(step, "backoff") || isAfresh,
+    "backoff begins afresh when stable, by reset, or where it is another one"
+  )
+  promise(
+    !resets(step, "openFor") || isAfresh,
+    "openFor begins afresh when stable, by reset, or where it is another one"
+  )
+  const isForgotten = proven || isForgiven
+  promise(
+    to.failures >= from.failures || isForgotten,
+    "failures are forgotten when stable, by reset, and of another connection"
+  )
+  promise(
+    to.openings >= from.openings || isForgotten,
+    "openings are forgotten when stable, by reset, and of another connection"
+  )
   promise(to.busies <= given.busyAttempts, "what is counted has an end")
   promise(to.failures <= from.failures + 1 && to.openings <= from.openings + 1, "one thing counts once")
   promise(to.openings > from.openings === emits(step, "CircuitOpened"), "every opening of the circuit is told")
@@ -319,7 +339,7 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   if (from.running && runOf(step) && !concludes(signal)) {
     promise(
       step.actions.some((action) => action._tag === "Stop") ||
-        (from.running.kind !== "attempt" && beginsReplacement(signal, from)),
+        (beginsReplacement(signal, from) && (from.running.kind !== "attempt" || signal._tag === "Reconfigured")),
       "what runs comes to its end, unless its session is gone or is to be replaced"
     )
   }
@@ -382,6 +402,21 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
     )
   }
   if (isHeld(to.state)) promise(States.admission(to.state) === "wait", "a held session admits no new call")
+  if (signal._tag === "Reconfigured" && !signal.connection) {
+    promise(
+      before.session === generationOf(to.state) && to.generation === from.generation,
+      "another policy alone leaves the session as it is"
+    )
+    promise(from.running === undefined || to.running === from.running, "and what runs")
+    const rearmed = step.actions.find((action) => action._tag === "Arm" && action.timer === "attempt")
+    promise(rearmed === undefined || (rearmed._tag === "Arm" && rearmed.sooner), "and never puts an attempt off")
+  }
+  if (signal._tag === "Reconfigured" && signal.connection && to.state._tag !== "Idle" && to.state._tag !== "Isolated") {
+    promise(
+      from.state._tag === "Closed" || (runOf(step)?.kind === "attempt" && to.running !== from.running),
+      "another connection is tried at once, also in place of an attempt with the one before"
+    )
+  }
   if (signal._tag === "CallStarted" && from.state._tag === "Idle") {
     promise(runOf(step)?.kind === "attempt", "a call wakes an idle backend")
   }
@@ -457,7 +492,8 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   // the deep probe
   if (from.deep && !to.deep) {
     promise(
-      isReset || (signal._tag === "Succeeded" && (from.running?.kind === "deepProbe" || before.running?.deep === true)),
+      isForgiven ||
+        (signal._tag === "Succeeded" && (from.running?.kind === "deepProbe" || before.running?.deep === true)),
       "the deep probe stays latched until it passes"
     )
   }
@@ -531,7 +567,8 @@ const examineState = (given: Rules, world: World): void => {
       }
       if (model.stable === "no") promise(armed.has("stable"), "a young session is on its way to be stable")
       if (given.sleepsWhenIdle) promise(armed.has("idle"), "a backend that sleeps has its idle timer armed")
-      if (given.expires) promise(armed.has("lifetime") || model.outdated, "a session that has an end is on its way there")
+      if (given.expires)
+        promise(armed.has("lifetime") || model.outdated, "a session that has an end is on its way there")
       if (model.resting) promise(armed.has("deep"), "the rest of the deep probe ends")
       if (model.doubt !== undefined) promise(running !== undefined || armed.has("probe"), "a doubt is decided some day")
       if (model.upstream) {
@@ -736,6 +773,9 @@ export const callAnswered: Move = (model) => ({ _tag: "CallAnswered", generation
 export const operator =
   (command: Signal.Command): Move =>
   () => ({ _tag: "Operator", command })
+export const reconfigured =
+  (what: "connection" | "policy", probed = true): Move =>
+  () => ({ _tag: "Reconfigured", connection: what === "connection", policy: what === "policy", probed })
 export const jumped: Move = () => ({ _tag: "Jumped" })
 export const closed: Move = () => ({ _tag: "Closed" })
 /** a session opened and proven stable */

@@ -171,7 +171,7 @@ type Happening = KeepaliveEvent.Happening
 const method = "ping"
 const duration = Duration.millis(3)
 const settled = <const Outcome extends KeepaliveEvent.CallOutcome>(outcome: Outcome, replayed = false) =>
-  ({ _tag: "CallSettled", outcome, replayed, method: "tools/call", duration }) as const
+  ({ _tag: "CallSettled", outcome, reason: undefined, replayed, method: "tools/call", duration }) as const
 const outcomes = {
   ok: settled("ok"),
   failed: settled("failed"),
@@ -183,7 +183,8 @@ const detail = undefined
 
 /** Every kind of event with every word that it can hold: the compiler asks for what is missing. */
 const everyKind = {
-  Started: On.tags.map((tag) => ({ _tag: "Started", state: On.stateOf[tag] }) as const),
+  Started: On.tags.map((tag) => ({ _tag: "Started", state: On.stateOf[tag], required: tag === "Idle" }) as const),
+  Reconfigured: [{ _tag: "Reconfigured", connection: true, policy: true, required: true }],
   StateChanged: On.tags.map((tag) => ({ _tag: "StateChanged", from: On.stateOf.Idle, to: On.stateOf[tag] }) as const),
   AttemptScheduled: [{ _tag: "AttemptScheduled", delay: duration }],
   AttemptSucceeded: [{ _tag: "AttemptSucceeded", generation: 1, duration }],

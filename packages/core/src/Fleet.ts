@@ -1,0 +1,144 @@
+/**
+ * Many backends of one host: added and removed while they run, or kept as a list of specs says, such as that of a configuration file.
+ *
+ * Each member is a backend of its own, supervised in a scope of its own. A change of the list touches only those whose words changed: another
+ * policy is put in place, another address or other credentials lead to a planned replacement of the session, and all others keep
+ * their sessions. Members that were added by code are not the list's matter.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type * as Backend from "./Backend.ts"
+import type { ConfigurationError } from "./BackendError.ts"
+import type { ConnectionState } from "./ConnectionState.ts"
+import type { Connector } from "./Connector.ts"
+import type { FleetConfigurationError, FleetNotReady } from "./internal/fleetErrors.ts"
+import * as Members from "./internal/members.ts"
+import * as Transports from "./internal/transports.ts"
+import type { KeepaliveEvent } from "./KeepaliveEvent.ts"
+import type { Options as Policy } from "./KeepalivePolicy.ts"
+
+// ------------------------------------------------------------------------------------------------------------- models
+
+/**
+ * A backend, described by data: two are the same where `Equal.equals` says so, also where something in them is `Redacted`.
+ *
+ * @since 0.1.0
+ */
+export interface Spec {
+  readonly id: string
+  /** one that is not is as if it were not there; default true */
+  readonly enabled?: boolean | undefined
+  /** how to reach it; `kind` names the transport that reads the rest */
+  readonly settings: { readonly kind: string }
+  /** laid over the policy of the context in which the fleet was made */
+  readonly policy?: Policy | undefined
+}
+
+/**
+ * What became of one backend when the fleet changed.
+ *
+ * @since 0.1.0
+ */
+export type Change =
+  | { readonly _tag: "Added"; readonly id: string }
+  | { readonly _tag: "Removed"; readonly id: string }
+  | {
+      readonly _tag: "Replaced"
+      readonly id: string
+      /** what of it changed: how it is reached, its policy, or both */
+      readonly what: ReadonlyArray<"connection" | "policy">
+    }
+
+/**
+ * The backends of one host.
+ *
+ * @since 0.1.0
+ */
+export interface Fleet<Client> {
+  readonly get: (id: string) => Effect.Effect<Option.Option<Backend.Backend<Client>>>
+  /** in the order in which they came */
+  readonly ids: Effect.Effect<ReadonlyArray<string>>
+  /** by id, in the order of `ids` */
+  readonly states: Effect.Effect<ReadonlyMap<string, ConnectionState>>
+  /**
+   * What happens to any member from now on, members to come included, to the end of the fleet's scope. A reader that falls behind by more
+   * than 16,384 events loses the oldest of them.
+   */
+  readonly events: Stream.Stream<KeepaliveEvent>
+  /** What is added, removed and replaced from now on, to the end of the fleet's scope. A reader that falls behind by more than 16,384 changes loses the oldest. */
+  readonly changes: Stream.Stream<Change>
+  /**
+   * Waits until every member is connected whose policy says `required`, each until its `startDeadline` has passed since it was made. Fails with all
+   * that are not. Those that are not required hold nothing back, nor do those that are added meanwhile.
+   */
+  readonly ready: Effect.Effect<void, FleetNotReady>
+  /** Makes a backend that lives until it is removed, or the fleet's scope ends. Fails where its id is taken, or as `Backend.make` does. */
+  add<R = never, SetupR = never>(
+    options: Backend.Options<Client, R, SetupR>
+  ): Effect.Effect<Backend.Backend<Client>, ConfigurationError, R | SetupR>
+  /** Ends a backend, whoever added it, and waits until its session is closed; false where there is none of that id. */
+  readonly remove: (id: string) => Effect.Effect<boolean>
+  /**
+   * Makes the fleet what the specs say, and tells what that changed. All or nothing: where anything is wrong, everything that is wrong is told, and
+   * the fleet stays as it is. Ends when removed backends are closed and new ones made; nothing of it waits for a server.
+   */
+  readonly apply: (specs: ReadonlyArray<Spec>) => Effect.Effect<ReadonlyArray<Change>, FleetConfigurationError>
+}
+
+// ------------------------------------------------------------------------------------------------------------- errors
+
+/** @since 0.1.0 */
+export { FleetConfigurationError, FleetNotReady } from "./internal/fleetErrors.ts"
+
+// --------------------------------------------------------------------------------------------------------- transports
+
+/**
+ * That connectors of such clients can be made from settings: what {@link make} needs for `apply`, and {@link layerTransport} provides, for each
+ * kind of settings beside the others.
+ *
+ * @since 0.1.0
+ */
+export interface Transport<out Client> {
+  readonly "~@vmcp-keepalive/core/Transport": Client
+}
+
+/**
+ * How settings of one kind become a connector.
+ *
+ * @since 0.1.0
+ */
+export interface TransportOptions<Settings extends Spec["settings"], Client, R = never> {
+  /** whether settings of this kind are of its shape */
+  readonly is: (settings: Spec["settings"]) => settings is Settings
+  readonly make: (settings: Settings) => Connector<Client, R>
+}
+
+/**
+ * A transport for the specs whose settings are of that kind. What its connectors need is taken from where the layer is built.
+ *
+ * @since 0.1.0
+ */
+export const layerTransport = <Settings extends Spec["settings"], Client, R = never>(
+  kind: Settings["kind"],
+  { is, make }: TransportOptions<Settings, Client, R>
+): Layer.Layer<Transport<Client>, never, R> =>
+  Layer.effect(
+    Context.Service<Transport<Client>, Transports.Transport<Client>>(Transports.keyOf(kind)),
+    Effect.map(Effect.context<R>(), (context) => (settings) => {
+      return is(settings) ? Transports.provided(make(settings), context) : undefined
+    })
+  )
+
+// ------------------------------------------------------------------------------------------------------- constructors
+
+/**
+ * Makes a fleet without members, whose members end with the scope. They have the policy, the observers and the limits of the context in
+ * which it is made, wherever they are added.
+ *
+ * @since 0.1.0
+ */
+export const make = <Client>(): Effect.Effect<Fleet<Client>, never, Scope.Scope | Transport<Client>> => Members.make()

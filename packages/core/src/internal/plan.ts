@@ -1,0 +1,75 @@
+/**
+ * What a list of specs changes in a fleet: found out before anything is changed, with everything that is wrong in it.
+ */
+import * as Equal from "effect/Equal"
+import { ConfigurationError } from "../BackendError.ts"
+import type { Connector } from "../Connector.ts"
+import type { Spec } from "../Fleet.ts"
+import type { Transport } from "./transports.ts"
+
+/** What matters of a member. */
+export interface Member {
+  /** the spec that it was made of; `undefined` where code has added it */
+  readonly spec: Spec | undefined
+}
+
+/** A backend that is made, or made anew. */
+export interface Step<Client> {
+  readonly spec: Spec
+  readonly connector: Connector<Client>
+  /** what of it changed; `undefined` where it is new */
+  readonly what: ReadonlyArray<"connection" | "policy"> | undefined
+}
+
+/** What is to be done. */
+export interface Plan<Client> {
+  /** ids of those that are listed no longer */
+  readonly removed: ReadonlyArray<string>
+  /** in the order of the specs */
+  readonly steps: ReadonlyArray<Step<Client>>
+  readonly errors: ReadonlyArray<ConfigurationError>
+}
+
+/** See the module. What is wrong within a connector or a policy is not looked for. */
+export const make = <Client>(
+  specs: ReadonlyArray<Spec>,
+  members: ReadonlyMap<string, Member>,
+  transports: ReadonlyMap<string, Transport<Client>>
+): Plan<Client> => {
+  const wanted = new Set<string>()
+  const steps: Array<Step<Client>> = []
+  const errors: Array<ConfigurationError> = []
+  const wrong = (id: string, path: ReadonlyArray<string>, expected: string) =>
+    errors.push(new ConfigurationError({ backend: id, issues: [{ path, expected }] }))
+  for (const spec of specs) {
+    const { id } = spec
+    if (spec.enabled === false) continue
+    if (wanted.has(id)) wrong(id, ["id"], "an id that no other spec has")
+    wanted.add(id)
+    const member = members.get(id)
+    if (member !== undefined && member.spec === undefined) {
+      wrong(id, ["id"], "an id other than those of backends that were added by code")
+      continue
+    }
+    const what = member?.spec && changesOf(member.spec, spec)
+    if (what?.length === 0) continue
+    const transport = transports.get(spec.settings.kind)
+    const connector = transport?.(spec.settings)
+    if (connector !== undefined) steps.push({ spec, connector, what })
+    else if (transport !== undefined) wrong(id, ["settings"], "what the transport of its kind expects")
+    else wrong(id, ["settings", "kind"], expectedKind([...transports.keys()]))
+  }
+  const removed = [...members].flatMap(([id, { spec }]) => (spec === undefined || wanted.has(id) ? [] : [id]))
+  return { removed, steps, errors }
+}
+
+/** Compared by content, also where it is redacted: in JSON a token that was rotated looks as before. */
+const changesOf = (before: Spec, after: Spec): ReadonlyArray<"connection" | "policy"> => [
+  ...(Equal.equals(before.settings, after.settings) ? [] : ["connection" as const]),
+  ...(Equal.equals(before.policy ?? {}, after.policy ?? {}) ? [] : ["policy" as const])
+]
+
+const expectedKind = (kinds: ReadonlyArray<string>): string => {
+  const known = kinds.length === 0 ? "none was provided" : `provided: ${kinds.join(", ")}`
+  return `a kind for which a transport was provided (${known}); @vmcp-keepalive/transport-http and @vmcp-keepalive/transport-stdio have those of http and stdio`
+}

@@ -1,0 +1,37 @@
+/**
+ * The transports of a fleet: one for each kind of settings, each under a key of its own, so that none hides another.
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { Connector } from "../Connector.ts"
+
+/** What a backend's settings are, as far as the core knows. */
+export interface Settings {
+  readonly kind: string
+}
+
+/** Makes a connector that needs nothing; `undefined` where the settings are not of its shape. */
+export type Transport<Client> = (settings: Settings) => Connector<Client> | undefined
+
+const keyPrefix = "@vmcp-keepalive/core/Transport/"
+
+export const keyOf = (kind: string): string => `${keyPrefix}${kind}`
+
+/** Those of a context, by the kind of their settings. */
+export const of = <Client>(context: Context.Context<never>): ReadonlyMap<string, Transport<Client>> => {
+  const found = new Map<string, Transport<Client>>()
+  for (const [key, value] of context.mapUnsafe) {
+    if (key.startsWith(keyPrefix)) found.set(key.slice(keyPrefix.length), value)
+  }
+  return found
+}
+
+/** With what it needs. */
+export const provided = <Client, R>(
+  connector: Connector<Client, R>,
+  context: Context.Context<R>
+): Connector<Client> => ({
+  ...connector,
+  issues: Effect.provideContext(connector.issues, context),
+  open: (host) => Effect.provideContext(connector.open(host), context)
+})
