@@ -93,18 +93,22 @@ const queued = (
 ): Effect.Effect<void> =>
   Effect.callback((resume) => {
     const { doubters } = supervisor
+    let isOver = false
     const stop = () => {
+      isOver = true
       place.unqueue()
       doubters.delete(look)
       if (open !== undefined) open.calls.delete(bound)
       supervisor.emit({ _tag: "CallDequeued" })
     }
     const end = () => {
+      // its turn may come while it is about to be told of something else
+      if (isOver) return
       stop()
       resume(Effect.void)
     }
     // whoever waits for a doubt to be decided is told of every session that is gone, too
-    const look = () => (isWorthIt() ? void doubters.add(look) : end())
+    const look = () => (isWorthIt() && !isOver ? void doubters.add(look) : end())
     // nothing is asked of the server meanwhile, so that it excuses no silent probe
     const bound: CallInFlight = {
       startedAt: Number.POSITIVE_INFINITY,
