@@ -71,6 +71,13 @@ const settings: { readonly [Name in keyof typeof KeepalivePolicy.FileOptions.fie
     maxLifetime: docs("How long a session lives, give or take a tenth, before another takes its place.", {
       default: "never"
     }),
+    maxConcurrent: docs("Calls that run at a time; further ones wait for their turn, in order. `none`: no limit.", {
+      default: "none"
+    }),
+    queue: docs("Where calls are limited, how many may wait; beyond it they are rejected at once.", { default: 1000 }),
+    replayBudget: docs(
+      "Calls that are run again, as a share of those of the last `window`, one always allowed; or `none`. Default: 0.2, over 10 seconds."
+    ),
     trustAnnotations: docs("Whether a server's `readOnlyHint` and `idempotentHint` allow a call to be run again.", {
       default: false
     }),

@@ -22,11 +22,13 @@ import {
   type SessionUnavailable
 } from "./BackendError.ts"
 import { type ConnectionState, Json } from "./ConnectionState.ts"
+import * as CallLimit from "./CallLimit.ts"
 import type { Connector } from "./Connector.ts"
 import * as Audience from "./internal/audience.ts"
 import * as Call from "./internal/call.ts"
 import * as Made from "./internal/made.ts"
 import * as Pin from "./internal/pin.ts"
+import { poolOf } from "./internal/pool.ts"
 import { generationOf } from "./internal/steps.ts"
 import * as Supervisor from "./internal/supervisor.ts"
 import { provided } from "./internal/transports.ts"
@@ -178,7 +180,8 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
   const policy = yield* settled(options, inherited)
   const observers = yield* KeepaliveEvent.observers
   const audience = yield* Audience.Current
-  const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers, audience })
+  const pool = poolOf(yield* CallLimit.Current)
+  const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers, audience, pool })
   // after its first event, so that whoever compares what they observed with this count never lacks one that is being made
   Made.count()
   return new Supervised(supervisor, { connector, inherited, own: options.policy })

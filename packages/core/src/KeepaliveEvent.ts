@@ -34,9 +34,13 @@ export type KeepaliveEvent =
   | ProbeSuppressed
   | CircuitOpened
   | Stabilized
+  | SessionExpired
   | SessionDraining
   | SessionClosed
   | CallStarted
+  | CallQueued
+  | CallDequeued
+  | ReplayDenied
   | CallSettled
   | ToolsChanged
   | Noticed
@@ -232,6 +236,19 @@ export interface Stabilized extends Schema.Schema.Type<typeof Stabilized> {}
 export const Stabilized = Schema.TaggedStruct("Stabilized", stamps)
 
 /**
+ * The session has lived for `maxLifetime`: it serves until another has taken its place, which is tried now, and by `backoff` for as
+ * long as that fails.
+ *
+ * @since 0.1.0
+ */
+export interface SessionExpired extends Schema.Schema.Type<typeof SessionExpired> {}
+/** @since 0.1.0 */
+export const SessionExpired = Schema.TaggedStruct("SessionExpired", {
+  ...stamps,
+  generation: Count
+})
+
+/**
  * The session takes no further calls; those under way may still end by themselves, before it is closed.
  *
  * @since 0.1.0
@@ -269,6 +286,33 @@ export interface CallStarted extends Schema.Schema.Type<typeof CallStarted> {}
 export const CallStarted = Schema.TaggedStruct("CallStarted", stamps)
 
 /**
+ * A call waits for its turn, since as many run as may. Exactly one `CallDequeued` follows.
+ *
+ * @since 0.1.0
+ */
+export interface CallQueued extends Schema.Schema.Type<typeof CallQueued> {}
+/** @since 0.1.0 */
+export const CallQueued = Schema.TaggedStruct("CallQueued", stamps)
+
+/**
+ * A call waits for its turn no longer: it has come, or its session is gone, or its caller interrupted it.
+ *
+ * @since 0.1.0
+ */
+export interface CallDequeued extends Schema.Schema.Type<typeof CallDequeued> {}
+/** @since 0.1.0 */
+export const CallDequeued = Schema.TaggedStruct("CallDequeued", stamps)
+
+/**
+ * A call that could have been run again was not, since `replayBudget` was used up: its caller is told what became of it.
+ *
+ * @since 0.1.0
+ */
+export interface ReplayDenied extends Schema.Schema.Type<typeof ReplayDenied> {}
+/** @since 0.1.0 */
+export const ReplayDenied = Schema.TaggedStruct("ReplayDenied", stamps)
+
+/**
  * A call ended, and its caller is told.
  *
  * @since 0.1.0
@@ -293,6 +337,8 @@ export const CallOutcome = Schema.Literals(["ok", "failed", "rejected", "outcome
 export const CallSettled = Schema.TaggedStruct("CallSettled", {
   ...stamps,
   outcome: CallOutcome,
+  /** of the error with which it ended, where that has one */
+  reason: Schema.UndefinedOr(FailureReason),
   /** whether its callback had to be run again on the way */
   replayed: Schema.Boolean,
   /** of its requests, in its last run; `undefined` where it made none, or some by other methods than the first */
@@ -362,9 +408,13 @@ export const KeepaliveEvent = Schema.Union([
   ProbeSuppressed,
   CircuitOpened,
   Stabilized,
+  SessionExpired,
   SessionDraining,
   SessionClosed,
   CallStarted,
+  CallQueued,
+  CallDequeued,
+  ReplayDenied,
   CallSettled,
   ToolsChanged,
   Noticed

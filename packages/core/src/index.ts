@@ -8,6 +8,8 @@ export * as Backend from "./Backend.ts"
 /** @since 0.1.0 */
 export * as BackendError from "./BackendError.ts"
 /** @since 0.1.0 */
+export * as CallLimit from "./CallLimit.ts"
+/** @since 0.1.0 */
 export * as ConnectionState from "./ConnectionState.ts"
 /** @since 0.1.0 */
 export * as Connector from "./Connector.ts"

@@ -57,6 +57,9 @@ describe("the defaults", () => {
       connect: "eager",
       idleAfter: "never",
       maxLifetime: "never",
+      maxConcurrent: "none",
+      queue: 1000,
+      replayBudget: { ratio: 0.2, window: Duration.seconds(10) },
       trustAnnotations: false,
       required: false,
       startDeadline: Duration.seconds(30),
@@ -140,6 +143,12 @@ describe("the bounds", () => {
     ["drainTimeout", 0, "Infinity"],
     ["connect", "eager", "lazy"],
     ["idleAfter", "never", 1, "30 days"],
+    ["maxLifetime", "never", 1, "30 days"],
+    ["maxConcurrent", "none", 1, 1_000_000],
+    ["queue", 0, 1, 1_000_000],
+    ["replayBudget", "none", {}],
+    ["replayBudget.ratio", 0, 0.5, 1],
+    ["replayBudget.window", 1, "1 hour"],
     ["trustAnnotations", true, false],
     ["required", true, false],
     ["startDeadline", 0, "1 minute"],
@@ -211,6 +220,12 @@ describe("the bounds", () => {
     ["inFlightGrace", ...negative],
     ["drainTimeout", ...negative],
     ["idleAfter", 0, ...infinite, ...negative],
+    ["maxLifetime", 0, ...infinite, ...negative],
+    ["maxConcurrent", ...noCount],
+    ["queue", ...noCount.filter((value) => value !== 0)],
+    ["replayBudget", "off", "", false, null, 0.2, [], new Map(), new Date(0)],
+    ["replayBudget.ratio", -0.1, 1.01, NaN, Infinity, "0.2", null, true, {}],
+    ["replayBudget.window", 0, ...infinite, ...negative],
     ["failureThreshold", ...noCount],
     ["fallbackAfter", ...noCount],
     ["circuit.failures", ...noCount],
@@ -251,7 +266,9 @@ describe("the bounds", () => {
     "inFlightGrace",
     "drainTimeout",
     "startDeadline",
-    "idleAfter"
+    "idleAfter",
+    "maxLifetime",
+    "replayBudget.window"
   ]
 
   it.each(durations)("of %s exclude what is no duration, rather than reading it as zero", (path) => {
@@ -370,6 +387,10 @@ describe("mistakes", () => {
           drainTimeout: -1,
           connect: 1,
           idleAfter: 0,
+          maxLifetime: 0,
+          maxConcurrent: 0,
+          queue: -1,
+          replayBudget: { ratio: 2, window: 0 },
           trustAnnotations: 1,
           required: 1,
           startDeadline: -1,
@@ -396,8 +417,13 @@ describe("mistakes", () => {
         "idleAfter",
         "inFlightGrace",
         "interval",
+        "maxConcurrent",
+        "maxLifetime",
         "nonsense",
         "probe",
+        "queue",
+        "replayBudget.ratio",
+        "replayBudget.window",
         "required",
         "spans",
         "staleAfter",
@@ -459,6 +485,13 @@ describe("mistakes", () => {
       assert.isTrue(Number.isFinite(delay.factor))
     }
     if (policy.circuit !== "none") atLeastOne(policy.circuit.failures)
+    if (policy.maxLifetime !== "never") between(policy.maxLifetime, 1e-6, Number.MAX_VALUE)
+    if (policy.maxConcurrent !== "none") atLeastOne(policy.maxConcurrent)
+    assert.isTrue(Number.isInteger(policy.queue) && policy.queue >= 0)
+    if (policy.replayBudget !== "none") {
+      between(policy.replayBudget.window, 1e-6, Number.MAX_VALUE)
+      assert.isTrue(policy.replayBudget.ratio >= 0 && policy.replayBudget.ratio <= 1)
+    }
     assert.include(["eager", "lazy"], policy.connect)
     assert.isBoolean(policy.trustAnnotations)
   }

@@ -90,6 +90,7 @@ export const called = (
 ): Happening => ({
   _tag: "CallSettled",
   outcome: outcome === "replayed" ? "ok" : outcome,
+  reason: undefined,
   replayed: outcome === "replayed",
   method,
   duration: Duration.fromInputUnsafe(duration)
@@ -99,6 +100,7 @@ export const called = (
 export const several: Happening = {
   _tag: "CallSettled",
   outcome: "ok",
+  reason: undefined,
   replayed: false,
   method: undefined,
   duration: Duration.millis(3)

@@ -236,7 +236,14 @@ const open: Row = {
         // one that is outdated already waits for its next attempt
         if (model.outdated) return stay(model)
         const outdated = { ...model, outdated: true }
-        return isReplacing(outdated) ? stay(outdated) : replacement(rules, outdated)
+        const told: Action = {
+          _tag: "Emit",
+          happening: { _tag: "SessionExpired", generation: generationOf(model.state) ?? model.generation }
+        }
+        return onto(
+          { model: outdated, actions: [told] },
+          isReplacing(outdated) ? stay(outdated) : replacement(rules, outdated)
+        )
       }
       case "deep": {
         const rested = { ...model, resting: false }

@@ -39,6 +39,8 @@ const readers: Readonly<Record<string, Reader>> = {
   connect: word,
   idleAfter: word,
   maxLifetime: word,
+  maxConcurrent: number,
+  queue: number,
   trustAnnotations: flag,
   required: flag,
   startDeadline: word,
@@ -51,7 +53,10 @@ const readers: Readonly<Record<string, Reader>> = {
   "circuit.openFor": word,
   "circuit.openFor.initial": word,
   "circuit.openFor.factor": number,
-  "circuit.openFor.cap": word
+  "circuit.openFor.cap": word,
+  replayBudget: word,
+  "replayBudget.ratio": number,
+  "replayBudget.window": word
 }
 
 const paths = Object.keys(readers)

@@ -25,6 +25,10 @@ import type { Audience } from "./audience.ts"
 import * as ClockWatcher from "./clockWatcher.ts"
 import { Closings } from "./closings.ts"
 import * as Deadlines from "./deadlines.ts"
+import type { Limit } from "./limit.ts"
+import type { Pool } from "./pool.ts"
+import { limitOf } from "./queueing.ts"
+import { ReplayBudget } from "./replayBudget.ts"
 import { Runs } from "./runs.ts"
 import { isUsedSince, lastOf, type OpenSession } from "./sessionCell.ts"
 import { Sessions } from "./sessions.ts"
@@ -39,6 +43,8 @@ export interface Options<Client, R, SetupR> {
   readonly setup: ((client: Client) => Effect.Effect<unknown, unknown, SetupR>) | undefined
   readonly observers: ReadonlyArray<Observer>
   readonly audience: Audience | undefined
+  /** places for calls that it shares with other backends */
+  readonly pool: Pool | undefined
 }
 
 /** A backend that is supervised until the scope ends. */
@@ -62,6 +68,10 @@ export interface Supervisor<Client> {
   readonly policy: KeepalivePolicy
   /** that of the policy, in milliseconds: it is looked at by every call */
   readonly staleAfter: number
+  /** what limits its calls, where anything does */
+  readonly limit: Limit | undefined
+  /** how many of its calls may be run again, where that is limited */
+  readonly replays: ReplayBudget | undefined
   readonly deadlines: Deadlines.Deadlines
   readonly announcer: Announcer
   readonly state: ConnectionState
@@ -84,6 +94,7 @@ export interface Supervisor<Client> {
   /** monotonic milliseconds */
   readonly now: () => number
   readonly send: (signal: Signal) => void
+  readonly emit: (happening: Happening) => void
   /** whether the session is still the one of the backend, held or not */
   readonly isOpen: (open: OpenSession<unknown>) => boolean
   /** a request of a call was answered on it */
@@ -112,6 +123,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   readonly fork: <A, E>(effect: Effect.Effect<A, E, R | SetupR>) => Fiber.Fiber<A, E>
   readonly closings: Closings
   readonly sessions: Sessions<Client>
+  limit: Limit | undefined
   readonly clock: Clock.Clock
   readonly random: Random.Random
   readonly subscriptions = new Set<string>()
@@ -131,9 +143,12 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   #waiters: Set<() => boolean> | undefined
   #doubters: Set<() => void> | undefined
   #resting: Set<() => void> | undefined
+  readonly #pool: Pool | undefined
+  // made for the first call
+  #replays: ReplayBudget | undefined
 
   constructor(
-    { audience, connector, id, observers, policy, setup }: Options<Client, R, SetupR>,
+    { audience, connector, id, observers, policy, pool, setup }: Options<Client, R, SetupR>,
     context: Context.Context<R | SetupR>
   ) {
     this.id = id
@@ -148,6 +163,8 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.closings = new Closings(this.fork)
     this.announcer = new Announcer(id, this.clock, observers, audience)
     this.sessions = new Sessions(this)
+    this.#pool = pool
+    this.limit = limitOf(policy, pool, this.deadlines.now)
     this.#rules = Transition.rules(policy, connector)
     this.#turns = new Turns(this)
     this.#timers = new Timers(policy, this, this)
@@ -164,6 +181,11 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
 
   get state(): ConnectionState {
     return (this.#told ??= timed(this.#model.state, this.#since, this.#nextAttemptAt))
+  }
+
+  get replays(): ReplayBudget | undefined {
+    if (this.#replays !== undefined || this.policy.replayBudget === "none") return this.#replays
+    return (this.#replays = new ReplayBudget(this.policy.replayBudget))
   }
 
   get tag(): ConnectionState["_tag"] {
@@ -266,6 +288,9 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     const probed = open !== undefined && Probe.isProbed(policy.probe, open.session)
     this.emit({ _tag: "Reconfigured", ...isOther, required: policy.required })
     this.send({ _tag: "Reconfigured", ...isOther, probed })
+    if (!Equal.equals(before.replayBudget, policy.replayBudget)) this.#replays = undefined
+    // last, since calls that waited for their turn may run now
+    this.limit = limitOf(policy, this.#pool, this.deadlines.now, this.limit)
   }
 
   // ---------------------------------------------------------------------------------------------------- the actions

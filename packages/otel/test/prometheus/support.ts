@@ -171,7 +171,7 @@ type Happening = KeepaliveEvent.Happening
 const method = "ping"
 const duration = Duration.millis(3)
 const settled = <const Outcome extends KeepaliveEvent.CallOutcome>(outcome: Outcome, replayed = false) =>
-  ({ _tag: "CallSettled", outcome, replayed, method: "tools/call", duration }) as const
+  ({ _tag: "CallSettled", outcome, reason: undefined, replayed, method: "tools/call", duration }) as const
 const outcomes = {
   ok: settled("ok"),
   failed: settled("failed"),
@@ -195,9 +195,13 @@ const everyKind = {
   ProbeSuppressed: [{ _tag: "ProbeSuppressed" }],
   CircuitOpened: FailureReason.all.map((reason) => ({ _tag: "CircuitOpened", openings: 1, reason }) as const),
   Stabilized: [{ _tag: "Stabilized" }],
+  SessionExpired: [{ _tag: "SessionExpired", generation: 1 }],
   SessionDraining: FailureReason.all.map((reason) => ({ _tag: "SessionDraining", generation: 1, reason }) as const),
   SessionClosed: FailureReason.all.map((reason) => ({ _tag: "SessionClosed", generation: 1, reason, detail }) as const),
   CallStarted: [{ _tag: "CallStarted" }],
+  CallQueued: [{ _tag: "CallQueued" }],
+  CallDequeued: [{ _tag: "CallDequeued" }],
+  ReplayDenied: [{ _tag: "ReplayDenied" }],
   CallSettled: [...Object.values(outcomes), settled("ok", true)],
   ToolsChanged: [{ _tag: "ToolsChanged", added: ["a"], removed: ["b"] }],
   Noticed: [{ _tag: "Noticed", notice: "garbage", count: 1 }]
