@@ -168,11 +168,10 @@ const ignored: Row = {
   Closed: ({ model }) => leave(model, { _tag: "Closed" })
 }
 
-/** No session and no attempt: an operator, a jump of the clock or the attempt's timer leads to the next attempt. */
+/** No session and no attempt: an operator or the attempt's timer leads to the next attempt. */
 const sessionless: Row = {
   ...ignored,
   Due: ({ model }, { timer }) => (timer === "attempt" ? attempt(model) : stay(model)),
-  Jumped: ({ model }) => attempt(model),
   Operator: ({ model }, { command }) => {
     switch (command) {
       case "probe":
@@ -272,7 +271,7 @@ const open: Row = {
 }
 
 const table: { readonly [Tag in Untimed["_tag"]]: Row } = {
-  Idle: { ...sessionless, Jumped: ignored.Jumped, CallStarted: ({ model }) => attempt(model) },
+  Idle: { ...sessionless, CallStarted: ({ model }) => attempt(model) },
   Connecting: {
     ...ignored,
     Succeeded: ({ rules, model }, { probed }) => adopt(rules, model, probed),
@@ -304,7 +303,8 @@ const table: { readonly [Tag in Untimed["_tag"]]: Row } = {
   },
   Connected: open,
   Unhealthy: open,
-  Disconnected: sessionless,
+  // the network may be another one; but a server that is known to be bad, or that rejects the credentials, is no better for it
+  Disconnected: { ...sessionless, Jumped: ({ model }) => attempt(model) },
   CircuitOpen: sessionless,
   NeedsAuth: sessionless,
   Isolated: {

@@ -17,11 +17,13 @@ import type { Happening, Observer } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import type { Model, Rules, Step } from "../engine/Model.ts"
 import type { Signal, Timer } from "../engine/Signal.ts"
+import * as Starts from "../Starts.ts"
 import * as Transition from "../engine/Transition.ts"
 import { Announcer } from "./announcer.ts"
 import * as ClockWatcher from "./clockWatcher.ts"
 import { Closings } from "./closings.ts"
 import * as Deadlines from "./deadlines.ts"
+import * as Pacer from "./pacer.ts"
 import { Runs } from "./runs.ts"
 import { isUsedSince, lastOf, type OpenSession } from "./sessionCell.ts"
 import { Sessions } from "./sessions.ts"
@@ -101,6 +103,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   readonly sessions: Sessions<Client>
   readonly clock: Clock.Clock
   readonly random: Random.Random
+  readonly pacers: Pacer.Pacers
   readonly subscriptions = new Set<string>()
 
   readonly #rules: Rules
@@ -132,6 +135,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.deadlines = Deadlines.of(context)
     this.fork = Effect.runForkWith(context)
     this.random = Context.get(context, Random.Random)
+    this.pacers = Pacer.of(Context.get(context, Starts.Current), this.deadlines)
     this.closings = new Closings(this.fork)
     this.announcer = new Announcer(id, this.clock, observers)
     this.sessions = new Sessions(this)
@@ -222,6 +226,12 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   }
 
   jumped(): void {
+    // a delay that is monotonic ends at another time of the wall clock now
+    const left = this.untilAttempt
+    if (left !== undefined && this.#nextAttemptAt !== undefined) {
+      this.#nextAttemptAt = this.clock.currentTimeMillisUnsafe() + Duration.toMillis(left)
+      this.#told = undefined
+    }
     this.send({ _tag: "Jumped" })
   }
 
