@@ -35,10 +35,27 @@ export interface Connector<out Client, out R = never> {
   /** whether `probe` understands the `options` rung */
   readonly supportsOptions: boolean
   /**
+   * Where its attempts arrive, which are paced there together with those of all others (`Starts`). Without one only the limit of
+   * all attempts holds.
+   */
+  readonly origin?: Origin | undefined
+  /**
    * Connects and shakes hands. The session lives until the scope closes; the closing is bounded and tells the server.
    * Fails with what was seen. Interruption leaves nothing behind. It is never run twice at once for a backend.
    */
   readonly open: (host: SessionHost) => Effect.Effect<Session<Client>, Evidence, R | Scope.Scope>
+}
+
+/**
+ * What many backends may have in common, and must not be overrun when all of them attempt at once: a host, or this machine.
+ *
+ * @since 0.1.0
+ */
+export interface Origin {
+  /** the same for all that share it; with HTTP the origin of the URL. It is told nowhere. */
+  readonly key: string
+  /** how many attempts at a time it has room for, at least 1; default: `perOrigin` of `Starts` */
+  readonly limit?: number | undefined
 }
 
 /**

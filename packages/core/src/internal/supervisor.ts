@@ -19,6 +19,7 @@ import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import type { Model, Rules, Step } from "../engine/Model.ts"
 import type { Signal, Timer } from "../engine/Signal.ts"
 import * as Probe from "../engine/Probe.ts"
+import * as Starts from "../Starts.ts"
 import * as Transition from "../engine/Transition.ts"
 import { Announcer } from "./announcer.ts"
 import type { Audience } from "./audience.ts"
@@ -29,6 +30,7 @@ import type { Limit } from "./limit.ts"
 import type { Pool } from "./pool.ts"
 import { limitOf } from "./queueing.ts"
 import { ReplayBudget } from "./replayBudget.ts"
+import * as Pacer from "./pacer.ts"
 import { Runs } from "./runs.ts"
 import { isUsedSince, lastOf, type OpenSession } from "./sessionCell.ts"
 import { Sessions } from "./sessions.ts"
@@ -126,6 +128,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   limit: Limit | undefined
   readonly clock: Clock.Clock
   readonly random: Random.Random
+  readonly pacers: Pacer.Pacers
   readonly subscriptions = new Set<string>()
 
   #rules: Rules
@@ -160,6 +163,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.deadlines = Deadlines.of(context)
     this.fork = Effect.runForkWith(context)
     this.random = Context.get(context, Random.Random)
+    this.pacers = Pacer.of(Context.get(context, Starts.Current), this.deadlines)
     this.closings = new Closings(this.fork)
     this.announcer = new Announcer(id, this.clock, observers, audience)
     this.sessions = new Sessions(this)
@@ -257,6 +261,12 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   }
 
   jumped(): void {
+    // a delay that is monotonic ends at another time of the wall clock now
+    const left = this.untilAttempt
+    if (left !== undefined && this.#nextAttemptAt !== undefined) {
+      this.#nextAttemptAt = this.clock.currentTimeMillisUnsafe() + Duration.toMillis(left)
+      this.#told = undefined
+    }
     this.send({ _tag: "Jumped" })
   }
 
