@@ -30,6 +30,7 @@ import * as Supervisor from "./internal/supervisor.ts"
 import * as Waiting from "./internal/waiting.ts"
 import * as KeepaliveEvent from "./KeepaliveEvent.ts"
 import * as KeepalivePolicy from "./KeepalivePolicy.ts"
+import type { Lists } from "./Lists.ts"
 import type { Command } from "./engine/Signal.ts"
 
 // ---------------------------------------------------------------------------------------------------------- models
@@ -92,6 +93,13 @@ export interface Backend<out Client> extends Pipeable.Pipeable {
    * the oldest of them.
    */
   readonly events: Stream.Stream<KeepaliveEvent.KeepaliveEvent>
+
+  /**
+   * What the server lists: its tools, prompts and resources, by name, with fingerprints. Read beside the calls on every new session,
+   * and again when the server says that it has changed; while there is no session, what is known of the last one. The event
+   * `ListChanged` tells of every difference.
+   */
+  readonly lists: Effect.Effect<Lists>
 
   /** Probes now, or joins the probe that is running, and returns the state that follows. Without a session it fails. */
   readonly probe: Effect.Effect<ConnectionState, SessionUnavailable>
@@ -224,6 +232,10 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
 
   get state(): Effect.Effect<ConnectionState> {
     return Effect.sync(() => this.#supervisor.state)
+  }
+
+  get lists(): Effect.Effect<Lists> {
+    return Effect.sync(() => this.#supervisor.lists)
   }
 
   get changes(): Stream.Stream<ConnectionState> {

@@ -54,6 +54,7 @@ describe("the defaults", () => {
       staleAfter: Duration.seconds(60),
       inFlightGrace: Duration.minutes(5),
       drainTimeout: Duration.seconds(30),
+      removalGrace: Duration.seconds(30),
       connect: "eager",
       idleAfter: "never",
       trustAnnotations: false,
@@ -135,6 +136,7 @@ describe("the bounds", () => {
     ["staleAfter", 0, "Infinity"],
     ["inFlightGrace", 0, "Infinity"],
     ["drainTimeout", 0, "Infinity"],
+    ["removalGrace", 0, "1 hour"],
     ["connect", "eager", "lazy"],
     ["idleAfter", "never", 1, "30 days"],
     ["trustAnnotations", true, false],
@@ -205,6 +207,7 @@ describe("the bounds", () => {
     ["staleAfter", ...negative],
     ["inFlightGrace", ...negative],
     ["drainTimeout", ...negative],
+    ["removalGrace", ...infinite, ...negative],
     ["idleAfter", 0, ...infinite, ...negative],
     ["failureThreshold", ...noCount],
     ["fallbackAfter", ...noCount],
@@ -243,6 +246,7 @@ describe("the bounds", () => {
     "staleAfter",
     "inFlightGrace",
     "drainTimeout",
+    "removalGrace",
     "idleAfter"
   ]
 
@@ -360,6 +364,7 @@ describe("mistakes", () => {
           staleAfter: -1,
           inFlightGrace: -1,
           drainTimeout: -1,
+          removalGrace: -1,
           connect: 1,
           idleAfter: 0,
           trustAnnotations: 1,
@@ -388,6 +393,7 @@ describe("mistakes", () => {
         "interval",
         "nonsense",
         "probe",
+        "removalGrace",
         "spans",
         "staleAfter",
         "stableAfter",
@@ -432,6 +438,7 @@ describe("mistakes", () => {
     between(policy.confirmInterval, 1e-6, interval)
     between(policy.connectTimeout, 1e-6, Number.MAX_VALUE)
     between(policy.stableAfter, 0, Number.MAX_VALUE)
+    between(policy.removalGrace, 0, Number.MAX_VALUE)
     for (const name of ["waitForSession", "staleAfter", "inFlightGrace", "drainTimeout"] as const) {
       between(policy[name], 0, Infinity)
     }
