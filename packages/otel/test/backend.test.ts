@@ -144,7 +144,7 @@ describe("what a server writes, a call fails with or a tool is named", () => {
       assert.notInclude(dump, secret)
       assert.notInclude(exported, secret)
       assert.notInclude(lines.join("\n"), secret)
-      const others = events.filter(({ _tag }) => _tag !== "ToolsChanged")
+      const others = events.filter(({ _tag }) => _tag !== "ListChanged")
       assert.isBelow(others.length, events.length)
       assert.notInclude(JSON.stringify(others), secret)
       assert.isEmpty(yield* Metric.snapshot)
