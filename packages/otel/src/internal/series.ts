@@ -154,7 +154,7 @@ export const make = <Handle>(backend: string, target: Target<Handle>, now: (() =
         case "ListChanged":
           for (const change of changes) {
             const { length } = event[change]
-            if (length > 0) update(columnOf(Catalog.listChanges, { kind: event.kind, change }), length)
+            if (length > 0) update(columnOf(Catalog.listChanges, { change, kind: event.kind }), length)
           }
           return
         case "Started":
