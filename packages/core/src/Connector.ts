@@ -14,6 +14,7 @@ import type { Evidence } from "./Evidence.ts"
 import type { FailureDetail } from "./FailureDetail.ts"
 import type { FailureReason } from "./FailureReason.ts"
 import type { Notice } from "./KeepaliveEvent.ts"
+import type { Kind } from "./Lists.ts"
 
 /**
  * Knows how to open a session. `R` is what it needs from its surroundings.
@@ -78,6 +79,11 @@ export interface SessionHost {
   /** something that users may want to see and that changes nothing, and how often it was seen: default once */
   readonly notice: (notice: Notice, count?: number) => void
   /**
+   * The server says that a list has changed (`notifications/tools/list_changed`, …); the client is told as well. However often it
+   * is said, the list is read a bounded number of times.
+   */
+  readonly listChanged: (kind: Kind) => void
+  /**
    * URIs of the resources that the backend's users have subscribed to: the session adds and removes as
    * `resources/subscribe` and `resources/unsubscribe` are answered, and subscribes again to all of them when it opens.
    */
@@ -110,8 +116,11 @@ export interface Session<out Client> {
   readonly probe: (rung: ProbeRung) => Effect.Effect<Evidence>
   /** Reads the credentials again; requests from then on carry them. Whether they differ from those that were sent last. */
   readonly refresh: Effect.Effect<boolean>
-  /** The server's tools; an empty list where it has none. Fails with reason `overflow` where the list is longer than a bound. */
-  readonly tools: Effect.Effect<ReadonlyArray<Tool>, Evidence>
+  /**
+   * Reads a list of the server's; an empty one, without asking, where it does not declare the capability. Fails with reason `overflow`
+   * where the list is longer than a bound. Interruption frees what it holds.
+   */
+  readonly list: (kind: Kind) => Effect.Effect<ReadonlyArray<Listed>, Evidence>
 }
 
 /**
@@ -127,14 +136,20 @@ export type ProbeRung =
   | { readonly _tag: "options" }
 
 /**
- * What the core needs to know of a tool: MCP's `ToolAnnotations`, absent hints read as false.
+ * What the core needs to know of an entry of a list.
  *
  * @since 0.1.0
  */
-export interface Tool {
+export interface Listed {
+  /** of a resource its URI, of a resource template its URI template */
   readonly name: string
-  readonly readOnly: boolean
-  readonly idempotent: boolean
+  /** of the whole definition: what `Lists.fingerprint` makes of it */
+  readonly fingerprint: number
+  /**
+   * whether the server says that calling it twice does what calling it once does: `readOnlyHint` or `idempotentHint` of MCP's
+   * `ToolAnnotations`, false where they are absent and of what is no tool
+   */
+  readonly replayable: boolean
 }
 
 /**

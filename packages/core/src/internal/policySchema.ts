@@ -164,6 +164,7 @@ const fieldsOf = <E>(time: Within<E>) => ({
   staleAfter: time(notNegative),
   inFlightGrace: time(notNegative),
   drainTimeout: time(notNegative),
+  removalGrace: time(ending),
   connect: Schema.Literals(["eager", "lazy"]).annotate({ expected: 'one of "eager", "lazy"' }),
   idleAfter: Schema.Union([Schema.Literal("never"), time(positive)]).annotate({
     expected: 'a duration above zero, or "never"'

@@ -8,6 +8,7 @@ import type { Action } from "../engine/Action.ts"
 import * as Evidence from "../Evidence.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { Happening } from "../KeepaliveEvent.ts"
+import type { Kind } from "../Lists.ts"
 import * as Probe from "../engine/Probe.ts"
 import type { Signal } from "../engine/Signal.ts"
 import * as Attempt from "./attempt.ts"
@@ -162,6 +163,10 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
 
   notice(notice: Extract<Happening, { _tag: "Noticed" }>["notice"], count: number): void {
     this.#port.emit({ _tag: "Noticed", notice, count })
+  }
+
+  listChanged(generation: number, kind: Kind): void {
+    this.#port.sessions.listChanged(generation, kind)
   }
 
   output(last: () => ReadonlyArray<string>): void {

@@ -16,6 +16,7 @@ import type { Connector } from "../Connector.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { Happening, Observer } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
+import type { Lists as Known } from "../Lists.ts"
 import type { Model, Rules, Step } from "../engine/Model.ts"
 import type { Signal, Timer } from "../engine/Signal.ts"
 import * as Probe from "../engine/Probe.ts"
@@ -103,6 +104,8 @@ export interface Supervisor<Client> {
   readonly answered: (open: OpenSession<unknown>) => void
   /** a call has ended: a session that drains may close */
   readonly released: (open: OpenSession<unknown>) => void
+  /** what the server lists, as far as it is known */
+  readonly lists: Known
   /** goes on with another connector, or another policy, or both; nothing where both are as they were */
   reconfigure(next: Configuration<Client>): void
 }
@@ -203,6 +206,10 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   get detail(): FailureDetail | undefined {
     const { current, detail } = this.sessions
     return current ? current.detail : detail
+  }
+
+  get lists(): Known {
+    return this.sessions.lists.known
   }
 
   get untilAttempt(): Duration.Duration | undefined {
@@ -401,7 +408,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
       this.send({ _tag: "Closed" })
       this.#timers.disarmAll()
       this.#runs.stop()
-      this.sessions.stop()
+      this.sessions.lists.stop()
       return this.closings.ended()
     }).pipe(Effect.ensuring(Effect.sync(() => this.announcer.end())))
   }

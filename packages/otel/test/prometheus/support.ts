@@ -1,5 +1,5 @@
 /** The dashboard and the alerts as they are shipped, the tools that read them, and what the package exposes. */
-import { FailureReason, type KeepaliveEvent } from "@vmcp-keepalive/core"
+import { FailureReason, type KeepaliveEvent, Lists } from "@vmcp-keepalive/core"
 import { Prometheus } from "@vmcp-keepalive/testkit"
 import { Duration, Effect, Logger, Schema } from "effect"
 import { spawn } from "node:child_process"
@@ -203,7 +203,9 @@ const everyKind = {
   CallDequeued: [{ _tag: "CallDequeued" }],
   ReplayDenied: [{ _tag: "ReplayDenied" }],
   CallSettled: [...Object.values(outcomes), settled("ok", true)],
-  ToolsChanged: [{ _tag: "ToolsChanged", added: ["a"], removed: ["b"] }],
+  ListChanged: Lists.kinds.map(
+    (kind) => ({ _tag: "ListChanged", kind, added: ["a"], removed: ["b"], changed: ["c"] }) as const
+  ),
   Noticed: [{ _tag: "Noticed", notice: "garbage", count: 1 }]
 } satisfies { readonly [Tag in Happening["_tag"]]: ReadonlyArray<Extract<Happening, { readonly _tag: Tag }>> }
 
