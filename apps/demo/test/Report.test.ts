@@ -129,6 +129,7 @@ describe("a line", () => {
         event({
           _tag: "CallSettled",
           outcome: "ok",
+          reason: undefined,
           replayed: false,
           method: "ping",
           duration: Duration.zero,

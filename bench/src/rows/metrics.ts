@@ -63,6 +63,7 @@ const happenings = (backend: string): ReadonlyArray<KeepaliveEvent.KeepaliveEven
       ...stamp,
       _tag: "CallSettled",
       outcome: "ok",
+      reason: undefined,
       replayed: false,
       method: "tools/call",
       duration: Duration.millis(3)

@@ -66,11 +66,22 @@ const settings: { readonly [Name in keyof typeof KeepalivePolicy.FileOptions.fie
       default: "5 minutes"
     }),
     drainTimeout: docs("How long a session that is replaced may finish its calls.", { default: "30 seconds" }),
+    removalGrace: docs(
+      "How long a tool, prompt or resource that the server does not list any more is kept before it is told to be removed.",
+      { default: "30 seconds" }
+    ),
     connect: docs("Connect when made (`eager`), or for the first call (`lazy`).", { default: "eager" }),
     idleAfter: docs("Close the session of a server that nobody calls for so long.", { default: "never" }),
     maxLifetime: docs("How long a session lives, give or take a tenth, before another takes its place.", {
       default: "never"
     }),
+    maxConcurrent: docs("Calls that run at a time; further ones wait for their turn, in order. `none`: no limit.", {
+      default: "none"
+    }),
+    queue: docs("Where calls are limited, how many may wait; beyond it they are rejected at once.", { default: 1000 }),
+    replayBudget: docs(
+      "Calls that are run again, as a share of those of the last `window`, one always allowed; or `none`. Default: 0.2, over 10 seconds."
+    ),
     trustAnnotations: docs("Whether a server's `readOnlyHint` and `idempotentHint` allow a call to be run again.", {
       default: false
     }),

@@ -22,17 +22,20 @@ import {
   type SessionUnavailable
 } from "./BackendError.ts"
 import { type ConnectionState, Json } from "./ConnectionState.ts"
+import * as CallLimit from "./CallLimit.ts"
 import type { Connector } from "./Connector.ts"
 import * as Audience from "./internal/audience.ts"
 import * as Call from "./internal/call.ts"
 import * as Made from "./internal/made.ts"
 import * as Pin from "./internal/pin.ts"
+import { poolOf } from "./internal/pool.ts"
 import { generationOf } from "./internal/steps.ts"
 import * as Supervisor from "./internal/supervisor.ts"
 import { provided } from "./internal/transports.ts"
 import * as Waiting from "./internal/waiting.ts"
 import * as KeepaliveEvent from "./KeepaliveEvent.ts"
 import * as KeepalivePolicy from "./KeepalivePolicy.ts"
+import type { Lists } from "./Lists.ts"
 import type { Command } from "./engine/Signal.ts"
 
 // ---------------------------------------------------------------------------------------------------------- models
@@ -97,6 +100,13 @@ export interface Backend<out Client> extends Pipeable.Pipeable {
    * the oldest of them.
    */
   readonly events: Stream.Stream<KeepaliveEvent.KeepaliveEvent>
+
+  /**
+   * What the server lists: its tools, prompts and resources, by name, with fingerprints. Read beside the calls on every new session,
+   * and again when the server says that it has changed; while there is no session, what is known of the last one. The event
+   * `ListChanged` tells of every difference.
+   */
+  readonly lists: Effect.Effect<Lists>
 
   /** Probes now, or joins the probe that is running, and returns the state that follows. Without a session it fails. */
   readonly probe: Effect.Effect<ConnectionState, SessionUnavailable>
@@ -178,7 +188,8 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
   const policy = yield* settled(options, inherited)
   const observers = yield* KeepaliveEvent.observers
   const audience = yield* Audience.Current
-  const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers, audience })
+  const pool = poolOf(yield* CallLimit.Current)
+  const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers, audience, pool })
   // after its first event, so that whoever compares what they observed with this count never lacks one that is being made
   Made.count()
   return new Supervised(supervisor, { connector, inherited, own: options.policy })
@@ -264,6 +275,10 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
 
   get policy(): Effect.Effect<KeepalivePolicy.KeepalivePolicy> {
     return Effect.sync(() => this.#supervisor.policy)
+  }
+
+  get lists(): Effect.Effect<Lists> {
+    return Effect.sync(() => this.#supervisor.lists)
   }
 
   get changes(): Stream.Stream<ConnectionState> {

@@ -71,12 +71,14 @@ const StateTag = Schema.Literals(ConnectionState.ConnectionState.discriminants)
  * @since 0.1.0
  */
 export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()("ConfigurationError", {
+  /** empty where the settings are those of no backend alone, and where a backend's id is what is wrong */
   backend: Schema.String,
   issues: Schema.Array(ConfigurationIssue)
 }) {
   override get message(): string {
     const lines = this.issues.map((issue) => `  ${issue.path.join(".")}: expected ${issue.expected}`)
-    return [`The configuration of backend "${this.backend}" is wrong:`, ...lines].join("\n")
+    const of = this.backend === "" ? "" : ` of backend "${this.backend}"`
+    return [`The configuration${of} is wrong:`, ...lines].join("\n")
   }
 
   /** as {@link Json} has it */
@@ -113,20 +115,22 @@ export class SessionUnavailable extends Schema.TaggedError<SessionUnavailable>()
 }
 
 /**
- * The backend is known to be bad, and the call was rejected at once without being executed: the circuit is open or
- * half-open, credentials are needed, or an operator isolated it, or its scope has ended.
+ * The call was rejected at once without being executed. The backend is known to be bad: the circuit is open or half-open,
+ * credentials are needed, or an operator isolated it, or its scope has ended. Or, with reason `overloaded` and in any state, it has
+ * as many calls as `maxConcurrent` and `queue` of the policy, or a `CallLimit`, allow; `retryAfter` then tells when those that wait
+ * now will have had their turn.
  *
  * @since 0.1.0
  */
 export class CallRejected extends Schema.TaggedError<CallRejected>()("CallRejected", {
   backend: Schema.String,
-  state: Schema.Literals(["CircuitOpen", "Connecting", "NeedsAuth", "Isolated", "Closed"]),
+  state: StateTag,
   reason: Schema.UndefinedOr(FailureReason),
   detail: Schema.UndefinedOr(FailureDetail),
   retryAfter: Schema.UndefinedOr(Span)
 }) {
   override get message(): string {
-    return `Backend "${this.backend}" rejects calls (${describe(this)})`
+    return `Backend "${this.backend}" rejects ${this.reason === "overloaded" ? "further calls" : "calls"} (${describe(this)})`
   }
 
   /** as {@link Json} has it */

@@ -43,6 +43,8 @@ export const all = [
   "protocol",
   /** the server sent, or left unread, more than a bound allows */
   "overflow",
+  /** the backend has as many calls as it may have: none of the server's doing */
+  "overloaded",
   /** the `setup` of the backend failed on a new session */
   "setup",
   /** the tool named as probe is not in the server's list */

@@ -2,7 +2,7 @@
  * What happened to a backend: what metrics, logs and users read.
  *
  * Events hold ids, numbers and words of this library's own; of what callers write, only the method of a call's requests
- * (`CallSettled`), and of what servers write, only the names of tools that came and went (`ToolsChanged`). No URL, header, session id, tool argument or text of an error is in one. Observers get every event
+ * (`CallSettled`), and of what servers write, only the names of what they list (`ListChanged`), which of resources are URIs. No URL, header, session id, tool argument or text of an error is in one. Observers get every event
  * synchronously; `Backend.events` offers them as a stream.
  */
 import * as Context from "effect/Context"
@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import { ConnectionState } from "./ConnectionState.ts"
 import { FailureReason } from "./FailureReason.ts"
 import { Count, Span, Time } from "./internal/schemas.ts"
+import { Kind } from "./Lists.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
@@ -34,11 +35,15 @@ export type KeepaliveEvent =
   | ProbeSuppressed
   | CircuitOpened
   | Stabilized
+  | SessionExpired
   | SessionDraining
   | SessionClosed
   | CallStarted
+  | CallQueued
+  | CallDequeued
+  | ReplayDenied
   | CallSettled
-  | ToolsChanged
+  | ListChanged
   | Noticed
 
 /**
@@ -232,6 +237,19 @@ export interface Stabilized extends Schema.Schema.Type<typeof Stabilized> {}
 export const Stabilized = Schema.TaggedStruct("Stabilized", stamps)
 
 /**
+ * The session has lived for `maxLifetime`: it serves until another has taken its place, which is tried now, and by `backoff` for as
+ * long as that fails.
+ *
+ * @since 0.1.0
+ */
+export interface SessionExpired extends Schema.Schema.Type<typeof SessionExpired> {}
+/** @since 0.1.0 */
+export const SessionExpired = Schema.TaggedStruct("SessionExpired", {
+  ...stamps,
+  generation: Count
+})
+
+/**
  * The session takes no further calls; those under way may still end by themselves, before it is closed.
  *
  * @since 0.1.0
@@ -269,6 +287,33 @@ export interface CallStarted extends Schema.Schema.Type<typeof CallStarted> {}
 export const CallStarted = Schema.TaggedStruct("CallStarted", stamps)
 
 /**
+ * A call waits for its turn, since as many run as may. Exactly one `CallDequeued` follows.
+ *
+ * @since 0.1.0
+ */
+export interface CallQueued extends Schema.Schema.Type<typeof CallQueued> {}
+/** @since 0.1.0 */
+export const CallQueued = Schema.TaggedStruct("CallQueued", stamps)
+
+/**
+ * A call waits for its turn no longer: it has come, or its session is gone, or its caller interrupted it.
+ *
+ * @since 0.1.0
+ */
+export interface CallDequeued extends Schema.Schema.Type<typeof CallDequeued> {}
+/** @since 0.1.0 */
+export const CallDequeued = Schema.TaggedStruct("CallDequeued", stamps)
+
+/**
+ * A call that could have been run again was not, since `replayBudget` was used up: its caller is told what became of it.
+ *
+ * @since 0.1.0
+ */
+export interface ReplayDenied extends Schema.Schema.Type<typeof ReplayDenied> {}
+/** @since 0.1.0 */
+export const ReplayDenied = Schema.TaggedStruct("ReplayDenied", stamps)
+
+/**
  * A call ended, and its caller is told.
  *
  * @since 0.1.0
@@ -293,6 +338,8 @@ export const CallOutcome = Schema.Literals(["ok", "failed", "rejected", "outcome
 export const CallSettled = Schema.TaggedStruct("CallSettled", {
   ...stamps,
   outcome: CallOutcome,
+  /** of the error with which it ended, where that has one */
+  reason: Schema.UndefinedOr(FailureReason),
   /** whether its callback had to be run again on the way */
   replayed: Schema.Boolean,
   /** of its requests, in its last run; `undefined` where it made none, or some by other methods than the first */
@@ -302,18 +349,22 @@ export const CallSettled = Schema.TaggedStruct("CallSettled", {
 })
 
 /**
- * The tool list of the new session differs from that of the one before.
+ * What the server lists differs from what was told of it before. No difference is told twice: whoever begins with no entries, and adds
+ * and removes what these events say, has what `Backend.lists` has. So the first list that is read is one event as well.
  *
  * @since 0.1.0
  */
-export interface ToolsChanged extends Schema.Schema.Type<typeof ToolsChanged> {}
+export interface ListChanged extends Schema.Schema.Type<typeof ListChanged> {}
 /** @since 0.1.0 */
-export const ToolsChanged = Schema.TaggedStruct("ToolsChanged", {
+export const ListChanged = Schema.TaggedStruct("ListChanged", {
   ...stamps,
-  /** names of tools that came */
+  kind: Kind,
+  /** names of entries that came, as `Lists.Entry` has them; each of the three is sorted */
   added: Schema.Array(Schema.String),
-  /** names of tools that went */
-  removed: Schema.Array(Schema.String)
+  /** names of those that went, and did not come back within the policy's `removalGrace` */
+  removed: Schema.Array(Schema.String),
+  /** names of those of which the definition is another one */
+  changed: Schema.Array(Schema.String)
 })
 
 /**
@@ -362,11 +413,15 @@ export const KeepaliveEvent = Schema.Union([
   ProbeSuppressed,
   CircuitOpened,
   Stabilized,
+  SessionExpired,
   SessionDraining,
   SessionClosed,
   CallStarted,
+  CallQueued,
+  CallDequeued,
+  ReplayDenied,
   CallSettled,
-  ToolsChanged,
+  ListChanged,
   Noticed
 ]).pipe(Schema.toTaggedUnion("_tag"))
 

@@ -12,7 +12,14 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { ConfigurationIssue } from "./BackendError.ts"
-import { defaultBackoff, defaultCircuitFailures, defaultInterval, defaultOpenFor } from "./internal/defaults.ts"
+import {
+  defaultBackoff,
+  defaultCircuitFailures,
+  defaultInterval,
+  defaultOpenFor,
+  defaultQueue,
+  defaultReplayBudget
+} from "./internal/defaults.ts"
 import { checker } from "./internal/issues.ts"
 import * as PolicyConfig from "./internal/policyConfig.ts"
 import * as PolicySchema from "./internal/policySchema.ts"
@@ -92,9 +99,13 @@ export interface KeepalivePolicy {
   readonly staleAfter: Duration.Duration
   readonly inFlightGrace: Duration.Duration
   readonly drainTimeout: Duration.Duration
+  readonly removalGrace: Duration.Duration
   readonly connect: "eager" | "lazy"
   readonly idleAfter: Duration.Duration | "never"
   readonly maxLifetime: Duration.Duration | "never"
+  readonly maxConcurrent: number | "none"
+  readonly queue: number
+  readonly replayBudget: { readonly ratio: number; readonly window: Duration.Duration } | "none"
   readonly trustAnnotations: boolean
   readonly required: boolean
   readonly startDeadline: Duration.Duration
@@ -167,6 +178,11 @@ export interface Options {
    * up for one call that failed; default 30 seconds
    */
   readonly drainTimeout?: Duration.Input | undefined
+  /**
+   * how long a tool, prompt or resource that the server does not list any more is kept before it is told to be removed, since
+   * servers that start list what they have piece by piece; zero: at once; default 30 seconds
+   */
+  readonly removalGrace?: Duration.Input | undefined
   /** connect when made, or for the first call; default `"eager"` */
   readonly connect?: "eager" | "lazy" | undefined
   /** close the session of a backend that nobody calls for so long; default `"never"` */
@@ -176,6 +192,27 @@ export interface Options {
    * `drainTimeout`; where two at once are impossible (stdio), after it; default `"never"`
    */
   readonly maxLifetime?: Duration.Input | "never" | undefined
+  /**
+   * calls of the backend that run at a time, at least 1; further ones wait for their turn, in order. A call that makes another one
+   * of the same backend and waits for it takes two places; default `"none"`: no limit
+   */
+  readonly maxConcurrent?: number | "none" | undefined
+  /**
+   * where `maxConcurrent` or a `CallLimit` limits them: how many calls may wait for their turn. Those that wait for a session take a
+   * place too, so that at most `maxConcurrent` + `queue` calls are admitted at any time; beyond it they are rejected at once, as
+   * `overloaded`; zero or more, default 1,000
+   */
+  readonly queue?: number | undefined
+  /**
+   * calls that are run again, as a share of the calls of the last `window`, one always allowed: beyond it a call ends with what it
+   * would have ended with if it could not be run again. Of those that are run again, the ones do not count of which nothing can have
+   * reached the server, and those that are sent once more with other credentials; `ratio` from 0 to 1, default 0.2, `window` default
+   * 10 seconds; `"none"`: no bound
+   */
+  readonly replayBudget?:
+    | { readonly ratio?: number | undefined; readonly window?: Duration.Input | undefined }
+    | "none"
+    | undefined
   /** whether a server's `readOnlyHint` and `idempotentHint` make a tool call replayable; default false */
   readonly trustAnnotations?: boolean | undefined
   /** whether the host is not ready without it: `Fleet.ready` waits for it; default false */
@@ -366,9 +403,19 @@ const decide = (options: Options, connector: Transport): Resolved => {
     staleAfter: value.staleAfter ?? Duration.seconds(60),
     inFlightGrace: value.inFlightGrace ?? Duration.minutes(5),
     drainTimeout: value.drainTimeout ?? Duration.seconds(30),
+    removalGrace: value.removalGrace ?? Duration.seconds(30),
     connect: value.connect ?? "eager",
     idleAfter: value.idleAfter ?? "never",
     maxLifetime: value.maxLifetime ?? "never",
+    maxConcurrent: value.maxConcurrent ?? "none",
+    queue: value.queue ?? defaultQueue,
+    replayBudget:
+      value.replayBudget === "none"
+        ? "none"
+        : {
+            ratio: value.replayBudget?.ratio ?? defaultReplayBudget.ratio,
+            window: value.replayBudget?.window ?? defaultReplayBudget.window
+          },
     trustAnnotations: value.trustAnnotations ?? false,
     required: value.required ?? false,
     startDeadline: value.startDeadline ?? Duration.seconds(30),

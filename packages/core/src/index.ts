@@ -8,6 +8,8 @@ export * as Backend from "./Backend.ts"
 /** @since 0.1.0 */
 export * as BackendError from "./BackendError.ts"
 /** @since 0.1.0 */
+export * as CallLimit from "./CallLimit.ts"
+/** @since 0.1.0 */
 export * as ConnectionState from "./ConnectionState.ts"
 /** @since 0.1.0 */
 export * as Connector from "./Connector.ts"
@@ -25,3 +27,7 @@ export * as KeepaliveEvent from "./KeepaliveEvent.ts"
 export * as KeepalivePolicy from "./KeepalivePolicy.ts"
 /** @since 0.1.0 */
 export * as KeepaliveSchedule from "./KeepaliveSchedule.ts"
+/** @since 0.1.0 */
+export * as Lists from "./Lists.ts"
+/** @since 0.1.0 */
+export * as Starts from "./Starts.ts"

@@ -46,9 +46,14 @@ describe("a policy from the environment", () => {
         KEEPALIVE_STALE_AFTER: "6 seconds",
         KEEPALIVE_IN_FLIGHT_GRACE: "7 seconds",
         KEEPALIVE_DRAIN_TIMEOUT: "8 seconds",
+        KEEPALIVE_REMOVAL_GRACE: "14 seconds",
         KEEPALIVE_CONNECT: "lazy",
         KEEPALIVE_IDLE_AFTER: "9 seconds",
         KEEPALIVE_MAX_LIFETIME: "15 seconds",
+        KEEPALIVE_MAX_CONCURRENT: "10",
+        KEEPALIVE_QUEUE: "11",
+        KEEPALIVE_REPLAY_BUDGET_RATIO: "0.5",
+        KEEPALIVE_REPLAY_BUDGET_WINDOW: "16 seconds",
         KEEPALIVE_TRUST_ANNOTATIONS: "true",
         KEEPALIVE_REQUIRED: "true",
         KEEPALIVE_START_DEADLINE: "14 seconds",
@@ -80,9 +85,13 @@ describe("a policy from the environment", () => {
         staleAfter: Duration.seconds(6),
         inFlightGrace: Duration.seconds(7),
         drainTimeout: Duration.seconds(8),
+        removalGrace: Duration.seconds(14),
         connect: "lazy",
         idleAfter: Duration.seconds(9),
         maxLifetime: Duration.seconds(15),
+        maxConcurrent: 10,
+        queue: 11,
+        replayBudget: { ratio: 0.5, window: Duration.seconds(16) },
         trustAnnotations: true,
         required: true,
         startDeadline: Duration.seconds(14),
@@ -95,6 +104,9 @@ describe("a policy from the environment", () => {
     Effect.gen(function* () {
       assert.strictEqual((yield* policyOf({ KEEPALIVE_CIRCUIT: "none" })).circuit, "none")
       assert.strictEqual((yield* policyOf({ KEEPALIVE_IDLE_AFTER: "never" })).idleAfter, "never")
+      assert.strictEqual((yield* policyOf({ KEEPALIVE_MAX_LIFETIME: "never" })).maxLifetime, "never")
+      assert.strictEqual((yield* policyOf({ KEEPALIVE_MAX_CONCURRENT: "none" })).maxConcurrent, "none")
+      assert.strictEqual((yield* policyOf({ KEEPALIVE_REPLAY_BUDGET: "none" })).replayBudget, "none")
       assert.deepStrictEqual((yield* policyOf({ KEEPALIVE_CIRCUIT_OPEN_FOR: "2 minutes" })).circuit, {
         failures: 5,
         openFor: { initial: Duration.minutes(2), factor: 1, cap: Duration.minutes(2) }

@@ -54,9 +54,13 @@ describe("the defaults", () => {
       staleAfter: Duration.seconds(60),
       inFlightGrace: Duration.minutes(5),
       drainTimeout: Duration.seconds(30),
+      removalGrace: Duration.seconds(30),
       connect: "eager",
       idleAfter: "never",
       maxLifetime: "never",
+      maxConcurrent: "none",
+      queue: 1000,
+      replayBudget: { ratio: 0.2, window: Duration.seconds(10) },
       trustAnnotations: false,
       required: false,
       startDeadline: Duration.seconds(30),
@@ -138,8 +142,15 @@ describe("the bounds", () => {
     ["staleAfter", 0, "Infinity"],
     ["inFlightGrace", 0, "Infinity"],
     ["drainTimeout", 0, "Infinity"],
+    ["removalGrace", 0, "1 hour"],
     ["connect", "eager", "lazy"],
     ["idleAfter", "never", 1, "30 days"],
+    ["maxLifetime", "never", 1, "30 days"],
+    ["maxConcurrent", "none", 1, 1_000_000],
+    ["queue", 0, 1, 1_000_000],
+    ["replayBudget", "none", {}],
+    ["replayBudget.ratio", 0, 0.5, 1],
+    ["replayBudget.window", 1, "1 hour"],
     ["trustAnnotations", true, false],
     ["required", true, false],
     ["startDeadline", 0, "1 minute"],
@@ -210,7 +221,14 @@ describe("the bounds", () => {
     ["staleAfter", ...negative],
     ["inFlightGrace", ...negative],
     ["drainTimeout", ...negative],
+    ["removalGrace", ...infinite, ...negative],
     ["idleAfter", 0, ...infinite, ...negative],
+    ["maxLifetime", 0, ...infinite, ...negative],
+    ["maxConcurrent", ...noCount],
+    ["queue", ...noCount.filter((value) => value !== 0)],
+    ["replayBudget", "off", "", false, null, 0.2, [], new Map(), new Date(0)],
+    ["replayBudget.ratio", -0.1, 1.01, NaN, Infinity, "0.2", null, true, {}],
+    ["replayBudget.window", 0, ...infinite, ...negative],
     ["failureThreshold", ...noCount],
     ["fallbackAfter", ...noCount],
     ["circuit.failures", ...noCount],
@@ -250,8 +268,11 @@ describe("the bounds", () => {
     "staleAfter",
     "inFlightGrace",
     "drainTimeout",
+    "removalGrace",
     "startDeadline",
-    "idleAfter"
+    "idleAfter",
+    "maxLifetime",
+    "replayBudget.window"
   ]
 
   it.each(durations)("of %s exclude what is no duration, rather than reading it as zero", (path) => {
@@ -368,8 +389,13 @@ describe("mistakes", () => {
           staleAfter: -1,
           inFlightGrace: -1,
           drainTimeout: -1,
+          removalGrace: -1,
           connect: 1,
           idleAfter: 0,
+          maxLifetime: 0,
+          maxConcurrent: 0,
+          queue: -1,
+          replayBudget: { ratio: 2, window: 0 },
           trustAnnotations: 1,
           required: 1,
           startDeadline: -1,
@@ -396,8 +422,14 @@ describe("mistakes", () => {
         "idleAfter",
         "inFlightGrace",
         "interval",
+        "maxConcurrent",
+        "maxLifetime",
         "nonsense",
         "probe",
+        "removalGrace",
+        "queue",
+        "replayBudget.ratio",
+        "replayBudget.window",
         "required",
         "spans",
         "staleAfter",
@@ -444,6 +476,7 @@ describe("mistakes", () => {
     between(policy.confirmInterval, 1e-6, interval)
     between(policy.connectTimeout, 1e-6, Number.MAX_VALUE)
     between(policy.stableAfter, 0, Number.MAX_VALUE)
+    between(policy.removalGrace, 0, Number.MAX_VALUE)
     for (const name of ["waitForSession", "staleAfter", "inFlightGrace", "drainTimeout", "startDeadline"] as const) {
       between(policy[name], 0, Infinity)
     }
@@ -459,6 +492,13 @@ describe("mistakes", () => {
       assert.isTrue(Number.isFinite(delay.factor))
     }
     if (policy.circuit !== "none") atLeastOne(policy.circuit.failures)
+    if (policy.maxLifetime !== "never") between(policy.maxLifetime, 1e-6, Number.MAX_VALUE)
+    if (policy.maxConcurrent !== "none") atLeastOne(policy.maxConcurrent)
+    assert.isTrue(Number.isInteger(policy.queue) && policy.queue >= 0)
+    if (policy.replayBudget !== "none") {
+      between(policy.replayBudget.window, 1e-6, Number.MAX_VALUE)
+      assert.isTrue(policy.replayBudget.ratio >= 0 && policy.replayBudget.ratio <= 1)
+    }
     assert.include(["eager", "lazy"], policy.connect)
     assert.isBoolean(policy.trustAnnotations)
   }

@@ -132,7 +132,7 @@ describe("what was seen", () => {
       assert.strictEqual(error.reason, "overflow")
       assert.deepStrictEqual(
         events.flatMap((event) => ("reason" in event ? [`${event._tag}: ${event.reason}`] : [])),
-        ["AttemptFailed: overflow", "ProbeFailed: overflow", "SessionClosed: overflow"]
+        ["AttemptFailed: overflow", "ProbeFailed: overflow", "SessionClosed: overflow", "CallSettled: overflow"]
       )
     })
   )

@@ -131,7 +131,7 @@ const textOf = (error: BackendError.CallError): string => {
     case "SessionUnavailable":
       return `${server} cannot be reached at the moment; the call was not executed.${again(retryAfter)}`
     case "CallRejected":
-      return `${server} ${rejecting[error.state]}; the call was not executed.${again(retryAfter)}`
+      return `${server} ${rejectingOf(error)}; the call was not executed.${again(retryAfter)}`
     case "OutcomeUnknown":
       return `${server} went away during the call: whether it was executed is unknown, and it is not made again.`
     case "CallFailed":
@@ -141,12 +141,20 @@ const textOf = (error: BackendError.CallError): string => {
   }
 }
 
-const rejecting: Record<BackendError.CallRejected["state"], string> = {
-  CircuitOpen: "is known to be down",
-  Connecting: "is known to be down and is being tried",
-  NeedsAuth: "does not accept the credentials",
-  Isolated: "was taken out of service by an operator",
-  Closed: "is no longer kept"
+const rejectingOf = ({ reason, state }: BackendError.CallRejected): string => {
+  if (reason === "overloaded") return "has as many calls as it may have"
+  switch (state) {
+    case "Connecting":
+      return "is known to be down and is being tried"
+    case "NeedsAuth":
+      return "does not accept the credentials"
+    case "Isolated":
+      return "was taken out of service by an operator"
+    case "Closed":
+      return "is no longer kept"
+    default:
+      return "is known to be down"
+  }
 }
 
 const again = (retryAfter: number | undefined): string =>

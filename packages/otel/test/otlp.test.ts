@@ -33,6 +33,7 @@ const everything = [
   On.missed("timeout"),
   On.suppressed,
   On.opened("reset"),
+  On.listed,
   On.connected(),
   On.refused(),
   On.connected(2),
@@ -110,7 +111,8 @@ describe("on the wire", () => {
               vmcp_keepalive_reconnect_total: counter,
               vmcp_keepalive_call_total: counter,
               vmcp_keepalive_call_duration_seconds: ["histogram", "s", 2, undefined],
-              vmcp_keepalive_calls_in_flight: ["gauge", "", undefined, undefined]
+              vmcp_keepalive_calls_in_flight: ["gauge", "", undefined, undefined],
+              vmcp_keepalive_list_changes_total: counter
             }
           )
           for (const { description } of metrics) assert.match(description, /^\w.+/)

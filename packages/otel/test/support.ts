@@ -69,6 +69,13 @@ export const refused = (detail?: string): Happening => ({
   detail,
   duration: Duration.millis(3)
 })
+export const listed: Happening = {
+  _tag: "ListChanged",
+  kind: "tools",
+  added: ["x", "y"],
+  removed: [],
+  changed: ["z"]
+}
 export const sessionClosed = (reason: FailureReason.FailureReason, detail?: string): Happening => ({
   _tag: "SessionClosed",
   generation: 1,
@@ -90,6 +97,7 @@ export const called = (
 ): Happening => ({
   _tag: "CallSettled",
   outcome: outcome === "replayed" ? "ok" : outcome,
+  reason: undefined,
   replayed: outcome === "replayed",
   method,
   duration: Duration.fromInputUnsafe(duration)
@@ -99,6 +107,7 @@ export const called = (
 export const several: Happening = {
   _tag: "CallSettled",
   outcome: "ok",
+  reason: undefined,
   replayed: false,
   method: undefined,
   duration: Duration.millis(3)
@@ -159,9 +168,9 @@ export const makeOracle = () => {
   const attempted = new Set<string>()
   const states = new Map<string, string>()
   const inFlight = new Map<string, number>()
-  const add = (name: string, attributes: Record<string, string>) => {
+  const add = (name: string, attributes: Record<string, string>, count = 1) => {
     const key = seriesName(name, attributes)
-    counts[key] = (counts[key] ?? 0) + 1
+    counts[key] = (counts[key] ?? 0) + count
   }
   const observer: KeepaliveEvent.Observer = (event) => {
     const backend_id = event.backend
@@ -179,6 +188,12 @@ export const makeOracle = () => {
       add("vmcp_keepalive_call_total", { backend_id, outcome })
       add("vmcp_keepalive_call_duration_seconds", { backend_id, outcome })
       inFlight.set(backend_id, (inFlight.get(backend_id) ?? 0) - 1)
+    }
+    if (event._tag === "ListChanged") {
+      const { added, changed, kind, removed } = event
+      for (const [change, { length }] of Object.entries({ added, changed, removed })) {
+        if (length > 0) add("vmcp_keepalive_list_changes_total", { backend_id, change, kind }, length)
+      }
     }
     if (event._tag === "SessionClosed" && event.reason !== "closed") {
       add("vmcp_keepalive_session_lost_total", { backend_id, reason: event.reason })

@@ -11,9 +11,12 @@ import * as Exit from "effect/Exit"
 import type { CallError, SessionReplaced } from "../BackendError.ts"
 import type { RequestRecord } from "../Connector.ts"
 import { admission } from "../ConnectionState.ts"
+import type { FailureReason } from "../FailureReason.ts"
 import type { CallOutcome } from "../KeepaliveEvent.ts"
 import { isCallError } from "./errors.ts"
 import { cleared, type Ended, isAnswer, judge, told, type Unfinished, type UseOptions } from "./judgement.ts"
+import type { Place } from "./limit.ts"
+import { admitted, turn } from "./queueing.ts"
 import { type Callback, Run, runOnce } from "./run.ts"
 import type { OpenSession } from "./sessionCell.ts"
 import type { Supervisor } from "./supervisor.ts"
@@ -42,14 +45,19 @@ export const use = <Client, A, E, R>(
     // a backend that is known to be bad is spared every further step
     if (!open && admission(supervisor.state) === "reject") {
       const error = rejected(supervisor)
-      settling?.settled(outcomeOf(error))
+      settling?.settled(outcomeOf(error), error.reason)
       return resume(Effect.fail(error))
     }
+    if (supervisor.limit !== undefined) {
+      const limited = admitted(supervisor, (place) => proceed(supervisor, callback, options, settling, place))
+      return resume(settling === undefined ? limited : settling.announcing(limited))
+    }
     const goOn = (first: First<Client, E> | undefined) => {
-      const proceeding = proceed(supervisor, callback, options, settling, first)
+      const proceeding = proceed(supervisor, callback, options, settling, undefined, first)
       resume(settling === undefined ? proceeding : settling.announcing(proceeding))
     }
     if (!open || isStale(supervisor, open, startedAt)) return goOn(undefined)
+    supervisor.replays?.called(startedAt)
     const run = new Run<Client, A, E>(supervisor, open, startedAt, settling, (ended) => {
       if (ended._tag !== "Ok") return goOn({ open, startedAt, ended })
       settling?.settled("ok")
@@ -76,12 +84,13 @@ export class Settling {
     supervisor.announcer.emit({ _tag: "CallStarted" })
   }
 
-  settled(outcome: CallOutcome): void {
+  settled(outcome: CallOutcome, reason?: FailureReason): void {
     if (this.#isSettled) return
     this.#isSettled = true
     const duration = Duration.millis(this.#supervisor.now() - this.#startedAt)
     const { replayed } = this
-    this.#supervisor.announcer.emit({ _tag: "CallSettled", outcome, method: this.#method, replayed, duration })
+    const method = this.#method
+    this.#supervisor.announcer.emit({ _tag: "CallSettled", outcome, reason, method, replayed, duration })
   }
 
   /** A run of its callback has ended. */
@@ -95,7 +104,15 @@ export class Settling {
   }
 
   announcing<A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.onExit(call, (exit) => Effect.sync(() => this.settled(outcomeOfExit(exit))))
+    return Effect.onExit(call, (exit) => Effect.sync(() => this.#ended(exit)))
+  }
+
+  /** What an effect of the user's fails with or dies of is a failure of the call, and so is its interruption. */
+  #ended(exit: Exit.Exit<unknown, unknown>): void {
+    if (Exit.isSuccess(exit)) return this.settled("ok")
+    const error = Cause.squash(exit.cause)
+    if (!isCallError(error)) return this.settled("failed")
+    this.settled(outcomeOf(error), "reason" in error ? error.reason : undefined)
   }
 }
 
@@ -115,9 +132,10 @@ const proceed = Effect.fnUntraced(function* <Client, A, E, R>(
   callback: Callback<Client, A, E, R>,
   options: UseOptions,
   settling: Settling | undefined,
-  first: First<Client, E> | undefined
+  place: Place | undefined,
+  first?: First<Client, E>
 ): Effect.fn.Return<A, CallError | E, R> {
-  const deadline = deadlineOf(supervisor)
+  let deadline = deadlineOf(supervisor)
   let run = first
   let runs = 0
   let unknown: CallError | undefined
@@ -133,8 +151,11 @@ const proceed = Effect.fnUntraced(function* <Client, A, E, R>(
 
   while (true) {
     if (!run) {
-      const open = yield* Effect.mapError(ready(supervisor, deadline), orUnknown)
+      const isFirst = place !== undefined && !place.isRunning
+      const open = yield* Effect.mapError(isFirst ? turn(supervisor, place) : ready(supervisor, deadline), orUnknown)
       const startedAt = supervisor.now()
+      if (isFirst) deadline = deadlineOf(supervisor)
+      if (runs === 0) supervisor.replays?.called(startedAt)
       const ended: Ended<A, E> = yield* runOnce(supervisor, open, callback, startedAt, settling)
       if (ended._tag === "Ok") return ended.value
       run = { open, startedAt, ended }
@@ -145,7 +166,12 @@ const proceed = Effect.fnUntraced(function* <Client, A, E, R>(
     if (truth._tag === "OutcomeUnknown") unknown = truth
     run = undefined
     runs++
-    const again = judged.again && runs < maxRuns
+    const mayRunAgain = judged.again && runs < maxRuns
+    // other credentials are a reason to send a call once more, and none that comes again and again
+    const budget = judged.isSeen && doubt !== "auth" ? supervisor.replays : undefined
+    // whether a session is lost at all is found out first
+    const again = mayRunAgain && (doubt === "session" || (budget?.allows(supervisor.now()) ?? true))
+    if (mayRunAgain && !again) supervisor.emit({ _tag: "ReplayDenied" })
 
     if (doubt === undefined) {
       if (!again) return yield* settle(truth, ended)
@@ -174,6 +200,11 @@ const proceed = Effect.fnUntraced(function* <Client, A, E, R>(
       castDoubt(supervisor, open, judged)
       return yield* settle(truth, ended)
     }
+    if (budget?.take(supervisor.now()) === false) {
+      // others have used up what was left, while it was decided
+      supervisor.emit({ _tag: "ReplayDenied" })
+      return yield* settle(truth, ended)
+    }
     if (settling !== undefined) settling.replayed = true
   }
 })
@@ -196,11 +227,4 @@ export const outcomeOf = (error: CallError | SessionReplaced): CallOutcome => {
     case "SessionReplaced":
       return "rejected"
   }
-}
-
-/** What an effect of the user's fails with or dies of is a failure of the call, and so is its interruption. */
-const outcomeOfExit = (exit: Exit.Exit<unknown, unknown>): CallOutcome => {
-  if (Exit.isSuccess(exit)) return "ok"
-  const error = Cause.squash(exit.cause)
-  return isCallError(error) ? outcomeOf(error) : "failed"
 }

@@ -13,3 +13,8 @@ export const defaultOpenFor: Exponential = { initial: Duration.seconds(30), fact
 
 /** The time between two probes of a healthy session that a policy has unless it names one. */
 export const defaultInterval = Duration.seconds(300)
+
+/** How many calls of a backend may wait for their turn unless the policy says otherwise. */
+export const defaultQueue = 1000
+/** How many calls may be run again unless the policy says otherwise: Finagle's share and window. */
+export const defaultReplayBudget = { ratio: 0.2, window: Duration.seconds(10) }

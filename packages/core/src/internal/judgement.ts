@@ -51,6 +51,8 @@ export interface Judgement {
   readonly truth: CallError
   /** whether running it again would execute nothing twice that must not be */
   readonly again: boolean
+  /** whether the server may have seen a request of it, so that another run is more for it to bear */
+  readonly isSeen: boolean
   readonly doubt: Evidence.Doubt | undefined
   readonly reason: FailureReason
   /** what was seen that casts the doubt */
@@ -76,6 +78,7 @@ export const judge = <Client>(
     ended: ended._tag === "Abandoned"
   })
   const again = requests.every((request) => mayRunAgain({ ...factsOf(request), replayable: isReplayable(request) }))
+  const isSeen = requests.some((request) => fateOf(factsOf(request)) !== "unsent")
   const unanswered = requests.filter((request) => fateOf(factsOf(request)) === "dispatched")
   const unknown = (reason: FailureReason, seen: Evidence.Evidence | undefined) =>
     outcomeUnknown({
@@ -98,7 +101,7 @@ export const judge = <Client>(
           detail: open.detail,
           retryAfter: supervisor.untilAttempt
         })
-    return { truth, again, doubt: undefined, reason, detail: undefined }
+    return { truth, again, isSeen, doubt: undefined, reason, detail: undefined }
   }
 
   /** what the callback met last: the failure of a request, or an answer */
@@ -121,10 +124,10 @@ export const judge = <Client>(
   if (met === undefined || met.fate === "answered") {
     // the server's answer, the callback's own error, or its own deadline
     const truth = unanswered.every(isReplayable) ? failed(undefined) : unknown(lost, cut)
-    return { truth, again: false, doubt, reason, detail }
+    return { truth, again: false, isSeen, doubt, reason, detail }
   }
   const truth = unanswered.length > 0 ? unknown(cut === undefined ? reason : lost, cut ?? evidence) : failed(reason)
-  return { truth, again: again && doubt !== undefined, doubt, reason, detail }
+  return { truth, again: again && doubt !== undefined, isSeen, doubt, reason, detail }
 }
 
 /** An answer is told in the words of the effect that got it, all else in those of this library. */
@@ -153,4 +156,4 @@ export const cleared = (truth: CallError): CallError => {
 }
 
 const isHarmless = (open: OpenSession<unknown>, { tool }: RequestRecord) =>
-  tool !== undefined && open.tools.get(tool) === true
+  tool !== undefined && open.tools.replayable.includes(tool)

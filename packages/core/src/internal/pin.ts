@@ -6,6 +6,8 @@ import type { CallError, CallRejected, SessionReplaced, SessionUnavailable } fro
 import { outcomeOf, Settling } from "./call.ts"
 import { sessionReplaced } from "./errors.ts"
 import { cleared, type Ended, judge, told } from "./judgement.ts"
+import type { Place } from "./limit.ts"
+import { admitted, turnOn } from "./queueing.ts"
 import { type Callback, runOnce } from "./run.ts"
 import { type CallInFlight, isUsable, type OpenSession } from "./sessionCell.ts"
 import type { Supervisor } from "./supervisor.ts"
@@ -71,7 +73,7 @@ const sessionToPin = <Client>(
     const startedAt = supervisor.now()
     return Effect.tapError(ready(supervisor, deadlineOf(supervisor)), (error) =>
       Effect.sync(() => {
-        if (supervisor.announcer.isHeard) new Settling(supervisor, startedAt).settled(outcomeOf(error))
+        if (supervisor.announcer.isHeard) new Settling(supervisor, startedAt).settled(outcomeOf(error), error.reason)
       })
     )
   })
@@ -84,7 +86,7 @@ const useOn = <Client, A, E, R>(
 ): Effect.Effect<A, CallError | SessionReplaced | E, R> =>
   Effect.suspend(() => {
     const settling = supervisor.announcer.isHeard ? new Settling(supervisor, supervisor.now()) : undefined
-    const proceeding = proceedOn(supervisor, open, callback, settling)
+    const proceeding = admitted(supervisor, (place) => proceedOn(supervisor, open, callback, settling, place))
     const call = settling === undefined ? proceeding : settling.announcing(proceeding)
     return supervisor.policy.spans ? Tracing.call(supervisor.id, call) : call
   })
@@ -93,9 +95,11 @@ const proceedOn = Effect.fnUntraced(function* <Client, A, E, R>(
   supervisor: Supervisor<Client>,
   open: OpenSession<Client>,
   callback: Callback<Client, A, E, R>,
-  settling: Settling | undefined
+  settling: Settling | undefined,
+  place: Place | undefined
 ): Effect.fn.Return<A, CallError | SessionReplaced | E, R> {
   const { id } = supervisor
+  if (place !== undefined) yield* turnOn(supervisor, place, open)
   const deadline = deadlineOf(supervisor)
   const replaced = Effect.suspend(() => Effect.fail(sessionReplaced({ backend: id, generation: open.generation })))
   yield* awaitRelease(supervisor, open, deadline)
@@ -108,6 +112,7 @@ const proceedOn = Effect.fnUntraced(function* <Client, A, E, R>(
   while (true) {
     if (!isUsable(open)) return yield* replaced
     const startedAt = supervisor.now()
+    if (!replayed) supervisor.replays?.called(startedAt)
     const ended: Ended<A, E> = yield* runOnce(supervisor, open, callback, startedAt, settling)
     if (ended._tag === "Ok") return ended.value
     const judged = judge(supervisor, open, ended, {})

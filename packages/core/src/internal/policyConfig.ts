@@ -36,9 +36,12 @@ const readers: Readonly<Record<string, Reader>> = {
   staleAfter: word,
   inFlightGrace: word,
   drainTimeout: word,
+  removalGrace: word,
   connect: word,
   idleAfter: word,
   maxLifetime: word,
+  maxConcurrent: number,
+  queue: number,
   trustAnnotations: flag,
   required: flag,
   startDeadline: word,
@@ -51,7 +54,10 @@ const readers: Readonly<Record<string, Reader>> = {
   "circuit.openFor": word,
   "circuit.openFor.initial": word,
   "circuit.openFor.factor": number,
-  "circuit.openFor.cap": word
+  "circuit.openFor.cap": word,
+  replayBudget: word,
+  "replayBudget.ratio": number,
+  "replayBudget.window": word
 }
 
 const paths = Object.keys(readers)

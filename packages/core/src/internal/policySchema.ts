@@ -12,7 +12,8 @@ import * as Untyped from "./untyped.ts"
 
 // -------------------------------------------------------------------------------------------------------------- bounds
 
-interface Bound {
+/** What a duration may be. */
+export interface Bound {
   readonly expected: string
   readonly holds: (value: Duration.Duration) => boolean
 }
@@ -41,9 +42,20 @@ const asInterval: Bound = {
 
 // -------------------------------------------------------------------------------------------------------------- values
 
-const count = Schema.Number.annotate({ expected: "a whole number of at least 1" }).check(
+/** How many, or how often. */
+export const count = Schema.Number.annotate({ expected: "a whole number of at least 1" }).check(
   Schema.isInt({ expected: "a whole number of at least 1" }),
   Schema.isGreaterThanOrEqualTo(1, { expected: "a whole number of at least 1" })
+)
+
+const places = Schema.Number.annotate({ expected: "a whole number of at least 0" }).check(
+  Schema.isInt({ expected: "a whole number of at least 0" }),
+  Schema.isGreaterThanOrEqualTo(0, { expected: "a whole number of at least 0" })
+)
+
+const share = Schema.Number.annotate({ expected: "a number from 0 to 1" }).check(
+  Schema.isFinite({ expected: "a number from 0 to 1" }),
+  Schema.isBetween({ minimum: 0, maximum: 1 }, { expected: "a number from 0 to 1" })
 )
 
 const factor = Schema.Number.annotate({ expected: "a number of at least 1" }).check(
@@ -98,7 +110,7 @@ const within =
     )
 
 /** As code writes them. */
-const ofInput = within<Duration.Input>(Schema.declare(Untyped.isDurationInput), (duration) => duration)
+export const ofInput = within<Duration.Input>(Schema.declare(Untyped.isDurationInput), (duration) => duration)
 
 /** As files write them: in words, or as a number of milliseconds. */
 const ofText = within<string | number>(
@@ -152,6 +164,7 @@ const fieldsOf = <E>(time: Within<E>) => ({
   staleAfter: time(notNegative),
   inFlightGrace: time(notNegative),
   drainTimeout: time(notNegative),
+  removalGrace: time(ending),
   connect: Schema.Literals(["eager", "lazy"]).annotate({ expected: 'one of "eager", "lazy"' }),
   idleAfter: Schema.Union([Schema.Literal("never"), time(positive)]).annotate({
     expected: 'a duration above zero, or "never"'
@@ -159,6 +172,10 @@ const fieldsOf = <E>(time: Within<E>) => ({
   maxLifetime: Schema.Union([Schema.Literal("never"), time(positive)]).annotate({
     expected: 'a duration above zero, or "never"'
   }),
+  maxConcurrent: Schema.Union([Schema.Literal("none"), count]).annotate({
+    expected: 'a whole number of at least 1, or "none"'
+  }),
+  queue: places,
   trustAnnotations: flag,
   required: flag,
   startDeadline: time(notNegative),
@@ -188,6 +205,9 @@ const fitting = (fallback: Duration.Duration | undefined) =>
 
 const expectedOfBackoff = "{ initial, factor, cap }"
 const expectedOfOpenFor = "a duration above zero, { initial, factor, cap }"
+const budget = <E>(time: Within<E>) => ({ ratio: share, window: time(positive) })
+
+const expectedOfBudget = '{ ratio, window } or "none"'
 const expectedOfCircuit = '{ failures, openFor } or "none"'
 
 const Own = Schema.declare(Untyped.isSchedule).annotate({ expected: "a Schedule" })
@@ -211,7 +231,11 @@ export const ofCode = (fallback: Defaults) =>
           expected: `${expectedOfOpenFor} or a Schedule`
         })
       }).mapFields(Struct.map(Schema.optional))
-    ]).annotate({ expected: expectedOfCircuit })
+    ]).annotate({ expected: expectedOfCircuit }),
+    replayBudget: Schema.Union([
+      Schema.Literal("none"),
+      Schema.Struct(budget(ofInput)).mapFields(Struct.map(Schema.optional))
+    ]).annotate({ expected: expectedOfBudget })
   })
     .mapFields(Struct.map(Schema.optional))
     .check(fitting(fallback.interval))
@@ -228,7 +252,11 @@ export const ofFile = Schema.Struct({
       failures: count,
       openFor: Schema.Union([ofText(positive), delaysOfFile]).annotate({ expected: expectedOfOpenFor })
     }).mapFields(Struct.map(Schema.optionalKey))
-  ]).annotate({ expected: expectedOfCircuit })
+  ]).annotate({ expected: expectedOfCircuit }),
+  replayBudget: Schema.Union([
+    Schema.Literal("none"),
+    Schema.Struct(budget(ofText)).mapFields(Struct.map(Schema.optionalKey))
+  ]).annotate({ expected: expectedOfBudget })
 })
   .mapFields(Struct.map(Schema.optionalKey))
   .check(fitting(undefined))

@@ -16,15 +16,22 @@ import type { Connector } from "../Connector.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { Happening, Observer } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
+import type { Lists as Known } from "../Lists.ts"
 import type { Model, Rules, Step } from "../engine/Model.ts"
 import type { Signal, Timer } from "../engine/Signal.ts"
 import * as Probe from "../engine/Probe.ts"
+import * as Starts from "../Starts.ts"
 import * as Transition from "../engine/Transition.ts"
 import { Announcer } from "./announcer.ts"
 import type { Audience } from "./audience.ts"
 import * as ClockWatcher from "./clockWatcher.ts"
 import { Closings } from "./closings.ts"
 import * as Deadlines from "./deadlines.ts"
+import type { Limit } from "./limit.ts"
+import type { Pool } from "./pool.ts"
+import { limitOf } from "./queueing.ts"
+import { ReplayBudget } from "./replayBudget.ts"
+import * as Pacer from "./pacer.ts"
 import { Runs } from "./runs.ts"
 import { isUsedSince, lastOf, type OpenSession } from "./sessionCell.ts"
 import { Sessions } from "./sessions.ts"
@@ -39,6 +46,8 @@ export interface Options<Client, R, SetupR> {
   readonly setup: ((client: Client) => Effect.Effect<unknown, unknown, SetupR>) | undefined
   readonly observers: ReadonlyArray<Observer>
   readonly audience: Audience | undefined
+  /** places for calls that it shares with other backends */
+  readonly pool: Pool | undefined
 }
 
 /** A backend that is supervised until the scope ends. */
@@ -62,6 +71,10 @@ export interface Supervisor<Client> {
   readonly policy: KeepalivePolicy
   /** that of the policy, in milliseconds: it is looked at by every call */
   readonly staleAfter: number
+  /** what limits its calls, where anything does */
+  readonly limit: Limit | undefined
+  /** how many of its calls may be run again, where that is limited */
+  readonly replays: ReplayBudget | undefined
   readonly deadlines: Deadlines.Deadlines
   readonly announcer: Announcer
   readonly state: ConnectionState
@@ -84,12 +97,15 @@ export interface Supervisor<Client> {
   /** monotonic milliseconds */
   readonly now: () => number
   readonly send: (signal: Signal) => void
+  readonly emit: (happening: Happening) => void
   /** whether the session is still the one of the backend, held or not */
   readonly isOpen: (open: OpenSession<unknown>) => boolean
   /** a request of a call was answered on it */
   readonly answered: (open: OpenSession<unknown>) => void
   /** a call has ended: a session that drains may close */
   readonly released: (open: OpenSession<unknown>) => void
+  /** what the server lists, as far as it is known */
+  readonly lists: Known
   /** goes on with another connector, or another policy, or both; nothing where both are as they were */
   reconfigure(next: Configuration<Client>): void
 }
@@ -112,8 +128,10 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   readonly fork: <A, E>(effect: Effect.Effect<A, E, R | SetupR>) => Fiber.Fiber<A, E>
   readonly closings: Closings
   readonly sessions: Sessions<Client>
+  limit: Limit | undefined
   readonly clock: Clock.Clock
   readonly random: Random.Random
+  readonly pacers: Pacer.Pacers
   readonly subscriptions = new Set<string>()
 
   #rules: Rules
@@ -131,9 +149,12 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   #waiters: Set<() => boolean> | undefined
   #doubters: Set<() => void> | undefined
   #resting: Set<() => void> | undefined
+  readonly #pool: Pool | undefined
+  // made for the first call
+  #replays: ReplayBudget | undefined
 
   constructor(
-    { audience, connector, id, observers, policy, setup }: Options<Client, R, SetupR>,
+    { audience, connector, id, observers, policy, pool, setup }: Options<Client, R, SetupR>,
     context: Context.Context<R | SetupR>
   ) {
     this.id = id
@@ -145,9 +166,12 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.deadlines = Deadlines.of(context)
     this.fork = Effect.runForkWith(context)
     this.random = Context.get(context, Random.Random)
+    this.pacers = Pacer.of(Context.get(context, Starts.Current), this.deadlines)
     this.closings = new Closings(this.fork)
     this.announcer = new Announcer(id, this.clock, observers, audience)
     this.sessions = new Sessions(this)
+    this.#pool = pool
+    this.limit = limitOf(policy, pool, this.deadlines.now)
     this.#rules = Transition.rules(policy, connector)
     this.#turns = new Turns(this)
     this.#timers = new Timers(policy, this, this)
@@ -166,6 +190,11 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     return (this.#told ??= timed(this.#model.state, this.#since, this.#nextAttemptAt))
   }
 
+  get replays(): ReplayBudget | undefined {
+    if (this.#replays !== undefined || this.policy.replayBudget === "none") return this.#replays
+    return (this.#replays = new ReplayBudget(this.policy.replayBudget))
+  }
+
   get tag(): ConnectionState["_tag"] {
     return this.#model.state._tag
   }
@@ -177,6 +206,10 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   get detail(): FailureDetail | undefined {
     const { current, detail } = this.sessions
     return current ? current.detail : detail
+  }
+
+  get lists(): Known {
+    return this.sessions.lists.known
   }
 
   get untilAttempt(): Duration.Duration | undefined {
@@ -235,6 +268,12 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   }
 
   jumped(): void {
+    // a delay that is monotonic ends at another time of the wall clock now
+    const left = this.untilAttempt
+    if (left !== undefined && this.#nextAttemptAt !== undefined) {
+      this.#nextAttemptAt = this.clock.currentTimeMillisUnsafe() + Duration.toMillis(left)
+      this.#told = undefined
+    }
     this.send({ _tag: "Jumped" })
   }
 
@@ -266,6 +305,9 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     const probed = open !== undefined && Probe.isProbed(policy.probe, open.session)
     this.emit({ _tag: "Reconfigured", ...isOther, required: policy.required })
     this.send({ _tag: "Reconfigured", ...isOther, probed })
+    if (!Equal.equals(before.replayBudget, policy.replayBudget)) this.#replays = undefined
+    // last, since calls that waited for their turn may run now
+    this.limit = limitOf(policy, this.#pool, this.deadlines.now, this.limit)
   }
 
   // ---------------------------------------------------------------------------------------------------- the actions
@@ -366,7 +408,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
       this.send({ _tag: "Closed" })
       this.#timers.disarmAll()
       this.#runs.stop()
-      this.sessions.stop()
+      this.sessions.lists.stop()
       return this.closings.ended()
     }).pipe(Effect.ensuring(Effect.sync(() => this.announcer.end())))
   }

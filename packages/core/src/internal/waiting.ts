@@ -81,8 +81,7 @@ export const rejected = (supervisor: Supervisor<unknown>): CallRejected => {
   const { state } = supervisor
   return callRejected({
     backend: supervisor.id,
-    // `admission` rejects in these states only
-    state: state._tag as CallRejected["state"],
+    state: state._tag,
     reason: reasonOf(state),
     detail: supervisor.detail,
     // a trial that runs ends with its lease

@@ -59,6 +59,7 @@ export const reconnect = counter("vmcp_keepalive_reconnect_total", "Attempts to 
 export const call = counter("vmcp_keepalive_call_total", "Calls that ended")
 export const callDuration = seconds("vmcp_keepalive_call_duration_seconds", "Time until a call ended", ofCalls)
 export const inFlight = gauge("vmcp_keepalive_calls_in_flight", "Calls that have not ended")
+export const listChanges = counter("vmcp_keepalive_list_changes_total", "Entries of lists that came, went or changed")
 export const backends = gauge("vmcp_keepalive_backends", "Backends that are not closed")
 export const dropped = counter("vmcp_keepalive_dropped_total", "Events of backends beyond maxBackends")
 
@@ -83,6 +84,7 @@ export const all: ReadonlyMap<string, Entry> = new Map(
     call,
     callDuration,
     inFlight,
+    listChanges,
     dropped,
     operation,
     session

@@ -41,6 +41,7 @@ const toCount: ReadonlyArray<{ title: string; legend: string; metric: string; ou
   { title: "Probes", legend: "answered", metric: "success_total" },
   { title: "Probes", legend: "failed", metric: "failure_total" },
   { title: "Probes", legend: "needless", metric: "suppressed_total" },
+  { title: "Lists", legend: "{{change}}", metric: "list_changes_total" },
   { title: "Calls by outcome", legend: "{{outcome}}", metric: "call_total" },
   { title: "Outcome unknown", legend: "outcome unknown", metric: "call_total", outcome: "outcome_unknown" }
 ]

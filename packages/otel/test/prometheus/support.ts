@@ -1,5 +1,5 @@
 /** The dashboard and the alerts as they are shipped, the tools that read them, and what the package exposes. */
-import { FailureReason, type KeepaliveEvent } from "@vmcp-keepalive/core"
+import { FailureReason, type KeepaliveEvent, Lists } from "@vmcp-keepalive/core"
 import { Prometheus } from "@vmcp-keepalive/testkit"
 import { Duration, Effect, Logger, Schema } from "effect"
 import { spawn } from "node:child_process"
@@ -171,7 +171,7 @@ type Happening = KeepaliveEvent.Happening
 const method = "ping"
 const duration = Duration.millis(3)
 const settled = <const Outcome extends KeepaliveEvent.CallOutcome>(outcome: Outcome, replayed = false) =>
-  ({ _tag: "CallSettled", outcome, replayed, method: "tools/call", duration }) as const
+  ({ _tag: "CallSettled", outcome, reason: undefined, replayed, method: "tools/call", duration }) as const
 const outcomes = {
   ok: settled("ok"),
   failed: settled("failed"),
@@ -195,11 +195,17 @@ const everyKind = {
   ProbeSuppressed: [{ _tag: "ProbeSuppressed" }],
   CircuitOpened: FailureReason.all.map((reason) => ({ _tag: "CircuitOpened", openings: 1, reason }) as const),
   Stabilized: [{ _tag: "Stabilized" }],
+  SessionExpired: [{ _tag: "SessionExpired", generation: 1 }],
   SessionDraining: FailureReason.all.map((reason) => ({ _tag: "SessionDraining", generation: 1, reason }) as const),
   SessionClosed: FailureReason.all.map((reason) => ({ _tag: "SessionClosed", generation: 1, reason, detail }) as const),
   CallStarted: [{ _tag: "CallStarted" }],
+  CallQueued: [{ _tag: "CallQueued" }],
+  CallDequeued: [{ _tag: "CallDequeued" }],
+  ReplayDenied: [{ _tag: "ReplayDenied" }],
   CallSettled: [...Object.values(outcomes), settled("ok", true)],
-  ToolsChanged: [{ _tag: "ToolsChanged", added: ["a"], removed: ["b"] }],
+  ListChanged: Lists.kinds.map(
+    (kind) => ({ _tag: "ListChanged", kind, added: ["a"], removed: ["b"], changed: ["c"] }) as const
+  ),
   Noticed: [{ _tag: "Noticed", notice: "garbage", count: 1 }]
 } satisfies { readonly [Tag in Happening["_tag"]]: ReadonlyArray<Extract<Happening, { readonly _tag: Tag }>> }
 
