@@ -95,7 +95,7 @@ export const follow = Effect.fnUntraced(function* <Client>(
 const inWords = (outcome: Told): string =>
   Result.isSuccess(outcome) ? shown(outcome.success.changes) : `refused: ${outcome.failure.message}`
 
-/** Changes in the order of their ids. */
+/** Changes, one behind the other. */
 export const shown = (changes: ReadonlyArray<Fleet.Change>): string =>
   changes
     .map((change) => `${change._tag} ${change.id}${change._tag === "Replaced" ? ` (${change.what.join(", ")})` : ""}`)
