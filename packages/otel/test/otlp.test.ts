@@ -39,6 +39,9 @@ const everything = [
   On.sessionClosed("stream_cut"),
   ...On.outcomes.flatMap((outcome) => [On.callBegan, On.called(outcome)]),
   On.callBegan,
+  On.callQueued,
+  On.replayDenied,
+  On.sessionExpired,
   On.changed("Connected", "Unhealthy")
 ]
 
@@ -110,7 +113,11 @@ describe("on the wire", () => {
               vmcp_keepalive_reconnect_total: counter,
               vmcp_keepalive_call_total: counter,
               vmcp_keepalive_call_duration_seconds: ["histogram", "s", 2, undefined],
-              vmcp_keepalive_calls_in_flight: ["gauge", "", undefined, undefined]
+              vmcp_keepalive_calls_in_flight: ["gauge", "", undefined, undefined],
+              vmcp_keepalive_calls_queued: ["gauge", "", undefined, undefined],
+              vmcp_keepalive_rejected_total: counter,
+              vmcp_keepalive_replay_denied_total: counter,
+              vmcp_keepalive_session_expired_total: counter
             }
           )
           for (const { description } of metrics) assert.match(description, /^\w.+/)

@@ -202,7 +202,11 @@ const everyKind = {
   CallQueued: [{ _tag: "CallQueued" }],
   CallDequeued: [{ _tag: "CallDequeued" }],
   ReplayDenied: [{ _tag: "ReplayDenied" }],
-  CallSettled: [...Object.values(outcomes), settled("ok", true)],
+  CallSettled: [
+    ...Object.values(outcomes),
+    settled("ok", true),
+    ...FailureReason.all.map((reason) => ({ ...outcomes.rejected, reason }))
+  ],
   ToolsChanged: [{ _tag: "ToolsChanged", added: ["a"], removed: ["b"] }],
   Noticed: [{ _tag: "Noticed", notice: "garbage", count: 1 }]
 } satisfies { readonly [Tag in Happening["_tag"]]: ReadonlyArray<Extract<Happening, { readonly _tag: Tag }>> }
