@@ -338,6 +338,7 @@ describe.skipIf(Prometheus.isMissingFor("Prometheus:"))("Prometheus", () => {
           "McpCircuitOpen failing",
           "McpBackendFlapping flapping",
           "McpCallOutcomeUnknown flapping",
+          "McpBackendOverloaded steady",
           "McpBackendNeedsCredentials locked",
           "McpMetricsDropped "
         ])
