@@ -130,12 +130,12 @@ export class Limit {
 
   /**
    * When one that was too many may come again, in milliseconds: when those that wait now have had their turn, at the pace at which
-   * calls end. Where none has ended for longer than they took before, that is the pace.
+   * calls end. Where none ends any more, not before as long again as none has ended.
    */
   get retryAfter(): number {
-    const isRunning = this.#running > 0
-    const duration = Math.max(this.#duration ?? unknownDuration, isRunning ? this.now() - this.#movedAt : 0)
-    return ((this.#waiting + 1) * duration) / (isRunning ? this.#running : this.#mostRunning)
+    const duration = this.#duration ?? unknownDuration
+    if (this.#running === 0) return ((this.#waiting + 1) * duration) / this.#mostRunning
+    return Math.max(((this.#waiting + 1) * duration) / this.#running, this.now() - this.#movedAt)
   }
 
   get #mostRunning(): number {
