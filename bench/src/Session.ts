@@ -10,5 +10,6 @@ const nobody: Connector.SessionHost = {
   lost: () => {},
   output: () => {},
   notice: () => {},
+  listChanged: () => {},
   subscriptions: new Set()
 }

@@ -66,6 +66,10 @@ const settings: { readonly [Name in keyof typeof KeepalivePolicy.FileOptions.fie
       default: "5 minutes"
     }),
     drainTimeout: docs("How long a session that is replaced may finish its calls.", { default: "30 seconds" }),
+    removalGrace: docs(
+      "How long a tool, prompt or resource that the server does not list any more is kept before it is told to be removed.",
+      { default: "30 seconds" }
+    ),
     connect: docs("Connect when made (`eager`), or for the first call (`lazy`).", { default: "eager" }),
     idleAfter: docs("Close the session of a server that nobody calls for so long.", { default: "never" }),
     maxLifetime: docs("How long a session lives, give or take a tenth, before another takes its place.", {

@@ -338,6 +338,11 @@ const files: ReadonlyArray<Bad> = [
     ["3:5 keepalive.stableAfter: expected a duration of zero or more that ends"]
   ],
   [
+    "a duration without an end, where it has to end",
+    keepalive({ removalGrace: "Infinity" }),
+    ["3:5 keepalive.removalGrace: expected a duration of zero or more that ends"]
+  ],
+  [
     "a negative duration",
     keepalive({ drainTimeout: "-5 seconds" }),
     ["3:5 keepalive.drainTimeout: expected a duration of zero or more"]

@@ -35,6 +35,7 @@ import { provided } from "./internal/transports.ts"
 import * as Waiting from "./internal/waiting.ts"
 import * as KeepaliveEvent from "./KeepaliveEvent.ts"
 import * as KeepalivePolicy from "./KeepalivePolicy.ts"
+import type { Lists } from "./Lists.ts"
 import type { Command } from "./engine/Signal.ts"
 
 // ---------------------------------------------------------------------------------------------------------- models
@@ -99,6 +100,13 @@ export interface Backend<out Client> extends Pipeable.Pipeable {
    * the oldest of them.
    */
   readonly events: Stream.Stream<KeepaliveEvent.KeepaliveEvent>
+
+  /**
+   * What the server lists: its tools, prompts and resources, by name, with fingerprints. Read beside the calls on every new session,
+   * and again when the server says that it has changed; while there is no session, what is known of the last one. The event
+   * `ListChanged` tells of every difference.
+   */
+  readonly lists: Effect.Effect<Lists>
 
   /** Probes now, or joins the probe that is running, and returns the state that follows. Without a session it fails. */
   readonly probe: Effect.Effect<ConnectionState, SessionUnavailable>
@@ -267,6 +275,10 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
 
   get policy(): Effect.Effect<KeepalivePolicy.KeepalivePolicy> {
     return Effect.sync(() => this.#supervisor.policy)
+  }
+
+  get lists(): Effect.Effect<Lists> {
+    return Effect.sync(() => this.#supervisor.lists)
   }
 
   get changes(): Stream.Stream<ConnectionState> {

@@ -71,12 +71,14 @@ const StateTag = Schema.Literals(ConnectionState.ConnectionState.discriminants)
  * @since 0.1.0
  */
 export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()("ConfigurationError", {
+  /** empty where the settings are those of no backend alone, and where a backend's id is what is wrong */
   backend: Schema.String,
   issues: Schema.Array(ConfigurationIssue)
 }) {
   override get message(): string {
     const lines = this.issues.map((issue) => `  ${issue.path.join(".")}: expected ${issue.expected}`)
-    return [`The configuration of backend "${this.backend}" is wrong:`, ...lines].join("\n")
+    const of = this.backend === "" ? "" : ` of backend "${this.backend}"`
+    return [`The configuration${of} is wrong:`, ...lines].join("\n")
   }
 
   /** as {@link Json} has it */

@@ -14,6 +14,7 @@ import type { Evidence } from "./Evidence.ts"
 import type { FailureDetail } from "./FailureDetail.ts"
 import type { FailureReason } from "./FailureReason.ts"
 import type { Notice } from "./KeepaliveEvent.ts"
+import type { Kind } from "./Lists.ts"
 
 /**
  * Knows how to open a session. `R` is what it needs from its surroundings.
@@ -35,10 +36,27 @@ export interface Connector<out Client, out R = never> {
   /** whether `probe` understands the `options` rung */
   readonly supportsOptions: boolean
   /**
+   * Where its attempts arrive, which are paced there together with those of all others (`Starts`). Without one only the limit of
+   * all attempts holds.
+   */
+  readonly origin?: Origin | undefined
+  /**
    * Connects and shakes hands. The session lives until the scope closes; the closing is bounded and tells the server.
    * Fails with what was seen. Interruption leaves nothing behind. It is never run twice at once for a backend.
    */
   readonly open: (host: SessionHost) => Effect.Effect<Session<Client>, Evidence, R | Scope.Scope>
+}
+
+/**
+ * What many backends may have in common, and must not be overrun when all of them attempt at once: a host, or this machine.
+ *
+ * @since 0.1.0
+ */
+export interface Origin {
+  /** the same for all that share it; with HTTP the origin of the URL. It is told nowhere. */
+  readonly key: string
+  /** how many attempts at a time it has room for, at least 1; default: `perOrigin` of `Starts` */
+  readonly limit?: number | undefined
 }
 
 /**
@@ -60,6 +78,11 @@ export interface SessionHost {
   readonly output: (last: () => ReadonlyArray<string>) => void
   /** something that users may want to see and that changes nothing, and how often it was seen: default once */
   readonly notice: (notice: Notice, count?: number) => void
+  /**
+   * The server says that a list has changed (`notifications/tools/list_changed`, …); the client is told as well. However often it
+   * is said, the list is read a bounded number of times.
+   */
+  readonly listChanged: (kind: Kind) => void
   /**
    * URIs of the resources that the backend's users have subscribed to: the session adds and removes as
    * `resources/subscribe` and `resources/unsubscribe` are answered, and subscribes again to all of them when it opens.
@@ -93,8 +116,11 @@ export interface Session<out Client> {
   readonly probe: (rung: ProbeRung) => Effect.Effect<Evidence>
   /** Reads the credentials again; requests from then on carry them. Whether they differ from those that were sent last. */
   readonly refresh: Effect.Effect<boolean>
-  /** The server's tools; an empty list where it has none. Fails with reason `overflow` where the list is longer than a bound. */
-  readonly tools: Effect.Effect<ReadonlyArray<Tool>, Evidence>
+  /**
+   * Reads a list of the server's; an empty one, without asking, where it does not declare the capability. Fails with reason `overflow`
+   * where the list is longer than a bound. Interruption frees what it holds.
+   */
+  readonly list: (kind: Kind) => Effect.Effect<ReadonlyArray<Listed>, Evidence>
 }
 
 /**
@@ -110,14 +136,20 @@ export type ProbeRung =
   | { readonly _tag: "options" }
 
 /**
- * What the core needs to know of a tool: MCP's `ToolAnnotations`, absent hints read as false.
+ * What the core needs to know of an entry of a list.
  *
  * @since 0.1.0
  */
-export interface Tool {
+export interface Listed {
+  /** of a resource its URI, of a resource template its URI template */
   readonly name: string
-  readonly readOnly: boolean
-  readonly idempotent: boolean
+  /** of the whole definition: what `Lists.fingerprint` makes of it */
+  readonly fingerprint: number
+  /**
+   * whether the server says that calling it twice does what calling it once does: `readOnlyHint` or `idempotentHint` of MCP's
+   * `ToolAnnotations`, false where they are absent and of what is no tool
+   */
+  readonly replayable: boolean
 }
 
 /**

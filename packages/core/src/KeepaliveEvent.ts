@@ -2,7 +2,7 @@
  * What happened to a backend: what metrics, logs and users read.
  *
  * Events hold ids, numbers and words of this library's own; of what callers write, only the method of a call's requests
- * (`CallSettled`), and of what servers write, only the names of tools that came and went (`ToolsChanged`). No URL, header, session id, tool argument or text of an error is in one. Observers get every event
+ * (`CallSettled`), and of what servers write, only the names of what they list (`ListChanged`), which of resources are URIs. No URL, header, session id, tool argument or text of an error is in one. Observers get every event
  * synchronously; `Backend.events` offers them as a stream.
  */
 import * as Context from "effect/Context"
@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import { ConnectionState } from "./ConnectionState.ts"
 import { FailureReason } from "./FailureReason.ts"
 import { Count, Span, Time } from "./internal/schemas.ts"
+import { Kind } from "./Lists.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
@@ -42,7 +43,7 @@ export type KeepaliveEvent =
   | CallDequeued
   | ReplayDenied
   | CallSettled
-  | ToolsChanged
+  | ListChanged
   | Noticed
 
 /**
@@ -348,18 +349,22 @@ export const CallSettled = Schema.TaggedStruct("CallSettled", {
 })
 
 /**
- * The tool list of the new session differs from that of the one before.
+ * What the server lists differs from what was told of it before. No difference is told twice: whoever begins with no entries, and adds
+ * and removes what these events say, has what `Backend.lists` has. So the first list that is read is one event as well.
  *
  * @since 0.1.0
  */
-export interface ToolsChanged extends Schema.Schema.Type<typeof ToolsChanged> {}
+export interface ListChanged extends Schema.Schema.Type<typeof ListChanged> {}
 /** @since 0.1.0 */
-export const ToolsChanged = Schema.TaggedStruct("ToolsChanged", {
+export const ListChanged = Schema.TaggedStruct("ListChanged", {
   ...stamps,
-  /** names of tools that came */
+  kind: Kind,
+  /** names of entries that came, as `Lists.Entry` has them; each of the three is sorted */
   added: Schema.Array(Schema.String),
-  /** names of tools that went */
-  removed: Schema.Array(Schema.String)
+  /** names of those that went, and did not come back within the policy's `removalGrace` */
+  removed: Schema.Array(Schema.String),
+  /** names of those of which the definition is another one */
+  changed: Schema.Array(Schema.String)
 })
 
 /**
@@ -416,7 +421,7 @@ export const KeepaliveEvent = Schema.Union([
   CallDequeued,
   ReplayDenied,
   CallSettled,
-  ToolsChanged,
+  ListChanged,
   Noticed
 ]).pipe(Schema.toTaggedUnion("_tag"))
 

@@ -99,6 +99,7 @@ export interface KeepalivePolicy {
   readonly staleAfter: Duration.Duration
   readonly inFlightGrace: Duration.Duration
   readonly drainTimeout: Duration.Duration
+  readonly removalGrace: Duration.Duration
   readonly connect: "eager" | "lazy"
   readonly idleAfter: Duration.Duration | "never"
   readonly maxLifetime: Duration.Duration | "never"
@@ -177,6 +178,11 @@ export interface Options {
    * up for one call that failed; default 30 seconds
    */
   readonly drainTimeout?: Duration.Input | undefined
+  /**
+   * how long a tool, prompt or resource that the server does not list any more is kept before it is told to be removed, since
+   * servers that start list what they have piece by piece; zero: at once; default 30 seconds
+   */
+  readonly removalGrace?: Duration.Input | undefined
   /** connect when made, or for the first call; default `"eager"` */
   readonly connect?: "eager" | "lazy" | undefined
   /** close the session of a backend that nobody calls for so long; default `"never"` */
@@ -397,6 +403,7 @@ const decide = (options: Options, connector: Transport): Resolved => {
     staleAfter: value.staleAfter ?? Duration.seconds(60),
     inFlightGrace: value.inFlightGrace ?? Duration.minutes(5),
     drainTimeout: value.drainTimeout ?? Duration.seconds(30),
+    removalGrace: value.removalGrace ?? Duration.seconds(30),
     connect: value.connect ?? "eager",
     idleAfter: value.idleAfter ?? "never",
     maxLifetime: value.maxLifetime ?? "never",

@@ -27,3 +27,7 @@ export * as KeepaliveEvent from "./KeepaliveEvent.ts"
 export * as KeepalivePolicy from "./KeepalivePolicy.ts"
 /** @since 0.1.0 */
 export * as KeepaliveSchedule from "./KeepaliveSchedule.ts"
+/** @since 0.1.0 */
+export * as Lists from "./Lists.ts"
+/** @since 0.1.0 */
+export * as Starts from "./Starts.ts"

@@ -429,7 +429,7 @@ describe("a jump of the clock", () => {
         const down = ScriptedServer.make()
         down.script.connect = ScriptedServer.unreachable()
         const backend = yield* make(well, { interval: "24 hours" })
-        yield* make(down, { circuit: { failures: 1, openFor: "10 hours" } })
+        yield* make(down, { circuit: "none", backoff: { initial: "10 hours", cap: "10 hours" } })
         yield* backend.awaitConnected
         yield* adjust("1 minute")
         const counts = () => ({ probes: well.counts.probes, attempts: down.counts.attempts })
@@ -440,6 +440,49 @@ describe("a jump of the clock", () => {
         assert.deepStrictEqual(counts(), once)
         yield* adjust("1 minute")
         assert.deepStrictEqual(counts(), once)
+      }).pipe(Effect.provideService(Clock.Clock, clock))
+    )
+  )
+
+  it.effect("while a circuit is open: it keeps its time, and the state says by the new clock when that ends", () =>
+    Effect.flatMap(jumpy, ({ adjust, clock, jump }) =>
+      Effect.gen(function* () {
+        const server = ScriptedServer.make()
+        server.script.connect = ScriptedServer.unreachable()
+        const backend = yield* make(server, { circuit: { failures: 1, openFor: "1 hour" } })
+        yield* adjust("15 minutes")
+        jump(8 * 3_600_000)
+        yield* adjust("5 seconds")
+        assert.strictEqual(server.counts.attempts, 1)
+        const state = yield* backend.state
+        assert(state._tag === "CircuitOpen")
+        const left = 45 * 60_000 - 5000
+        assert.strictEqual(state.nextAttemptAt, clock.currentTimeMillisUnsafe() + left)
+        yield* adjust(left - 1)
+        assert.strictEqual(server.counts.attempts, 1)
+        yield* adjust(1)
+        assert.strictEqual(server.counts.attempts, 2)
+      }).pipe(Effect.provideService(Clock.Clock, clock))
+    )
+  )
+
+  it.effect("while a probe runs whose time is out before the clocks are compared: it is asked again, uncounted", () =>
+    Effect.flatMap(jumpy, ({ adjust, clock, jump }) =>
+      Effect.gen(function* () {
+        const server = ScriptedServer.make()
+        const backend = yield* make(server, { interval: "1 hour", timeout: "1 second", failureThreshold: 1 })
+        yield* backend.awaitConnected
+        // the clocks are compared every 5 s from now
+        yield* adjust("16 minutes")
+        server.script.probe = ScriptedServer.silence
+        yield* adjust(100)
+        yield* Effect.forkChild(backend.probe)
+        yield* adjust(500)
+        jump(8 * 3_600_000)
+        server.script.probe = ScriptedServer.answer
+        yield* adjust(500)
+        assert.deepInclude(yield* backend.state, { _tag: "Connected", generation: 1 })
+        assert.strictEqual(server.counts.attempts, 1)
       }).pipe(Effect.provideService(Clock.Clock, clock))
     )
   )

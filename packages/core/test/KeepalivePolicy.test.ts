@@ -54,6 +54,7 @@ describe("the defaults", () => {
       staleAfter: Duration.seconds(60),
       inFlightGrace: Duration.minutes(5),
       drainTimeout: Duration.seconds(30),
+      removalGrace: Duration.seconds(30),
       connect: "eager",
       idleAfter: "never",
       maxLifetime: "never",
@@ -141,6 +142,7 @@ describe("the bounds", () => {
     ["staleAfter", 0, "Infinity"],
     ["inFlightGrace", 0, "Infinity"],
     ["drainTimeout", 0, "Infinity"],
+    ["removalGrace", 0, "1 hour"],
     ["connect", "eager", "lazy"],
     ["idleAfter", "never", 1, "30 days"],
     ["maxLifetime", "never", 1, "30 days"],
@@ -219,6 +221,7 @@ describe("the bounds", () => {
     ["staleAfter", ...negative],
     ["inFlightGrace", ...negative],
     ["drainTimeout", ...negative],
+    ["removalGrace", ...infinite, ...negative],
     ["idleAfter", 0, ...infinite, ...negative],
     ["maxLifetime", 0, ...infinite, ...negative],
     ["maxConcurrent", ...noCount],
@@ -265,6 +268,7 @@ describe("the bounds", () => {
     "staleAfter",
     "inFlightGrace",
     "drainTimeout",
+    "removalGrace",
     "startDeadline",
     "idleAfter",
     "maxLifetime",
@@ -385,6 +389,7 @@ describe("mistakes", () => {
           staleAfter: -1,
           inFlightGrace: -1,
           drainTimeout: -1,
+          removalGrace: -1,
           connect: 1,
           idleAfter: 0,
           maxLifetime: 0,
@@ -421,6 +426,7 @@ describe("mistakes", () => {
         "maxLifetime",
         "nonsense",
         "probe",
+        "removalGrace",
         "queue",
         "replayBudget.ratio",
         "replayBudget.window",
@@ -470,6 +476,7 @@ describe("mistakes", () => {
     between(policy.confirmInterval, 1e-6, interval)
     between(policy.connectTimeout, 1e-6, Number.MAX_VALUE)
     between(policy.stableAfter, 0, Number.MAX_VALUE)
+    between(policy.removalGrace, 0, Number.MAX_VALUE)
     for (const name of ["waitForSession", "staleAfter", "inFlightGrace", "drainTimeout", "startDeadline"] as const) {
       between(policy[name], 0, Infinity)
     }

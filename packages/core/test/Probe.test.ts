@@ -42,7 +42,7 @@ const sessionOf = (
         return reply(rung)
       }),
     refresh: Effect.succeed(false),
-    tools: Effect.succeed([])
+    list: () => Effect.succeed([])
   }
   return { asked, ladder, session }
 }

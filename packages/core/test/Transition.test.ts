@@ -214,9 +214,15 @@ describe("attempts and the circuit", () => {
     assert.strictEqual(tag(walk(rules({ circuitFailures: 1 }), failed("refused", { draining: true }))), "CircuitOpen")
   })
 
-  it("a jump of the clock leads to the next attempt at once", () => {
+  it("a jump of the clock leads to the next attempt at once, but an open circuit and rejected credentials keep their time", () => {
     assert.strictEqual(tag(walk(rules(), failed("refused"), jumped)), "Connecting")
-    assert.strictEqual(tag(walk(rules({ circuitFailures: 1 }), failed("refused"), jumped)), "Connecting")
+    for (const walked of [
+      walk(rules({ circuitFailures: 1 }), failed("refused"), jumped),
+      walk(rules(), authRejected, authRejected, jumped)
+    ]) {
+      assert.include(["CircuitOpen", "NeedsAuth"], tag(walked))
+      assert.deepStrictEqual(walked.actions, [])
+    }
   })
 })
 

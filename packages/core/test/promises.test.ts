@@ -220,28 +220,6 @@ describe("a pinned session", () => {
   )
 })
 
-describe("a new session", () => {
-  it.effect("with other tools than the one before is told", () =>
-    Effect.gen(function* () {
-      const server = ScriptedServer.make()
-      const tool = (name: string) => ({ name, readOnly: false, idempotent: false })
-      server.script.tools = [tool("kept"), tool("removed")]
-      const changes: Array<unknown> = []
-      const backend = yield* make(server).pipe(
-        Effect.provide(
-          KeepaliveEvent.layerObserver((event) => {
-            if (event._tag === "ToolsChanged") changes.push([event.added, event.removed])
-          })
-        )
-      )
-      yield* backend.awaitConnected
-      server.script.tools = [tool("kept"), tool("added")]
-      yield* backend.reconnect
-      assert.deepStrictEqual(changes, [[["added"], ["removed"]]])
-    })
-  )
-})
-
 describe("a transport that throws", () => {
   const broken = Effect.die(new Error("a defect of the transport"))
 

@@ -3,7 +3,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Backend, KeepaliveEvent } from "@vmcp-keepalive/core"
 import { ScriptedServer } from "@vmcp-keepalive/core/testing"
 import { Leftovers } from "@vmcp-keepalive/testkit"
-import { Effect, Exit, Layer, Logger, Metric, Random, References, Scope, Stream } from "effect"
+import { Effect, Exit, Layer, Logger, Metric, Random, References, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { KeepaliveLog, KeepaliveMetrics } from "../src/index.ts"
 import * as Collector from "./collector.ts"
@@ -123,7 +123,10 @@ describe("what a server writes, a call fails with or a tool is named", () => {
         const failed = yield* Effect.flip(backend.use(() => Promise.reject(new Error(secret))))
         if (failed._tag !== "CallFailed") return assert.fail(failed._tag)
         assert.include(String(failed.cause), secret)
-        server.script.tools = []
+        yield* Effect.repeat(backend.lists, {
+          until: ({ tools }) => tools.length === 1,
+          schedule: Schedule.spaced("5 millis")
+        })
         yield* backend.reconnect
         server.script.connect = ScriptedServer.unreachable("process_exit", detail)
         server.kill("process_exit", detail)
@@ -144,7 +147,7 @@ describe("what a server writes, a call fails with or a tool is named", () => {
       assert.notInclude(dump, secret)
       assert.notInclude(exported, secret)
       assert.notInclude(lines.join("\n"), secret)
-      const others = events.filter(({ _tag }) => _tag !== "ToolsChanged")
+      const others = events.filter(({ _tag }) => _tag !== "ListChanged")
       assert.isBelow(others.length, events.length)
       assert.notInclude(JSON.stringify(others), secret)
       assert.isEmpty(yield* Metric.snapshot)

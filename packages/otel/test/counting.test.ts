@@ -78,12 +78,25 @@ describe("an event is counted by exactly one series, the other series stay as th
       }
     ],
     [
+      "entries of lists that came, went or changed",
+      [
+        { _tag: "ListChanged", kind: "tools", added: ["x", "y"], removed: [], changed: [] },
+        { _tag: "ListChanged", kind: "tools", added: ["z"], removed: ["x"], changed: ["y"] },
+        { _tag: "ListChanged", kind: "resources", added: [], removed: ["file:///x"], changed: [] }
+      ],
+      {
+        'vmcp_keepalive_list_changes_total{backend_id="a",change="added",kind="tools"}': 3,
+        'vmcp_keepalive_list_changes_total{backend_id="a",change="changed",kind="tools"}': 1,
+        'vmcp_keepalive_list_changes_total{backend_id="a",change="removed",kind="tools"}': 1,
+        'vmcp_keepalive_list_changes_total{backend_id="a",change="removed",kind="resources"}': 1
+      }
+    ],
+    [
       "events that no metric is about",
       [
         { _tag: "AttemptScheduled", delay: On.delay },
         { _tag: "Stabilized" },
         On.sessionClosed("closed"),
-        { _tag: "ToolsChanged", added: ["x"], removed: [] },
         { _tag: "Noticed", notice: "garbage", count: 3 }
       ],
       {}

@@ -33,6 +33,7 @@ const everything = [
   On.missed("timeout"),
   On.suppressed,
   On.opened("reset"),
+  On.listed,
   On.connected(),
   On.refused(),
   On.connected(2),
@@ -117,7 +118,8 @@ describe("on the wire", () => {
               vmcp_keepalive_calls_queued: ["gauge", "", undefined, undefined],
               vmcp_keepalive_rejected_total: counter,
               vmcp_keepalive_replay_denied_total: counter,
-              vmcp_keepalive_session_expired_total: counter
+              vmcp_keepalive_session_expired_total: counter,
+              vmcp_keepalive_list_changes_total: counter
             }
           )
           for (const { description } of metrics) assert.match(description, /^\w.+/)

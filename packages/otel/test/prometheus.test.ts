@@ -77,6 +77,7 @@ describe("the endpoint", () => {
       tell(
         "a",
         On.called("replayed"),
+        On.listed,
         On.callQueued,
         On.callQueued,
         On.callDequeued,
@@ -105,7 +106,8 @@ describe("the endpoint", () => {
         vmcp_keepalive_calls_in_flight: "gauge",
         vmcp_keepalive_calls_queued: "gauge",
         vmcp_keepalive_replay_denied_total: "counter",
-        vmcp_keepalive_session_expired_total: "counter"
+        vmcp_keepalive_session_expired_total: "counter",
+        vmcp_keepalive_list_changes_total: "counter"
       })
       assert.deepStrictEqual(Object.keys(helps).toSorted(), Object.keys(types).toSorted())
       const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, "+Inf"]
@@ -141,6 +143,8 @@ describe("the endpoint", () => {
         'vmcp_keepalive_calls_queued{backend_id="a"}': 1,
         'vmcp_keepalive_replay_denied_total{backend_id="a"}': 1,
         'vmcp_keepalive_session_expired_total{backend_id="a"}': 1,
+        'vmcp_keepalive_list_changes_total{backend_id="a",change="added",kind="tools"}': 2,
+        'vmcp_keepalive_list_changes_total{backend_id="a",change="changed",kind="tools"}': 1,
         ...On.stateFigures("a", "CircuitOpen")
       })
     }).pipe(serving(), On.isolated)

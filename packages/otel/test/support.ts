@@ -69,6 +69,13 @@ export const refused = (detail?: string): Happening => ({
   detail,
   duration: Duration.millis(3)
 })
+export const listed: Happening = {
+  _tag: "ListChanged",
+  kind: "tools",
+  added: ["x", "y"],
+  removed: [],
+  changed: ["z"]
+}
 export const sessionClosed = (reason: FailureReason.FailureReason, detail?: string): Happening => ({
   _tag: "SessionClosed",
   generation: 1,
@@ -166,9 +173,9 @@ export const makeOracle = () => {
   const states = new Map<string, string>()
   const inFlight = new Map<string, number>()
   const queued = new Map<string, number>()
-  const add = (name: string, attributes: Record<string, string>) => {
+  const add = (name: string, attributes: Record<string, string>, count = 1) => {
     const key = seriesName(name, attributes)
-    counts[key] = (counts[key] ?? 0) + 1
+    counts[key] = (counts[key] ?? 0) + count
   }
   const observer: KeepaliveEvent.Observer = (event) => {
     const backend_id = event.backend
@@ -193,6 +200,12 @@ export const makeOracle = () => {
     if (event._tag === "CallDequeued") queued.set(backend_id, (queued.get(backend_id) ?? 0) - 1)
     if (event._tag === "ReplayDenied") add("vmcp_keepalive_replay_denied_total", { backend_id })
     if (event._tag === "SessionExpired") add("vmcp_keepalive_session_expired_total", { backend_id })
+    if (event._tag === "ListChanged") {
+      const { added, changed, kind, removed } = event
+      for (const [change, { length }] of Object.entries({ added, changed, removed })) {
+        if (length > 0) add("vmcp_keepalive_list_changes_total", { backend_id, change, kind }, length)
+      }
+    }
     if (event._tag === "SessionClosed" && event.reason !== "closed") {
       add("vmcp_keepalive_session_lost_total", { backend_id, reason: event.reason })
     }

@@ -1,9 +1,10 @@
 /**
- * Requests of a transport's own: probes, the list of tools, subscriptions. Each is told by its record. None has a timeout, and no
+ * Requests of a transport's own: probes, lists, subscriptions. Each is told by its record. None has a timeout, and no
  * client sees them.
  */
-import { Connector, Evidence } from "@vmcp-keepalive/core"
+import { Connector, Evidence, Lists } from "@vmcp-keepalive/core"
 import * as Effect from "effect/Effect"
+import type { Capabilities } from "./ClientKind.ts"
 import type { Limits } from "./Limits.ts"
 import * as Message from "./Message.ts"
 import * as RequestRecord from "./RequestRecord.ts"
@@ -68,45 +69,89 @@ const questionOf = (rung: Rung): Question => {
 }
 
 /**
- * The server's tools, from all pages; an empty list where it says that it has none. A cursor that comes twice in a row ends the
- * list. Fails with what was seen instead of a page: `protocol` where the answer is no list, `overflow` where there are more
- * tools or pages than the limits allow.
+ * A list of the server's, from all pages: `resources` has its resource templates, too. Empty, and not asked for, where the server
+ * does not declare the capability. A cursor that comes twice in a row ends the list. Of each entry only its name is kept, with a
+ * fingerprint of all that is said of it. Fails with what was seen instead of a page: `protocol` where the answer is no list,
+ * `overflow` where there are more entries or pages than the limits allow.
  *
  * @since 0.1.0
  */
-export const tools = (
+export const list = (
   requests: Requests,
-  capabilities: { readonly tools?: unknown } | undefined,
-  limits: Pick<Limits, "tools" | "pages">
-): Effect.Effect<ReadonlyArray<Connector.Tool>, Evidence.Evidence> =>
-  Effect.gen(function* () {
-    const found: Array<Connector.Tool> = []
-    if (capabilities?.tools === undefined) return found
+  capabilities: Capabilities | undefined,
+  limits: Pick<Limits, "entries" | "pages">,
+  kind: Lists.Kind
+): Effect.Effect<ReadonlyArray<Connector.Listed>, Evidence.Evidence> =>
+  capabilities?.[kind] === undefined ? Effect.succeed([]) : read(requests, limits, sources[kind])
+
+/**
+ * Whether a method asks for a list: the answer to it is long where that to another question of a transport's own is short.
+ *
+ * @since 0.1.0
+ */
+export const isList = (method: string): boolean => method.endsWith("/list")
+
+interface Source {
+  readonly method: string
+  /** of the result, and of each entry */
+  readonly field: string
+  readonly name: string
+  /** whether a server that knows no such method has none, whatever it declares */
+  readonly optional?: boolean
+}
+
+const sources: { readonly [Kind in Lists.Kind]: ReadonlyArray<Source> } = {
+  tools: [{ method: "tools/list", field: "tools", name: "name" }],
+  prompts: [{ method: "prompts/list", field: "prompts", name: "name" }],
+  resources: [
+    { method: "resources/list", field: "resources", name: "uri" },
+    { method: "resources/templates/list", field: "resourceTemplates", name: "uriTemplate", optional: true }
+  ]
+}
+
+const read = Effect.fnUntraced(function* (
+  requests: Requests,
+  limits: Pick<Limits, "entries" | "pages">,
+  from: ReadonlyArray<Source>
+) {
+  const found: Array<Connector.Listed> = []
+  /** what is no entry counts, though it is left out */
+  let count = 0
+  for (const { field, method, name, optional } of from) {
     let cursor: string | undefined
-    for (let page = 0; page < limits.pages; page++) {
-      const params = cursor === undefined ? {} : { cursor }
-      const { evidence, result } = yield* ask(requests, { method: "tools/list", params })
-      const listed = result?.["tools"]
+    for (let page = 0; ; page++) {
+      if (page === limits.pages) return yield* Effect.fail(tooMany)
+      const { evidence, result } = yield* ask(requests, { method, params: cursor === undefined ? {} : { cursor } })
+      if (optional === true && evidence._tag === "ErrorAnswer" && evidence.code === methodNotFound) break
+      const listed = result?.[field]
       if (result === undefined || !Array.isArray(listed))
         return yield* Effect.fail(evidence._tag === "Answered" ? Evidence.transportFailure("protocol") : evidence)
-      if (found.length + listed.length > limits.tools) return yield* Effect.fail(tooMany)
-      for (const tool of listed) {
-        const read = toolOf(tool)
-        if (read !== undefined) found.push(read)
+      count += listed.length
+      if (count > limits.entries) return yield* Effect.fail(tooMany)
+      for (const definition of listed) {
+        const entry = entryOf(definition, name)
+        if (entry !== undefined) found.push(entry)
       }
       const next = result["nextCursor"]
-      if (typeof next !== "string" || next === cursor) return found
+      if (typeof next !== "string" || next === cursor) break
       cursor = next
     }
-    return yield* Effect.fail(tooMany)
-  })
+  }
+  return found
+})
 
-const tooMany = Evidence.transportFailure("overflow", { summary: "the list of tools has no end", output: [] })
+const tooMany = Evidence.transportFailure("overflow", { summary: "the list has no end", output: [] })
 
-const toolOf = (tool: unknown): Connector.Tool | undefined => {
-  if (!Message.isObject(tool) || typeof tool["name"] !== "string") return undefined
-  const hints = Message.isObject(tool["annotations"]) ? tool["annotations"] : {}
-  return { name: tool["name"], readOnly: hints["readOnlyHint"] === true, idempotent: hints["idempotentHint"] === true }
+const methodNotFound = -32601
+
+const entryOf = (definition: unknown, field: string): Connector.Listed | undefined => {
+  if (!Message.isObject(definition) || typeof definition[field] !== "string") return undefined
+  const hints = Message.isObject(definition["annotations"]) ? definition["annotations"] : {}
+  return {
+    name: definition[field],
+    fingerprint: Lists.fingerprint(definition),
+    replayable: hints["readOnlyHint"] === true || hints["idempotentHint"] === true
+  }
 }
 
 /**

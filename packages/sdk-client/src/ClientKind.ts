@@ -2,10 +2,17 @@
  * What a transport needs of a kind of client: the one thing that differs between the major versions of the MCP SDK, and a
  * client without one.
  */
-import type { BackendError, Connector } from "@vmcp-keepalive/core"
+import type { BackendError, Connector, Lists } from "@vmcp-keepalive/core"
 import type * as Effect from "effect/Effect"
 import type { ClientTransport } from "./ClientTransport.ts"
 import type { Requests } from "./Requests.ts"
+
+/**
+ * What a server declares that it lists.
+ *
+ * @since 0.1.0
+ */
+export type Capabilities = { readonly [Kind in Lists.Kind]?: unknown }
 
 /**
  * See the module.
@@ -21,7 +28,7 @@ export interface ClientKind<Client> {
   readonly connect: (client: Client, transport: ClientTransport) => Promise<void>
   readonly close: (client: Client) => Promise<void>
   /** what the server said in the handshake that it can do */
-  readonly capabilities: (client: Client) => { readonly tools?: unknown } | undefined
+  readonly capabilities: (client: Client) => Capabilities | undefined
   /** Begins a call: what `Session.call` of the port returns. */
   readonly call: (requests: Requests, client: Client, traceparent?: string) => Connector.Call<Client>
 }

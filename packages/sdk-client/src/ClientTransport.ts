@@ -2,6 +2,8 @@
  * What a client is connected to: the `Transport` of the MCP SDKs, in structure only, so that the clients of both major versions
  * and others take it. Everything passes through the session's {@link Requests}.
  */
+import type { Lists } from "@vmcp-keepalive/core"
+import * as Messages from "./Message.ts"
 import type { Message } from "./Message.ts"
 import { type About, Requests, type SendOptions, type Wire } from "./Requests.ts"
 
@@ -13,6 +15,8 @@ import { type About, Requests, type SendOptions, type Wire } from "./Requests.ts
 export interface Options extends Omit<Wire, "deliver"> {
   /** those of the `SessionHost` */
   readonly subscriptions: Set<string>
+  /** that of the `SessionHost`: is told of `list_changed`, of which the client hears all the same */
+  readonly listChanged?: ((kind: Lists.Kind) => void) | undefined
   /** the session's id, where the server gave one */
   readonly sessionId?: (() => string | undefined) | undefined
   /** takes the protocol version that was agreed on */
@@ -64,7 +68,10 @@ export class ClientTransport {
 
   /** Hands a message to the client, unless it is closed. */
   deliver(message: Message, about?: About): void {
-    if (!this.#closed) this.onmessage?.(message, about)
+    if (this.#closed) return
+    const changed = Messages.listChanged(message)
+    if (changed !== undefined) this.#options.listChanged?.(changed)
+    this.onmessage?.(message, about)
   }
 
   /** The client hears no more, and whoever waits for an answer gets its error from it. */

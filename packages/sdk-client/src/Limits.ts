@@ -25,9 +25,12 @@ export interface Limits {
    * 1.5 µs each. Default: 750,000
    */
   readonly members: number
-  /** tools in the server's list, from all pages, 1 to 1,000,000. Default: 10,000 */
-  readonly tools: number
-  /** pages of that list, 1 to 10,000: a cursor that never ends is not followed for ever. Default: 100 */
+  /**
+   * entries of one list of the server's (tools, prompts, resources), from all pages, 1 to 1,000,000: of each the name is kept.
+   * Default: 10,000
+   */
+  readonly entries: number
+  /** pages of a list, 1 to 10,000: a cursor that never ends is not followed for ever. Default: 100 */
   readonly pages: number
   /** requests of the server's that are not answered yet, 1 to 10,000. Default: 64 */
   readonly serverRequests: number
@@ -58,7 +61,7 @@ export const defaults: Limits = {
   probeBytes: mebibyte,
   containers: 500_000,
   members: 750_000,
-  tools: 10_000,
+  entries: 10_000,
   pages: 100,
   serverRequests: 64,
   serverRequestsPerSecond: 1000,
@@ -75,7 +78,7 @@ export const ranges: { readonly [Name in keyof Limits]: Range } = {
   probeBytes: [1024, 256 * mebibyte],
   containers: [1000, 5_000_000],
   members: [1000, 10_000_000],
-  tools: [1, 1_000_000],
+  entries: [1, 1_000_000],
   pages: [1, 10_000],
   serverRequests: [1, 10_000],
   serverRequestsPerSecond: [1, 100_000],

@@ -5,6 +5,7 @@ import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { ListToolsRequestSchema } from "@modelcontextprotocol/sdk/types.js"
 import type { ListToolsResult } from "@modelcontextprotocol/sdk/types.js"
+import { Lists } from "@vmcp-keepalive/core"
 import { Effect, Fiber } from "effect"
 import { Ask, Limits } from "../src/index.ts"
 import { connect, handlers, idle, type Link } from "./support.ts"
@@ -22,8 +23,14 @@ const listing = (page: (cursor: string | undefined) => ListToolsResult | Record<
   return { mcp, asked }
 }
 
+const listOf = (
+  { client, requests }: Pick<Link<Client>, "client" | "requests">,
+  kind: Lists.Kind,
+  limits: Partial<Limits.Limits> = {}
+) => Ask.list(requests, client.getServerCapabilities(), { ...Limits.defaults, ...limits }, kind)
+
 const toolsOf = ({ client, requests }: Link<Client>, limits: Partial<Limits.Limits> = {}) =>
-  Ask.tools(requests, client.getServerCapabilities(), { ...Limits.defaults, ...limits })
+  listOf({ client, requests }, "tools", limits)
 
 describe("a probe", () => {
   it.live("is told what the server answered, whether it understood or not", () =>
@@ -123,10 +130,13 @@ describe("the list of tools", () => {
               ]
             }
       )
+      const first = { name: "a", inputSchema: schema, annotations: { readOnlyHint: true } }
+      const second = { name: "b", inputSchema: schema, annotations: { idempotentHint: true } }
+      const third = { name: "c", inputSchema: schema }
       expect(yield* toolsOf(yield* connect(mcp))).toEqual([
-        { name: "a", readOnly: true, idempotent: false },
-        { name: "b", readOnly: false, idempotent: true },
-        { name: "c", readOnly: false, idempotent: false }
+        { name: "a", fingerprint: Lists.fingerprint(first), replayable: true },
+        { name: "b", fingerprint: Lists.fingerprint(second), replayable: true },
+        { name: "c", fingerprint: Lists.fingerprint(third), replayable: false }
       ])
     }).pipe(Effect.scoped)
   )
@@ -162,6 +172,78 @@ describe("the list of tools", () => {
   )
 })
 
+describe("the lists of prompts and resources", () => {
+  const template = { uriTemplate: "file:///{path}", name: "files" }
+  const answering = (answers: Readonly<Record<string, unknown>>) =>
+    Effect.gen(function* () {
+      const mcp = new McpServer({ name: "test", version: "1.0.0" }, { capabilities: { prompts: {}, resources: {} } })
+      const link = yield* connect(mcp)
+      const asked: Array<string> = []
+      // What the SDK's server would not send, and what it would.
+      link.transmit = (_send, pending) => {
+        const { id = Number.NaN, record } = pending ?? {}
+        const method = record?.method ?? ""
+        asked.push(method)
+        const result = answers[method]
+        const answer = result === undefined ? { error: { code: -32601, message: "no" } } : { result }
+        return link.fromServer(JSON.parse(JSON.stringify({ jsonrpc: "2.0", id, ...answer })))
+      }
+      return { asked, link }
+    })
+
+  it.live("have their entries by name, and by URI", () =>
+    Effect.gen(function* () {
+      const prompt = { name: "greet", arguments: [{ name: "whom" }] }
+      const resource = { uri: "file:///a", name: "a" }
+      const { asked, link } = yield* answering({
+        "prompts/list": { prompts: [prompt, { title: "without a name" }] },
+        "resources/list": { resources: [resource, { name: "without a URI" }] },
+        "resources/templates/list": { resourceTemplates: [template] }
+      })
+      expect(yield* listOf(link, "prompts")).toEqual([
+        { name: "greet", fingerprint: Lists.fingerprint(prompt), replayable: false }
+      ])
+      expect(yield* listOf(link, "resources")).toEqual([
+        { name: "file:///a", fingerprint: Lists.fingerprint(resource), replayable: false },
+        { name: "file:///{path}", fingerprint: Lists.fingerprint(template), replayable: false }
+      ])
+      expect(asked).toEqual(["prompts/list", "resources/list", "resources/templates/list"])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("have no templates where the server knows none, and fail where it fails to say so", () =>
+    Effect.gen(function* () {
+      const { link } = yield* answering({ "resources/list": { resources: [{ uri: "file:///a" }] } })
+      expect(yield* listOf(link, "resources")).toMatchObject([{ name: "file:///a" }])
+      const failing = yield* answering({ "resources/list": { resources: [] }, "resources/templates/list": {} })
+      expect(yield* Effect.flip(listOf(failing.link, "resources"))).toMatchObject({ reason: "protocol" })
+      const without = yield* answering({ "resources/templates/list": { resourceTemplates: [template] } })
+      expect(yield* Effect.flip(listOf(without.link, "resources"))).toMatchObject({ code: -32601 })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("have one bound together for resources and templates", () =>
+    Effect.gen(function* () {
+      const { link } = yield* answering({
+        "resources/list": { resources: [{ uri: "file:///a" }] },
+        "resources/templates/list": { resourceTemplates: [template] }
+      })
+      expect(yield* Effect.flip(listOf(link, "resources", { entries: 1 }))).toMatchObject({ reason: "overflow" })
+      expect((yield* listOf(link, "resources", { entries: 2 })).length).toBe(2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("are not asked for where the server does not declare them", () =>
+    Effect.gen(function* () {
+      const link = yield* connect(listing(() => ({})).mcp)
+      const { length } = link.sent
+      expect(yield* listOf(link, "prompts")).toEqual([])
+      expect(yield* listOf(link, "resources")).toEqual([])
+      expect(link.sent.length).toBe(length)
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("a list of tools without an end", () => {
   const overflow = { _tag: "TransportFailure", reason: "overflow" }
 
@@ -179,8 +261,8 @@ describe("a list of tools without an end", () => {
       const tools = ["a", "b"].map((name) => ({ name, inputSchema: schema }))
       const { asked, mcp } = listing((cursor) => (cursor === undefined ? { tools, nextCursor: "2" } : { tools }))
       const link = yield* connect(mcp)
-      expect((yield* toolsOf(link, { tools: 4 })).length).toBe(4)
-      expect(yield* Effect.flip(toolsOf(link, { tools: 3 }))).toMatchObject(overflow)
+      expect((yield* toolsOf(link, { entries: 4 })).length).toBe(4)
+      expect(yield* Effect.flip(toolsOf(link, { entries: 3 }))).toMatchObject(overflow)
       expect(asked).toEqual([undefined, "2", undefined, "2"])
     }).pipe(Effect.scoped)
   )
@@ -195,8 +277,8 @@ describe("a list of tools without an end", () => {
           id: pending?.id ?? Number.NaN,
           result: { tools: [null, 7, {}, { name: 7 }, { name: "a", annotations: null }] }
         })
-      expect(yield* toolsOf(link)).toEqual([{ name: "a", readOnly: false, idempotent: false }])
-      expect(yield* Effect.flip(toolsOf(link, { tools: 4 }))).toMatchObject(overflow)
+      expect(yield* toolsOf(link)).toMatchObject([{ name: "a", replayable: false }])
+      expect(yield* Effect.flip(toolsOf(link, { entries: 4 }))).toMatchObject(overflow)
     }).pipe(Effect.scoped)
   )
 })

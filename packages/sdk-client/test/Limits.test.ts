@@ -44,31 +44,31 @@ describe("limits", () => {
   })
 
   it("that nobody knows are told, with those that are known", () => {
-    const known = { tools: [1, 2] } as const
+    const known = { entries: [1, 2] } as const
     for (const name of ["messageBytes", "toString", "__proto__"])
       expect(Limits.issues(Object.fromEntries([[name, 1]]), known)).toEqual([
-        { path: ["connector", "limits", name], expected: "one of tools" }
+        { path: ["connector", "limits", name], expected: "one of entries" }
       ])
   })
 
   it("are all told of at once, and never with what was given", () => {
-    const found = issues({ tools: "s3cret", pages: 0, answerTimeout: "s3cret" })
-    expect(found.map(({ path }) => path[2])).toEqual(["tools", "pages", "answerTimeout"])
+    const found = issues({ entries: "s3cret", pages: 0, answerTimeout: "s3cret" })
+    expect(found.map(({ path }) => path[2])).toEqual(["entries", "pages", "answerTimeout"])
     expect(JSON.stringify(found)).not.toContain("s3cret")
   })
 
   it("that are left out have their defaults, `undefined` included", () => {
     expect(Limits.resolve({}, Limits.defaults)).toEqual(Limits.defaults)
     const all = { ...Limits.defaults, connections: 64 }
-    expect(Limits.resolve({ tools: 7, connections: 2, answerTimeout: "1 second" }, all)).toEqual({
+    expect(Limits.resolve({ entries: 7, connections: 2, answerTimeout: "1 second" }, all)).toEqual({
       ...all,
-      tools: 7,
+      entries: 7,
       connections: 2,
       answerTimeout: Duration.seconds(1)
     })
     // as it comes from configuration without types
     const options: Limits.Options = Object.fromEntries([
-      ["tools", undefined],
+      ["entries", undefined],
       ["answerTimeout", undefined]
     ])
     expect(Limits.resolve(options, Limits.defaults)).toEqual(Limits.defaults)

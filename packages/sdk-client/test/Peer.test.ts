@@ -355,7 +355,7 @@ describe("a peer as one call sees it", () => {
     Effect.gen(function* () {
       const { client: peer, kind, requests } = yield* connect()
       expect(yield* Ask.probe(requests, { _tag: "ping" })).toEqual({ _tag: "Answered" })
-      const tools = yield* Ask.tools(requests, kind.capabilities(peer), Limits.defaults)
+      const tools = yield* Ask.list(requests, kind.capabilities(peer), Limits.defaults, "tools")
       expect(tools.map(({ name }) => name)).toEqual(["echo", "fail", "hang"])
     }).pipe(Effect.scoped)
   )

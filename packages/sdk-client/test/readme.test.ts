@@ -55,7 +55,7 @@ const open = async (wire: Wire, host: Connector.SessionHost): Promise<Connector.
     // With `supportsOptions: false` in the connector nobody asks for `options`.
     probe: (rung) => Ask.probe(requests, rung._tag === "options" ? { _tag: "ping" } : rung),
     refresh: Effect.succeed(false),
-    tools: Effect.suspend(() => Ask.tools(requests, kind.capabilities(client), Limits.defaults))
+    list: (listed) => Effect.suspend(() => Ask.list(requests, kind.capabilities(client), Limits.defaults, listed))
   }
 }
 // README: to here
@@ -100,13 +100,14 @@ describe("the README's session over any transport", () => {
         alive: () => performance.now(),
         observe: (evidence) => void told.push(evidence),
         notice: (...noticed) => void told.push(noticed),
+        listChanged: () => {},
         lost: (reason) => void told.push(reason),
         output: () => {},
         subscriptions: new Set()
       }
       const session = yield* Effect.promise(() => open(wire, host))
       expect(yield* session.probe({ _tag: "ping" })).toEqual({ _tag: "Answered" })
-      expect((yield* session.tools).map(({ name }) => name)).toEqual(["echo", "fail", "hang"])
+      expect((yield* session.list("tools")).map(({ name }) => name)).toEqual(["echo", "fail", "hang"])
       const { client, requests } = session.call()
       yield* Effect.promise(() => client.callTool({ name: "echo" }))
       const hanging = client.callTool({ name: "hang" }).catch((error: unknown) => error)

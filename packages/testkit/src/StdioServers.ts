@@ -136,6 +136,8 @@ export const memory: Described = Effect.map(Temporary.directory, (directory) => 
  * (itself, without an answer, default SIGKILL), `environment` (as JSON), `pid`, `garbage {lines}` (that are no
  * JSON-RPC, then the answer), `writeAs {as}` (that text instead of the line of the answer, with `$id` and `$answer` of
  * the call in it), `longLine {bytes}` (a text of so many), `stderr {bytes}` (as `stderrFlood`, then the answer),
+ * `list {kind, entries, times}` (these are its `prompts`, its `resources`, or what it says of `tools` of those names; then
+ * `list_changed` so often, default once, and the answer),
  * `closeStdin` (after the answer; lives on for ten minutes), `closeStdout` (after the answer; lives on until its input
  * ends), `spawnGrandchild {kind}` (as `grandchild`, default `group`; answers its pid).
  */

@@ -172,14 +172,13 @@ const ignored: Row = {
   Closed: ({ model }) => leave(model, { _tag: "Closed" })
 }
 
-/** No session and no attempt: an operator, a jump of the clock or the attempt's timer leads to the next attempt. */
+/** No session and no attempt: an operator or the attempt's timer leads to the next attempt. */
 const sessionless: Row = {
   ...ignored,
   Due: ({ model }, { timer }) => (timer === "attempt" ? attempt(model) : stay(model)),
   // what was learned of another connection says nothing about this one
   Reconfigured: ({ model }, { connection }) =>
     connection ? attemptAfresh(model) : also(stay(model), ...resetSchedules, ...earlierAttempt(model)),
-  Jumped: ({ model }) => attempt(model),
   Operator: ({ model }, { command }) => {
     switch (command) {
       case "probe":
@@ -300,8 +299,7 @@ const table: { readonly [Tag in Untimed["_tag"]]: Row } = {
     ...sessionless,
     CallStarted: ({ model }) => attempt(model),
     Reconfigured: ({ rules, model }) =>
-      rules.connect === "eager" && !rules.sleepsWhenIdle ? attempt(model) : stay(model),
-    Jumped: ignored.Jumped
+      rules.connect === "eager" && !rules.sleepsWhenIdle ? attempt(model) : stay(model)
   },
   Connecting: {
     ...ignored,
@@ -336,7 +334,8 @@ const table: { readonly [Tag in Untimed["_tag"]]: Row } = {
   },
   Connected: open,
   Unhealthy: open,
-  Disconnected: sessionless,
+  // the network may be another one; but a server that is known to be bad, or that rejects the credentials, is no better for it
+  Disconnected: { ...sessionless, Jumped: ({ model }) => attempt(model) },
   CircuitOpen: sessionless,
   NeedsAuth: sessionless,
   Isolated: {

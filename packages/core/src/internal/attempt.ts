@@ -12,6 +12,7 @@ import { type FailureDetail, ofCause } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Notice } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
+import type { Kind } from "../Lists.ts"
 import * as Probe from "../engine/Probe.ts"
 import type { Closings } from "./closings.ts"
 import { broken, type Conclusion, isLate } from "./conclusion.ts"
@@ -19,6 +20,7 @@ import type { Deadline, Deadlines } from "./deadlines.ts"
 import { Round } from "./round.ts"
 import { Calls, type OpenSession } from "./sessionCell.ts"
 import type { Seen } from "./sessionCell.ts"
+import * as Table from "./table.ts"
 import type { Task } from "./task.ts"
 import type * as Tracing from "./tracing.ts"
 
@@ -48,6 +50,7 @@ export interface Report {
   readonly observe: (generation: number, evidence: Evidence.Evidence) => void
   readonly lost: (generation: number, reason: FailureReason, detail?: FailureDetail) => void
   readonly notice: (notice: Notice, count: number) => void
+  readonly listChanged: (generation: number, kind: Kind) => void
   /** how to read what the server wrote last */
   readonly output: (last: () => ReadonlyArray<string>) => void
 }
@@ -124,7 +127,7 @@ export class Attempt<Client, R, SetupR> {
       seen: this.#host.seen,
       reading: undefined,
       calls: new Calls(),
-      tools: noTools,
+      tools: Table.empty,
       draining: undefined,
       drainEnds: undefined,
       ended: undefined,
@@ -161,8 +164,6 @@ export class Attempt<Client, R, SetupR> {
     this.#ended(conclusion && { open, conclusion })
   }
 }
-
-const noTools: ReadonlyMap<string, boolean> = new Map()
 
 const concluded = (evidence: Evidence.Evidence): Conclusion => ({ verdict: Evidence.ofAttempt(evidence), late: false })
 
@@ -217,6 +218,10 @@ class Host implements SessionHost {
   notice(notice: Notice, count = 1): void {
     if (!this.seen.muted) this.#report.notice(notice, count)
   }
+
+  listChanged(kind: Kind): void {
+    if (!this.seen.muted) this.#report.listChanged(this.#generation, kind)
+  }
 }
 
 /** What has to be done on every new session. */
@@ -231,7 +236,7 @@ const prepare = Effect.fnUntraced(function* <Client, SetupR>(
   }
   const method = policy.probe
   if (typeof method !== "object" || method.method !== "tool") return
-  const tools = yield* session.tools
+  const tools = yield* session.list("tools")
   if (tools.every((tool) => tool.name !== method.tool.name)) {
     yield* Effect.fail(Evidence.transportFailure("tool_missing"))
   }

@@ -40,12 +40,16 @@ class Watch {
 
   #arm(): Deadline {
     return this.#deadlines.set(this.#deadlines.now() + period, () => {
-      const offset = this.#measured()
-      const hasJumped = Math.abs(offset - this.#offset) > tolerance
-      this.#offset = offset
       this.#next = this.#arm()
-      if (hasJumped) for (const listener of this.listeners) listener.jumped()
+      this.look()
     })
+  }
+
+  look(): void {
+    const offset = this.#measured()
+    const hasJumped = Math.abs(offset - this.#offset) > tolerance
+    this.#offset = offset
+    if (hasJumped) for (const listener of this.listeners) listener.jumped()
   }
 }
 
@@ -57,6 +61,9 @@ export const watch = (clock: Clock.Clock, deadlines: Deadlines, listener: Listen
   watches.set(clock, watching)
   watching.listeners.add(listener)
 }
+
+/** Compares now, and tells of a jump: for who judges, and must not be the first to meet what a jump has done. */
+export const look = (clock: Clock.Clock): void => watches.get(clock)?.look()
 
 /** Tells this one no more. The last to leave ends the watching. */
 export const unwatch = (clock: Clock.Clock, listener: Listener): void => {

@@ -8,6 +8,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
+import { Chain, type Link } from "./chain.ts"
+import { Heap } from "./heap.ts"
 
 /** Something that is due at a time, until it has come or was cancelled. */
 export interface Deadline {
@@ -45,7 +47,7 @@ const tolerance = 0.001
 /** Timers fire at whole milliseconds, so what is due within one comes at its end. */
 const slotOf = (at: number) => Math.ceil(at - tolerance)
 
-class Entry implements Deadline {
+class Entry implements Deadline, Link<Entry> {
   readonly due: () => void
   /** where it is in the queue; `undefined` once it is not */
   slot: Slot | undefined
@@ -57,45 +59,25 @@ class Entry implements Deadline {
   }
 }
 
-/** What is due in one millisecond, in the order in which it was set: linked, so that any can be taken out. */
-class Slot {
+/** What is due in one millisecond, in the order in which it was set. */
+class Slot extends Chain<Entry> {
   readonly at: number
-  /** where it is in the queue */
   index = -1
-  first: Entry | undefined
-  last: Entry | undefined
 
   constructor(at: number) {
+    super()
     this.at = at
-  }
-
-  add(entry: Entry): void {
-    entry.slot = this
-    entry.before = this.last
-    if (this.last === undefined) this.first = entry
-    else this.last.after = entry
-    this.last = entry
-  }
-
-  remove(entry: Entry): void {
-    entry.slot = undefined
-    if (entry.before === undefined) this.first = entry.after
-    else entry.before.after = entry.after
-    if (entry.after === undefined) this.last = entry.before
-    else entry.after.before = entry.before
-    entry.before = undefined
-    entry.after = undefined
   }
 }
 
 /**
- * A binary heap of slots. Ten thousand backends that are probed share a few hundred: setting and cancelling mostly cost a look
+ * A heap of slots. Ten thousand backends that are probed share a few hundred: setting and cancelling mostly cost a look
  * into a map, else the logarithm of how many slots there are.
  */
 class Queue implements Deadlines {
   readonly #clock: Clock.Clock
   readonly #fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
-  readonly #heap: Array<Slot> = []
+  readonly #heap = new Heap<Slot>()
   readonly #slots = new Map<number, Slot>()
   #sleeper: Fiber.Fiber<void> | undefined
   #wakesAt = Number.POSITIVE_INFINITY
@@ -111,10 +93,9 @@ class Queue implements Deadlines {
   readonly set = (at: number, due: () => void): Deadline => {
     const entry = new Entry(due)
     if (at === Number.POSITIVE_INFINITY) return entry
-    const slot = slotOf(at)
-    const known = this.#slots.get(slot)
-    if (known === undefined) this.#open(slot).add(entry)
-    else known.add(entry)
+    const slot = this.#slots.get(slotOf(at)) ?? this.#open(slotOf(at))
+    slot.add(entry)
+    entry.slot = slot
     this.#sleep()
     return entry
   }
@@ -123,12 +104,12 @@ class Queue implements Deadlines {
     if (!(deadline instanceof Entry) || deadline.slot === undefined) return
     this.#remove(deadline, deadline.slot)
     // where others are left, the sleeper looks at them when it wakes
-    if (this.#heap.length === 0) this.#stop()
+    if (this.#heap.first === undefined) this.#stop()
   }
 
   /** One sleeper, which never sleeps for too long; one that wakes too early goes to sleep again. */
   #sleep(): void {
-    const [first] = this.#heap
+    const { first } = this.#heap
     if (first === undefined || this.#isWaking || this.#wakesAt <= first.at) return
     this.#stop()
     this.#wakesAt = first.at
@@ -155,7 +136,7 @@ class Queue implements Deadlines {
     this.#isWaking = true
     const until = this.now() + tolerance
     try {
-      for (let [slot] = this.#heap; slot !== undefined && slot.at <= until; [slot] = this.#heap) {
+      for (let slot = this.#heap.first; slot !== undefined && slot.at <= until; slot = this.#heap.first) {
         const { first } = slot
         if (first === undefined) continue
         this.#remove(first, slot)
@@ -169,55 +150,16 @@ class Queue implements Deadlines {
 
   #remove(entry: Entry, slot: Slot): void {
     slot.remove(entry)
-    if (slot.first === undefined) this.#close(slot)
+    entry.slot = undefined
+    if (slot.first !== undefined) return
+    this.#slots.delete(slot.at)
+    this.#heap.remove(slot)
   }
 
   #open(at: number): Slot {
     const slot = new Slot(at)
     this.#slots.set(at, slot)
-    this.#rise(this.#heap.length, slot)
+    this.#heap.add(slot)
     return slot
-  }
-
-  /** Nothing of it is left. */
-  #close(slot: Slot): void {
-    this.#slots.delete(slot.at)
-    const { index } = slot
-    const last = this.#heap.pop()
-    if (last === undefined || last === slot) return
-    const parent = this.#heap[(index - 1) >> 1]
-    if (parent !== undefined && index > 0 && last.at < parent.at) this.#rise(index, last)
-    else this.#sink(index, last)
-  }
-
-  #rise(from: number, slot: Slot): void {
-    let index = from
-    while (index > 0) {
-      const above = (index - 1) >> 1
-      const parent = this.#heap[above]
-      if (parent === undefined || parent.at <= slot.at) break
-      this.#place(index, parent)
-      index = above
-    }
-    this.#place(index, slot)
-  }
-
-  #sink(from: number, slot: Slot): void {
-    let index = from
-    while (true) {
-      const left = this.#heap[2 * index + 1]
-      const right = this.#heap[2 * index + 2]
-      const child = left !== undefined && right !== undefined && right.at < left.at ? right : left
-      if (child === undefined || slot.at <= child.at) break
-      const below = child.index
-      this.#place(index, child)
-      index = below
-    }
-    this.#place(index, slot)
-  }
-
-  #place(index: number, slot: Slot): void {
-    this.#heap[index] = slot
-    slot.index = index
   }
 }

@@ -156,4 +156,4 @@ export const cleared = (truth: CallError): CallError => {
 }
 
 const isHarmless = (open: OpenSession<unknown>, { tool }: RequestRecord) =>
-  tool !== undefined && open.tools.get(tool) === true
+  tool !== undefined && open.tools.replayable.includes(tool)

@@ -36,6 +36,7 @@ const readers: Readonly<Record<string, Reader>> = {
   staleAfter: word,
   inFlightGrace: word,
   drainTimeout: word,
+  removalGrace: word,
   connect: word,
   idleAfter: word,
   maxLifetime: word,

@@ -12,7 +12,8 @@ import * as Untyped from "./untyped.ts"
 
 // -------------------------------------------------------------------------------------------------------------- bounds
 
-interface Bound {
+/** What a duration may be. */
+export interface Bound {
   readonly expected: string
   readonly holds: (value: Duration.Duration) => boolean
 }
@@ -41,7 +42,8 @@ const asInterval: Bound = {
 
 // -------------------------------------------------------------------------------------------------------------- values
 
-const count = Schema.Number.annotate({ expected: "a whole number of at least 1" }).check(
+/** How many, or how often. */
+export const count = Schema.Number.annotate({ expected: "a whole number of at least 1" }).check(
   Schema.isInt({ expected: "a whole number of at least 1" }),
   Schema.isGreaterThanOrEqualTo(1, { expected: "a whole number of at least 1" })
 )
@@ -108,7 +110,7 @@ const within =
     )
 
 /** As code writes them. */
-const ofInput = within<Duration.Input>(Schema.declare(Untyped.isDurationInput), (duration) => duration)
+export const ofInput = within<Duration.Input>(Schema.declare(Untyped.isDurationInput), (duration) => duration)
 
 /** As files write them: in words, or as a number of milliseconds. */
 const ofText = within<string | number>(
@@ -162,6 +164,7 @@ const fieldsOf = <E>(time: Within<E>) => ({
   staleAfter: time(notNegative),
   inFlightGrace: time(notNegative),
   drainTimeout: time(notNegative),
+  removalGrace: time(ending),
   connect: Schema.Literals(["eager", "lazy"]).annotate({ expected: 'one of "eager", "lazy"' }),
   idleAfter: Schema.Union([Schema.Literal("never"), time(positive)]).annotate({
     expected: 'a duration above zero, or "never"'

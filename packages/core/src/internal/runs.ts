@@ -1,5 +1,6 @@
 /**
- * The one attempt or probe of a backend that is running: begun and ended as the table says, which is told what it has come to.
+ * The one attempt or probe of a backend that is running: begun as the table says, once the limits of all backends allow it, and
+ * ended; the table is told what it has come to.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -7,11 +8,14 @@ import type { Action } from "../engine/Action.ts"
 import * as Evidence from "../Evidence.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { Happening } from "../KeepaliveEvent.ts"
+import type { Kind } from "../Lists.ts"
 import * as Probe from "../engine/Probe.ts"
 import type { Signal } from "../engine/Signal.ts"
 import * as Attempt from "./attempt.ts"
+import * as ClockWatcher from "./clockWatcher.ts"
 import { type Conclusion, isLate, signalOf } from "./conclusion.ts"
 import { timeoutOrElse } from "./ending.ts"
+import { type Pacers, Start } from "./pacer.ts"
 import * as Refresh from "./refresh.ts"
 import { Round } from "./round.ts"
 import type { OpenSession } from "./sessionCell.ts"
@@ -24,6 +28,7 @@ export interface Port<Client, R, SetupR>
   extends Attempt.Port<Client, R, SetupR>, TaskPort<R | SetupR>, Pick<Tracing.Port, "clock"> {
   readonly id: string
   readonly sessions: Sessions<Client>
+  readonly pacers: Pacers
   readonly send: (signal: Signal) => void
   readonly emit: (happening: Happening) => void
   /** whether anybody is told what is emitted */
@@ -37,6 +42,8 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
   readonly #port: Port<Client, R, SetupR>
   /** while it runs */
   #task: Task<R | SetupR> | undefined
+  /** its permit, or its place in the queue */
+  #start: Start | undefined
   #attemptEndsAt: number | undefined
   #output: () => ReadonlyArray<string> = nothing
 
@@ -46,7 +53,13 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
 
   /** when the attempt that runs has ended at the latest, in monotonic milliseconds */
   get attemptEndsAt(): number | undefined {
-    return this.#attemptEndsAt
+    return this.#start?.isWaiting && this.#attemptEndsAt !== undefined ? this.#latestEnd : this.#attemptEndsAt
+  }
+
+  /** of an attempt that began now */
+  get #latestEnd(): number {
+    const { deadlines, policy } = this.#port
+    return deadlines.now() + Duration.toMillis(policy.connectTimeout)
   }
 
   /** In place of what runs. `generation`: of the session that an attempt opens. */
@@ -56,7 +69,25 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
     this.#task = task
     if (action.kind === "attempt") this.#attempt(action, generation, task)
     else if (action.refresh) this.#refresh(action, task)
-    else this.#probe(action, task)
+    else this.#whenPermitted("probe", () => this.#probe(action, task))
+  }
+
+  /** No time of what begins then has run before: neither the one that bounds it nor the one that it is told to have taken. */
+  #whenPermitted(kind: "attempt" | "probe", begin: () => void): void {
+    const { connector, pacers } = this.#port
+    // known before it enters: it may end within
+    this.#start =
+      kind === "attempt"
+        ? new Start(pacers.attempts, connector.origin, begin)
+        : new Start(pacers.probes, undefined, begin)
+    this.#start.enter()
+  }
+
+  /** Another may begin in its place. */
+  #release(): void {
+    const start = this.#start
+    this.#start = undefined
+    start?.leave()
   }
 
   /** Ends what runs, and what it has opened and nobody will adopt. */
@@ -64,6 +95,7 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
     const task = this.#task
     this.#task = undefined
     task?.stop()
+    this.#release()
     this.#port.sessions.abandon()
     this.#attemptEndsAt = undefined
   }
@@ -71,23 +103,24 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
   // ------------------------------------------------------------------------------------------------------- attempts
 
   #attempt(action: Run, generation: number, task: Task<R | SetupR>): void {
-    const { closings, connector, deadlines, policy } = this.#port
-    this.#attemptEndsAt = deadlines.now() + Duration.toMillis(policy.connectTimeout)
-    if (closings.areOver) return this.#open(action, generation, task)
+    const { closings, connector, policy } = this.#port
+    this.#attemptEndsAt = this.#latestEnd
+    const open = () => this.#whenPermitted("attempt", () => this.#open(action, generation, task))
+    if (closings.areOver) return open()
     // Servers that keep one session only accept no other until the old one is gone. An exclusive transport never has two,
     // however long the end of the old one takes, which it bounds itself.
     const ended = connector.exclusive
       ? closings.ended()
       : timeoutOrElse(closings.ended(), policy.connectTimeout, Effect.void)
     task.run(ended, () => {
-      if (!task.isStopped) this.#open(action, generation, task)
+      if (!task.isStopped) open()
     })
   }
 
   #open({ deep, run }: Run, generation: number, task: Task<R | SetupR>): void {
     const port = this.#port
     const startedAt = port.deadlines.now()
-    this.#attemptEndsAt = startedAt + Duration.toMillis(port.policy.connectTimeout)
+    this.#attemptEndsAt = this.#latestEnd
     this.#output = nothing
     const trace = Tracing.begin(port, "connect", { backend_id: port.id, generation })
     // However it ends, the table is told: where it waits for an end that never comes, nothing is kept alive.
@@ -132,6 +165,10 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
     this.#port.emit({ _tag: "Noticed", notice, count })
   }
 
+  listChanged(generation: number, kind: Kind): void {
+    this.#port.sessions.listChanged(generation, kind)
+  }
+
   output(last: () => ReadonlyArray<string>): void {
     this.#output = last
   }
@@ -145,7 +182,7 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
     if (!open) return
     const reading = Refresh.differs(open, deadlines.now, policy.timeout)
     task.run(timeoutOrElse(reading, policy.timeout, Effect.succeed(false)), () => {
-      if (!task.isStopped) this.#probe(action, task)
+      if (!task.isStopped) this.#whenPermitted("probe", () => this.#probe(action, task))
     })
   }
 
@@ -193,7 +230,10 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
 
   #conclude(run: number, { late, verdict }: Conclusion): void {
     this.#task = undefined
-    const { deadlines, policy, sessions } = this.#port
+    this.#release()
+    const { clock, deadlines, policy, sessions } = this.#port
+    // who has slept may meet a timer before the next comparison of the clocks
+    if (verdict._tag === "Failed") ClockWatcher.look(clock)
     const { areDraining: draining, candidate, current } = sessions
     const probed = candidate === undefined || Probe.isProbed(policy.probe, candidate.session)
     this.#port.send(signalOf(verdict, { run, current, at: deadlines.now(), late, probed, draining }))

@@ -11,6 +11,7 @@ import type { FailureReason } from "../FailureReason.ts"
 import type { Ladder } from "../engine/Probe.ts"
 import type { Timer } from "../engine/Signal.ts"
 import type { Deadline } from "./deadlines.ts"
+import type { Table } from "./table.ts"
 
 /** A session with what was seen of it. Times are monotonic milliseconds. */
 export interface OpenSession<Client> {
@@ -22,8 +23,8 @@ export interface OpenSession<Client> {
   /** who reads the credentials again, while somebody does */
   reading: Fiber.Fiber<boolean> | undefined
   readonly calls: Calls
-  /** the names of the server's tools, each with whether it says of itself that calling it twice does what calling it once does */
-  tools: ReadonlyMap<string, boolean>
+  /** the server's tools, once they were read on this session */
+  tools: Table
   /** why it was let go of, once it was: it closes when the last call has ended */
   draining: FailureReason | undefined
   /** by when its calls have ended, or are ended with it */

@@ -3,27 +3,17 @@
  * drain. Which of them is let go of, and when, is the table's matter.
  */
 import * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { Action } from "../engine/Action.ts"
-import type { Tool } from "../Connector.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
-import type { Happening } from "../KeepaliveEvent.ts"
-import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
-import type { Closings } from "./closings.ts"
-import type { Deadlines } from "./deadlines.ts"
+import type { Kind } from "../Lists.ts"
+import { Lists, type Port as ListsPort } from "./lists.ts"
 import type { OpenSession } from "./sessionCell.ts"
 
 /** What the sessions need of their backend. */
-export interface Port {
-  readonly policy: KeepalivePolicy
-  readonly deadlines: Deadlines
-  readonly closings: Closings
-  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
-  readonly emit: (happening: Happening) => void
+export interface Port extends ListsPort {
   /** runs code of others, once the signal that is being taken has had its effect */
   readonly later: (resume: () => void) => void
   /** does so now, unless a signal is being taken */
@@ -35,9 +25,8 @@ export class Sessions<Client> {
   readonly #port: Port
   #current: OpenSession<Client> | undefined
   #draining: ReadonlyArray<OpenSession<Client>> = none
-  /** of the session before, to compare with */
-  #tools: ReadonlyMap<string, unknown> | undefined
-  #reading: Fiber.Fiber<unknown, unknown> | undefined
+  /** what the server lists */
+  readonly lists: Lists
   /** opened by the attempt that runs, and not adopted yet */
   candidate: OpenSession<Client> | undefined
   /** what was seen when the last session or attempt failed, while there is no session */
@@ -45,6 +34,7 @@ export class Sessions<Client> {
 
   constructor(port: Port) {
     this.#port = port
+    this.lists = new Lists(port)
   }
 
   get current(): OpenSession<Client> | undefined {
@@ -70,7 +60,7 @@ export class Sessions<Client> {
     this.detail = undefined
     if (this.#current) this.#drain(this.#current)
     this.#current = open
-    this.#readTools(open)
+    this.lists.read(open)
   }
 
   /** Closes the candidate, which nobody will adopt. */
@@ -89,6 +79,7 @@ export class Sessions<Client> {
     if (open === this.#current) {
       this.#current = undefined
       this.detail = open.detail
+      this.lists.pause()
     }
     if (drain === undefined) return this.#finish(open, reason)
     open.draining = reason
@@ -119,13 +110,9 @@ export class Sessions<Client> {
     else this.#finish(open, reason)
   }
 
-  /** Ends what goes on beside the sessions. Its end is awaited as that of a session is. */
-  stop(): void {
-    const reading = this.#reading
-    this.#reading = undefined
-    if (reading === undefined) return
-    reading.interruptUnsafe()
-    if (reading.pollUnsafe() === undefined) this.#port.closings.add(Fiber.await(reading))
+  /** The server says so on a session. What is not read yet is read anyway. */
+  listChanged(generation: number, kind: Kind): void {
+    if (this.#current?.generation === generation) this.lists.changed(kind)
   }
 
   #drain(open: OpenSession<Client>): void {
@@ -144,40 +131,6 @@ export class Sessions<Client> {
     port.closings.add(Scope.close(open.scope, Exit.void))
     port.settle()
   }
-
-  /** Beside the calls, and within the time of an attempt: what is not known then is known with the next session. */
-  #readTools(open: OpenSession<unknown>): void {
-    this.stop()
-    const { deadlines, fork, policy } = this.#port
-    const reading = fork(open.session.tools)
-    const exit = reading.pollUnsafe()
-    if (exit !== undefined) return this.#read(open, exit)
-    this.#reading = reading
-    const endsAt = deadlines.now() + Duration.toMillis(policy.connectTimeout)
-    const deadline = deadlines.set(endsAt, () => reading.interruptUnsafe())
-    reading.addObserver((exit) => {
-      deadlines.cancel(deadline)
-      const isCurrent = this.#reading === reading
-      if (isCurrent) this.#reading = undefined
-      if (isCurrent) this.#read(open, exit)
-    })
-  }
-
-  #read(open: OpenSession<unknown>, exit: Exit.Exit<ReadonlyArray<Tool>, unknown>): void {
-    if (Exit.isSuccess(exit)) this.#compareTools(open, exit.value)
-  }
-
-  #compareTools(open: OpenSession<unknown>, tools: ReadonlyArray<Tool>): void {
-    if (tools.length > 0) open.tools = new Map(tools.map((tool) => [tool.name, tool.readOnly || tool.idempotent]))
-    const before = this.#tools ?? open.tools
-    this.#tools = open.tools
-    if (open.tools === before) return
-    const added = namesOf(open.tools).filter((name) => !before.has(name))
-    const removed = namesOf(before).filter((name) => !open.tools.has(name))
-    if (added.length > 0 || removed.length > 0) this.#port.emit({ _tag: "ToolsChanged", added, removed })
-  }
 }
 
 const none: ReadonlyArray<never> = []
-
-const namesOf = (tools: ReadonlyMap<string, unknown>) => [...tools.keys()]

@@ -16,9 +16,11 @@ import type { Connector } from "../Connector.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { Happening, Observer } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
+import type { Lists as Known } from "../Lists.ts"
 import type { Model, Rules, Step } from "../engine/Model.ts"
 import type { Signal, Timer } from "../engine/Signal.ts"
 import * as Probe from "../engine/Probe.ts"
+import * as Starts from "../Starts.ts"
 import * as Transition from "../engine/Transition.ts"
 import { Announcer } from "./announcer.ts"
 import type { Audience } from "./audience.ts"
@@ -29,6 +31,7 @@ import type { Limit } from "./limit.ts"
 import type { Pool } from "./pool.ts"
 import { limitOf } from "./queueing.ts"
 import { ReplayBudget } from "./replayBudget.ts"
+import * as Pacer from "./pacer.ts"
 import { Runs } from "./runs.ts"
 import { isUsedSince, lastOf, type OpenSession } from "./sessionCell.ts"
 import { Sessions } from "./sessions.ts"
@@ -101,6 +104,8 @@ export interface Supervisor<Client> {
   readonly answered: (open: OpenSession<unknown>) => void
   /** a call has ended: a session that drains may close */
   readonly released: (open: OpenSession<unknown>) => void
+  /** what the server lists, as far as it is known */
+  readonly lists: Known
   /** goes on with another connector, or another policy, or both; nothing where both are as they were */
   reconfigure(next: Configuration<Client>): void
 }
@@ -126,6 +131,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   limit: Limit | undefined
   readonly clock: Clock.Clock
   readonly random: Random.Random
+  readonly pacers: Pacer.Pacers
   readonly subscriptions = new Set<string>()
 
   #rules: Rules
@@ -160,6 +166,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.deadlines = Deadlines.of(context)
     this.fork = Effect.runForkWith(context)
     this.random = Context.get(context, Random.Random)
+    this.pacers = Pacer.of(Context.get(context, Starts.Current), this.deadlines)
     this.closings = new Closings(this.fork)
     this.announcer = new Announcer(id, this.clock, observers, audience)
     this.sessions = new Sessions(this)
@@ -199,6 +206,10 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   get detail(): FailureDetail | undefined {
     const { current, detail } = this.sessions
     return current ? current.detail : detail
+  }
+
+  get lists(): Known {
+    return this.sessions.lists.known
   }
 
   get untilAttempt(): Duration.Duration | undefined {
@@ -257,6 +268,12 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   }
 
   jumped(): void {
+    // a delay that is monotonic ends at another time of the wall clock now
+    const left = this.untilAttempt
+    if (left !== undefined && this.#nextAttemptAt !== undefined) {
+      this.#nextAttemptAt = this.clock.currentTimeMillisUnsafe() + Duration.toMillis(left)
+      this.#told = undefined
+    }
     this.send({ _tag: "Jumped" })
   }
 
@@ -275,7 +292,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   }
 
   reconfigure({ connector = this.connector, policy }: Configuration<Client, R>): void {
-    const isOther = { connection: connector !== this.connector, policy: policy !== this.policy }
+    const isOther = { connection: connector !== this.connector, policy: !Equal.equals(policy, this.policy) }
     if (!isOther.connection && !isOther.policy) return
     const before = this.policy
     this.connector = connector
@@ -391,7 +408,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
       this.send({ _tag: "Closed" })
       this.#timers.disarmAll()
       this.#runs.stop()
-      this.sessions.stop()
+      this.sessions.lists.stop()
       return this.closings.ended()
     }).pipe(Effect.ensuring(Effect.sync(() => this.announcer.end())))
   }

@@ -1,8 +1,10 @@
 /**
  * The transports of a fleet: one for each kind of settings, each under a key of its own, so that none hides another.
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import type { Connector } from "../Connector.ts"
 
 /** What a backend's settings are, as far as the core knows. */
@@ -26,12 +28,17 @@ export const of = <Client>(context: Context.Context<never>): ReadonlyMap<string,
   return found
 }
 
-/** With what it needs. */
+/** With what it needs; its sessions and their spans are those of the attempts that open them, not of where that comes from. */
 export const provided = <Client, R>(
   connector: Connector<Client, R>,
   context: Context.Context<R>
-): Connector<Client> => ({
-  ...connector,
-  issues: Effect.provideContext(connector.issues, context),
-  open: (host) => Effect.provideContext(connector.open(host), context)
-})
+): Connector<Client> => {
+  const needed = Context.makeUnsafe<R>(new Map([...context.mapUnsafe].filter(([key]) => !ofAttempts.has(key))))
+  return {
+    ...connector,
+    issues: Effect.provideContext(connector.issues, needed),
+    open: (host) => Effect.provideContext(connector.open(host), needed)
+  }
+}
+
+const ofAttempts: ReadonlySet<string> = new Set([Scope.Scope.key, Tracer.ParentSpan.key])

@@ -21,10 +21,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import type { Call, Connector, ProbeRung, RequestRecord, Session, SessionHost, Tool } from "../Connector.ts"
+import type { Call, Connector, ProbeRung, RequestRecord, Session, SessionHost, Listed } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
+import { fingerprint, type Kind } from "../Lists.ts"
 
 /**
  * How the server replies to one request.
@@ -51,6 +52,22 @@ export type Reply =
   | { readonly _tag: "Silence" }
 
 /**
+ * An entry of a list, and all that the server says of it: the fields that are not named here may be anything, and count for its
+ * fingerprint.
+ *
+ * @since 0.1.0
+ */
+export interface Definition {
+  /** of a resource its URI */
+  readonly name: string
+  /** `readOnlyHint` of a tool; default false */
+  readonly readOnly?: boolean | undefined
+  /** `idempotentHint` of a tool; default false */
+  readonly idempotent?: boolean | undefined
+  readonly [field: string]: unknown
+}
+
+/**
  * What the server does. Each can be set at any time and holds for the requests that begin afterwards.
  *
  * @since 0.1.0
@@ -64,7 +81,11 @@ export interface Script {
   call: (tool: string) => Reply
   /** of every answer; default: none */
   latency: Duration.Input
-  tools: ReadonlyArray<Tool>
+  tools: ReadonlyArray<Definition>
+  prompts: ReadonlyArray<Definition>
+  resources: ReadonlyArray<Definition>
+  /** to the reading of a list; default: answers */
+  list: (kind: Kind) => Reply
   /** whether credentials that are read again differ from those that were sent; default: they do not */
   otherCredentials: () => boolean
   /** whether a second session is refused (409) until the first is closed; default false */
@@ -80,7 +101,7 @@ export interface ScriptedClient {
   /** Executes a tool; resolves with its name, rejects with a `ScriptedError`. */
   readonly callTool: (tool: string, options?: { readonly signal?: AbortSignal | undefined }) => Promise<string>
   /** A read-only protocol method. */
-  readonly listTools: (options?: { readonly signal?: AbortSignal | undefined }) => Promise<ReadonlyArray<Tool>>
+  readonly listTools: (options?: { readonly signal?: AbortSignal | undefined }) => Promise<ReadonlyArray<Definition>>
 }
 
 /**
@@ -105,6 +126,8 @@ export interface ScriptedServer {
   readonly counts: {
     readonly attempts: number
     readonly probes: number
+    /** lists that were read */
+    readonly lists: number
     /** sessions that the client has open, drained ones included */
     readonly open: number
     /** attempts and probes under way at once, at most */
@@ -116,6 +139,8 @@ export interface ScriptedServer {
   readonly kill: (reason: FailureReason, detail?: FailureDetail) => void
   /** a byte arrives on every open session, and belongs to no answer */
   readonly chunk: () => void
+  /** the server says on every open session that a list has changed */
+  readonly listChanged: (kind: Kind) => void
   /** a byte arrives of the answer to every request that is under way */
   readonly progress: () => void
 }
@@ -146,11 +171,14 @@ export const make = (options: Options = {}): ScriptedServer => {
     call: () => answer,
     latency: Duration.zero,
     tools: [],
+    prompts: [],
+    resources: [],
+    list: () => answer,
     otherCredentials: () => false,
     singleSession: false
   }
   const executed: Array<string> = []
-  const counts = { attempts: 0, probes: 0, open: 0, concurrent: 0 }
+  const counts = { attempts: 0, probes: 0, lists: 0, open: 0, concurrent: 0 }
   const hosts = new Set<SessionHost>()
   const known = new Set<SessionHost>()
   const separateAnswers = options.separateAnswers ?? true
@@ -275,7 +303,16 @@ export const make = (options: Options = {}): ScriptedServer => {
             )
           ),
         refresh: Effect.sync(() => script.otherCredentials()),
-        tools: Effect.sync(() => script.tools)
+        list: (kind) =>
+          Effect.suspend(() => {
+            counts.lists++
+            return meet(isKnown() ? script.list(kind) : refuse(404), script.latency, true)
+          }).pipe(
+            // as they are when it answers
+            Effect.flatMap((evidence) =>
+              evidence._tag === "Answered" ? Effect.succeed(script[kind].map(listed)) : Effect.fail(evidence)
+            )
+          )
       }
       return session
     })
@@ -323,6 +360,9 @@ export const make = (options: Options = {}): ScriptedServer => {
     },
     progress: () => {
       for (const [record, host] of unanswered) heard(host, record)
+    },
+    listChanged: (kind) => {
+      for (const host of [...hosts]) host.listChanged(kind)
     }
   }
 }
@@ -384,6 +424,12 @@ export const unreachable = (reason: FailureReason = "refused", detail?: FailureD
  * @since 0.1.0
  */
 export const error = (code: number): Reply => ({ _tag: "Error", code })
+
+const listed = (definition: Definition): Listed => ({
+  name: definition.name,
+  fingerprint: fingerprint(definition),
+  replayable: definition.readOnly === true || definition.idempotent === true
+})
 
 type Mutable<A> = { -readonly [Key in keyof A]: A[Key] }
 

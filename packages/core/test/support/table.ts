@@ -427,6 +427,16 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
     promise(!isAtOnce || signal.used, "a timer that came due without use begins anew from now, so that it rests")
   }
 
+  if (signal._tag === "Jumped") {
+    const isAsked = step.actions.some(({ _tag }) => _tag === "Run")
+    const keepsItsTime = to.state === from.state && step.actions.length === 0
+    const isUp = from.state._tag === "Connected" || from.state._tag === "Unhealthy"
+    promise(
+      from.running !== undefined || !(isUp || from.state._tag === "Disconnected") ? keepsItsTime : isAsked,
+      "a jump of the clock asks once what has a session or waits to be tried again; all else keeps its time"
+    )
+  }
+
   const isCrowded = signal._tag === "Failed" && signal.draining && signal.reason === "http_4xx"
   if (isCrowded && from.state._tag === "Connecting" && from.running?.jumped === false && !signal.late) {
     const goesFirst = step.actions.findIndex(({ _tag }) => _tag === "DropDraining")

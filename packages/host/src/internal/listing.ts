@@ -8,7 +8,7 @@ export type Page = (params: Message.Params | undefined) => Promise<Message.Resul
 
 /** What is listed under that name. A cursor that comes twice in a row ends it. Rejects where there is more than the bounds allow. */
 export const all = async (page: Page, name: string): Promise<Array<Record<string, unknown>>> => {
-  const { pages, tools: most } = Limits.defaults
+  const { entries: most, pages } = Limits.defaults
   const found: Array<Record<string, unknown>> = []
   let cursor: string | undefined
   for (let asked = 0; asked < pages; asked++) {

@@ -63,6 +63,7 @@ export const queued = gauge("vmcp_keepalive_calls_queued", "Calls that wait for 
 export const rejected = counter("vmcp_keepalive_rejected_total", "Calls that were rejected")
 export const replayDenied = counter("vmcp_keepalive_replay_denied_total", "Calls not run again, for want of budget")
 export const sessionExpired = counter("vmcp_keepalive_session_expired_total", "Sessions that reached maxLifetime")
+export const listChanges = counter("vmcp_keepalive_list_changes_total", "Entries of lists that came, went or changed")
 export const backends = gauge("vmcp_keepalive_backends", "Backends that are not closed")
 export const dropped = counter("vmcp_keepalive_dropped_total", "Events of backends beyond maxBackends")
 
@@ -91,6 +92,7 @@ export const all: ReadonlyMap<string, Entry> = new Map(
     rejected,
     replayDenied,
     sessionExpired,
+    listChanges,
     dropped,
     operation,
     session

@@ -67,13 +67,15 @@ const callDuration = byWord(Catalog.callDuration, "outcome")
 const inState = byWord(Catalog.state, "state")
 
 /** As {@link byWord}, for several labels. */
-const conventional = new Map<string, Column>()
+const byLabels = new Map<string, Column>()
 const columnOf = (entry: Catalog.Entry, attributes: Readonly<Record<string, string>>): Column => {
   const key = [entry.name, ...Object.entries(attributes).flat()].join(" ")
-  const column = conventional.get(key) ?? { entry, attributes }
-  conventional.set(key, column)
+  const column = byLabels.get(key) ?? { entry, attributes }
+  byLabels.set(key, column)
   return column
 }
+
+const changes = ["added", "removed", "changed"] as const
 
 /** `now`: a clock of milliseconds that never goes back, if OpenTelemetry's metrics of an MCP client are counted too. */
 export const make = <Handle>(backend: string, target: Target<Handle>, now: (() => number) | undefined): Series => {
@@ -166,6 +168,12 @@ export const make = <Handle>(backend: string, target: Target<Handle>, now: (() =
           return update(sessionExpired, 1)
         case "CallSettled":
           return settled(event)
+        case "ListChanged":
+          for (const change of changes) {
+            const { length } = event[change]
+            if (length > 0) update(columnOf(Catalog.listChanges, { change, kind: event.kind }), length)
+          }
+          return
         case "Started":
           living++
           attempted = false

@@ -38,7 +38,8 @@ const policy: KeepalivePolicy.Options = {
   failureThreshold: 2,
   backoff: { initial: "50 millis", factor: 1 },
   circuit: { failures: 2, openFor: "1 hour" },
-  stableAfter: 0
+  stableAfter: 0,
+  removalGrace: 0
 }
 
 const kept = Effect.fnUntraced(function* (id: string, others: KeepalivePolicy.Options = {}) {
@@ -119,6 +120,20 @@ const live = Effect.gen(function* () {
   yield* killed(flapping)
   // what is wanted is no flapping
   yield* Effect.repeat(steady.backend.reconnect, { times: 4 })
+
+  // tools that come, of which one goes and one becomes another one
+  steady.server.script.tools = [{ name: "pay" }, { name: "refund" }]
+  steady.server.listChanged("tools")
+  yield* Effect.repeat(steady.backend.lists, {
+    until: ({ tools }) => tools.length === 2,
+    schedule: Schedule.spaced("5 millis")
+  })
+  steady.server.script.tools = [{ name: "pay", description: "more" }]
+  steady.server.listChanged("tools")
+  yield* Effect.repeat(steady.backend.lists, {
+    until: ({ tools }) => tools.length === 1,
+    schedule: Schedule.spaced("5 millis")
+  })
 
   // a server that first keeps silent and then is gone; one that rejects the credentials
   failing.server.script.probe = ScriptedServer.silence

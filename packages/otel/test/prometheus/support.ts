@@ -1,5 +1,5 @@
 /** The dashboard and the alerts as they are shipped, the tools that read them, and what the package exposes. */
-import { FailureReason, type KeepaliveEvent } from "@vmcp-keepalive/core"
+import { FailureReason, type KeepaliveEvent, Lists } from "@vmcp-keepalive/core"
 import { Prometheus } from "@vmcp-keepalive/testkit"
 import { Duration, Effect, Logger, Schema } from "effect"
 import { spawn } from "node:child_process"
@@ -207,7 +207,9 @@ const everyKind = {
     settled("ok", true),
     ...FailureReason.all.map((reason) => ({ ...outcomes.rejected, reason }))
   ],
-  ToolsChanged: [{ _tag: "ToolsChanged", added: ["a"], removed: ["b"] }],
+  ListChanged: Lists.kinds.map(
+    (kind) => ({ _tag: "ListChanged", kind, added: ["a"], removed: ["b"], changed: ["c"] }) as const
+  ),
   Noticed: [{ _tag: "Noticed", notice: "garbage", count: 1 }]
 } satisfies { readonly [Tag in Happening["_tag"]]: ReadonlyArray<Extract<Happening, { readonly _tag: Tag }>> }
 

@@ -1,6 +1,9 @@
 /** What the scripted server and its parent say to each other over IPC. */
 import type { Data } from "effect"
 
+/** What it can list beside its tools. */
+export type Listed = "prompts" | "resources"
+
 /** How the server behaves; each field can be changed while it runs. */
 export interface Behaviour {
   /** The form of answers to requests. Default `"sse"`. */
@@ -19,6 +22,8 @@ export interface Behaviour {
   readonly authorization: string | null
   /** Milliseconds sent as SSE `retry:` at the head of each stream; null for none. Default null. */
   readonly retry: number | null
+  /** What it declares to have beside tools, told in the handshake. Default none. */
+  readonly lists: ReadonlyArray<Listed>
 }
 
 export const defaults: Behaviour = {
@@ -29,7 +34,8 @@ export const defaults: Behaviour = {
   getStream: true,
   singleSession: false,
   authorization: null,
-  retry: null
+  retry: null,
+  lists: []
 }
 
 /** What happens to a request instead of its execution. */
@@ -66,8 +72,8 @@ export type Control = Data.TaggedEnum<{
   ForgetScripts: {}
   /** Forgets every session, without a word to its client; standing streams stay open. */
   ExpireSessions: {}
-  /** Sends a notification on every standing GET stream. */
-  Notify: { readonly method: string; readonly params?: unknown }
+  /** Sends a notification on every standing GET stream, as often as that; default once. */
+  Notify: { readonly method: string; readonly params?: unknown; readonly times?: number }
   /** Sends a ping on every standing GET stream; `stats.pingsAnswered` counts the answers. */
   Ping: {}
   /** Ends every standing GET stream properly. */
@@ -75,6 +81,8 @@ export type Control = Data.TaggedEnum<{
   /** Both change the list of tools and say so with `notifications/tools/list_changed`. One that is there gets another schema. */
   AddTool: { readonly name: string; readonly inputSchema?: Readonly<Record<string, unknown>> }
   RemoveTool: { readonly name: string }
+  /** From now on these are its prompts, or its resources; it says so with `list_changed`. */
+  List: { readonly kind: Listed; readonly entries: ReadonlyArray<Readonly<Record<string, unknown>>> }
 }>
 
 export interface Stats {

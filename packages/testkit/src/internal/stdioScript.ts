@@ -33,6 +33,8 @@ export interface Script {
   readonly exit?: number
   /** It exits with code 3 when `initialize` arrives, without an answer. */
   readonly dieOn?: "initialize"
+  /** It declares prompts and resources beside its tools; which they are is what the tool `list` was told last. */
+  readonly lists?: boolean
   /** It reads everything, and answers and executes nothing. */
   readonly silent?: boolean
 }
@@ -57,6 +59,7 @@ const fields: Readonly<Record<keyof Script, Check>> = {
   exit: (value) => count(value) && Number(value) < 256,
   stderrFlood: count,
   dieOn: oneOf("initialize"),
+  lists: boolean,
   silent: boolean
 }
 const checks = new Map<string, Check>(Object.entries(fields))

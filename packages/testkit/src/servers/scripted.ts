@@ -24,7 +24,7 @@ let scripts: Array<{ readonly script: Script; left: number }> = []
 const sessions = new Map<string, Session>()
 const standing = new Set<Stream>()
 const received: Array<Received> = []
-const tools = Tools.make(log)
+const tools = Tools.make(log, () => behaviour.lists)
 let sockets = 0
 let deletes = 0
 let pings = 0
@@ -177,7 +177,7 @@ const answer = async (
   finish(stream)
 }
 
-const listChanged = () => broadcast({ jsonrpc: "2.0", method: "notifications/tools/list_changed" })
+const listChanged = (kind: string) => broadcast({ jsonrpc: "2.0", method: `notifications/${kind}/list_changed` })
 
 const perform = (question: Question): Omit<Reply, "id"> => {
   switch (question._tag) {
@@ -194,7 +194,9 @@ const perform = (question: Question): Omit<Reply, "id"> => {
       sessions.clear()
       return {}
     case "Notify":
-      broadcast({ jsonrpc: "2.0", method: question.method, params: question.params })
+      for (let time = 0; time < (question.times ?? 1); time++) {
+        broadcast({ jsonrpc: "2.0", method: question.method, params: question.params })
+      }
       return {}
     case "Ping":
       broadcast({ jsonrpc: "2.0", id: `ping-${++pings}`, method: "ping" })
@@ -205,12 +207,16 @@ const perform = (question: Question): Omit<Reply, "id"> => {
     case "AddTool":
       tools.names.add(question.name)
       if (question.inputSchema !== undefined) tools.added.set(question.name, question.inputSchema)
-      listChanged()
+      listChanged("tools")
       return {}
     case "RemoveTool":
       tools.names.delete(question.name)
       tools.added.delete(question.name)
-      listChanged()
+      listChanged("tools")
+      return {}
+    case "List":
+      tools.lists[question.kind] = question.entries
+      listChanged(question.kind)
       return {}
     case "Requests":
       return { requests: received }

@@ -10,7 +10,7 @@ import type { Entry } from "../internal/executionLog.ts"
 import { decode } from "../internal/stdioScript.ts"
 import type { Grandchild } from "../internal/stdioScript.ts"
 import { tools } from "./scriptedStdioTools.ts"
-import type { Answer, Host } from "./scriptedStdioTools.ts"
+import type { Answer, Definition, Host } from "./scriptedStdioTools.ts"
 
 interface Message {
   readonly id?: string | number
@@ -63,8 +63,18 @@ const startGrandchild = (kind: Grandchild): number => {
   return pid
 }
 
+/** What it was told to list. */
+const lists: Record<string, ReadonlyArray<Definition>> = {}
+
+const list: Host["list"] = async (kind, entries, times) => {
+  lists[kind] = entries
+  const said = `${JSON.stringify({ jsonrpc: "2.0", method: `notifications/${kind}/list_changed` })}\n`
+  await write(process.stdout, said.repeat(times))
+}
+
 const host: Host = {
   flood,
+  list,
   startGrandchild,
   garbage: (lines) => write(process.stdout, `${garbageText}\n`.repeat(lines)),
   closeStdin: () => {
@@ -84,7 +94,10 @@ const perform = async (method: string, params: NonNullable<Message["params"]>): 
       return {
         result: {
           protocolVersion: params.protocolVersion,
-          capabilities: { tools: {} },
+          capabilities: {
+            tools: {},
+            ...(script.lists === true && { prompts: { listChanged: true }, resources: { listChanged: true } })
+          },
           serverInfo: { name: "testkit-stdio", version: "1.0.0" }
         }
       }
@@ -95,10 +108,15 @@ const perform = async (method: string, params: NonNullable<Message["params"]>): 
         result: {
           tools: Object.entries(tools).map(([name, { properties = {} }]) => ({
             name,
-            inputSchema: { type: "object", properties }
+            inputSchema: { type: "object", properties },
+            ...lists["tools"]?.find((definition) => definition["name"] === name)
           }))
         }
       }
+    case "prompts/list":
+      return { result: { prompts: lists["prompts"] ?? [] } }
+    case "resources/list":
+      return { result: { resources: lists["resources"] ?? [] } }
     case "tools/call": {
       const { arguments: args = {}, name = "" } = params
       record({ tool: name, arguments: args })

@@ -16,13 +16,20 @@ export interface Host {
   readonly garbage: (lines: number) => Promise<void>
   /** Starts a sleeping process; gives its pid. */
   readonly startGrandchild: (kind: Grandchild) => number
+  /**
+   * From now on these are its prompts, its resources, or what it says of tools of those names; and it says so, as often as that,
+   * with `list_changed`.
+   */
+  readonly list: (kind: string, entries: ReadonlyArray<Definition>, times: number) => Promise<void>
   readonly closeStdin: () => void
   readonly closeStdout: () => void
 }
 
+export type Definition = Readonly<Record<string, unknown>>
+
 type Arguments = Readonly<Record<string, unknown>>
 interface Tool {
-  readonly properties?: Readonly<Record<string, { readonly type: "number" | "string" }>>
+  readonly properties?: Readonly<Record<string, { readonly type: "array" | "number" | "string" }>>
   readonly run: (args: Arguments, host: Host) => Answer | Promise<Answer>
 }
 
@@ -33,6 +40,7 @@ const text = (content: string, after?: () => void): Answer => ({
 const number = (value: unknown) => Number(value ?? 0)
 const isNumber = { type: "number" } as const
 const isString = { type: "string" } as const
+const isArray = { type: "array" } as const
 
 export const tools: Readonly<Record<string, Tool>> = {
   echo: { properties: { message: isString }, run: ({ message }) => text(`Echo: ${message}`) },
@@ -79,6 +87,13 @@ export const tools: Readonly<Record<string, Tool>> = {
     properties: { bytes: isNumber },
     run: async ({ bytes }, host) => {
       await host.flood(number(bytes))
+      return text("done")
+    }
+  },
+  list: {
+    properties: { kind: isString, entries: isArray, times: isNumber },
+    run: async ({ entries, kind, times }, host) => {
+      await host.list(String(kind), Array.isArray(entries) ? entries : [], number(times ?? 1))
       return text("done")
     }
   },

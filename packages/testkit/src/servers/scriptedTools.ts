@@ -1,7 +1,7 @@
 /** What the scripted server answers to JSON-RPC requests. */
 import { appendFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
-import type { Reaction } from "../internal/scripted.ts"
+import type { Listed, Reaction } from "../internal/scripted.ts"
 
 export interface Message {
   readonly id?: string | number
@@ -36,10 +36,12 @@ const inputSchema = (tool: string) => ({
 const text = (content: string): Outcome => ({ result: { content: [{ type: "text", text: content }] } })
 const error = (code: number, message: string): Outcome => ({ error: { code, message } })
 
-export const make = (log: string) => {
+/** `declared`: what it says in the handshake to list beside its tools. */
+export const make = (log: string, declared: () => ReadonlyArray<Listed>) => {
   const names = new Set(["echo", "slow", "progress", "fail", "rpcError", "session_counter"])
   /** Of tools that were added. */
   const added = new Map<string, unknown>()
+  const lists: Record<Listed, ReadonlyArray<unknown>> = { prompts: [], resources: [] }
 
   const call = async (message: Message, session: Session, notify: Notify): Promise<Outcome> => {
     const { _meta, arguments: args = {}, name = "" } = message.params ?? {}
@@ -78,7 +80,11 @@ export const make = (log: string) => {
         return {
           result: {
             protocolVersion: message.params?.protocolVersion,
-            capabilities: { tools: { listChanged: true }, logging: {} },
+            capabilities: {
+              tools: { listChanged: true },
+              ...Object.fromEntries(declared().map((kind) => [kind, { listChanged: true }])),
+              logging: {}
+            },
             serverInfo: { name: "testkit-scripted", version: "1.0.0" }
           }
         }
@@ -89,6 +95,10 @@ export const make = (log: string) => {
         return {
           result: { tools: [...names].map((name) => ({ name, inputSchema: added.get(name) ?? inputSchema(name) })) }
         }
+      case "prompts/list":
+        return { result: { prompts: lists.prompts } }
+      case "resources/list":
+        return { result: { resources: lists.resources } }
       case "tools/call":
         return call(message, session, notify)
       default:
@@ -119,5 +129,5 @@ export const make = (log: string) => {
     }
   }
 
-  return { names, added, answer }
+  return { names, added, lists, answer }
 }

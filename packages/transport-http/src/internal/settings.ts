@@ -88,6 +88,7 @@ export const connector = <Client, E, R>(
     exclusive: false,
     connectTimeout: "30 seconds",
     supportsOptions: true,
+    origin: endpoint && { key: endpoint.origin },
     issues: Effect.map(kind.issues, (others) => [...issues, ...others]),
     open: (host) =>
       endpoint === undefined || issues.length > 0

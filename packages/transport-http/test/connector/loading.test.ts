@@ -21,7 +21,7 @@ const loadedWith = async (options: string) => {
     const { HttpConnector } = await import("@vmcp-keepalive/transport-http")
     const connector = HttpConnector.make(${options})
     const before = loaded.length
-    const host = { alive: () => 0, observe() {}, lost() {}, output() {}, notice() {}, subscriptions: new Set() }
+    const host = { alive: () => 0, observe() {}, lost() {}, output() {}, notice() {}, listChanged() {}, subscriptions: new Set() }
     const exit = await Effect.runPromiseExit(Effect.scoped(connector.open(host)))
     console.log(JSON.stringify({ before: loaded.slice(0, before), meanwhile: loaded.slice(before), exit: exit._tag }))
   `

@@ -46,7 +46,7 @@ describe("a session", () => {
         expect((yield* session.probe({ _tag: "options" }))._tag).toMatch(/Answered|Refused/)
         const tool = { _tag: "tool", ...server.echo("x") } as const
         expect(yield* session.probe(tool)).toEqual({ _tag: "Answered" })
-        expect((yield* session.tools).map(({ name: found }) => found)).toContain("echo")
+        expect((yield* session.list("tools")).map(({ name: found }) => found)).toContain("echo")
         const { requests, result } = yield* run(session, (client) => client.callTool(server.echo("hello")))
         expect(JSON.stringify(result)).toContain("hello")
         expect(requests).toMatchObject([{ method: "tools/call", tool: "echo", fate: "answered" }])

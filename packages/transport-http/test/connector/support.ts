@@ -33,6 +33,7 @@ export const makeHost = (subscriptions: Iterable<string> = []): Host => {
     output: () => {},
     lost: (reason) => void losses.push(reason),
     notice: (notice) => void notices.push({ notice, at: performance.now() }),
+    listChanged: () => {},
     subscriptions: new Set(subscriptions)
   }
 }

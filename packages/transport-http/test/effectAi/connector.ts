@@ -8,7 +8,7 @@
  * - It opens no standing stream, so that a session is lost only where a request meets that: `host.lost` is never called.
  * - The bytes of an answer are not seen, only its head and its end: progress on its stream is no sign of life.
  */
-import { Connector, Evidence, type FailureReason } from "@vmcp-keepalive/core"
+import { Connector, Evidence, type FailureReason, Lists } from "@vmcp-keepalive/core"
 import { Context, Effect, Exit } from "effect"
 import { McpClient, McpClientError, McpProtocol, type McpSchema } from "effect/ai"
 import { HttpClient } from "effect/http"
@@ -97,18 +97,19 @@ export const make = (url: string): Connector.Connector<McpClient.McpClient, Http
         return unheld(rung._tag === "list-tools" ? ask("tools/list", {}) : ask("ping", {}))
       },
       refresh: Effect.succeed(false),
-      tools: client.listTools().pipe(
-        Effect.map((tools) =>
-          tools.map(({ annotations, name }) => {
-            return {
-              name,
-              readOnly: annotations?.readOnlyHint === true,
-              idempotent: annotations?.idempotentHint === true
-            }
-          })
-        ),
-        Effect.mapError(evidenceOf)
-      )
+      list: (kind) =>
+        kind !== "tools"
+          ? Effect.succeed([])
+          : client.listTools().pipe(
+              Effect.map((tools) =>
+                tools.map((tool) => ({
+                  name: tool.name,
+                  fingerprint: Lists.fingerprint(tool),
+                  replayable: tool.annotations?.readOnlyHint === true || tool.annotations?.idempotentHint === true
+                }))
+              ),
+              Effect.mapError(evidenceOf)
+            )
     }
   })
 })

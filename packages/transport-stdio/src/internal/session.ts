@@ -49,7 +49,7 @@ export const open = <Client>(
       probe: (rung) =>
         rung._tag === "options" ? Effect.succeed(Evidence.transportFailure("unknown")) : Ask.probe(requests, rung),
       refresh: Effect.succeed(false),
-      tools: Effect.suspend(() => Ask.tools(requests, kind.capabilities(client), settings.limits))
+      list: (listed) => Effect.suspend(() => Ask.list(requests, kind.capabilities(client), settings.limits, listed))
     }
   })
 

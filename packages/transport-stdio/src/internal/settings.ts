@@ -3,6 +3,7 @@
  */
 import { type Stats } from "node:fs"
 import { stat } from "node:fs/promises"
+import { availableParallelism } from "node:os"
 import type { BackendError, Connector } from "@vmcp-keepalive/core"
 import { type ClientKind, Limits } from "@vmcp-keepalive/sdk-client/peer"
 import * as Duration from "effect/Duration"
@@ -92,11 +93,15 @@ export const connector = <Client>(options: Options, kind: ClientKind.ClientKind<
     // a cold `npx` downloads the server first
     connectTimeout: "120 seconds",
     supportsOptions: false,
+    origin: thisMachine,
     issues: Effect.zipWith(issues(options), kind.issues, (own, others) => [...own, ...others]),
     open: (host) => Effect.suspend(() => Session.open({ settings: resolve(options), kind, readers }, host)),
     stderr: readers.stream
   }
 }
+
+/** To start many children at once makes none of them quicker. */
+const thisMachine: Connector.Origin = { key: "stdio", limit: availableParallelism() }
 
 /** What is known of them once they are right. */
 export interface Settings {

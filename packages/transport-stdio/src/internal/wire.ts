@@ -4,7 +4,13 @@
  */
 import type { Connector } from "@vmcp-keepalive/core"
 import { Evidence } from "@vmcp-keepalive/core"
-import { ClientTransport, IncomingRequests, Message as Messages, type Requests } from "@vmcp-keepalive/sdk-client/peer"
+import {
+  Ask,
+  ClientTransport,
+  IncomingRequests,
+  Message as Messages,
+  type Requests
+} from "@vmcp-keepalive/sdk-client/peer"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
@@ -52,6 +58,7 @@ export class Wire {
     this.outbox = new Outbox(limits.unwrittenBytes)
     this.transport = new ClientTransport.ClientTransport({
       subscriptions: host.subscriptions,
+      listChanged: (kind) => host.listChanged(kind),
       request: (message, pending) => this.#request(message, pending),
       transmit: (message) => this.#transmit(message),
       closed: () => this.#closed()
@@ -215,7 +222,7 @@ export class Wire {
   #receive({ bytes, message }: Received): void {
     const pending = bytes > this.#limits.probeBytes ? this.requests.answeredBy(message) : undefined
     // the answer to a probe is short, that to a list is a list
-    if (pending?.own === true && pending.record.method !== "tools/list")
+    if (pending?.own === true && !Ask.isList(pending.record.method))
       return this.#refuse(pending, "The answer is longer than limits.probeBytes", true)
     try {
       this.requests.received(message)

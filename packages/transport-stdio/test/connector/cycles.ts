@@ -55,6 +55,7 @@ const cycle = Effect.fnUntraced(function* (
     observe: () => {},
     output: () => {},
     notice: () => {},
+    listChanged: () => {},
     lost: () => void Deferred.doneUnsafe(lost, Exit.void),
     subscriptions: new Set()
   }

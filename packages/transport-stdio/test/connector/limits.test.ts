@@ -33,7 +33,7 @@ promise(
       expect(yield* session.probe({ _tag: "ping" })).toEqual(exceeded)
       expect(yield* session.probe({ _tag: "tool", name: "long", arguments: {} })).toEqual(exceeded)
       expect(yield* session.probe({ _tag: "list-tools" })).toEqual({ _tag: "Answered" })
-      expect((yield* session.tools).map(({ name }) => name)).toEqual(["long"])
+      expect((yield* session.list("tools")).map(({ name }) => name)).toEqual(["long"])
       yield* Effect.promise(() => session.call().client.callTool({ name: "long" }))
       expect(host.losses).toEqual([])
       const other = yield* open(connectorOf(server))

@@ -60,7 +60,7 @@ promise("a request is dispatched as soon as it is written, and answered once its
     expect(requests).toMatchObject([{ fate: "answered", evidence: { _tag: "Answered" } }])
     const unknown = yield* call(session, { name: "no such tool" })
     expect(unknown.requests).toMatchObject([{ fate: "answered", evidence: { _tag: "ErrorAnswer", code: -32602 } }])
-    expect((yield* session.tools).map(({ name }) => name)).toContain("echo")
+    expect((yield* session.list("tools")).map(({ name }) => name)).toContain("echo")
   })
 )
 

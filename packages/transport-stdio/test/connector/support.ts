@@ -47,6 +47,7 @@ export const makeHost = (): Host => {
       last = read
     },
     notice: (notice, count = 1) => void notices.push({ notice, count }),
+    listChanged: () => {},
     subscriptions: new Set()
   }
 }

@@ -18,6 +18,7 @@ const nobody = {
   output: () => {},
   lost: () => {},
   notice: () => {},
+  listChanged: () => {},
   subscriptions: new Set<string>()
 }
 

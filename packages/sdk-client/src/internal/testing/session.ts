@@ -47,7 +47,7 @@ export const open = <Client>(
       call: (traceparent) => kind.call(requests, client, traceparent),
       probe: (rung) => (rung._tag === "options" ? options(wire) : Ask.probe(requests, rung)),
       refresh: Effect.succeed(false),
-      tools: Effect.suspend(() => Ask.tools(requests, kind.capabilities(client), Limits.defaults))
+      list: (listed) => Effect.suspend(() => Ask.list(requests, kind.capabilities(client), Limits.defaults, listed))
     }
   })
 

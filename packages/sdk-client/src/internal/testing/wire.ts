@@ -63,6 +63,7 @@ export class Wire {
     })
     this.transport = new ClientTransport({
       subscriptions: host.subscriptions,
+      listChanged: (kind) => host.listChanged(kind),
       request: (message, pending) => this.#request(message, pending),
       transmit: (message) => this.#transmit(message),
       closed: () => {

@@ -64,7 +64,7 @@ export const open = <Client, E, R>(
       call: (traceparent) => kind.call(wire.requests, client, traceparent),
       probe: (rung) => (rung._tag === "options" ? StatusOnly.send(wire, "OPTIONS") : Ask.probe(wire.requests, rung)),
       refresh,
-      tools: Effect.suspend(() => Ask.tools(wire.requests, kind.capabilities(client), limits))
+      list: (listed) => Effect.suspend(() => Ask.list(wire.requests, kind.capabilities(client), limits, listed))
     }
   })
 

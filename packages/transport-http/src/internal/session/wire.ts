@@ -135,6 +135,7 @@ export class Wire implements Owner {
     this.transport = new ClientTransport.ClientTransport({
       ...options.post(this),
       subscriptions: host.subscriptions,
+      listChanged: (kind) => host.listChanged(kind),
       sessionId: () => this.sessionId,
       setProtocolVersion: (version) => {
         this.protocolVersion = version

@@ -1,7 +1,7 @@
 /**
  * What a message that came is for the request that waits, and how large it may be.
  */
-import { Message, type Requests } from "@vmcp-keepalive/sdk-client/peer"
+import { Ask, Message, type Requests } from "@vmcp-keepalive/sdk-client/peer"
 import type { Wire } from "../session/wire.ts"
 
 /**
@@ -24,4 +24,4 @@ export const kindFor = (message: Message.Message, id: Message.Id): Kind => {
 
 /** How long the answer to a request may be, in bytes: that to a probe is short, that to a list is a list. */
 export const mostBytes = ({ limits }: Wire, { own, record }: Requests.Pending): number =>
-  own && record.method !== "tools/list" ? Math.min(limits.probeBytes, limits.messageBytes) : limits.messageBytes
+  own && !Ask.isList(record.method) ? Math.min(limits.probeBytes, limits.messageBytes) : limits.messageBytes
