@@ -19,6 +19,7 @@ import { httpIdle } from "./rows/httpIdle.ts"
 import { httpKill } from "./rows/httpKill.ts"
 import { httpMany } from "./rows/httpMany.ts"
 import { metricsCall, metricsEvent, metricsHeap } from "./rows/metrics.ts"
+import { neighbours } from "./rows/neighbours.ts"
 import { rejection } from "./rows/rejection.ts"
 import { stdioCall } from "./rows/stdioCall.ts"
 import { stdioCycles } from "./rows/stdioCycles.ts"
@@ -38,6 +39,7 @@ const rows: ReadonlyArray<Row> = [
   httpConnect,
   httpIdle,
   httpMany,
+  neighbours,
   stdioCall,
   detection,
   httpKill,

@@ -107,7 +107,11 @@ test("names every mistake of a file that is wrong, starts nothing and ends with 
 
 test.each([
   ["a file that is not there", () => join(tmpdir(), "no-such-file.json"), /no-such-file\.json: expected /],
-  ["a command that does not exist", () => fileWith({ mcpServers: { a: { command: "/no/such" } } }).path, /"a"[^]*connector\.command: expected a command that exists/]
+  [
+    "a command that does not exist",
+    () => fileWith({ mcpServers: { a: { command: "/no/such" } } }).path,
+    /"a"[^]*connector\.command: expected a command that exists/
+  ]
 ])("%s: is told, and ends with 1", async (_what, path, told) => {
   const { ended, output } = await start("--config", path())
   expect(await ended).toEqual([1, null])

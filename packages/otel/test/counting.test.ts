@@ -42,10 +42,20 @@ describe("an event is counted by exactly one series, the other series stay as th
           {
             [`vmcp_keepalive_call_total{backend_id="a",outcome="${outcome}"}`]: 1,
             [`vmcp_keepalive_call_duration_seconds{backend_id="a",outcome="${outcome}"}`]: 1,
-            'vmcp_keepalive_calls_in_flight{backend_id="a"}': 1
+            'vmcp_keepalive_calls_in_flight{backend_id="a"}': 1,
+            ...(outcome === "rejected"
+              ? { 'vmcp_keepalive_rejected_total{backend_id="a",reason="overloaded"}': 1 }
+              : {})
           }
         ] as const
     ),
+    [
+      "calls that wait for their turn",
+      [On.callQueued, On.callQueued, On.callQueued, On.callDequeued],
+      { 'vmcp_keepalive_calls_queued{backend_id="a"}': 2 }
+    ],
+    ["a call that was not run again", [On.replayDenied], { 'vmcp_keepalive_replay_denied_total{backend_id="a"}': 1 }],
+    ["a session that expired", [On.sessionExpired], { 'vmcp_keepalive_session_expired_total{backend_id="a"}': 1 }],
     ["a call that began", [On.callBegan], { 'vmcp_keepalive_calls_in_flight{backend_id="a"}': 1 }],
     ...reasons
       .filter((reason) => reason !== "closed")
@@ -316,7 +326,7 @@ describe("a backend that has closed", () => {
       for (let id = 0; id < 1000; id++) tell(`${id}`, On.called("rejected"), On.sessionClosed("timeout"))
       assert.deepStrictEqual(yield* On.figures, {})
       for (let id = 1000; id < 1100; id++) tell(`${id}`, On.called("rejected"))
-      assert.strictEqual(Object.keys(yield* On.figures).length, 100 * (9 + 2))
+      assert.strictEqual(Object.keys(yield* On.figures).length, 100 * (9 + 3))
     }).pipe(counting({ maxBackends: 100 }), On.isolated)
   )
 

@@ -75,6 +75,9 @@ const everything = [
   On.sessionClosed("reset"),
   ...On.outcomes.flatMap((outcome) => [On.callBegan, On.called(outcome)]),
   On.callBegan,
+  On.callQueued,
+  On.replayDenied,
+  On.sessionExpired,
   On.changed("Connected", "Unhealthy")
 ]
 
@@ -86,11 +89,15 @@ const table = [
   ["vmcp_keepalive_call_duration_seconds", DataPointType.HISTOGRAM, "s", undefined, ["backend_id", "outcome"]],
   ["vmcp_keepalive_call_total", DataPointType.SUM, "", true, ["backend_id", "outcome"]],
   ["vmcp_keepalive_calls_in_flight", DataPointType.GAUGE, "", undefined, ["backend_id"]],
+  ["vmcp_keepalive_calls_queued", DataPointType.GAUGE, "", undefined, ["backend_id"]],
   ["vmcp_keepalive_connect_failure_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
   ["vmcp_keepalive_failure_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
   ["vmcp_keepalive_latency_seconds", DataPointType.HISTOGRAM, "s", undefined, ["backend_id"]],
   ["vmcp_keepalive_list_changes_total", DataPointType.SUM, "", true, ["backend_id", "change", "kind"]],
   ["vmcp_keepalive_reconnect_total", DataPointType.SUM, "", true, ["backend_id", "outcome"]],
+  ["vmcp_keepalive_rejected_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
+  ["vmcp_keepalive_replay_denied_total", DataPointType.SUM, "", true, ["backend_id"]],
+  ["vmcp_keepalive_session_expired_total", DataPointType.SUM, "", true, ["backend_id"]],
   ["vmcp_keepalive_session_lost_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
   ["vmcp_keepalive_state", DataPointType.GAUGE, "", undefined, ["backend_id", "state"]],
   ["vmcp_keepalive_success_total", DataPointType.SUM, "", true, ["backend_id"]],
@@ -191,7 +198,7 @@ describe("layerOtel", () => {
       // but for what is in flight
       const ended = Object.entries(expected()).map(([series, figure]) => [
         series,
-        series.startsWith("vmcp_keepalive_calls_in_flight") ? 0 : figure
+        series.startsWith("vmcp_keepalive_calls_") ? 0 : figure
       ])
       assert.deepStrictEqual(yield* figures, Object.fromEntries(ended))
       assert.deepStrictEqual(yield* On.figures, {})

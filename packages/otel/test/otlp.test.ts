@@ -40,6 +40,9 @@ const everything = [
   On.sessionClosed("stream_cut"),
   ...On.outcomes.flatMap((outcome) => [On.callBegan, On.called(outcome)]),
   On.callBegan,
+  On.callQueued,
+  On.replayDenied,
+  On.sessionExpired,
   On.changed("Connected", "Unhealthy")
 ]
 
@@ -112,6 +115,10 @@ describe("on the wire", () => {
               vmcp_keepalive_call_total: counter,
               vmcp_keepalive_call_duration_seconds: ["histogram", "s", 2, undefined],
               vmcp_keepalive_calls_in_flight: ["gauge", "", undefined, undefined],
+              vmcp_keepalive_calls_queued: ["gauge", "", undefined, undefined],
+              vmcp_keepalive_rejected_total: counter,
+              vmcp_keepalive_replay_denied_total: counter,
+              vmcp_keepalive_session_expired_total: counter,
               vmcp_keepalive_list_changes_total: counter
             }
           )

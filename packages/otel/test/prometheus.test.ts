@@ -74,7 +74,16 @@ describe("the endpoint", () => {
       assert.strictEqual(parse((yield* scrape).text).samples["of_the_app_total"], undefined)
       tell("a", On.sent, On.sent, On.answered("3 millis"), On.missed("timeout"), On.suppressed, On.opened("reset"))
       tell("a", On.connected(), On.sessionClosed("reset"), On.refused(), On.callBegan, On.callBegan)
-      tell("a", On.called("replayed"), On.listed)
+      tell(
+        "a",
+        On.called("replayed"),
+        On.listed,
+        On.callQueued,
+        On.callQueued,
+        On.callDequeued,
+        On.replayDenied,
+        On.sessionExpired
+      )
       tell("a", On.changed("Connected", "CircuitOpen"))
       const { headers, status, text } = yield* scrape
       assert.strictEqual(status, 200)
@@ -95,6 +104,9 @@ describe("the endpoint", () => {
         vmcp_keepalive_call_total: "counter",
         vmcp_keepalive_call_duration_seconds: "histogram",
         vmcp_keepalive_calls_in_flight: "gauge",
+        vmcp_keepalive_calls_queued: "gauge",
+        vmcp_keepalive_replay_denied_total: "counter",
+        vmcp_keepalive_session_expired_total: "counter",
         vmcp_keepalive_list_changes_total: "counter"
       })
       assert.deepStrictEqual(Object.keys(helps).toSorted(), Object.keys(types).toSorted())
@@ -128,6 +140,9 @@ describe("the endpoint", () => {
         'vmcp_keepalive_call_duration_seconds_sum{backend_id="a",outcome="replayed"}': 0.003,
         'vmcp_keepalive_call_duration_seconds_count{backend_id="a",outcome="replayed"}': 1,
         'vmcp_keepalive_calls_in_flight{backend_id="a"}': 1,
+        'vmcp_keepalive_calls_queued{backend_id="a"}': 1,
+        'vmcp_keepalive_replay_denied_total{backend_id="a"}': 1,
+        'vmcp_keepalive_session_expired_total{backend_id="a"}': 1,
         'vmcp_keepalive_list_changes_total{backend_id="a",change="added",kind="tools"}': 2,
         'vmcp_keepalive_list_changes_total{backend_id="a",change="changed",kind="tools"}': 1,
         ...On.stateFigures("a", "CircuitOpen")

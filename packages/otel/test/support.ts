@@ -89,6 +89,10 @@ export const sessionDraining = (reason: FailureReason.FailureReason): Happening 
 })
 export const delay = Duration.seconds(1)
 export const callBegan: Happening = { _tag: "CallStarted" }
+export const callQueued: Happening = { _tag: "CallQueued" }
+export const callDequeued: Happening = { _tag: "CallDequeued" }
+export const replayDenied: Happening = { _tag: "ReplayDenied" }
+export const sessionExpired: Happening = { _tag: "SessionExpired", generation: 1 }
 /** A call that ended so, as the metric has it. */
 export const called = (
   outcome: (typeof outcomes)[number],
@@ -97,7 +101,7 @@ export const called = (
 ): Happening => ({
   _tag: "CallSettled",
   outcome: outcome === "replayed" ? "ok" : outcome,
-  reason: undefined,
+  reason: outcome === "rejected" ? "overloaded" : undefined,
   replayed: outcome === "replayed",
   method,
   duration: Duration.fromInputUnsafe(duration)
@@ -168,6 +172,7 @@ export const makeOracle = () => {
   const attempted = new Set<string>()
   const states = new Map<string, string>()
   const inFlight = new Map<string, number>()
+  const queued = new Map<string, number>()
   const add = (name: string, attributes: Record<string, string>, count = 1) => {
     const key = seriesName(name, attributes)
     counts[key] = (counts[key] ?? 0) + count
@@ -187,8 +192,14 @@ export const makeOracle = () => {
       const outcome = event.outcome === "ok" && event.replayed ? "replayed" : event.outcome
       add("vmcp_keepalive_call_total", { backend_id, outcome })
       add("vmcp_keepalive_call_duration_seconds", { backend_id, outcome })
+      if (outcome === "rejected")
+        add("vmcp_keepalive_rejected_total", { backend_id, reason: event.reason ?? "unknown" })
       inFlight.set(backend_id, (inFlight.get(backend_id) ?? 0) - 1)
     }
+    if (event._tag === "CallQueued") queued.set(backend_id, (queued.get(backend_id) ?? 0) + 1)
+    if (event._tag === "CallDequeued") queued.set(backend_id, (queued.get(backend_id) ?? 0) - 1)
+    if (event._tag === "ReplayDenied") add("vmcp_keepalive_replay_denied_total", { backend_id })
+    if (event._tag === "SessionExpired") add("vmcp_keepalive_session_expired_total", { backend_id })
     if (event._tag === "ListChanged") {
       const { added, changed, kind, removed } = event
       for (const [change, { length }] of Object.entries({ added, changed, removed })) {
@@ -215,6 +226,7 @@ export const makeOracle = () => {
     const all = { ...counts }
     for (const [backend_id, calls] of inFlight)
       all[seriesName("vmcp_keepalive_calls_in_flight", { backend_id })] = calls
+    for (const [backend_id, calls] of queued) all[seriesName("vmcp_keepalive_calls_queued", { backend_id })] = calls
     for (const [backend, current] of states) {
       for (const tag of tags) {
         all[seriesName("vmcp_keepalive_state", { backend_id: backend, state: tag })] = tag === current ? 1 : 0

@@ -15,69 +15,77 @@ export interface Bounds {
 /** A call that was admitted, until it leaves. */
 export class Place {
   readonly #limit: Limit
-  #step: "admitted" | "queued" | "running" | "left" = "admitted"
+  /** in the order in which they were admitted */
+  readonly number: number
+  #step: "waiting" | "running" | "left" = "waiting"
   #startedAt = 0
   #tell: (() => void) | undefined
-  /** its neighbours in the queue */
+  /** its neighbours among those that wait */
   before: Place | undefined
   after: Place | undefined
 
-  constructor(limit: Limit) {
+  constructor(limit: Limit, number: number) {
     this.#limit = limit
+    this.number = number
   }
 
   get isRunning(): boolean {
     return this.#step === "running"
   }
 
-  /** Whether it runs now; if not, it must wait. */
+  /** whether it waits for nothing but its turn */
+  get isReady(): boolean {
+    return this.#tell !== undefined
+  }
+
+  /** Whether it runs now; if not, it must wait for its turn. */
   start(): boolean {
-    if (this.#limit.mayStart) this.run()
+    if (this.#limit.mayStart(this)) this.#run()
     return this.isRunning
   }
 
-  /** Waits for its turn, behind all others: when it has come, the call runs and `tell` is called, once. */
+  /** Waits for its turn: when it has come, the call runs and `tell` is called, once. */
   queue(tell: () => void): void {
-    this.#step = "queued"
     this.#tell = tell
-    this.#limit.add(this)
+    this.#limit.queued()
   }
 
-  /** Waits no longer, if it did. */
+  /** Waits for something else than its turn now, if it did not run before. */
   unqueue(): void {
-    if (this.#step !== "queued") return
-    this.#step = "admitted"
     this.#tell = undefined
-    this.#limit.remove(this)
   }
 
-  /** Lets others run in its stead; it is still admitted. */
+  /** Does not run yet after all, and keeps its turn. */
   pause(): void {
-    if (this.#step !== "running") return
-    this.#step = "admitted"
+    if (!this.isRunning) return
+    this.#step = "waiting"
+    this.#limit.add(this)
     this.#limit.stopped(undefined)
   }
 
   /** Its call has ended. */
   leave(): void {
     if (this.#step === "left") return
-    this.unqueue()
-    const ranFor = this.isRunning ? this.#limit.now() - this.#startedAt : undefined
-    const isRunning = this.isRunning
+    const { isRunning } = this
+    const ranFor = this.#limit.now() - this.#startedAt
+    this.#tell = undefined
     this.#step = "left"
+    if (!isRunning) this.#limit.remove(this)
     this.#limit.left()
     if (isRunning) this.#limit.stopped(ranFor)
+    else this.#limit.next()
   }
 
   /** Its turn has come. */
   grant(): void {
     const tell = this.#tell
-    this.unqueue()
-    this.run()
+    this.#tell = undefined
+    this.#run()
     tell?.()
   }
 
-  run(): void {
+  #run(): void {
+    this.#limit.remove(this)
     this.#step = "running"
     this.#startedAt = this.#limit.now()
     this.#limit.started()
@@ -91,6 +99,8 @@ export class Limit {
   #bounds: Bounds
   #admitted = 0
   #running = 0
+  #numbers = 0
+  /** of those that wait, for their turn or for a session, the one that was admitted first */
   #first: Place | undefined
   #last: Place | undefined
   #isGranting = false
@@ -109,7 +119,7 @@ export class Limit {
   /** Other bounds from now on: what runs goes on, and nobody who waits is sent away. Calls that came before there were any are not counted. */
   rebound(bounds: Bounds): void {
     this.#bounds = bounds
-    this.#next()
+    this.next()
   }
 
   // ----------------------------------------------------------------------------------------------------- who comes
@@ -117,7 +127,8 @@ export class Limit {
   /** Whether a call that came now would be one too many. */
   get isFull(): boolean {
     if (this.#admitted >= this.#mostRunning + this.#bounds.queue) return true
-    return this.#pool !== undefined && !this.mayStart && !this.#pool.mayWait(this.#waiting)
+    const mayStart = this.#first === undefined && this.#hasRoom
+    return this.#pool !== undefined && !mayStart && !this.#pool.mayWait(this.#waiting)
   }
 
   /** Admits a call, unless it is one too many. */
@@ -125,17 +136,19 @@ export class Limit {
     if (this.isFull) return undefined
     this.#admitted++
     if (this.#pool !== undefined) this.#pool.waiting++
-    return new Place(this)
+    const place = new Place(this, this.#numbers++)
+    this.add(place)
+    return place
   }
 
   /**
    * When one that was too many may come again, in milliseconds: when those that wait now have had their turn, at the pace at which
-   * calls end. Where none has ended for longer than they took before, that is the pace.
+   * calls end. Where none ends any more, not before as long again as none has ended.
    */
   get retryAfter(): number {
-    const isRunning = this.#running > 0
-    const duration = Math.max(this.#duration ?? unknownDuration, isRunning ? this.now() - this.#movedAt : 0)
-    return ((this.#waiting + 1) * duration) / (isRunning ? this.#running : this.#mostRunning)
+    const duration = this.#duration ?? unknownDuration
+    if (this.#running === 0) return ((this.#waiting + 1) * duration) / this.#mostRunning
+    return Math.max(((this.#waiting + 1) * duration) / this.#running, this.now() - this.#movedAt)
   }
 
   get #mostRunning(): number {
@@ -149,13 +162,17 @@ export class Limit {
 
   // --------------------------------------------------------------------------------------------------- whose turn it is
 
+  /** Whether a call waits for its turn. */
   get isAwaited(): boolean {
-    return this.#first !== undefined
+    return this.#first?.isReady === true
   }
 
-  /** Whether a call that is admitted may run now, without waiting. */
-  get mayStart(): boolean {
-    return this.#first === undefined && this.#hasRoom
+  /**
+   * Whether a call may run now. None overtakes another one that was admitted before, which waits for the same session, or is just
+   * about to run.
+   */
+  mayStart(place: Place): boolean {
+    return place === this.#first && this.#hasRoom
   }
 
   get #hasRoom(): boolean {
@@ -165,13 +182,17 @@ export class Limit {
   /** The call that has waited longest runs now, if it may. */
   grant(): boolean {
     const first = this.#first
-    if (first === undefined || !this.#hasRoom) return false
+    if (first?.isReady !== true || !this.#hasRoom) return false
     first.grant()
     return true
   }
 
-  #next(): void {
-    if (this.#pool !== undefined) return this.#pool.next()
+  /** Whoever may run now does. */
+  next(): void {
+    if (this.#pool !== undefined) {
+      this.queued()
+      return this.#pool.next()
+    }
     // what runs now may end at once: the loop goes on, and not one call within the other
     if (this.#isGranting) return
     this.#isGranting = true
@@ -184,12 +205,21 @@ export class Limit {
 
   // ------------------------------------------------------------------------------------------------- what places report
 
+  /** It waits, behind those that were admitted before. */
   add(place: Place): void {
-    place.before = this.#last
-    if (this.#last === undefined) this.#first = place
-    else this.#last.after = place
-    this.#last = place
-    this.#pool?.add(this)
+    let before = this.#last
+    while (before !== undefined && before.number > place.number) before = before.before
+    place.before = before
+    place.after = before === undefined ? this.#first : before.after
+    if (place.before === undefined) this.#first = place
+    else place.before.after = place
+    if (place.after === undefined) this.#last = place
+    else place.after.before = place
+  }
+
+  /** One that waits is ready now, or is the first now. */
+  queued(): void {
+    if (this.isAwaited) this.#pool?.add(this)
   }
 
   remove(place: Place): void {
@@ -199,15 +229,18 @@ export class Limit {
     else place.after.before = place.before
     place.before = undefined
     place.after = undefined
-    if (this.#first === undefined) this.#pool?.delete(this)
+    if (!this.isAwaited) this.#pool?.delete(this)
   }
 
   started(): void {
     if (this.#running === 0) this.#movedAt = this.now()
     this.#running++
-    if (this.#pool === undefined) return
-    this.#pool.running++
-    this.#pool.waiting--
+    if (this.#pool !== undefined) {
+      this.#pool.running++
+      this.#pool.waiting--
+    }
+    // the next one may have been ready before it; it runs after it
+    if (this.isAwaited && this.#hasRoom) queueMicrotask(() => this.next())
   }
 
   /** `ranFor`: where it has ended, how long it ran */
@@ -221,7 +254,7 @@ export class Limit {
       this.#movedAt = this.now()
       this.#duration = this.#duration === undefined ? ranFor : this.#duration + (ranFor - this.#duration) / smoothing
     }
-    this.#next()
+    this.next()
   }
 
   left(): void {

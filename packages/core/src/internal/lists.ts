@@ -93,7 +93,8 @@ export class Lists {
   /** One after the other: a server that has just come back has better things to do than three lists at once. */
   #go(): void {
     const open = this.#open
-    while (open !== undefined && open === this.#open && this.#reading === undefined) {
+    if (open === undefined) return
+    while (open === this.#open && this.#reading === undefined) {
       const [kind, ...left] = this.#left
       if (kind === undefined) {
         if (!this.#beginRound()) return

@@ -59,6 +59,10 @@ export const reconnect = counter("vmcp_keepalive_reconnect_total", "Attempts to 
 export const call = counter("vmcp_keepalive_call_total", "Calls that ended")
 export const callDuration = seconds("vmcp_keepalive_call_duration_seconds", "Time until a call ended", ofCalls)
 export const inFlight = gauge("vmcp_keepalive_calls_in_flight", "Calls that have not ended")
+export const queued = gauge("vmcp_keepalive_calls_queued", "Calls that wait for their turn")
+export const rejected = counter("vmcp_keepalive_rejected_total", "Calls that were rejected")
+export const replayDenied = counter("vmcp_keepalive_replay_denied_total", "Calls not run again, for want of budget")
+export const sessionExpired = counter("vmcp_keepalive_session_expired_total", "Sessions that reached maxLifetime")
 export const listChanges = counter("vmcp_keepalive_list_changes_total", "Entries of lists that came, went or changed")
 export const backends = gauge("vmcp_keepalive_backends", "Backends that are not closed")
 export const dropped = counter("vmcp_keepalive_dropped_total", "Events of backends beyond maxBackends")
@@ -84,6 +88,10 @@ export const all: ReadonlyMap<string, Entry> = new Map(
     call,
     callDuration,
     inFlight,
+    queued,
+    rejected,
+    replayDenied,
+    sessionExpired,
     listChanges,
     dropped,
     operation,

@@ -60,6 +60,9 @@ const sessionLost = byWord(Catalog.sessionLost, "reason")
 const connectFailure = byWord(Catalog.connectFailure, "reason")
 const reconnect = byWord(Catalog.reconnect, "outcome")
 const call = byWord(Catalog.call, "outcome")
+const rejected = byWord(Catalog.rejected, "reason")
+const replayDenied = plain(Catalog.replayDenied)
+const sessionExpired = plain(Catalog.sessionExpired)
 const callDuration = byWord(Catalog.callDuration, "outcome")
 const inState = byWord(Catalog.state, "state")
 
@@ -84,6 +87,8 @@ export const make = <Handle>(backend: string, target: Target<Handle>, now: (() =
   let living = 0
   let callsInFlight = 0
   let removeInFlight: (() => void) | undefined
+  let callsQueued = 0
+  let removeQueued: (() => void) | undefined
 
   const update = (column: Column, value: number) => {
     let handle = handles.get(column)
@@ -111,7 +116,8 @@ export const make = <Handle>(backend: string, target: Target<Handle>, now: (() =
     attempted = true
   }
 
-  const settled = ({ duration, outcome, replayed }: CallSettled) => {
+  const settled = ({ duration, outcome, reason, replayed }: CallSettled) => {
+    if (outcome === "rejected") update(rejected(reason ?? "unknown"), 1)
     const word = outcome === "ok" && replayed ? "replayed" : outcome
     update(call(word), 1)
     update(callDuration(word), Duration.toSeconds(duration))
@@ -149,6 +155,17 @@ export const make = <Handle>(backend: string, target: Target<Handle>, now: (() =
           callsInFlight++
           removeInFlight ??= target.observe(Catalog.inFlight, { backend_id: backend }, () => callsInFlight)
           return
+        case "CallQueued":
+          callsQueued++
+          removeQueued ??= target.observe(Catalog.queued, { backend_id: backend }, () => callsQueued)
+          return
+        case "CallDequeued":
+          callsQueued = Math.max(0, callsQueued - 1)
+          return
+        case "ReplayDenied":
+          return update(replayDenied, 1)
+        case "SessionExpired":
+          return update(sessionExpired, 1)
         case "CallSettled":
           return settled(event)
         case "ListChanged":
@@ -170,6 +187,7 @@ export const make = <Handle>(backend: string, target: Target<Handle>, now: (() =
       for (const handle of handles.values()) target.remove(handle)
       handles.clear()
       removeInFlight?.()
+      removeQueued?.()
     }
   }
 }

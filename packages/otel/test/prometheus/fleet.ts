@@ -80,9 +80,16 @@ const live = Effect.gen(function* () {
       (series) => ids.every((id) => series.some(({ labels }) => labels["backend_id"] === id))
     )
 
+  const isExpired = (id: string) =>
+    Prometheus.until(
+      `Prometheus sees that a session of ${id} has expired`,
+      prometheus.query(`vmcp_keepalive_session_expired_total{backend_id="${id}"} > 0`),
+      (series) => series.length > 0
+    )
+
   const began = Date.now() / 1000
   // nothing happens yet: what Prometheus sees from now on is what happens
-  const steady = yield* kept("steady", { connect: "lazy" })
+  const steady = yield* kept("steady", { connect: "lazy", maxConcurrent: 1, queue: 1, maxLifetime: "1 second" })
   yield* isIn("Idle", "steady")
   yield* Effect.sleep(Duration.times(bar, 2))
 
@@ -103,6 +110,11 @@ const live = Effect.gen(function* () {
   steady.server.script.call = () => ScriptedServer.error(-32602)
   yield* Effect.repeat(Effect.flip(steady.backend.use(pay)), { times: 1 })
   steady.server.script.call = () => ScriptedServer.answer
+  // some come while as many run and wait as may
+  yield* Effect.all(
+    Array.from({ length: 4 }, () => Effect.exit(steady.backend.use(pay))),
+    { concurrency: "unbounded" }
+  )
   yield* killedUnder(flapping, {})
   yield* Effect.repeat(killedUnder(flapping, { idempotent: true }), { times: 1 })
   yield* killed(flapping)
@@ -131,6 +143,8 @@ const live = Effect.gen(function* () {
   yield* isIn("CircuitOpen", "failing")
   yield* isIn("NeedsAuth", "locked")
   yield* Effect.repeat(Effect.flip(failing.backend.use(pay)), { times: 2 })
+  // by now it has lived for longer than it may
+  yield* isExpired("steady")
   // but for the one of a process without backends
   const rules = yield* Prometheus.until("every alert is active", prometheus.rules, (rules) =>
     rules.every(({ alerts, name }) => alerts.length > 0 || name === "McpNoBackends")

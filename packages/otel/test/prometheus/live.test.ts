@@ -41,6 +41,9 @@ const toCount: ReadonlyArray<{ title: string; legend: string; metric: string; ou
   { title: "Probes", legend: "answered", metric: "success_total" },
   { title: "Probes", legend: "failed", metric: "failure_total" },
   { title: "Probes", legend: "needless", metric: "suppressed_total" },
+  { title: "Calls rejected because", legend: "{{reason}}", metric: "rejected_total" },
+  { title: "Replays denied, sessions expired", legend: "replay denied", metric: "replay_denied_total" },
+  { title: "Replays denied, sessions expired", legend: "session expired", metric: "session_expired_total" },
   { title: "Lists", legend: "{{change}}", metric: "list_changes_total" },
   { title: "Calls by outcome", legend: "{{outcome}}", metric: "call_total" },
   { title: "Outcome unknown", legend: "outcome unknown", metric: "call_total", outcome: "outcome_unknown" }
@@ -336,6 +339,7 @@ describe.skipIf(Prometheus.isMissingFor("Prometheus:"))("Prometheus", () => {
           "McpCircuitOpen failing",
           "McpBackendFlapping flapping",
           "McpCallOutcomeUnknown flapping",
+          "McpBackendOverloaded steady",
           "McpBackendNeedsCredentials locked",
           "McpMetricsDropped "
         ])

@@ -202,7 +202,11 @@ const everyKind = {
   CallQueued: [{ _tag: "CallQueued" }],
   CallDequeued: [{ _tag: "CallDequeued" }],
   ReplayDenied: [{ _tag: "ReplayDenied" }],
-  CallSettled: [...Object.values(outcomes), settled("ok", true)],
+  CallSettled: [
+    ...Object.values(outcomes),
+    settled("ok", true),
+    ...FailureReason.all.map((reason) => ({ ...outcomes.rejected, reason }))
+  ],
   ListChanged: Lists.kinds.map(
     (kind) => ({ _tag: "ListChanged", kind, added: ["a"], removed: ["b"], changed: ["c"] }) as const
   ),
