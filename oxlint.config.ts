@@ -121,8 +121,8 @@ export default defineConfig({
     {
       files: [
         "packages/sdk-client/src/{CallView,JsonSchema,testing/TestServer,internal/testing/serverEnd}.ts",
-        "packages/transport-http/src/{HttpConnector.ts,internal/sdk1/**}",
-        "packages/transport-stdio/src/StdioConnector.ts"
+        "packages/transport-http/src/{HttpConnector.ts,HttpTransport.ts,internal/sdk1/**}",
+        "packages/transport-stdio/src/{StdioConnector,StdioTransport}.ts"
       ],
       rules: { "no-restricted-imports": bans(transport) }
     },

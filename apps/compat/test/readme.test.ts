@@ -41,7 +41,7 @@ describe.each(["npm", "pnpm"] as const)("the whole app, installed by %s", (manag
       const server = yield* ScriptedServer.make()
       const leftovers = yield* Leftovers.make()
       const metricsPort = yield* Effect.promise(freePort)
-      const app = yield* started(folder, { SERVER_URL: server.url, METRICS_PORT: String(metricsPort) })
+      const app = yield* started(folder, "app.mts", { SERVER_URL: server.url, METRICS_PORT: String(metricsPort) })
 
       yield* eventually(() => app.output().includes("[DIR] node_modules"))
       assert.deepStrictEqual(
@@ -72,6 +72,47 @@ describe.each(["npm", "pnpm"] as const)("the whole app, installed by %s", (manag
   )
 })
 
+describe.each(["npm", "pnpm"] as const)("the fleet from a file, installed by %s", (manager) => {
+  const folder = folders[manager]
+  const path = join(folder, "mcp.json")
+
+  it("compiles under the strictest settings, all declarations included", { timeout: compileTimeout }, async () => {
+    assert.deepStrictEqual(await compile(folder, ["fleet.mts"], { skipLibCheck: false }), [])
+  })
+
+  it.live("is what the file says while that is edited, and ends within a second of SIGTERM with nothing left", () =>
+    Effect.gen(function* () {
+      const [example] = blocksBelow("## A fleet from a file").filter(({ language }) => language === "json")
+      assert.isDefined(example)
+      const server = yield* ScriptedServer.make()
+      const content = example.code.replace("http://127.0.0.1:3001/mcp", server.url)
+      assert.notStrictEqual(content, example.code)
+      yield* Effect.promise(() => writeFile(path, content))
+      const leftovers = yield* Leftovers.make()
+      const app = yield* started(folder, "fleet.mts", {})
+      yield* eventually(() => /everything has \d+ tools/.test(app.output()) && /files has \d+ tools/.test(app.output()))
+
+      yield* Effect.promise(() => writeFile(path, content.replace('"type"', '"tpye"')))
+      yield* eventually(() => /ERROR.*mcp\.json:4:\d+ mcpServers\.everything\.tpye/.test(app.output()))
+      const { mcpServers } = JSON.parse(content)
+      yield* Effect.promise(() =>
+        writeFile(path, JSON.stringify({ mcpServers: { everything: mcpServers.everything } }))
+      )
+      yield* eventually(() => /Removed/.test(app.output()) && /Replaced/.test(app.output()))
+      // another policy was put in place, and the session went on through all of it
+      assert.strictEqual((yield* server.stats).byRpcMethod["initialize"], 1)
+
+      const began = performance.now()
+      app.child.kill("SIGTERM")
+      yield* Effect.promise(() => app.exited)
+      assert.strictEqual(app.child.exitCode, 130, app.output())
+      assert.isBelow(performance.now() - began, 1000)
+      yield* leftovers.check
+      assert.deepInclude(yield* server.stats, { sessions: 0, streams: 0, deletes: 1 })
+    })
+  )
+})
+
 /** The app while it runs, and what it said so far. */
 interface App {
   readonly child: ChildProcess
@@ -79,11 +120,11 @@ interface App {
   readonly output: () => string
 }
 
-const started = (cwd: string, env: Record<string, string>): Effect.Effect<App, never, Scope.Scope> =>
+const started = (cwd: string, program: string, env: Record<string, string>): Effect.Effect<App, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
       let output = ""
-      const child = spawn(process.execPath, ["app.mts"], {
+      const child = spawn(process.execPath, [program], {
         cwd,
         env: { PATH: process.env["PATH"], ...env },
         stdio: ["ignore", "pipe", "pipe"]

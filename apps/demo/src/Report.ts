@@ -1,5 +1,5 @@
 /** What the demo prints: a line for each thing that happens, and in the end a table, for people or as JSON. Pure. */
-import type { ConnectionState, KeepaliveEvent } from "@vmcp-keepalive/core"
+import type { ConnectionState, Fleet, KeepaliveEvent } from "@vmcp-keepalive/core"
 import * as Expectation from "./Expectation.ts"
 import type { Episode } from "./Expectation.ts"
 import type { Call, Entry, Outcome, RemarkKind, State } from "./Journal.ts"
@@ -109,6 +109,16 @@ const describe = (entry: Entry, style: Style): string | undefined => {
     default:
       return undefined
   }
+}
+
+/** What became of backends, for one line: at most ten are named. */
+export const changes = (all: ReadonlyArray<Fleet.Change>): string => {
+  const named = all.slice(0, 10).map((change) => {
+    if (change._tag === "Added") return `+ ${change.id}`
+    if (change._tag === "Removed") return `- ${change.id}`
+    return `${change.id}: another ${change.what.join(" and ")}`
+  })
+  return [...named, ...(all.length > named.length ? [`and ${all.length - named.length} more`] : [])].join(", ")
 }
 
 const remarks: Readonly<Record<RemarkKind, (text: string, style: Style) => string>> = {

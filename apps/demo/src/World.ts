@@ -1,13 +1,13 @@
-/** The servers, and a backend that is kept connected to each. All of it ends with the scope. */
+/** The servers, a file that lists them, and the fleet that the file describes. All of it ends with the scope. */
 import { Client } from "@modelcontextprotocol/sdk/client/index.js"
-import { Backend, KeepaliveEvent, KeepalivePolicy } from "@vmcp-keepalive/core"
-import type { BackendError, Connector } from "@vmcp-keepalive/core"
+import { type ConfigFileError, KeepaliveConfig } from "@vmcp-keepalive/config"
+import { Fleet, KeepaliveEvent, KeepalivePolicy } from "@vmcp-keepalive/core"
 import { FaultProxy, McpServers, ScriptedServer, StdioServers } from "@vmcp-keepalive/testkit"
 import type { McpServer } from "@vmcp-keepalive/testkit"
-import { HttpConnector } from "@vmcp-keepalive/transport-http"
-import { StdioConnector } from "@vmcp-keepalive/transport-stdio"
-import { Duration, Effect, Redacted } from "effect"
-import type { FileSystem, PlatformError, Scope } from "effect"
+import { HttpTransport } from "@vmcp-keepalive/transport-http"
+import { StdioTransport } from "@vmcp-keepalive/transport-stdio"
+import { Duration, Effect, FileSystem, Layer, Option, Redacted } from "effect"
+import type { Path, PlatformError, Scope } from "effect"
 import type { Journal } from "./Journal.ts"
 import type { Place, ProxiedPlace, Server } from "./Place.ts"
 import * as Shell from "./Shell.ts"
@@ -35,13 +35,14 @@ export interface World {
 export type WorldError =
   | McpServer.ServerStartError
   | FaultProxy.FaultProxyError
-  | BackendError.ConfigurationError
+  | ConfigFileError.ConfigFileError
+  | Fleet.FleetConfigurationError
   | PlatformError.PlatformError
 
 /** The scripted server demands credentials from the beginning. */
 const firstCredentials = Redacted.make("Bearer first")
 
-/** Short, so that a tour of everything takes half a minute. */
+/** Short, so that a tour of everything takes half a minute: shorter than a file may say. */
 const settings = {
   probe: "auto",
   interval: "1.5 seconds",
@@ -64,66 +65,113 @@ export const shutdown = {
 } as const
 
 /** Starts everything; the backends themselves start what speaks stdio. */
-export const make = (journal: Journal): Effect.Effect<World, WorldError, FileSystem.FileSystem | Scope.Scope> =>
+export const make = (
+  journal: Journal
+): Effect.Effect<World, WorldError, FileSystem.FileSystem | Path.Path | Scope.Scope> =>
   Effect.gen(function* () {
-    const credentials = new Map<string, Redacted.Redacted>([["scripted", firstCredentials]])
-    const client = () => new Client({ name: "vmcp-keepalive-demo", version: "1.0.0" })
-
-    const place = Effect.fnUntraced(function* <Called extends Server, R>(
-      id: string,
-      server: Called,
-      connector: Connector.Connector<Client, R>,
-      failureThreshold: number = settings.failureThreshold
-    ) {
-      const options = { ...settings, failureThreshold }
-      const backend = yield* Backend.make({ id, connector, policy: options })
-      const { policy } = KeepalivePolicy.resolve(options, connector)
-      return { id, server, backend, policy } satisfies Place<Called>
-    })
-    const overHttp = Effect.fnUntraced(function* <Called extends McpServer.McpServer, E, R>(
-      id: string,
-      start: Effect.Effect<Called, E, R>,
-      failureThreshold?: number
-    ) {
-      const server = yield* start
-      const proxy = yield* FaultProxy.make({ target: server })
-      const connector = HttpConnector.make({
-        url: `${proxy.url}/mcp`,
-        headers: Effect.sync((): Record<string, Redacted.Redacted> => {
-          journal.add(id, { _tag: "CredentialsRead" })
-          const authorization = credentials.get(id)
-          return authorization === undefined ? {} : { authorization }
-        }),
-        client
-      })
-      return { ...(yield* place(id, server, connector, failureThreshold)), proxy } satisfies ProxiedPlace<Called>
-    })
-    const overStdio = Effect.fnUntraced(function* <Called extends StdioServers.StdioServer, E, R>(
-      id: string,
-      describe: Effect.Effect<Called, E, R>
-    ) {
-      const server = yield* describe
-      const { args, command } = server
-      return yield* place(id, server, StdioConnector.make({ command, args, client, shutdown }))
-    })
-
-    // Where a server is restarted while nobody calls, the probes that meet nobody in the meantime shall not end the
-    // session, or the server could not show how it refuses a stale one.
-    const patient = 8
-    const placed = yield* Effect.all(
+    const servers = yield* Effect.all(
       {
-        everything: overHttp("everything", McpServers.everything, patient),
-        supergateway: overHttp("supergateway", McpServers.supergateway({ backend: "small" })),
-        mcpProxy: overHttp("mcp-proxy", McpServers.mcpProxy({ backend: "small" })),
-        effectMcp: overHttp("effect-mcp", McpServers.effectMcp, patient),
-        scripted: overHttp("scripted", ScriptedServer.make({ authorization: Redacted.value(firstCredentials) })),
-        filesystem: overStdio("filesystem", StdioServers.filesystem),
-        scriptedSh: overStdio("scripted-sh", Effect.flatMap(StdioServers.scripted(), Shell.through))
+        everything: proxied(McpServers.everything),
+        supergateway: proxied(McpServers.supergateway({ backend: "small" })),
+        mcpProxy: proxied(McpServers.mcpProxy({ backend: "small" })),
+        effectMcp: proxied(McpServers.effectMcp),
+        scripted: proxied(ScriptedServer.make({ authorization: Redacted.value(firstCredentials) })),
+        filesystem: StdioServers.filesystem,
+        scriptedSh: Effect.flatMap(StdioServers.scripted(), Shell.through)
       },
       { concurrency: "unbounded" }
     )
-    return { ...placed, credentials }
-  }).pipe(Effect.provide(KeepaliveEvent.layerObserver((event) => journal.add(event.backend, { _tag: "Event", event }))))
+    const credentials = new Map<string, Redacted.Redacted>([["scripted", firstCredentials]])
+    const readCredentials = (id: string) =>
+      Effect.sync((): Record<string, Redacted.Redacted> => {
+        journal.add(id, { _tag: "CredentialsRead" })
+        const authorization = credentials.get(id)
+        return authorization === undefined ? {} : { authorization }
+      })
+
+    const { effectMcp, everything, filesystem, mcpProxy, scripted, scriptedSh, supergateway } = servers
+    const file = yield* written({
+      everything: { ...reached(everything), ...patient },
+      supergateway: reached(supergateway),
+      "mcp-proxy": reached(mcpProxy),
+      "effect-mcp": { ...reached(effectMcp), ...patient },
+      scripted: reached(scripted),
+      filesystem: started(filesystem),
+      "scripted-sh": started(scriptedSh)
+    })
+    const { specs } = yield* KeepaliveConfig.load(file)
+    const ids = new Map(
+      specs.map(({ id, settings }) => [settings.kind === "http" ? Redacted.value(settings.url) : id, id])
+    )
+    const client = () => new Client({ name: "vmcp-keepalive-demo", version: "1.0.0" })
+    const Transports = Layer.mergeAll(
+      // credentials that change while the servers run cannot stand in a file
+      HttpTransport.layer({ client, headers: ({ url }) => readCredentials(ids.get(textOf(url)) ?? "") }),
+      StdioTransport.layer({ client, shutdown })
+    )
+    const fleet = yield* Effect.provide(Fleet.make<Client>(), Transports)
+    yield* fleet.apply(specs)
+
+    const place = Effect.fnUntraced(function* <Called extends Server>(id: string, server: Called) {
+      const backend = Option.getOrThrow(yield* fleet.get(id))
+      return { id, server, backend, policy: yield* backend.policy } satisfies Place<Called>
+    })
+    const behind = <Called extends McpServer.McpServer>(id: string, { proxy, server }: Proxied<Called>) =>
+      Effect.map(place(id, server), (placed): ProxiedPlace<Called> => ({ ...placed, proxy }))
+    return {
+      everything: yield* behind("everything", everything),
+      supergateway: yield* behind("supergateway", supergateway),
+      mcpProxy: yield* behind("mcp-proxy", mcpProxy),
+      effectMcp: yield* behind("effect-mcp", effectMcp),
+      scripted: yield* behind("scripted", scripted),
+      filesystem: yield* place("filesystem", filesystem),
+      scriptedSh: yield* place("scripted-sh", scriptedSh),
+      credentials
+    }
+  }).pipe(
+    Effect.provide([
+      KeepalivePolicy.layer(settings),
+      KeepaliveEvent.layerObserver((event) => journal.add(event.backend, { _tag: "Event", event }))
+    ])
+  )
+
+/** A server over HTTP, and the proxy through which it is reached. */
+interface Proxied<Called extends McpServer.McpServer> {
+  readonly server: Called
+  readonly proxy: FaultProxy.FaultProxy
+}
+
+const proxied = <Called extends McpServer.McpServer, E, R>(start: Effect.Effect<Called, E, R>) =>
+  Effect.flatMap(start, (server) =>
+    Effect.map(FaultProxy.make({ target: server }), (proxy): Proxied<Called> => ({ server, proxy }))
+  )
+
+/**
+ * Where a server is restarted while nobody calls, the probes that meet nobody in the meantime shall not end the session, or the
+ * server could not show how it refuses a stale one.
+ */
+const patient = { keepalive: { failureThreshold: 8 } }
+
+const reached = ({ proxy }: Proxied<McpServer.McpServer>) => ({ type: "http", url: `${proxy.url}/mcp` })
+const started = ({ args, command }: StdioServers.StdioServer) => ({
+  type: "stdio",
+  command: asText(command),
+  args: args.map(asText)
+})
+
+const textOf = (text: string | Redacted.Redacted): string => (Redacted.isRedacted(text) ? Redacted.value(text) : text)
+
+/** What would be a variable to the reader of a file. */
+const asText = (text: string): string => text.replaceAll("${", "$${")
+
+/** A configuration file as people have it; its path. */
+const written = (mcpServers: Readonly<Record<string, object>>) =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const file = `${yield* fs.makeTempDirectoryScoped({ prefix: "vmcp-demo-" })}/mcp.json`
+    yield* fs.writeFileString(file, JSON.stringify({ mcpServers }))
+    return file
+  })
 
 /** Every backend of the world. */
 export const places = (world: World): ReadonlyArray<Place> => [

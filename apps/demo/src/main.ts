@@ -1,4 +1,4 @@
-/** `pnpm demo`: what an agent host goes through with its MCP servers, played on real ones. */
+/** `pnpm demo`: what an agent host goes through with its MCP servers, played on real ones; or the user's own, kept alive. */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { KeepaliveMetrics } from "@vmcp-keepalive/otel"
 import { Console, Context, Data, Effect, Layer, Option, Runtime } from "effect"
@@ -6,6 +6,7 @@ import { CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { hangup } from "./Hangup.ts"
 import * as HttpFaults from "./HttpFaults.ts"
 import * as Journal from "./Journal.ts"
+import * as Kept from "./Kept.ts"
 import * as Report from "./Report.ts"
 import * as StdioFaults from "./StdioFaults.ts"
 import * as Style from "./Style.ts"
@@ -25,6 +26,12 @@ const serveMetrics = (port: number) =>
   )
 
 const flags = {
+  config: Flag.String("config").pipe(
+    Flag.withDescription(
+      "Play no tour, and keep the servers of this configuration file alive, until Ctrl-C; edits are taken while it runs"
+    ),
+    Flag.optional
+  ),
   json: Flag.Boolean("json").pipe(
     Flag.withDescription("Print the closing table as JSON on stdout, and the lines on stderr"),
     Flag.withDefault(false)
@@ -47,7 +54,7 @@ const flags = {
 const demo = Command.make(
   "demo",
   flags,
-  Effect.fn(function* ({ json, metricsPort, watch, withoutFaults }) {
+  Effect.fn(function* ({ config, json, metricsPort, watch, withoutFaults }) {
     const startedAt = performance.now()
     const output = json ? process.stderr : process.stdout
     const style = Style.make(Style.isWanted(output))
@@ -78,14 +85,24 @@ const demo = Command.make(
       }
       if (!report.met) return yield* new NotMet()
     })
-    if (Option.isNone(metricsPort)) return yield* tour
+    if (Option.isSome(config) && json) {
+      yield* Console.error("--json prints the table of the tour, and with --config there is none")
+      return yield* new NotMet()
+    }
+    const kept = (path: string) =>
+      Kept.keep(path, { startedAt, style, say, complain: (text) => process.stderr.write(`${text}\n`) }).pipe(
+        // every mistake has been named
+        Effect.catchTag("Unusable", () => new NotMet())
+      )
+    const program = Option.match(config, { onNone: () => tour, onSome: kept })
+    if (Option.isNone(metricsPort)) return yield* program
     const metrics = yield* serveMetrics(metricsPort.value)
     say(`metrics: ${Context.get(metrics, KeepaliveMetrics.PrometheusEndpoint).url}\n`)
-    yield* Effect.provide(tour, metrics)
+    yield* Effect.provide(program, metrics)
   }, Effect.scoped)
 ).pipe(
   Command.withDescription(
-    "Keeps seven real MCP servers alive, calls their tools all the time, and plays a tour of faults on them. The exit code is 0 only if each led to what it must."
+    "Keeps seven real MCP servers alive, calls their tools all the time, and plays a tour of faults on them. The exit code is 0 only if each led to what it must. With --config it keeps your own servers alive instead."
   )
 )
 

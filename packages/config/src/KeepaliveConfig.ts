@@ -5,6 +5,7 @@
  * is taken as a whole or not at all, and everything that is wrong with it is told at once. What a file may contain is in
  * docs/guides/configuration.md; for editors there is `@vmcp-keepalive/config/schema.json`.
  */
+import type { Fleet } from "@vmcp-keepalive/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
@@ -15,6 +16,7 @@ import * as Stream from "effect/Stream"
 import type { BackendSpec } from "./BackendSpec.ts"
 import type { ConfigFileError, Issue } from "./ConfigFileError.ts"
 import * as File from "./internal/file.ts"
+import * as Following from "./internal/following.ts"
 import * as Loading from "./internal/loading.ts"
 import * as Watch from "./internal/watch.ts"
 
@@ -62,6 +64,31 @@ export interface LoadOptions {
 export interface WatchOptions extends LoadOptions {
   /** how long after a change the file is read, so that many changes are one; default 100 milliseconds */
   readonly debounce?: Duration.Input | undefined
+}
+
+/**
+ * How a fleet is kept as a file says.
+ *
+ * @since 0.1.0
+ */
+export interface FollowOptions extends WatchOptions {
+  /**
+   * how long after the fleet has refused what the file says it is asked again, since what it lacks may come, such as a command
+   * that is being installed; default 30 seconds
+   */
+  readonly retry?: Duration.Input | undefined
+}
+
+/**
+ * What a fleet took from a file.
+ *
+ * @since 0.1.0
+ */
+export interface Applied {
+  /** what that changed; empty where the file says again what holds already */
+  readonly changes: ReadonlyArray<Fleet.Change>
+  /** what was ignored, in the order of the file */
+  readonly warnings: ReadonlyArray<Issue>
 }
 
 /**
@@ -135,6 +162,24 @@ export const watch = (
       return Stream.fromEffectRepeat(next)
     })
   )
+
+/**
+ * Keeps a fleet as a file says, now and whenever it says something else: while the stream is run, which never fails and never ends. What
+ * comes of each content is told: what it changed, or what is wrong with it, for the file or for the fleet (no transport of that
+ * kind, a command that does not exist). Then the fleet stays as it is, until the next content that is right. The same mistakes are told
+ * once. Where a change takes long, because sessions are closed, of the contents that come meanwhile the last is taken.
+ *
+ * @since 0.1.0
+ */
+export const follow = (
+  path: string,
+  fleet: Pick<Fleet.Fleet<unknown>, "apply">,
+  { retry = Duration.seconds(30), ...options }: FollowOptions = {}
+): Stream.Stream<
+  Result.Result<Applied, ConfigFileError | Fleet.FleetConfigurationError>,
+  never,
+  FileSystem.FileSystem | Path.Path
+> => Following.make(watch(path, options), fleet, retry)
 
 /** Nothing of it could be read. */
 const isLost = (read: Result.Result<Loaded, ConfigFileError>): boolean =>

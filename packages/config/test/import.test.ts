@@ -92,15 +92,25 @@ describe("toolhive's file", () => {
     )
   })
 
-  it("says what has no counterpart: a failure that fails all, and credentials of another kind", async () => {
-    const text = toolhive
-      .replace("best_effort", "fail")
-      .replace("fetch: { type: unauthenticated }", "fetch: { type: token_exchange }")
+  it("says what has no counterpart: credentials of another kind", async () => {
+    const text = toolhive.replace("fetch: { type: unauthenticated }", "fetch: { type: token_exchange }")
     const { warnings } = loaded(await read(Import.toolhive(text)))
     assert.deepStrictEqual(
       warnings.map(({ path }) => path.join(".")),
-      ["outgoingAuth.backends.fetch.type", "operational.failureHandling.partialFailureMode"]
+      ["outgoingAuth.backends.fetch.type"]
     )
+  })
+
+  it.each([
+    ["fail", [true, true]],
+    ["best_effort", [undefined, undefined]]
+  ])("partialFailureMode: %s: whether the host is ready without one of them", async (mode, required) => {
+    const { specs, warnings } = loaded(await read(Import.toolhive(toolhive.replace("best_effort", mode))))
+    assert.deepStrictEqual(
+      specs.map(({ policy }) => policy.required),
+      required
+    )
+    assert.deepStrictEqual(warnings, [])
   })
 
   it("must list its backends: those that Kubernetes knows cannot be known here", async () => {

@@ -1,8 +1,8 @@
 import { fileURLToPath } from "node:url"
 import * as PublicExports from "@vmcp-keepalive/testkit/PublicExports"
 import { assert, describe, expectTypeOf, it } from "vitest"
-import type { HttpConnector } from "../src/index.ts"
-import type { HttpPeerConnector } from "../src/peer.ts"
+import type { HttpConnector, HttpTransport } from "../src/index.ts"
+import type { HttpPeerConnector, HttpPeerTransport } from "../src/peer.ts"
 
 const folder = fileURLToPath(new URL("..", import.meta.url))
 
@@ -19,6 +19,8 @@ describe("what this package exports", () => {
     assert.deepStrictEqual(PublicExports.strictFields(folder), [])
     expectTypeOf<PublicExports.StrictFields<HttpConnector.Options>>().toEqualTypeOf<never>()
     expectTypeOf<PublicExports.StrictFields<HttpPeerConnector.Options>>().toEqualTypeOf<never>()
+    expectTypeOf<PublicExports.StrictFields<HttpTransport.Options>>().toEqualTypeOf<never>()
+    expectTypeOf<PublicExports.StrictFields<HttpPeerTransport.Options>>().toEqualTypeOf<never>()
     expectTypeOf<PublicExports.StrictFields<NonNullable<HttpConnector.Options["limits"]>>>().toEqualTypeOf<never>()
   })
 })

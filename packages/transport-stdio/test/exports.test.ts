@@ -1,8 +1,8 @@
 import { fileURLToPath } from "node:url"
 import * as PublicExports from "@vmcp-keepalive/testkit/PublicExports"
 import { assert, describe, expectTypeOf, it } from "vitest"
-import type { StdioConnector } from "../src/index.ts"
-import type { StdioPeerConnector } from "../src/peer.ts"
+import type { StdioConnector, StdioTransport } from "../src/index.ts"
+import type { StdioPeerConnector, StdioPeerTransport } from "../src/peer.ts"
 
 const folder = fileURLToPath(new URL("..", import.meta.url))
 
@@ -19,6 +19,8 @@ describe("what this package exports", () => {
     assert.deepStrictEqual(PublicExports.strictFields(folder), [])
     expectTypeOf<PublicExports.StrictFields<StdioConnector.Options>>().toEqualTypeOf<never>()
     expectTypeOf<PublicExports.StrictFields<StdioPeerConnector.Options>>().toEqualTypeOf<never>()
+    expectTypeOf<PublicExports.StrictFields<StdioTransport.Options>>().toEqualTypeOf<never>()
+    expectTypeOf<PublicExports.StrictFields<StdioPeerTransport.Options>>().toEqualTypeOf<never>()
     expectTypeOf<PublicExports.StrictFields<NonNullable<StdioConnector.Options["shutdown"]>>>().toEqualTypeOf<never>()
     expectTypeOf<PublicExports.StrictFields<NonNullable<StdioConnector.Options["stderr"]>>>().toEqualTypeOf<never>()
     expectTypeOf<PublicExports.StrictFields<NonNullable<StdioConnector.Options["limits"]>>>().toEqualTypeOf<never>()

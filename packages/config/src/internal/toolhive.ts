@@ -119,18 +119,14 @@ const policyOf = (operational: unknown, place: Place, reader: Reader): Written =
   const openFor = reader.duration(breaker["timeout"], [...inBreaker, "timeout"]) ?? Duration.seconds(60)
   const isBreaking = reader.flag(breaker["enabled"], [...inBreaker, "enabled"]) ?? false
   const mode = failure["partialFailureMode"]
-  if (mode === "fail") {
-    reader.findings.warning(
-      [...at, "partialFailureMode"],
-      "best_effort: here no server's failure fails those of others"
-    )
-  } else if (mode !== undefined && mode !== "best_effort") {
+  if (mode !== undefined && mode !== "fail" && mode !== "best_effort") {
     reader.findings.mistake([...at, "partialFailureMode"], "fail or best_effort")
   }
   const options: KeepalivePolicy.Options = {
     interval: reader.duration(failure["healthCheckInterval"], [...at, "healthCheckInterval"]) ?? Duration.seconds(30),
     failureThreshold: reader.count(failure["unhealthyThreshold"], [...at, "unhealthyThreshold"]) ?? 3,
     ...(timeout === undefined ? {} : { timeout }),
+    ...(mode === "fail" ? { required: true } : {}),
     circuit: isBreaking ? { failures, openFor } : "none"
   }
   const places: Readonly<Record<string, Place>> = {

@@ -3,11 +3,13 @@ import { FailureReason } from "@vmcp-keepalive/core"
 import { Message } from "@vmcp-keepalive/sdk-client/peer"
 import { describe, expect, it } from "@effect/vitest"
 import { Duration } from "effect"
+import { HttpConnector } from "../../src/index.ts"
 import { Bytes } from "../../src/internal/http/bytes.ts"
 import * as Failure from "../../src/internal/http/failure.ts"
 import * as Redirect from "../../src/internal/http/redirect.ts"
 import { Slots, type Waiter } from "../../src/internal/session/slots.ts"
 import { EventStreamReader, type ServerSentEvent } from "../../src/internal/stream/eventStream.ts"
+import { HttpPeerConnector } from "../../src/peer.ts"
 import { kindFor } from "../../src/internal/stream/incoming.ts"
 import { SeenEvents } from "../../src/internal/stream/seenEvents.ts"
 import * as Standing from "../../src/internal/stream/standingStream.ts"
@@ -36,6 +38,18 @@ const delays = (outcomes: ReadonlyArray<Standing.Outcome>) => {
     return next.delay
   })
 }
+
+describe("a connector", () => {
+  it("has the origin of its URL, without anything of it that may be secret, by which its attempts are paced", () => {
+    for (const make of [HttpConnector.make, HttpPeerConnector.make]) {
+      const originOf = (url: string) => make({ url }).origin
+      expect(originOf("https://example.com/mcp?token=secret")).toEqual({ key: "https://example.com" })
+      expect(originOf("https://EXAMPLE.com:443/other#here")).toEqual({ key: "https://example.com" })
+      expect(originOf("http://example.com:8080/mcp")).toEqual({ key: "http://example.com:8080" })
+      expect(originOf("no URL")).toBeUndefined()
+    }
+  })
+})
 
 const errnos = [
   "EACCES",

@@ -6,7 +6,6 @@ import { Ask, type ClientKind } from "@vmcp-keepalive/sdk-client/peer"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as ChildProcess from "./childProcess.ts"
 import type { Settings } from "./settings.ts"
@@ -70,11 +69,10 @@ interface Connection<out Client> {
 /** Starts the child; nothing is sent to it yet. */
 const connect = Effect.fnUntraced(function* <Client>(options: Options<Client>, host: Connector.SessionHost) {
   const { kind, readers, settings } = options
-  const { command, limits, shutdown } = settings
+  const { command, limits, secrets, shutdown } = settings
   // first, since it is the user's and may fail
   const client = yield* kind.make
   const wire = new Wire(host, limits)
-  const secrets = [...command.args, ...Object.values(command.env)].filter((text) => Redacted.isRedacted(text))
   const stderr = new Stderr.Stderr(settings.stderr, secrets, readers)
   host.output(() => stderr.last)
   const child = yield* ChildProcess.start(command, wire.outbox, {

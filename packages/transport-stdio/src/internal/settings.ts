@@ -31,7 +31,7 @@ export interface Options {
    * The executable: looked for in `PATH` unless it has a slash, and then seen from `cwd`. No shell reads it. One that does not
    * exist or may not be executed is a `ConfigurationError` of `Backend.make`.
    */
-  readonly command: string
+  readonly command: Text
   /** Its arguments, each as it is. Default: none. */
   readonly args?: ReadonlyArray<Text> | undefined
   /**
@@ -40,7 +40,7 @@ export interface Options {
    */
   readonly env?: Readonly<Record<string, Text>> | undefined
   /** The directory in which it starts; it must exist. Default: that of this process. */
-  readonly cwd?: string | undefined
+  readonly cwd?: Text | undefined
   /**
    * How the child is ended: its stdin is closed; `end` later (default 2 s) its group gets SIGTERM; `term` later (default 2 s)
    * SIGKILL, after which it is waited for `kill` longer (default 1 s; more than that for the child alone, not for its
@@ -106,6 +106,8 @@ const thisMachine: Connector.Origin = { key: "stdio", limit: availableParallelis
 /** What is known of them once they are right. */
 export interface Settings {
   readonly command: Command
+  /** what is taken out of the lines that the child writes */
+  readonly secrets: ReadonlyArray<Redacted.Redacted<string>>
   readonly shutdown: Shutdown
   readonly stderr: Stderr.Bounds
   readonly limits: StdioLimits.StdioLimits
@@ -118,11 +120,14 @@ const defaultStderr: Stderr.Bounds = { lines: 50, bytes: 16 * 1024 }
 /** With the defaults, and the environment as it is now. Only what has no issues works. */
 const resolve = (options: Options): Settings => ({
   command: {
-    command: options.command,
+    command: textOf(options.command),
     args: options.args ?? [],
     env: { ...Environment.safe(), ...options.env },
-    cwd: options.cwd
+    cwd: options.cwd === undefined ? undefined : textOf(options.cwd)
   },
+  secrets: [options.command, options.cwd, ...(options.args ?? []), ...Object.values(options.env ?? {})].filter((text) =>
+    Redacted.isRedacted(text)
+  ),
   shutdown: {
     end: durationOr(options.shutdown?.end, defaultShutdown.end),
     term: durationOr(options.shutdown?.term, defaultShutdown.term),
@@ -160,10 +165,12 @@ const issues = (options: Options): Effect.Effect<ReadonlyArray<BackendError.Conf
 type Issue = BackendError.ConfigurationIssue
 const issue = (expected: string, ...path: ReadonlyArray<string>): Issue => ({ path: ["connector", ...path], expected })
 
-const hasNul = (text: Text) => (Redacted.isRedacted(text) ? Redacted.value(text) : text).includes("\0")
+const textOf = (text: Text): string => (Redacted.isRedacted(text) ? Redacted.value(text) : text)
+
+const hasNul = (text: Text) => textOf(text).includes("\0")
 
 const ofText = ({ args = [], command, cwd, env = {} }: Options): ReadonlyArray<Issue> => [
-  ...(command === "" || hasNul(command)
+  ...(textOf(command) === "" || hasNul(command)
     ? [issue("a command that is not empty, without a NUL character", "command")]
     : []),
   ...args.flatMap((arg, index) => (hasNul(arg) ? [issue("no NUL character", "args", String(index))] : [])),
@@ -173,7 +180,7 @@ const ofText = ({ args = [], command, cwd, env = {} }: Options): ReadonlyArray<I
         [issue("a name without `=`, and no NUL character in name and value", "env", name.split(/[=\0]/, 1)[0] ?? "")]
       : []
   ),
-  ...(cwd === "" || (cwd !== undefined && hasNul(cwd)) ? [issue("a directory, or to be left out", "cwd")] : [])
+  ...(cwd !== undefined && (textOf(cwd) === "" || hasNul(cwd)) ? [issue("a directory, or to be left out", "cwd")] : [])
 ]
 
 const ofNumbers = ({ limits = {}, shutdown = {}, stderr = {} }: Options): ReadonlyArray<Issue> => [

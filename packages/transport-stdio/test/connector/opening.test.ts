@@ -5,6 +5,7 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect, Exit, Fiber } from "effect"
 import type { SpawnOptions } from "node:child_process"
+import { availableParallelism } from "node:os"
 import { vi } from "vitest"
 import { connectorOf, eventually, eventuallyEffect, makeHost, open, opening, promise } from "./support.ts"
 
@@ -137,7 +138,9 @@ promise("every session has a client, a child and records of its own", () =>
       kind: "stdio",
       exclusive: true,
       supportsOptions: false,
-      connectTimeout: "120 seconds"
+      connectTimeout: "120 seconds",
+      // all children of this process are started together, as many at a time as there are cores
+      origin: { key: "stdio", limit: availableParallelism() }
     })
     expect(one.session).toMatchObject({ era: "legacy", stateful: true })
     ProcessGroups.signal(one.group, "SIGKILL")

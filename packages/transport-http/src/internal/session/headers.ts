@@ -34,7 +34,8 @@ const isHeader = (name: string, value: string): boolean => {
   }
 }
 
-const reveal = (value: string | Redacted.Redacted<string>): string =>
+/** The text itself. */
+export const reveal = (value: string | Redacted.Redacted<string>): string =>
   Redacted.isRedacted(value) ? Redacted.value(value) : value
 
 /**
