@@ -11,6 +11,7 @@ import type { Row } from "./Row.ts"
 import { detection } from "./rows/detection.ts"
 import { guard } from "./rows/guard.ts"
 import { crowd } from "./rows/crowd.ts"
+import { fleet } from "./rows/fleet.ts"
 import { hostCallJson, hostCallSse } from "./rows/hostCall.ts"
 import { httpCallJson, httpCallReal, httpCallSse } from "./rows/httpCall.ts"
 import { httpConnect } from "./rows/httpConnect.ts"
@@ -47,6 +48,7 @@ const rows: ReadonlyArray<Row> = [
   metricsEvent,
   metricsHeap,
   crowd,
+  fleet,
   stdioCycles
 ]
 

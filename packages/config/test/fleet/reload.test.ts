@@ -1,4 +1,5 @@
 /** A file that changes while its fleet runs, with real servers over HTTP and real child processes. */
+import { NodeServices } from "@effect/platform-node"
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { Fleet } from "@vmcp-keepalive/core"
 import { KeepaliveMetrics } from "@vmcp-keepalive/otel"
@@ -14,6 +15,8 @@ const Transports = Layer.mergeAll(HttpTransport.layer(), StdioTransport.layer())
 /** Runs it to its end, after which nothing of it is left. */
 const play = <E>(program: Effect.Effect<void, E, Scope.Scope | Fleet.Transport<Client>>) =>
   Effect.gen(function* () {
+    // the first one opens this process's own terminal, for good
+    yield* Effect.provide(Effect.void, NodeServices.layer)
     const leftovers = yield* Leftovers.make()
     yield* Effect.scoped(program)
     yield* leftovers.check
