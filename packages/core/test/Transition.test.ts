@@ -42,6 +42,7 @@ describe("the table, at random", () => {
       failureThreshold: fc.integer({ min: 1, max: 5 }),
       circuitFailures: fc.oneof(fc.integer({ min: 1, max: 6 }), fc.constant(Number.POSITIVE_INFINITY)),
       connect: fc.constantFrom("eager" as const, "lazy" as const),
+      reattempt: fc.constantFrom("immediate" as const, "backoff" as const),
       sleepsWhenIdle: fc.boolean(),
       expires: fc.boolean(),
       exclusive: fc.boolean(),
@@ -783,4 +784,13 @@ describe("reconfigured", () => {
     const hanging = walk(given, reconfigured("connection"))
     assert.deepStrictEqual(started(hanging), ["attempt"])
   })
+})
+
+it("a stable session that is lost is attempted anew at once or with backoff, as the rules say, and is no failure", () => {
+  const atOnce = walk(rules(), ...stable, lost("reset"))
+  assert.deepStrictEqual(started(atOnce), ["attempt"])
+  const later = walk(rules({ reattempt: "backoff", circuitFailures: 1 }), ...stable, lost("reset"))
+  assert.deepStrictEqual(state(later), { _tag: "Disconnected", attempt: 0, reason: "reset" })
+  assert.deepStrictEqual(armed(later), ["attempt: backoff"])
+  assert.deepStrictEqual(started(later), [])
 })

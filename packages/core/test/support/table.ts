@@ -16,6 +16,7 @@ export const rules = (over: Partial<Rules> = {}): Rules => ({
   busyAttempts: 20,
   inFlightGrace: Duration.minutes(5),
   connect: "eager",
+  reattempt: "immediate",
   sleepsWhenIdle: false,
   expires: false,
   exclusive: false,
@@ -28,7 +29,13 @@ const lazy = { connect: "lazy", sleepsWhenIdle: true, expires: true, exclusive: 
 export const everyRules: ReadonlyArray<Rules> = [
   rules({ failureThreshold: 1, circuitFailures: 1, busyAttempts: 2, expires: true }),
   rules({ failureThreshold: 1, circuitFailures: 2, busyAttempts: 1, ...lazy }),
-  rules({ failureThreshold: 1, circuitFailures: Number.POSITIVE_INFINITY, busyAttempts: 2, sleepsWhenIdle: true }),
+  rules({
+    failureThreshold: 1,
+    circuitFailures: Number.POSITIVE_INFINITY,
+    busyAttempts: 2,
+    reattempt: "backoff",
+    sleepsWhenIdle: true
+  }),
   rules({ failureThreshold: 3, circuitFailures: Number.POSITIVE_INFINITY, busyAttempts: 1, ...lazy, expires: false }),
   rules({ failureThreshold: 2, circuitFailures: 2, busyAttempts: 3 })
 ]
