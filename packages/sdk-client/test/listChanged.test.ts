@@ -1,5 +1,4 @@
 /** What the server says of its lists reaches the backend, and the client all the same. */
-/* oxlint-disable vitest/no-standalone-expect -- it does not know `it.live` */
 import { describe, expect, it } from "@effect/vitest"
 import { ClientTransport, Message } from "../src/index.ts"
 

@@ -75,7 +75,7 @@ export class KeptList {
     if (over.length === 0) return none
     const left = all.filter((entry, index) => !isOver(entry, index))
     this.#leaving = left.length === 0 ? none : left
-    return over.map(({ name }) => name).sort()
+    return over.map(({ name }) => name).toSorted()
   }
 
   /** All of it, by name. */
@@ -84,7 +84,7 @@ export class KeptList {
     const entries = names.map((name, index): Entry => ({ name, fingerprint: fingerprints[index] ?? 0, removed: false }))
     if (this.#leaving.length === 0) return entries
     for (const { fingerprint, name } of this.#leaving) entries.push({ name, fingerprint, removed: true })
-    return entries.sort((one, other) => (one.name < other.name ? -1 : 1))
+    return entries.toSorted((one, other) => (one.name < other.name ? -1 : 1))
   }
 }
 

@@ -24,7 +24,7 @@ export const of = (listed: ReadonlyArray<Listed>): Table => {
   if (listed.length === 0) return empty
   const byName = new Map<string, Listed>()
   for (const entry of listed) byName.set(bounded(entry.name), entry)
-  const names = [...byName.keys()].sort()
+  const names = [...byName.keys()].toSorted()
   const fingerprints: Array<number> = []
   const replayable: Array<string> = []
   for (const name of names) {
