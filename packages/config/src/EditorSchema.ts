@@ -71,6 +71,12 @@ const settings: { readonly [Name in keyof typeof KeepalivePolicy.FileOptions.fie
       { default: "30 seconds" }
     ),
     connect: docs("Connect when made (`eager`), or for the first call (`lazy`).", { default: "eager" }),
+    reattempt: docs(
+      "When a stable session that was lost is attempted anew: at once, or after the first delay of `backoff`.",
+      {
+        default: "immediate"
+      }
+    ),
     idleAfter: docs("Close the session of a server that nobody calls for so long.", { default: "never" }),
     maxLifetime: docs("How long a session lives, give or take a tenth, before another takes its place.", {
       default: "never"

@@ -101,6 +101,7 @@ export interface KeepalivePolicy {
   readonly drainTimeout: Duration.Duration
   readonly removalGrace: Duration.Duration
   readonly connect: "eager" | "lazy"
+  readonly reattempt: "immediate" | "backoff"
   readonly idleAfter: Duration.Duration | "never"
   readonly maxLifetime: Duration.Duration | "never"
   readonly maxConcurrent: number | "none"
@@ -185,6 +186,11 @@ export interface Options {
   readonly removalGrace?: Duration.Input | undefined
   /** connect when made, or for the first call; default `"eager"` */
   readonly connect?: "eager" | "lazy" | undefined
+  /**
+   * when a stable session that was lost is attempted anew: at once, or after the first delay of `backoff`, so that many which lose theirs
+   * together do not return together; default `"immediate"`
+   */
+  readonly reattempt?: "immediate" | "backoff" | undefined
   /** close the session of a backend that nobody calls for so long; default `"never"` */
   readonly idleAfter?: Duration.Input | "never" | undefined
   /**
@@ -283,12 +289,15 @@ export const layerConfig = (options: Config.Config<Options> = config()): Layer.L
   )
 
 /**
- * For people who wait: probes every 30 s, a first retry within 2 s drawn at random, then up to 15 s.
+ * For people who wait: probes every 30 s, a first attempt within 2 s drawn at random, then up to 15 s apart, however long the server is
+ * away: an open circuit spares its calls, and is tried every 8 to 12 s.
  *
  * @since 0.1.0
  */
 export const interactive: Options = {
   interval: "30 seconds",
+  reattempt: "backoff",
+  circuit: { openFor: Schedule.jittered(Schedule.spaced("10 seconds")) },
   backoff: Schedule.concat(
     Schedule.duration("2 seconds").pipe(
       Schedule.modifyDelay(({ duration }) => Effect.map(Random.next, (chance) => Duration.times(duration, chance)))
@@ -405,6 +414,7 @@ const decide = (options: Options, connector: Transport): Resolved => {
     drainTimeout: value.drainTimeout ?? Duration.seconds(30),
     removalGrace: value.removalGrace ?? Duration.seconds(30),
     connect: value.connect ?? "eager",
+    reattempt: value.reattempt ?? "immediate",
     idleAfter: value.idleAfter ?? "never",
     maxLifetime: value.maxLifetime ?? "never",
     maxConcurrent: value.maxConcurrent ?? "none",

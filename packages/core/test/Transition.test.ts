@@ -16,6 +16,7 @@ import {
   jumped,
   lost,
   operator,
+  reconfigured,
   rules,
   stable,
   succeeded,
@@ -41,6 +42,7 @@ describe("the table, at random", () => {
       failureThreshold: fc.integer({ min: 1, max: 5 }),
       circuitFailures: fc.oneof(fc.integer({ min: 1, max: 6 }), fc.constant(Number.POSITIVE_INFINITY)),
       connect: fc.constantFrom("eager" as const, "lazy" as const),
+      reattempt: fc.constantFrom("immediate" as const, "backoff" as const),
       sleepsWhenIdle: fc.boolean(),
       expires: fc.boolean(),
       exclusive: fc.boolean(),
@@ -734,4 +736,61 @@ describe("an operator", () => {
     assert.deepStrictEqual(started(walk(rules(), ...stable, operator("probe"))), ["probe"])
     assert.deepStrictEqual(started(walk(rules(), ...stable, operator("probe"), operator("probe"))), [])
   })
+})
+
+describe("reconfigured", () => {
+  const given = rules({ circuitFailures: 2 })
+
+  it("another policy leaves session, run and counters as they are, and what is due is due anew", () => {
+    const walked = walk(given, ...stable, reconfigured("policy"))
+    assert.deepStrictEqual(state(walked), { _tag: "Connected", generation: 1 })
+    assert.deepStrictEqual(started(walked), [])
+    assert.deepStrictEqual(armed(walked), ["probe: cadence"])
+    const probing = walk(given, ...stable, due("probe"), reconfigured("policy"))
+    assert.strictEqual(probing.world.model.running?.kind, "probe")
+    assert.deepStrictEqual(armed(probing), [])
+  })
+
+  it("another policy leaves an attempt due no later than it was", () => {
+    for (const [moves, name] of [
+      [[failed("refused")], "backoff"],
+      [[failed("refused"), due("attempt"), failed("refused")], "openFor"]
+    ] as const) {
+      const walked = walk(given, ...moves, reconfigured("policy"))
+      const [arm] = ofKind(walked, "Arm")
+      assert.deepStrictEqual([arm?.schedule, arm?.sooner], [name, true])
+    }
+    assert.deepStrictEqual(armed(walk(given, busy(Duration.seconds(7)), reconfigured("policy"))), [])
+  })
+
+  it("another connection is opened beside the session, which serves until it is, however often that fails", () => {
+    const begun = walk(given, ...stable, reconfigured("connection"))
+    assert.deepStrictEqual(state(begun), { _tag: "Connected", generation: 1 })
+    assert.deepStrictEqual(started(begun), ["attempt"])
+    const refused = walk(given, ...stable, reconfigured("connection"), failed("refused"))
+    assert.deepStrictEqual(state(refused), { _tag: "Connected", generation: 1 })
+    assert.include(armed(refused), "attempt: backoff")
+    const again = walk(given, ...stable, reconfigured("connection"), failed("refused"), succeeded, due("attempt"))
+    assert.deepStrictEqual(started(again), ["attempt"])
+    const done = walk(given, ...stable, reconfigured("connection"), failed("refused"), due("attempt"), succeeded)
+    assert.deepStrictEqual(state(done), { _tag: "Connected", generation: 2 })
+    assert.isFalse(done.world.model.outdated)
+    assert.deepStrictEqual(dropped(done), ["closed, drained for drainTimeout"])
+  })
+
+  it("another connection knows nothing of the failures of the one before", () => {
+    const walked = walk(given, failed("dns"), due("attempt"), failed("dns"), reconfigured("connection"))
+    assert.deepStrictEqual(state(walked), { _tag: "Connecting", attempt: 1, trial: false, reason: undefined })
+    const hanging = walk(given, reconfigured("connection"))
+    assert.deepStrictEqual(started(hanging), ["attempt"])
+  })
+})
+
+it("a stable session that is lost is attempted anew at once or with backoff, as the rules say, and is no failure", () => {
+  const atOnce = walk(rules(), ...stable, lost("reset"))
+  assert.deepStrictEqual(started(atOnce), ["attempt"])
+  const later = walk(rules({ reattempt: "backoff", circuitFailures: 1 }), ...stable, lost("reset"))
+  assert.deepStrictEqual(state(later), { _tag: "Disconnected", attempt: 0, reason: "reset" })
+  assert.deepStrictEqual(armed(later), ["attempt: backoff"])
+  assert.deepStrictEqual(started(later), [])
 })

@@ -50,9 +50,9 @@ describe("a fingerprint", () => {
         assert.strictEqual(told.get(found) ?? text(json), text(json))
         told.set(found, text(json))
       }),
-      { numRuns: 20_000 }
+      { numRuns: 5000 }
     )
-    assert.isAbove(told.size, 5000)
+    assert.isAbove(told.size, 1000)
   })
 
   const different: ReadonlyArray<readonly [one: unknown, other: unknown]> = [

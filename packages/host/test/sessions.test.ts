@@ -40,7 +40,8 @@ describe("1,000 sessions under one connection of a host", () => {
               interval: "30 seconds",
               timeout: "10 seconds",
               backoff: Schedule.spaced("1 millis"),
-              circuit: "none"
+              circuit: "none",
+              replayBudget: "none"
             } as const
             const kept = keepAlive({ id: "many", connector, policy })
             const { signal } = new AbortController()

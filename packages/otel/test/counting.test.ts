@@ -49,6 +49,12 @@ describe("an event is counted by exactly one series, the other series stay as th
           }
         ] as const
     ),
+    ["a backend that is required", [On.reconfigured(true)], { 'vmcp_keepalive_required{backend_id="a"}': 1 }],
+    [
+      "a backend that is required no longer",
+      [On.reconfigured(true), On.reconfigured(false)],
+      { 'vmcp_keepalive_required{backend_id="a"}': 0 }
+    ],
     [
       "calls that wait for their turn",
       [On.callQueued, On.callQueued, On.callQueued, On.callDequeued],

@@ -78,6 +78,7 @@ const everything = [
   On.callQueued,
   On.replayDenied,
   On.sessionExpired,
+  On.reconfigured(true),
   On.changed("Connected", "Unhealthy")
 ]
 
@@ -95,6 +96,7 @@ const table = [
   ["vmcp_keepalive_latency_seconds", DataPointType.HISTOGRAM, "s", undefined, ["backend_id"]],
   ["vmcp_keepalive_list_changes_total", DataPointType.SUM, "", true, ["backend_id", "change", "kind"]],
   ["vmcp_keepalive_reconnect_total", DataPointType.SUM, "", true, ["backend_id", "outcome"]],
+  ["vmcp_keepalive_required", DataPointType.GAUGE, "", undefined, ["backend_id"]],
   ["vmcp_keepalive_rejected_total", DataPointType.SUM, "", true, ["backend_id", "reason"]],
   ["vmcp_keepalive_replay_denied_total", DataPointType.SUM, "", true, ["backend_id"]],
   ["vmcp_keepalive_session_expired_total", DataPointType.SUM, "", true, ["backend_id"]],

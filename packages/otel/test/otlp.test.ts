@@ -43,6 +43,7 @@ const everything = [
   On.callQueued,
   On.replayDenied,
   On.sessionExpired,
+  On.reconfigured(true),
   On.changed("Connected", "Unhealthy")
 ]
 
@@ -116,6 +117,7 @@ describe("on the wire", () => {
               vmcp_keepalive_call_duration_seconds: ["histogram", "s", 2, undefined],
               vmcp_keepalive_calls_in_flight: ["gauge", "", undefined, undefined],
               vmcp_keepalive_calls_queued: ["gauge", "", undefined, undefined],
+              vmcp_keepalive_required: ["gauge", "", undefined, undefined],
               vmcp_keepalive_rejected_total: counter,
               vmcp_keepalive_replay_denied_total: counter,
               vmcp_keepalive_session_expired_total: counter,

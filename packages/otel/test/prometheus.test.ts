@@ -82,7 +82,8 @@ describe("the endpoint", () => {
         On.callQueued,
         On.callDequeued,
         On.replayDenied,
-        On.sessionExpired
+        On.sessionExpired,
+        On.reconfigured(true)
       )
       tell("a", On.changed("Connected", "CircuitOpen"))
       const { headers, status, text } = yield* scrape
@@ -105,6 +106,7 @@ describe("the endpoint", () => {
         vmcp_keepalive_call_duration_seconds: "histogram",
         vmcp_keepalive_calls_in_flight: "gauge",
         vmcp_keepalive_calls_queued: "gauge",
+        vmcp_keepalive_required: "gauge",
         vmcp_keepalive_replay_denied_total: "counter",
         vmcp_keepalive_session_expired_total: "counter",
         vmcp_keepalive_list_changes_total: "counter"
@@ -141,6 +143,7 @@ describe("the endpoint", () => {
         'vmcp_keepalive_call_duration_seconds_count{backend_id="a",outcome="replayed"}': 1,
         'vmcp_keepalive_calls_in_flight{backend_id="a"}': 1,
         'vmcp_keepalive_calls_queued{backend_id="a"}': 1,
+        'vmcp_keepalive_required{backend_id="a"}': 1,
         'vmcp_keepalive_replay_denied_total{backend_id="a"}': 1,
         'vmcp_keepalive_session_expired_total{backend_id="a"}': 1,
         'vmcp_keepalive_list_changes_total{backend_id="a",change="added",kind="tools"}': 2,

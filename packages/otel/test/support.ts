@@ -90,6 +90,12 @@ export const sessionDraining = (reason: FailureReason.FailureReason): Happening 
 export const delay = Duration.seconds(1)
 export const callBegan: Happening = { _tag: "CallStarted" }
 export const callQueued: Happening = { _tag: "CallQueued" }
+export const reconfigured = (required: boolean): Happening => ({
+  _tag: "Reconfigured",
+  connection: false,
+  policy: true,
+  required
+})
 export const callDequeued: Happening = { _tag: "CallDequeued" }
 export const replayDenied: Happening = { _tag: "ReplayDenied" }
 export const sessionExpired: Happening = { _tag: "SessionExpired", generation: 1 }
@@ -173,6 +179,7 @@ export const makeOracle = () => {
   const states = new Map<string, string>()
   const inFlight = new Map<string, number>()
   const queued = new Map<string, number>()
+  const required = new Map<string, number>()
   const add = (name: string, attributes: Record<string, string>, count = 1) => {
     const key = seriesName(name, attributes)
     counts[key] = (counts[key] ?? 0) + count
@@ -218,8 +225,11 @@ export const makeOracle = () => {
     }
     if (event._tag === "Started") {
       states.set(backend_id, event.state._tag)
+      if (event.required) required.set(backend_id, 1)
       attempted.delete(backend_id)
     }
+    if (event._tag === "Reconfigured" && (event.required || required.has(backend_id)))
+      required.set(backend_id, event.required ? 1 : 0)
     if (event._tag === "StateChanged") states.set(backend_id, event.to._tag)
   }
   const expected = (): Figures => {
@@ -227,6 +237,7 @@ export const makeOracle = () => {
     for (const [backend_id, calls] of inFlight)
       all[seriesName("vmcp_keepalive_calls_in_flight", { backend_id })] = calls
     for (const [backend_id, calls] of queued) all[seriesName("vmcp_keepalive_calls_queued", { backend_id })] = calls
+    for (const [backend_id, is] of required) all[seriesName("vmcp_keepalive_required", { backend_id })] = is
     for (const [backend, current] of states) {
       for (const tag of tags) {
         all[seriesName("vmcp_keepalive_state", { backend_id: backend, state: tag })] = tag === current ? 1 : 0

@@ -20,6 +20,8 @@ export interface Rules {
   readonly busyAttempts: number
   readonly inFlightGrace: Duration.Duration
   readonly connect: "eager" | "lazy"
+  /** when a stable session that was lost is attempted anew */
+  readonly reattempt: "immediate" | "backoff"
   readonly sleepsWhenIdle: boolean
   /** whether a session is replaced when it has lived for `maxLifetime` */
   readonly expires: boolean

@@ -79,6 +79,7 @@ const rulesOf = (policy: KeepalivePolicy, exclusive: boolean): Rules => ({
   busyAttempts: busyPerFailure * (policy.circuit === "none" ? defaultCircuitFailures : policy.circuit.failures),
   inFlightGrace: policy.inFlightGrace,
   connect: policy.connect,
+  reattempt: policy.reattempt,
   sleepsWhenIdle: policy.idleAfter !== "never",
   expires: policy.maxLifetime !== "never",
   exclusive

@@ -38,6 +38,7 @@ const readers: Readonly<Record<string, Reader>> = {
   drainTimeout: word,
   removalGrace: word,
   connect: word,
+  reattempt: word,
   idleAfter: word,
   maxLifetime: word,
   maxConcurrent: number,

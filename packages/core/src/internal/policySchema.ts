@@ -165,6 +165,7 @@ const fieldsOf = <E>(time: Within<E>) => ({
   inFlightGrace: time(notNegative),
   drainTimeout: time(notNegative),
   removalGrace: time(ending),
+  reattempt: Schema.Literals(["immediate", "backoff"]).annotate({ expected: 'one of "immediate", "backoff"' }),
   connect: Schema.Literals(["eager", "lazy"]).annotate({ expected: 'one of "eager", "lazy"' }),
   idleAfter: Schema.Union([Schema.Literal("never"), time(positive)]).annotate({
     expected: 'a duration above zero, or "never"'

@@ -226,7 +226,13 @@ const drainFor = ({ exclusive }: Rules, reason: FailureReason): Drop["drain"] =>
   return reason === "session_lost" ? "timeout" : reason === "auth" ? "drainTimeout" : undefined
 }
 
-/** The session is dead. A stable one is replaced at once; one that was lost earlier counts as a failed attempt. */
+/** A stable session was lost: that is no failure, but others may have lost theirs with it. */
+const attemptWithBackoff = (model: Model, reason: FailureReason): Step => ({
+  model: { ...model, state: { _tag: "Disconnected", attempt: model.failures, reason }, running: undefined },
+  actions: [arm("attempt", "backoff"), settle("waiters")]
+})
+
+/** The session is dead. A stable one is attempted anew as the rules say; one that was lost earlier counts as a failed attempt. */
 export const lose = (rules: Rules, model: Model, reason: FailureReason, drain = drainFor(rules, reason)): Step => {
   const dropped = drop(model, reason, drain)
   const orphan = undoubted(model)
@@ -235,9 +241,11 @@ export const lose = (rules: Rules, model: Model, reason: FailureReason, drain = 
   }
   const stopped = model.running ? [stop, dropped] : [dropped]
   const next =
-    model.stable === "yes"
-      ? attemptAfter({ ...orphan, running: undefined }, reason)
-      : attemptFailed(rules, orphan, reason)
+    model.stable !== "yes"
+      ? attemptFailed(rules, orphan, reason)
+      : rules.reattempt === "backoff"
+        ? attemptWithBackoff(orphan, reason)
+        : attemptAfter({ ...orphan, running: undefined }, reason)
   return { model: next.model, actions: [...stopped, settle("doubters"), ...next.actions] }
 }
 

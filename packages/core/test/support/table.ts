@@ -16,6 +16,7 @@ export const rules = (over: Partial<Rules> = {}): Rules => ({
   busyAttempts: 20,
   inFlightGrace: Duration.minutes(5),
   connect: "eager",
+  reattempt: "immediate",
   sleepsWhenIdle: false,
   expires: false,
   exclusive: false,
@@ -26,11 +27,17 @@ const lazy = { connect: "lazy", sleepsWhenIdle: true, expires: true, exclusive: 
 
 /** Every threshold with every circuit, and every kind of life. */
 export const everyRules: ReadonlyArray<Rules> = [
-  rules({ failureThreshold: 1, circuitFailures: 1, busyAttempts: 4, expires: true }),
+  rules({ failureThreshold: 1, circuitFailures: 1, busyAttempts: 2, expires: true }),
   rules({ failureThreshold: 1, circuitFailures: 2, busyAttempts: 1, ...lazy }),
-  rules({ failureThreshold: 1, circuitFailures: Number.POSITIVE_INFINITY, busyAttempts: 3, sleepsWhenIdle: true }),
-  rules({ failureThreshold: 3, circuitFailures: Number.POSITIVE_INFINITY, busyAttempts: 2, ...lazy }),
-  rules({ failureThreshold: 2, circuitFailures: 2, busyAttempts: 8 })
+  rules({
+    failureThreshold: 1,
+    circuitFailures: Number.POSITIVE_INFINITY,
+    busyAttempts: 2,
+    reattempt: "backoff",
+    sleepsWhenIdle: true
+  }),
+  rules({ failureThreshold: 3, circuitFailures: Number.POSITIVE_INFINITY, busyAttempts: 1, ...lazy, expires: false }),
+  rules({ failureThreshold: 2, circuitFailures: 2, busyAttempts: 3 })
 ]
 
 const timers: ReadonlyArray<Signal.Timer> = ["probe", "attempt", "stable", "idle", "lifetime", "deep"]

@@ -59,6 +59,7 @@ export const reconnect = counter("vmcp_keepalive_reconnect_total", "Attempts to 
 export const call = counter("vmcp_keepalive_call_total", "Calls that ended")
 export const callDuration = seconds("vmcp_keepalive_call_duration_seconds", "Time until a call ended", ofCalls)
 export const inFlight = gauge("vmcp_keepalive_calls_in_flight", "Calls that have not ended")
+export const required = gauge("vmcp_keepalive_required", "1 where the host is not ready without it")
 export const queued = gauge("vmcp_keepalive_calls_queued", "Calls that wait for their turn")
 export const rejected = counter("vmcp_keepalive_rejected_total", "Calls that were rejected")
 export const replayDenied = counter("vmcp_keepalive_replay_denied_total", "Calls not run again, for want of budget")
@@ -88,6 +89,7 @@ export const all: ReadonlyMap<string, Entry> = new Map(
     call,
     callDuration,
     inFlight,
+    required,
     queued,
     rejected,
     replayDenied,

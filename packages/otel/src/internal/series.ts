@@ -61,6 +61,7 @@ const connectFailure = byWord(Catalog.connectFailure, "reason")
 const reconnect = byWord(Catalog.reconnect, "outcome")
 const call = byWord(Catalog.call, "outcome")
 const rejected = byWord(Catalog.rejected, "reason")
+const required = plain(Catalog.required)
 const replayDenied = plain(Catalog.replayDenied)
 const sessionExpired = plain(Catalog.sessionExpired)
 const callDuration = byWord(Catalog.callDuration, "outcome")
@@ -97,6 +98,11 @@ export const make = <Handle>(backend: string, target: Target<Handle>, now: (() =
       handles.set(column, handle)
     }
     target.update(handle, value)
+  }
+
+  /** A backend that never was required has no series. */
+  const require = (isRequired: boolean) => {
+    if (isRequired || handles.has(required)) update(required, isRequired ? 1 : 0)
   }
 
   const enter = (to: string) => {
@@ -177,7 +183,10 @@ export const make = <Handle>(backend: string, target: Target<Handle>, now: (() =
         case "Started":
           living++
           attempted = false
+          require(event.required)
           return enter(event.state._tag)
+        case "Reconfigured":
+          return require(event.required)
         case "StateChanged":
           return event.to._tag === "Closed" ? close() : enter(event.to._tag)
       }

@@ -50,6 +50,7 @@ describe("5,000 calls at once, of which 8 may run and 100 wait", () => {
       let running = 0
       let most = 0
       const at = performance.now()
+      const cpu = process.threadCpuUsage()
       const fibers = Array.from({ length: 5000 }, (_, number) => {
         const start = performance.now()
         const fiber = Effect.runFork(
@@ -67,6 +68,9 @@ describe("5,000 calls at once, of which 8 may run and 100 wait", () => {
         fiber.addObserver((exit) => void ended.set(number, exit))
         return fiber
       })
+      // what this thread worked for each, the admitted ones included: not what others on the machine did meanwhile
+      const { system, user } = process.threadCpuUsage(cpu)
+      const worked = (system + user) / 5000
       assert.strictEqual(count("CallQueued") - count("CallDequeued"), 100)
       assert.strictEqual(took.length, 4892)
       yield* Effect.forEach(fibers, Fiber.await, { discard: true })
@@ -90,7 +94,8 @@ describe("5,000 calls at once, of which 8 may run and 100 wait", () => {
           `${(1000 * quantile(took, 0.5)).toFixed(0)} µs each (p99 ${quantile(took, 0.99).toFixed(2)} ms), told to come again in ` +
           `${told.toFixed(0)} ms; the last of the others had ended after ${passed.toFixed(0)} ms`
       )
-      assert.isBelow(quantile(took, 0.99), 1)
+      assert.isBelow(worked, 1000)
+      assert.isBelow(quantile(took, 0.9), 1)
       assert.isAtLeast(told, 0.5 * passed)
       assert.isAtMost(told, 1.5 * passed)
     })

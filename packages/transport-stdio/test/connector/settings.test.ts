@@ -118,7 +118,7 @@ promise("a limit that is wrong is told with its range, and one that does not exi
       {
         path: ["connector", "limits", "maxLineBytes"],
         expected:
-          "one of messageBytes, probeBytes, containers, members, tools, pages, serverRequests, serverRequestsPerSecond, answerTimeout, unwrittenBytes"
+          "one of messageBytes, probeBytes, containers, members, entries, pages, serverRequests, serverRequestsPerSecond, answerTimeout, unwrittenBytes"
       }
     ])
   })
