@@ -5,38 +5,20 @@
  * `class GitHub extends Context.Service<GitHub, Backend.Backend<Client>>()("app/GitHub") { static readonly layer =
  * Layer.effect(this, Backend.make({ … })) }`. It never fails because the server is down.
  */
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Inspectable from "effect/Inspectable"
-import * as Pipeable from "effect/Pipeable"
+import type * as Pipeable from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
-import * as Queue from "effect/Queue"
-import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import {
-  type CallError,
-  CallRejected,
-  ConfigurationError,
-  type ConfigurationIssue,
-  type SessionUnavailable
-} from "./BackendError.ts"
-import { type ConnectionState, Json } from "./ConnectionState.ts"
-import * as CallLimit from "./CallLimit.ts"
+import type * as Stream from "effect/Stream"
+import type { CallError, CallRejected, ConfigurationError, SessionUnavailable } from "./BackendError.ts"
+import type { ConnectionState } from "./ConnectionState.ts"
 import type { Connector } from "./Connector.ts"
-import * as Audience from "./internal/audience.ts"
-import * as Call from "./internal/call.ts"
+import * as Face from "./internal/face.ts"
 import * as Made from "./internal/made.ts"
-import * as Pin from "./internal/pin.ts"
-import { poolOf } from "./internal/pool.ts"
-import { generationOf } from "./internal/steps.ts"
-import * as Supervisor from "./internal/supervisor.ts"
-import { provided } from "./internal/transports.ts"
-import * as Waiting from "./internal/waiting.ts"
-import * as KeepaliveEvent from "./KeepaliveEvent.ts"
+import type * as Pin from "./internal/pin.ts"
+import type * as KeepaliveEvent from "./KeepaliveEvent.ts"
 import * as KeepalivePolicy from "./KeepalivePolicy.ts"
 import type { Lists } from "./Lists.ts"
-import type { Command } from "./engine/Signal.ts"
 
 // ---------------------------------------------------------------------------------------------------------- models
 
@@ -48,7 +30,7 @@ export type { PinnedSession } from "./internal/pin.ts"
  *
  * @since 0.1.0
  */
-export const TypeId = "~@vmcp-keepalive/core/Backend"
+export const TypeId: "~@vmcp-keepalive/core/Backend" = Face.TypeId
 
 /**
  * One MCP server, kept alive until the scope in which it was made closes.
@@ -180,20 +162,16 @@ export interface Reconfiguration<Client, R = never> {
  *
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = never>(
+export const make = <Client, R = never, SetupR = never>(
   options: Options<Client, R, SetupR>
-): Effect.fn.Return<Backend<Client>, ConfigurationError, Scope.Scope | R | SetupR> {
-  const { connector, id } = options
-  const inherited = yield* KeepalivePolicy.Current
-  const policy = yield* settled(options, inherited)
-  const observers = yield* KeepaliveEvent.observers
-  const audience = yield* Audience.Current
-  const pool = poolOf(yield* CallLimit.Current)
-  const supervisor = yield* Supervisor.make({ id, connector, policy, setup: options.setup, observers, audience, pool })
-  // after its first event, so that whoever compares what they observed with this count never lacks one that is being made
-  Made.count()
-  return new Supervised(supervisor, { connector, inherited, own: options.policy })
-})
+): Effect.Effect<Backend<Client>, ConfigurationError, Scope.Scope | R | SetupR> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const face = yield* Face.make(options, restore)
+      yield* Scope.addFinalizerExit(yield* Scope.Scope, Face.ending(face))
+      return face
+    })
+  )
 
 /**
  * Fails with everything that is wrong in the policy and the connector's settings, as {@link make} does, and starts nothing.
@@ -203,28 +181,7 @@ export const make = Effect.fnUntraced(function* <Client, R = never, SetupR = nev
 export const check = <Client, R = never>(
   options: Pick<Options<Client, R>, "id" | "connector" | "policy">
 ): Effect.Effect<void, ConfigurationError, R> =>
-  Effect.flatMap(KeepalivePolicy.Current, (inherited) => Effect.asVoid(settled(options, inherited)))
-
-/** What can be wrong in what a backend is made of. */
-interface Settings<R> extends Pick<Options<unknown>, "id" | "policy"> {
-  readonly connector: Pick<Connector<unknown, R>, "issues" | "connectTimeout" | "supportsOptions">
-}
-
-/** The policy that is in force, where nothing is wrong. */
-const settled = Effect.fnUntraced(function* <R>(
-  { connector, id, policy: own }: Settings<R>,
-  inherited: KeepalivePolicy.Options
-) {
-  const laid = own === undefined ? inherited : KeepalivePolicy.overlay(inherited, own)
-  const { issues, policy } = KeepalivePolicy.resolve(laid, connector)
-  const wrong: ReadonlyArray<ConfigurationIssue> = [
-    ...(id === "" ? [{ path: ["id"], expected: "a name that is not empty" }] : []),
-    ...(yield* connector.issues),
-    ...issues
-  ]
-  if (wrong.length > 0) return yield* new ConfigurationError({ backend: id, issues: wrong })
-  return policy
-})
+  Effect.flatMap(KeepalivePolicy.Current, (inherited) => Effect.asVoid(Face.settled(options, inherited)))
 
 /**
  * How many backends this process has made so far, closed ones included, by all copies of this package that it has loaded.
@@ -241,183 +198,3 @@ export const made: () => number = Made.read
  * @since 0.1.0
  */
 export const isBackend = (value: unknown): value is Backend<unknown> => Predicate.hasProperty(value, TypeId)
-
-// ----------------------------------------------------------------------------------------------------------- internal
-
-/** A backend is its supervisor with a face: what it can be asked is made when it is asked. */
-class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
-  readonly [TypeId] = TypeId
-  readonly #supervisor: Supervisor.Supervisor<Client>
-  readonly #inherited: KeepalivePolicy.Options
-  #own: KeepalivePolicy.Options | undefined
-  #connector: Connector<Client, unknown>
-  readonly use: Backend<Client>["use"]
-  readonly pinned: Backend<Client>["pinned"]
-
-  constructor(supervisor: Supervisor.Supervisor<Client>, { connector, inherited, own }: MadeOf<Client>) {
-    super()
-    this.#supervisor = supervisor
-    this.#connector = connector
-    this.#inherited = inherited
-    this.#own = own
-    // of their own, so that they may be taken from it
-    this.use = (callback, options) => Call.use(supervisor, callback, options)
-    this.pinned = (body) => Pin.pinned(supervisor, body)
-  }
-
-  get id(): string {
-    return this.#supervisor.id
-  }
-
-  get state(): Effect.Effect<ConnectionState> {
-    return Effect.sync(() => this.#supervisor.state)
-  }
-
-  get policy(): Effect.Effect<KeepalivePolicy.KeepalivePolicy> {
-    return Effect.sync(() => this.#supervisor.policy)
-  }
-
-  get lists(): Effect.Effect<Lists> {
-    return Effect.sync(() => this.#supervisor.lists)
-  }
-
-  get changes(): Stream.Stream<ConnectionState> {
-    return this.#reading(
-      () => [this.#supervisor.state],
-      (event) => (event._tag === "StateChanged" ? event.to : undefined)
-    )
-  }
-
-  get events(): Stream.Stream<KeepaliveEvent.KeepaliveEvent> {
-    return this.#reading(
-      () => [],
-      (event) => event
-    )
-  }
-
-  get probe(): Effect.Effect<ConnectionState, SessionUnavailable> {
-    return Effect.suspend(() =>
-      generationOf(this.#supervisor.state) === undefined
-        ? Effect.fail(Waiting.unavailable(this.#supervisor))
-        : this.#command("probe")
-    )
-  }
-
-  get reconnect(): Effect.Effect<ConnectionState, CallRejected> {
-    return Effect.suspend(() =>
-      this.#isShut ? Effect.fail(Waiting.rejected(this.#supervisor)) : this.#command("reconnect")
-    )
-  }
-
-  get isolate(): Effect.Effect<void> {
-    return Effect.sync(() => this.#supervisor.send({ _tag: "Operator", command: "isolate" }))
-  }
-
-  get reset(): Effect.Effect<void> {
-    return Effect.sync(() => this.#supervisor.send({ _tag: "Operator", command: "reset" }))
-  }
-
-  reconfigure<R = never>({
-    connector,
-    policy: own = this.#own
-  }: Reconfiguration<Client, R>): Effect.Effect<void, ConfigurationError, R> {
-    return Effect.contextWith((context: Context.Context<R>) => {
-      const other = connector === undefined || connector === this.#connector ? undefined : provided(connector, context)
-      // one that has passed is not asked again
-      const asked = other ?? { ...this.#connector, issues: noIssues }
-      return Effect.map(settled({ id: this.id, connector: asked, policy: own }, this.#inherited), (policy) => {
-        this.#own = own
-        if (connector !== undefined) this.#connector = connector
-        this.#supervisor.reconfigure({ connector: other, policy })
-      })
-    })
-  }
-
-  get awaitConnected(): Effect.Effect<void, CallRejected> {
-    const supervisor = this.#supervisor
-    return Effect.callback((resume) => {
-      const look = () => {
-        if (this.#isShut) resume(Effect.fail(Waiting.rejected(supervisor)))
-        else if (supervisor.current) resume(Effect.void)
-        else return false
-        return true
-      }
-      supervisor.send({ _tag: "CallStarted" })
-      if (look()) return
-      supervisor.waiters.add(look)
-      return Effect.sync(() => supervisor.waiters.delete(look))
-    })
-  }
-
-  /** the state as `ConnectionState.Json` has it */
-  toJSON(): unknown {
-    return { _id: "Backend", id: this.id, state: encodeState(this.#supervisor.state) }
-  }
-
-  override toString(): string {
-    return `Backend(${this.id}, ${this.#supervisor.state._tag})`
-  }
-
-  [Inspectable.NodeInspectSymbol](): unknown {
-    return { _id: "Backend", id: this.id, state: this.#supervisor.state }
-  }
-
-  get #isShut(): boolean {
-    const { tag } = this.#supervisor
-    return tag === "Isolated" || tag === "Closed"
-  }
-
-  /** Gives the command and waits until what it started has ended. */
-  #command(command: Command): Effect.Effect<ConnectionState> {
-    const supervisor = this.#supervisor
-    return Effect.callback((resume) => {
-      const done = () => resume(Effect.sync(() => supervisor.state))
-      supervisor.resting.add(done)
-      supervisor.send({ _tag: "Operator", command })
-      return Effect.sync(() => supervisor.resting.delete(done))
-    })
-  }
-
-  #reading<A>(
-    first: () => ReadonlyArray<A>,
-    select: (event: KeepaliveEvent.KeepaliveEvent) => A | undefined
-  ): Stream.Stream<A> {
-    const { announcer } = this.#supervisor
-    return Stream.callback(
-      (queue) =>
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const listener = {
-              observe: (event: KeepaliveEvent.KeepaliveEvent) => {
-                const selected = select(event)
-                if (selected !== undefined) Queue.offerUnsafe(queue, selected)
-              },
-              end: () => Queue.endUnsafe(queue)
-            }
-            for (const item of first()) Queue.offerUnsafe(queue, item)
-            announcer.add(listener)
-            if (this.#supervisor.state._tag === "Closed") listener.end()
-            return listener
-          }),
-          (listener) => Effect.sync(() => announcer.delete(listener))
-        ),
-      { bufferSize: readerBuffer, strategy: "sliding" }
-    )
-  }
-}
-
-/** What a backend was made of, and may be made of anew. */
-interface MadeOf<Client> {
-  readonly connector: Connector<Client, unknown>
-  /** the policy of the context in which it was made */
-  readonly inherited: KeepalivePolicy.Options
-  /** its own, which is laid over that */
-  readonly own: KeepalivePolicy.Options | undefined
-}
-
-const noIssues = Effect.succeed<ReadonlyArray<ConfigurationIssue>>([])
-
-const encodeState = Schema.encodeSync(Json)
-
-/** How many events a reader may be behind. */
-const readerBuffer = 4096

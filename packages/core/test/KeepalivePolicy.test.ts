@@ -819,14 +819,21 @@ describe("the presets", () => {
     const policy = valid({ ...KeepalivePolicy.interactive })
     assert.deepStrictEqual(policy.interval, Duration.seconds(30))
     assert.deepStrictEqual(
-      { ...policy, interval: undefined, backoff: undefined },
+      { ...policy, interval: undefined, backoff: undefined, circuit: undefined },
       {
         ...valid({}),
+        reattempt: "backoff",
         interval: undefined,
-        backoff: undefined
+        backoff: undefined,
+        circuit: undefined
       }
     )
-    const { backoff } = Delays.ofPolicy(policy)
+    const { backoff, openFor } = Delays.ofPolicy(policy)
+    assert.isTrue(policy.circuit !== "none" && policy.circuit.failures === 5)
+    for (const delay of delays(openFor, 30, 1)) {
+      assert.isAtLeast(delay, 8)
+      assert.isAtMost(delay, 12)
+    }
     const firsts: Array<number> = []
     for (let seed = 0; seed < 200; seed++) {
       const [first, ...later] = delays(backoff, 30, seed)

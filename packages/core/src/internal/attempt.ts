@@ -84,7 +84,7 @@ export class Attempt<Client, R, SetupR> {
     this.#port = port
     this.#options = options
     this.#ended = ended
-    this.#host = new Host(options.generation, port.deadlines.now, options.report, port.subscriptions)
+    this.#host = new Host(options.generation, port.deadlines.now, options.report, port)
   }
 
   begin(): void {
@@ -132,6 +132,7 @@ export class Attempt<Client, R, SetupR> {
       drainEnds: undefined,
       ended: undefined,
       span: trace?.span,
+      wasStable: false,
       detail: undefined
     }
     if (!deep && !Probe.isProbed(policy.probe, session)) return this.#finish(open, accepted)
@@ -174,14 +175,14 @@ const timedOut: Conclusion = { verdict: { _tag: "Failed", reason: "timeout", det
 /** The backend, as one session sees it. */
 class Host implements SessionHost {
   readonly seen: Seen
-  readonly subscriptions: Set<string>
+  readonly #backend: { readonly subscriptions: Set<string> }
   readonly #generation: number
   readonly #now: () => number
   readonly #report: Report
   /** told once what was seen as it died, while it is being opened */
   whenDead: ((evidence: Evidence.Evidence) => void) | undefined
 
-  constructor(generation: number, now: () => number, report: Report, subscriptions: Set<string>) {
+  constructor(generation: number, now: () => number, report: Report, backend: { readonly subscriptions: Set<string> }) {
     const began = now()
     this.seen = {
       alive: began,
@@ -191,10 +192,14 @@ class Host implements SessionHost {
       missedSince: undefined,
       muted: false
     }
-    this.subscriptions = subscriptions
+    this.#backend = backend
     this.#generation = generation
     this.#now = now
     this.#report = report
+  }
+
+  get subscriptions(): Set<string> {
+    return this.#backend.subscriptions
   }
 
   alive(): number {

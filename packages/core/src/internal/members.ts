@@ -5,7 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
@@ -19,6 +19,7 @@ import type { Change, Fleet, Spec, Transport } from "../Fleet.ts"
 import type { KeepaliveEvent } from "../KeepaliveEvent.ts"
 import * as Audience from "./audience.ts"
 import { FleetConfigurationError, FleetNotReady } from "./fleetErrors.ts"
+import * as Face from "./face.ts"
 import * as Plan from "./plan.ts"
 import * as Transports from "./transports.ts"
 
@@ -31,8 +32,7 @@ export const make = <Client>(): Effect.Effect<Fleet<Client>, never, Scope.Scope 
 
 /** A backend of the fleet. */
 interface Member<Client> extends Plan.Member {
-  readonly backend: Backend.Backend<Client>
-  readonly scope: Scope.Closeable
+  readonly backend: Face.Face<Client>
   /** in monotonic milliseconds */
   readonly madeAt: number
 }
@@ -43,6 +43,7 @@ class Members<Client> implements Fleet<Client> {
   readonly #clock: Clock.Clock
   /** what members have in common, wherever they are added */
   readonly #common: Context.Context<never>
+  readonly #contexts = new WeakMap<ReadonlyMap<string, unknown>, ReadonlyMap<string, unknown>>()
   readonly #audience: Audience.Audience = { readers: new Set() }
   readonly #observers = new Set<(change: Change) => void>()
   readonly #readers = new Set<{ readonly end: () => void }>()
@@ -122,14 +123,14 @@ class Members<Client> implements Fleet<Client> {
           { concurrency: 2 }
         ).pipe(Effect.mapError((error) => new FleetConfigurationError({ errors: [error] })))
         return [...removed.flat(), ...others]
-      }).pipe(Effect.provideContext(this.#common))
+      }).pipe(Effect.updateContext((context: Context.Context<never>) => this.#within(context)))
     )
 
   /** Ends every member, side by side. */
   readonly end = (): Effect.Effect<void> =>
     Effect.suspend(() => {
       this.#isOver = true
-      const closing = Effect.forEach(this.#members.values(), ({ scope }) => Scope.close(scope, Exit.void), {
+      const closing = Effect.forEach(this.#members.values(), ({ backend }) => Face.endOf(backend), {
         concurrency: "unbounded",
         discard: true
       })
@@ -153,12 +154,20 @@ class Members<Client> implements Fleet<Client> {
     return Effect.gen({ self: this }, function* () {
       const { id } = options
       if (this.#isOver) return yield* wrong(id, ["fleet"], "a fleet whose scope has not ended")
-      const scope = Scope.makeUnsafe()
-      const backend = yield* Scope.provide(Backend.make(options), scope)
-      this.#members.set(id, { backend, scope, spec, madeAt: this.#now() })
+      const backend = yield* Face.make(options, identity)
+      this.#members.set(id, { backend, spec, madeAt: this.#now() })
       this.#tell({ _tag: "Added", id })
       return backend
-    }).pipe(Effect.updateContext((context: Context.Context<R | SetupR>) => Context.merge(context, this.#common)))
+    }).pipe(Effect.updateContext((context: Context.Context<R | SetupR>) => this.#within(context)))
+  }
+
+  /** A context with what members have in common: the same one for the same, since each backend holds its own. */
+  #within<Needed>(context: Context.Context<Needed>): Context.Context<Needed> {
+    const known = this.#contexts.get(context.mapUnsafe)
+    const merged = known ?? Context.merge(context, this.#common).mapUnsafe
+    this.#contexts.set(context.mapUnsafe, merged)
+    this.#contexts.set(merged, merged)
+    return Context.makeUnsafe(merged)
   }
 
   #perform({ connector, spec, what }: Plan.Step<Client>): Effect.Effect<Change, ConfigurationError> {
@@ -180,7 +189,7 @@ class Members<Client> implements Fleet<Client> {
       const member = this.#members.get(id)
       if (member === undefined) return Effect.succeed([])
       this.#members.delete(id)
-      return Effect.map(Scope.close(member.scope, Exit.void), () => [this.#tell({ _tag: "Removed", id })])
+      return Effect.map(Face.endOf(member.backend), () => [this.#tell({ _tag: "Removed", id })])
     })
   }
 

@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
-import * as Scope from "effect/Scope"
 import type { Action, Telling } from "../engine/Action.ts"
 import { admission, type ConnectionState } from "../ConnectionState.ts"
 import type { Connector } from "../Connector.ts"
@@ -50,20 +49,11 @@ export interface Options<Client, R, SetupR> {
   readonly pool: Pool | undefined
 }
 
-/** A backend that is supervised until the scope ends. */
+/** A backend that is supervised until it is ended. */
 export const make = <Client, R, SetupR>(
   options: Options<Client, R, SetupR>
-): Effect.Effect<Supervisor<Client>, never, Scope.Scope | R | SetupR> =>
-  Effect.uninterruptible(
-    Effect.contextWith((context: Context.Context<Scope.Scope | R | SetupR>) => {
-      const supervised = new Supervised(options, context)
-      // not by acquireRelease, whose finalizer holds on to how it was acquired
-      return Effect.as(Scope.addFinalizerExit(Context.get(context, Scope.Scope), ending(supervised)), supervised)
-    })
-  )
-
-/** A finalizer that holds nothing else. */
-const ending = (supervised: { readonly end: Effect.Effect<void> }) => () => supervised.end
+): Effect.Effect<Supervisor<Client>, never, R | SetupR> =>
+  Effect.contextWith((context: Context.Context<R | SetupR>) => Effect.sync(() => new Supervised(options, context)))
 
 /** A backend, as its calls and its users see it. */
 export interface Supervisor<Client> {
@@ -106,6 +96,8 @@ export interface Supervisor<Client> {
   readonly released: (open: OpenSession<unknown>) => void
   /** what the server lists, as far as it is known */
   readonly lists: Known
+  /** Ends all that is its own, and waits until it has. */
+  readonly end: Effect.Effect<void>
   /** goes on with another connector, or another policy, or both; nothing where both are as they were */
   reconfigure(next: Configuration<Client>): void
 }
@@ -132,7 +124,8 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   readonly clock: Clock.Clock
   readonly random: Random.Random
   readonly pacers: Pacer.Pacers
-  readonly subscriptions = new Set<string>()
+  // made for the first that asks: most backends have none
+  #subscriptions: Set<string> | undefined
 
   #rules: Rules
   readonly #turns: Turns<Signal>
@@ -193,6 +186,10 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   get replays(): ReplayBudget | undefined {
     if (this.#replays !== undefined || this.policy.replayBudget === "none") return this.#replays
     return (this.#replays = new ReplayBudget(this.policy.replayBudget))
+  }
+
+  get subscriptions(): Set<string> {
+    return (this.#subscriptions ??= new Set())
   }
 
   get tag(): ConnectionState["_tag"] {
@@ -323,6 +320,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.#model = model
     // before the actions: a probe may be begun and answered within one
     const open = this.sessions.current
+    if (open && model.stable === "yes") open.wasStable = true
     if (open && model.state._tag === "Connected") {
       open.seen.missedSince = undefined
       open.detail = undefined
@@ -401,7 +399,6 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
 
   // ---------------------------------------------------------------------------------------------------------- the end
 
-  /** Ends all that is its own, and waits until it has. */
   get end(): Effect.Effect<void> {
     return Effect.suspend(() => {
       ClockWatcher.unwatch(this.clock, this)

@@ -356,7 +356,12 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
     const isReplacing = from.running?.kind === "attempt"
     if (isReplacing) promise(to.state._tag === "Connecting", "a replacement under way goes on when the session dies")
     else if (from.stable === "yes") {
-      promise(to.state._tag === "Connecting" && to.failures === from.failures, "a stable session is replaced at once")
+      const waits = given.reattempt === "backoff" ? "Disconnected" : "Connecting"
+      promise(
+        to.state._tag === waits,
+        "a stable session is attempted anew at once, or with backoff where the rules say so"
+      )
+      promise(to.failures === from.failures, "and its loss is no failure")
     } else {
       promise(to.failures === from.failures + 1, "a session lost before it was stable counts as a failed attempt")
       promise(to.state._tag === "Disconnected" || to.state._tag === "CircuitOpen", "and the next attempt waits")
