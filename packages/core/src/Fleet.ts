@@ -128,8 +128,9 @@ export const layerTransport = <Settings extends Spec["settings"], Client, R = ne
 ): Layer.Layer<Transport<Client>, never, R> =>
   Layer.effect(
     Context.Service<Transport<Client>, Transports.Transport<Client>>(Transports.keyOf(kind)),
-    Effect.map(Effect.context<R>(), (context) => (settings) => {
-      return is(settings) ? Transports.provided(make(settings), context) : undefined
+    Effect.map(Effect.context<R>(), (context) => {
+      const provided = Transports.providing(context)
+      return (settings) => (is(settings) ? provided(make(settings)) : undefined)
     })
   )
 

@@ -29,7 +29,7 @@ import * as Pin from "./pin.ts"
 import { poolOf } from "./pool.ts"
 import { generationOf } from "./steps.ts"
 import * as Supervisor from "./supervisor.ts"
-import { provided } from "./transports.ts"
+import { providing } from "./transports.ts"
 import * as Waiting from "./waiting.ts"
 
 /** What every backend has and nothing else does. */
@@ -173,9 +173,10 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
     policy: own = this.#own
   }: Reconfiguration<Client, R>): Effect.Effect<void, ConfigurationError, R> {
     return Effect.contextWith((context: Context.Context<R>) => {
-      const other = connector === undefined || connector === this.#connector ? undefined : provided(connector, context)
+      const other = connector === undefined || connector === this.#connector ? undefined : providing(context)(connector)
       // one that has passed is not asked again
-      const asked = other ?? { ...this.#connector, issues: noIssues }
+      const { connectTimeout, supportsOptions } = this.#connector
+      const asked = other ?? { connectTimeout, supportsOptions, issues: noIssues }
       return Effect.map(settled({ id: this.id, connector: asked, policy: own }, this.#inherited), (policy) => {
         this.#own = own
         if (connector !== undefined) this.#connector = connector

@@ -110,8 +110,8 @@ class Members<Client> implements Fleet<Client> {
       Effect.gen({ self: this }, function* () {
         const plan = Plan.make(specs, this.#members, this.#transports)
         const errors = [...plan.errors]
-        for (const { connector, spec } of plan.steps) {
-          const checked = yield* Effect.result(Backend.check({ id: spec.id, connector, policy: spec.policy }))
+        for (const { connector, id, spec } of plan.steps) {
+          const checked = yield* Effect.result(Backend.check({ id, connector, policy: spec.policy }))
           if (Result.isFailure(checked)) errors.push(checked.failure)
         }
         if (errors.length > 0) return yield* new FleetConfigurationError({ errors })
@@ -149,7 +149,7 @@ class Members<Client> implements Fleet<Client> {
 
   #start<R, SetupR>(
     options: Backend.Options<Client, R, SetupR>,
-    spec: Spec | undefined
+    spec: Plan.Words | undefined
   ): Effect.Effect<Backend.Backend<Client>, ConfigurationError, R | SetupR> {
     return Effect.gen({ self: this }, function* () {
       const { id } = options
@@ -170,8 +170,8 @@ class Members<Client> implements Fleet<Client> {
     return Context.makeUnsafe(merged)
   }
 
-  #perform({ connector, spec, what }: Plan.Step<Client>): Effect.Effect<Change, ConfigurationError> {
-    const { id, policy = {} } = spec
+  #perform({ connector, id, spec, what }: Plan.Step<Client>): Effect.Effect<Change, ConfigurationError> {
+    const { policy } = spec
     const member = this.#members.get(id)
     if (member === undefined || what === undefined) {
       return Effect.as(this.#start({ id, connector, policy }, spec), { _tag: "Added", id })

@@ -2,20 +2,31 @@
  * What a list of specs changes in a fleet: found out before anything is changed, with everything that is wrong in it.
  */
 import * as Equal from "effect/Equal"
+import * as MutableHashMap from "effect/MutableHashMap"
+import * as Option from "effect/Option"
 import { ConfigurationError } from "../BackendError.ts"
 import type { Connector } from "../Connector.ts"
 import type { Spec } from "../Fleet.ts"
+import type * as KeepalivePolicy from "../KeepalivePolicy.ts"
 import type { Transport } from "./transports.ts"
 
 /** What matters of a member. */
 export interface Member {
-  /** the spec that it was made of; `undefined` where code has added it */
-  readonly spec: Spec | undefined
+  /** what of its spec is compared; `undefined` where code has added it */
+  readonly spec: Words | undefined
+}
+
+/** What a spec says of a backend. */
+export interface Words {
+  readonly settings: Spec["settings"]
+  /** the same object for all that say the same, since it is what most of a fleet have in common */
+  readonly policy: KeepalivePolicy.Options
 }
 
 /** A backend that is made, or made anew. */
 export interface Step<Client> {
-  readonly spec: Spec
+  readonly id: string
+  readonly spec: Words
   readonly connector: Connector<Client>
   /** what of it changed; `undefined` where it is new */
   readonly what: ReadonlyArray<"connection" | "policy"> | undefined
@@ -37,6 +48,12 @@ export const make = <Client>(
   transports: ReadonlyMap<string, Transport<Client>>
 ): Plan<Client> => {
   const wanted = new Set<string>()
+  const policies = MutableHashMap.empty<KeepalivePolicy.Options, KeepalivePolicy.Options>()
+  const wordsOf = ({ policy = noPolicy, settings }: Spec): Words => {
+    const known = Option.getOrUndefined(MutableHashMap.get(policies, policy))
+    if (known === undefined) MutableHashMap.set(policies, policy, policy)
+    return { settings, policy: known ?? policy }
+  }
   const steps: Array<Step<Client>> = []
   const errors: Array<ConfigurationError> = []
   const wrong = (id: string, path: ReadonlyArray<string>, expected: string) =>
@@ -55,7 +72,7 @@ export const make = <Client>(
     if (what?.length === 0) continue
     const transport = transports.get(spec.settings.kind)
     const connector = transport?.(spec.settings)
-    if (connector !== undefined) steps.push({ spec, connector, what })
+    if (connector !== undefined) steps.push({ id, spec: wordsOf(spec), connector, what })
     else if (transport !== undefined) wrong(id, ["settings"], "what the transport of its kind expects")
     else wrong(id, ["settings", "kind"], expectedKind([...transports.keys()]))
   }
@@ -64,10 +81,12 @@ export const make = <Client>(
 }
 
 /** Compared by content, also where it is redacted: in JSON a token that was rotated looks as before. */
-const changesOf = (before: Spec, after: Spec): ReadonlyArray<"connection" | "policy"> => [
+const changesOf = (before: Words, after: Spec): ReadonlyArray<"connection" | "policy"> => [
   ...(Equal.equals(before.settings, after.settings) ? [] : ["connection" as const]),
-  ...(Equal.equals(before.policy ?? {}, after.policy ?? {}) ? [] : ["policy" as const])
+  ...(Equal.equals(before.policy, after.policy ?? noPolicy) ? [] : ["policy" as const])
 ]
+
+const noPolicy: KeepalivePolicy.Options = {}
 
 const expectedKind = (kinds: ReadonlyArray<string>): string => {
   const known = kinds.length === 0 ? "none was provided" : `provided: ${kinds.join(", ")}`

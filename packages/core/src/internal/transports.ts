@@ -2,10 +2,12 @@
  * The transports of a fleet: one for each kind of settings, each under a key of its own, so that none hides another.
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import type { Connector } from "../Connector.ts"
+import type { ConfigurationIssue } from "../BackendError.ts"
+import type { Connector, Origin } from "../Connector.ts"
 
 /** What a backend's settings are, as far as the core knows. */
 export interface Settings {
@@ -28,16 +30,51 @@ export const of = <Client>(context: Context.Context<never>): ReadonlyMap<string,
   return found
 }
 
-/** With what it needs; its sessions and their spans are those of the attempts that open them, not of where that comes from. */
-export const provided = <Client, R>(
-  connector: Connector<Client, R>,
-  context: Context.Context<R>
-): Connector<Client> => {
+/**
+ * Provides connectors with what they need; their sessions and their spans are those of the attempts that open them, not of where that
+ * comes from.
+ */
+export const providing = <R>(context: Context.Context<R>) => {
   const needed = Context.makeUnsafe<R>(new Map([...context.mapUnsafe].filter(([key]) => !ofAttempts.has(key))))
-  return {
-    ...connector,
-    issues: Effect.provideContext(connector.issues, needed),
-    open: (host) => Effect.provideContext(connector.open(host), needed)
+  return <Client>(connector: Connector<Client, R>): Connector<Client> => new Provided(connector, needed)
+}
+
+/** Two references, since a fleet has one for each of its backends. */
+class Provided<Client, R> implements Connector<Client> {
+  readonly #connector: Connector<Client, R>
+  readonly #needed: Context.Context<R>
+
+  constructor(connector: Connector<Client, R>, needed: Context.Context<R>) {
+    this.#connector = connector
+    this.#needed = needed
+  }
+
+  get kind(): string {
+    return this.#connector.kind
+  }
+
+  get exclusive(): boolean {
+    return this.#connector.exclusive
+  }
+
+  get connectTimeout(): Duration.Input {
+    return this.#connector.connectTimeout
+  }
+
+  get supportsOptions(): boolean {
+    return this.#connector.supportsOptions
+  }
+
+  get origin(): Origin | undefined {
+    return this.#connector.origin
+  }
+
+  get issues(): Effect.Effect<ReadonlyArray<ConfigurationIssue>> {
+    return Effect.provideContext(this.#connector.issues, this.#needed)
+  }
+
+  get open(): Connector<Client>["open"] {
+    return (host) => Effect.provideContext(this.#connector.open(host), this.#needed)
   }
 }
 
