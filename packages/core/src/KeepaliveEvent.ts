@@ -2,7 +2,7 @@
  * What happened to a backend: what metrics, logs and users read.
  *
  * Events hold ids, numbers and words of this library's own; of what callers write, only the method of a call's requests
- * (`CallSettled`), and of what servers write, only the names of what they list (`ListChanged`), which of resources are URIs. No URL, header, session id, tool argument or text of an error is in one. Observers get every event
+ * (`CallSettled`), and of what servers write, only the names of what they list (`ListChanged`), which of resources are URIs without their query. No URL, header, session id, tool argument or text of an error is in one. Observers get every event
  * synchronously; `Backend.events` offers them as a stream.
  */
 import * as Context from "effect/Context"

@@ -33,7 +33,8 @@ export const kinds: ReadonlyArray<Kind> = Kind.literals
 export interface Entry {
   /**
    * The name of a tool or prompt, the URI of a resource, the URI template of a resource template. Of one that is longer than 1024
-   * UTF-16 code units the first 1000 are kept, with a fingerprint of all of it behind them.
+   * UTF-16 code units the first 1000 are kept, and of a URI neither its query nor what stands before its host, which may be credentials:
+   * with a fingerprint of all of it behind them.
    */
   readonly name: string
   /** of the whole definition, as {@link fingerprint} has it */

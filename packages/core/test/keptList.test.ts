@@ -50,6 +50,27 @@ describe("an entry", () => {
     for (const name of names) assert.isAtMost(name.length, 1024)
     assert.include(names, "x".repeat(1024))
   })
+
+  it("of a URI neither the query nor the user is kept, and two that differ in those stay two", () => {
+    const { names } = Table.of(
+      [
+        "https://me:secret@example.com/a?token=secret",
+        "https://example.com/a?token=secret2",
+        "db://secret@host/{?page}"
+      ].map((name) => entry(name))
+    )
+    assert.strictEqual(names.length, 3)
+    for (const name of names) assert.notInclude(name, "secret")
+    assert.deepStrictEqual(
+      names.map((name) => name.split("…")[0]),
+      ["db://host/{?page}", "https://example.com/a", "https://example.com/a"]
+    )
+    const plain = ["file:///a", "greeting", "mail: a?b", "https://example.com/{id}{?page,size}", "what?"].toSorted()
+    assert.deepStrictEqual(
+      Table.of(plain.map((name) => entry(name))).names.filter((name) => name.includes("…")).length,
+      1
+    )
+  })
 })
 
 describe("a server that lists other names each time", () => {

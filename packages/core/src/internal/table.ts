@@ -23,7 +23,7 @@ export const empty: Table = { names: none, fingerprints: none, replayable: none 
 export const of = (listed: ReadonlyArray<Listed>): Table => {
   if (listed.length === 0) return empty
   const byName = new Map<string, Listed>()
-  for (const entry of listed) byName.set(bounded(entry.name), entry)
+  for (const entry of listed) byName.set(told(entry.name), entry)
   const names = [...byName.keys()].toSorted()
   const fingerprints: Array<number> = []
   const replayable: Array<string> = []
@@ -69,9 +69,20 @@ const longest = 1024
 
 const kept = 1000
 
-/** Two long names that begin alike stay two. */
-const bounded = (name: string): string =>
-  name.length <= longest ? name : copied(`${name.slice(0, kept)}…${Fingerprint.of(name).toString(36)}`)
+/** A name as it is told: without what may be a credential, and bounded. Two that differ only in what is left out stay two. */
+const told = (name: string): string => {
+  const visible = withoutCredentials(name)
+  return visible === name && name.length <= longest
+    ? name
+    : copied(`${visible.slice(0, kept)}…${Fingerprint.of(name).toString(36)}`)
+}
+
+/** Of a URI, neither its query nor the user before its host. (`{?page}` is no query but an expression of a URI template.) */
+const withoutCredentials = (name: string): string => {
+  if (!/^[a-z][a-z\d+.-]*:/iu.test(name)) return name
+  const query = /(?<!\{)\?/u.exec(name)?.index ?? name.length
+  return name.slice(0, query).replace(/^([^/]*\/\/)[^/]*@/u, "$1")
+}
 
 /** A part of a string holds on to all of it. */
 const copied = (text: string): string => JSON.parse(JSON.stringify(text))
