@@ -1,6 +1,6 @@
 /** A backend that has more calls than it may have, whose calls may be run again, and whose sessions have an end. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Duration, Effect, Exit, Fiber } from "effect"
+import { Cause, Context, Duration, Effect, Exit, Fiber, Result } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { Backend, BackendError, CallLimit, KeepaliveEvent, type KeepalivePolicy } from "../src/index.ts"
@@ -555,6 +555,35 @@ describe("calls that are run again", () => {
       assert.deepStrictEqual([crowd.endOf("a"), crowd.endOf("b")], ["ok", "OutcomeUnknown: reset"])
       assert.strictEqual(count("ReplayDenied"), 1)
     })
+  )
+
+  it.effect(
+    "cost no budget where a stable session has ended: 50 that a restart refuses are all sent on the next one",
+    () =>
+      Effect.gen(function* () {
+        const server = ScriptedServer.make()
+        const backend = yield* make(server, { stableAfter: "10 seconds" })
+        yield* backend.awaitConnected
+        yield* TestClock.adjust("1 minute")
+        server.forgetSessions()
+        const crowd = Array.from({ length: 50 }, () => backend.use((client) => client.callTool("echo")))
+        const calls = yield* Effect.forkScoped(Effect.all(crowd, { concurrency: "unbounded" }), {
+          startImmediately: true
+        })
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual((yield* Fiber.join(calls)).length, 50)
+        assert.strictEqual(server.executed.length, 50)
+        // the session that took its place is young: what ends it now may be flapping
+        server.forgetSessions()
+        const again = yield* Effect.forkScoped(
+          Effect.forEach(crowd, (call) => Effect.result(call), { concurrency: "unbounded" }),
+          { startImmediately: true }
+        )
+        yield* TestClock.adjust("5 seconds")
+        const answered = (yield* Fiber.join(again)).filter(Result.isSuccess).length
+        assert.isAtLeast(answered, 1)
+        assert.isAtMost(answered, 20)
+      })
   )
 
   it.effect("cost no budget where nothing of them can have reached the server", () =>

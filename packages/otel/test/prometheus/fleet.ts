@@ -62,6 +62,18 @@ const killedUnder = Effect.fnUntraced(function* ({ backend, server }: Kept, opti
   yield* backend.awaitConnected
 })
 
+/** Kills a session that has not proven itself under two calls, of which one is run again: so much is always allowed. */
+const killedYoung = Effect.fnUntraced(function* ({ backend, server }: Kept) {
+  yield* backend.reconnect
+  server.script.call = () => ScriptedServer.silence
+  const call = Effect.exit(backend.use(pay, { idempotent: true }))
+  const calls = yield* Effect.forkChild(Effect.all([call, call], { concurrency: 2 }), { startImmediately: true })
+  server.script.call = () => ScriptedServer.answer
+  server.kill("reset")
+  yield* Fiber.join(calls)
+  yield* backend.awaitConnected
+})
+
 /** Kills a session that has proven itself, so that the next one is opened at once. */
 const killed = Effect.fnUntraced(function* ({ backend, server }: Kept) {
   yield* backend.use(pay)
@@ -94,7 +106,7 @@ const live = Effect.gen(function* () {
   yield* Effect.sleep(Duration.times(bar, 2))
 
   yield* steady.backend.use(pay)
-  const failing = yield* kept("failing")
+  const failing = yield* kept("failing", { required: true })
   const flapping = yield* kept("flapping")
   const locked = yield* kept("locked")
   yield* Effect.all([steady, failing, flapping, locked].map(({ backend }) => backend.awaitConnected))
@@ -118,6 +130,7 @@ const live = Effect.gen(function* () {
   yield* killedUnder(flapping, {})
   yield* Effect.repeat(killedUnder(flapping, { idempotent: true }), { times: 1 })
   yield* killed(flapping)
+  yield* killedYoung(flapping)
   // what is wanted is no flapping
   yield* Effect.repeat(steady.backend.reconnect, { times: 4 })
 

@@ -195,7 +195,8 @@ describe.skipIf(Prometheus.isMissingFor("Prometheus:"))("Prometheus", () => {
         const states = sums(yield* table("Backends by state, now"), "state")
         const none = Object.fromEntries(On.tags.map((tag) => [tag, 0]))
         assert.deepStrictEqual(states, { ...none, CircuitOpen: 1, Isolated: 2, NeedsAuth: 1 })
-        assert.deepStrictEqual(sums(yield* table("Without a session")), { "": 2 })
+        assert.deepStrictEqual(sums(yield* table("Without a session", "without a session")), { "": 2 })
+        assert.deepStrictEqual(sums(yield* table("Without a session", "of them required")), { "": 1 })
         assert.deepStrictEqual(sums(yield* table("Backends")), { "": 5 })
         assert.deepStrictEqual(sums(yield* table("Calls in flight"), "backend_id"), {
           failing: 0,
