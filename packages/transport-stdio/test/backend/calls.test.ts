@@ -98,14 +98,19 @@ describe("a call in flight when its server is killed", () => {
     })
   )
 
-  promise("is run again at most twice when it kills every server itself", () =>
+  promise("is run again once when it kills every server itself, and twice where nothing bounds what is run again", () =>
     Effect.gen(function* () {
-      const server = yield* scripted()
-      const kept = yield* keep(server, { policy: { circuit: "none" } })
-      const error = yield* Effect.flip(kept.call({ name: "kill", arguments: {} }, { idempotent: true }))
-      assert(error._tag === "OutcomeUnknown")
-      assert.deepStrictEqual([error.reason, error.detail?.summary], ["process_exit", "signal SIGKILL"])
-      assert.strictEqual((yield* server.executions).length, 3)
+      for (const [policy, executions] of [
+        [{}, 2],
+        [{ replayBudget: "none" }, 3]
+      ] as const) {
+        const server = yield* scripted()
+        const kept = yield* keep(server, { policy: { circuit: "none", ...policy } })
+        const error = yield* Effect.flip(kept.call({ name: "kill", arguments: {} }, { idempotent: true }))
+        assert(error._tag === "OutcomeUnknown")
+        assert.deepStrictEqual([error.reason, error.detail?.summary], ["process_exit", "signal SIGKILL"])
+        assert.strictEqual((yield* server.executions).length, executions)
+      }
     })
   )
 })
