@@ -132,7 +132,7 @@ export class Attempt<Client, R, SetupR> {
       drainEnds: undefined,
       ended: undefined,
       span: trace?.span,
-      wasStable: false,
+      stableSince: undefined,
       detail: undefined
     }
     if (!deep && !Probe.isProbed(policy.probe, session)) return this.#finish(open, accepted)

@@ -170,7 +170,8 @@ const proceed = Effect.fnUntraced(function* <Client, A, E, R>(
     // other credentials are a reason to send a call once more, and none that comes again and again
     const budget = judged.isSeen && doubt !== "auth" ? supervisor.replays : undefined
     // whether a session is lost at all is found out first
-    const again = mayRunAgain && (doubt === "session" || open.wasStable || (budget?.allows(supervisor.now()) ?? true))
+    const isSpared = budget?.spares(open.stableSince, supervisor.now()) ?? true
+    const again = mayRunAgain && (doubt === "session" || isSpared || (budget?.allows(supervisor.now()) ?? true))
     if (mayRunAgain && !again) supervisor.emit({ _tag: "ReplayDenied" })
 
     if (doubt === undefined) {
@@ -200,9 +201,7 @@ const proceed = Effect.fnUntraced(function* <Client, A, E, R>(
       castDoubt(supervisor, open, judged)
       return yield* settle(truth, ended)
     }
-    // what ends a stable session comes once and not again and again: what was under way may follow to the next as a whole
-    const isRare = open.wasStable && !supervisor.isOpen(open)
-    if (!isRare && budget?.take(supervisor.now()) === false) {
+    if (!(isSpared && !supervisor.isOpen(open)) && budget?.take(supervisor.now()) === false) {
       // others have used up what was left, while it was decided
       supervisor.emit({ _tag: "ReplayDenied" })
       return yield* settle(truth, ended)

@@ -34,6 +34,14 @@ export class ReplayBudget {
     return replays === 0 || replays + 1 <= this.#ratio * this.#sum(this.#calls, slices - 1)
   }
 
+  /**
+   * Whether what ends a session that has been stable since then costs nothing: it has been so for a window, so that its end comes once and
+   * not again and again, and what was under way may follow to the next session as a whole.
+   */
+  spares(stableSince: number | undefined, now: number): boolean {
+    return stableSince !== undefined && now - stableSince >= this.#length * slices
+  }
+
   /** Runs a call again, if that is allowed. */
   take(now: number): boolean {
     if (!this.allows(now)) return false

@@ -33,8 +33,8 @@ export interface OpenSession<Client> {
   ended: FailureReason | undefined
   /** of the attempt that opened it, where there are spans */
   readonly span: Tracer.Span | undefined
-  /** whether it has been stable: what ends such a session is no flapping */
-  wasStable: boolean
+  /** since when it has been stable, in monotonic milliseconds; `undefined` while it is not */
+  stableSince: number | undefined
   /** what was seen when it failed last: a probe, a call that cast doubt on it, the transport that reported its end */
   detail: FailureDetail | undefined
 }

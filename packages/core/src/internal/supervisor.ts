@@ -320,7 +320,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.#model = model
     // before the actions: a probe may be begun and answered within one
     const open = this.sessions.current
-    if (open && model.stable === "yes") open.wasStable = true
+    if (open && model.stable === "yes") open.stableSince ??= this.now()
     if (open && model.state._tag === "Connected") {
       open.seen.missedSince = undefined
       open.detail = undefined
