@@ -1,7 +1,7 @@
 /**
  * Many backends of one host: added and removed while they run, or kept as a list of specs says, such as that of a configuration file.
  *
- * Each member is a backend of its own, supervised in a scope of its own. A change of the list touches only those whose words changed: another
+ * Each member is a backend of its own, and ends by itself. A change of the list touches only those whose words changed: another
  * policy is put in place, another address or other credentials lead to a planned replacement of the session, and all others keep
  * their sessions. Members that were added by code are not the list's matter.
  */

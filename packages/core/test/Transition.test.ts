@@ -643,7 +643,7 @@ describe("a session that has lived for maxLifetime", () => {
     assert.include(armed(failedOnce), "attempt: backoff")
   })
 
-  it("is lost as any other meanwhile: the attempt that is armed is not made beside the next", () => {
+  it("is lost meanwhile like every session: the attempt that is armed is not made beside the next", () => {
     const kept = [...stable, due("lifetime"), failed("timeout")]
     const dead = walk(given, ...kept, lost())
     assert.strictEqual(tag(dead), "Connecting")

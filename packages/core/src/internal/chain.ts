@@ -7,10 +7,18 @@ export class Chain<A extends Link<A>> {
   last: A | undefined
 
   add(item: A): void {
-    item.before = this.last
-    if (this.last === undefined) this.first = item
-    else this.last.after = item
-    this.last = item
+    this.addBehind(this.last, item)
+  }
+
+  /** Behind one that is in this one; `undefined`: in front of all. */
+  addBehind(before: A | undefined, item: A): void {
+    const after = before === undefined ? this.first : before.after
+    item.before = before
+    item.after = after
+    if (before === undefined) this.first = item
+    else before.after = item
+    if (after === undefined) this.last = item
+    else after.before = item
   }
 
   /** Of an item that is in this one. */

@@ -2,6 +2,7 @@
  * How many calls of a backend run at a time, and how many wait for their turn, in order. Backends may share a `Pool` of places
  * beside that.
  */
+import { Chain } from "./chain.ts"
 import type { Pool } from "./pool.ts"
 
 /** Of one backend. */
@@ -101,8 +102,7 @@ export class Limit {
   #running = 0
   #numbers = 0
   /** of those that wait, for their turn or for a session, the one that was admitted first */
-  #first: Place | undefined
-  #last: Place | undefined
+  readonly #inOrder = new Chain<Place>()
   #isGranting = false
   /** how long calls run, smoothed, in milliseconds; `undefined` until one has ended */
   #duration: number | undefined
@@ -127,7 +127,7 @@ export class Limit {
   /** Whether a call that came now would be one too many. */
   get isFull(): boolean {
     if (this.#admitted >= this.#mostRunning + this.#bounds.queue) return true
-    const mayStart = this.#first === undefined && this.#hasRoom
+    const mayStart = this.#inOrder.first === undefined && this.#hasRoom
     return this.#pool !== undefined && !mayStart && !this.#pool.mayWait(this.#waiting)
   }
 
@@ -164,7 +164,7 @@ export class Limit {
 
   /** Whether a call waits for its turn. */
   get isAwaited(): boolean {
-    return this.#first?.isReady === true
+    return this.#inOrder.first?.isReady === true
   }
 
   /**
@@ -172,7 +172,7 @@ export class Limit {
    * about to run.
    */
   mayStart(place: Place): boolean {
-    return place === this.#first && this.#hasRoom
+    return place === this.#inOrder.first && this.#hasRoom
   }
 
   get #hasRoom(): boolean {
@@ -181,7 +181,7 @@ export class Limit {
 
   /** The call that has waited longest runs now, if it may. */
   grant(): boolean {
-    const first = this.#first
+    const first = this.#inOrder.first
     if (first?.isReady !== true || !this.#hasRoom) return false
     first.grant()
     return true
@@ -207,14 +207,9 @@ export class Limit {
 
   /** It waits, behind those that were admitted before. */
   add(place: Place): void {
-    let before = this.#last
+    let before = this.#inOrder.last
     while (before !== undefined && before.number > place.number) before = before.before
-    place.before = before
-    place.after = before === undefined ? this.#first : before.after
-    if (place.before === undefined) this.#first = place
-    else place.before.after = place
-    if (place.after === undefined) this.#last = place
-    else place.after.before = place
+    this.#inOrder.addBehind(before, place)
   }
 
   /** One that waits is ready now, or is the first now. */
@@ -223,12 +218,7 @@ export class Limit {
   }
 
   remove(place: Place): void {
-    if (place.before === undefined) this.#first = place.after
-    else place.before.after = place.after
-    if (place.after === undefined) this.#last = place.before
-    else place.after.before = place.before
-    place.before = undefined
-    place.after = undefined
+    this.#inOrder.remove(place)
     if (!this.isAwaited) this.#pool?.delete(this)
   }
 

@@ -1,5 +1,5 @@
 /**
- * The members of a fleet: each a backend in a scope of its own, which is changed by one hand at a time.
+ * The members of a fleet: each a backend that ends by itself, with its removal or with the fleet. Changes come one at a time.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
