@@ -39,7 +39,7 @@ const makers = (interval: number) => {
         }),
         (backend) => backend.awaitConnected
       ),
-    session: () => Session.open(serverOf().connector),
+    session: () => Session.hold(serverOf().connector),
     cockatiel: () => Effect.sync(() => held.push(Breakers.cockatiel())),
     opossum: () =>
       Effect.acquireRelease(

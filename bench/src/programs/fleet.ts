@@ -86,7 +86,7 @@ const ofFleet = Effect.fnUntraced(function* (count: number) {
 const ofSessions = Effect.fnUntraced(function* (count: number) {
   const before = yield* settled
   const scope = yield* Scope.make()
-  const open = Effect.suspend(() => Session.open(ScriptedServer.make().connector))
+  const open = Effect.suspend(() => Session.hold(ScriptedServer.make().connector))
   yield* Scope.provide(
     Effect.forEach(Array.from({ length: count }), () => open, { discard: true }),
     scope

@@ -55,7 +55,8 @@ export const make = (text: string, tree: Tree, findings: Findings): Document => 
     }
     return Object.fromEntries(fields)
   }
-  const value = build(tree, root, [])
+  // A part of a text may be held as a part of it: whoever keeps one server's name would keep the whole file.
+  const value = structuredClone(build(tree, root, []))
   const locate = (place: Place): Location => {
     let spot = root
     for (const key of place) {

@@ -98,8 +98,6 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
   readonly #inherited: KeepalivePolicy.Options
   #own: KeepalivePolicy.Options | undefined
   #connector: Connector<Client, unknown>
-  readonly use: Backend<Client>["use"]
-  readonly pinned: Backend<Client>["pinned"]
 
   constructor(supervisor: Supervisor.Supervisor<Client>, { connector, inherited, own }: MadeOf<Client>) {
     super()
@@ -107,9 +105,18 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
     this.#connector = connector
     this.#inherited = inherited
     this.#own = own
-    // of their own, so that they may be taken from it
-    this.use = (callback, options) => Call.use(supervisor, callback, options)
-    this.pinned = (body) => Pin.pinned(supervisor, body)
+  }
+
+  // Made when they are asked for, so that they may be taken from it, and cost nothing to hold.
+
+  get use(): Backend<Client>["use"] {
+    const supervisor = this.#supervisor
+    return (callback, options) => Call.use(supervisor, callback, options)
+  }
+
+  get pinned(): Backend<Client>["pinned"] {
+    const supervisor = this.#supervisor
+    return (body) => Pin.pinned(supervisor, body)
   }
 
   get id(): string {

@@ -43,7 +43,7 @@ class Members<Client> implements Fleet<Client> {
   readonly #clock: Clock.Clock
   /** what members have in common, wherever they are added */
   readonly #common: Context.Context<never>
-  readonly #contexts = new WeakMap<ReadonlyMap<string, unknown>, ReadonlyMap<string, unknown>>()
+  readonly #contexts = new WeakMap<ReadonlyMap<string, unknown>, Context.Context<never>>()
   readonly #audience: Audience.Audience = { readers: new Set() }
   readonly #observers = new Set<(change: Change) => void>()
   readonly #readers = new Set<{ readonly end: () => void }>()
@@ -164,10 +164,10 @@ class Members<Client> implements Fleet<Client> {
   /** A context with what members have in common: the same one for the same, since each backend holds its own. */
   #within<Needed>(context: Context.Context<Needed>): Context.Context<Needed> {
     const known = this.#contexts.get(context.mapUnsafe)
-    const merged = known ?? Context.merge(context, this.#common).mapUnsafe
+    const merged = known ?? Context.makeUnsafe<never>(Context.merge(context, this.#common).mapUnsafe)
     this.#contexts.set(context.mapUnsafe, merged)
-    this.#contexts.set(merged, merged)
-    return Context.makeUnsafe(merged)
+    this.#contexts.set(merged.mapUnsafe, merged)
+    return merged as Context.Context<Needed>
   }
 
   #perform({ connector, id, spec, what }: Plan.Step<Client>): Effect.Effect<Change, ConfigurationError> {
