@@ -75,6 +75,8 @@ export interface Backend<out Client> extends Pipeable.Pipeable {
   readonly state: Effect.Effect<ConnectionState>
   /** what is in force: every number decided */
   readonly policy: Effect.Effect<KeepalivePolicy.KeepalivePolicy>
+  /** what it is made of now, from which another one like it can be made */
+  readonly source: Effect.Effect<Source<Client>>
   /** The current state first, then every change, to the end of the backend's scope. */
   readonly changes: Stream.Stream<ConnectionState>
   /**
@@ -140,6 +142,18 @@ export interface Options<Client, R = never, SetupR = never> {
    * `connectTimeout`; its failure is a failed attempt with reason `setup`.
    */
   readonly setup?: ((client: Client) => Effect.Effect<unknown, unknown, SetupR>) | undefined
+}
+
+/**
+ * What a backend is made of, as far as another one can be made of it too.
+ *
+ * @since 0.1.0
+ */
+export interface Source<Client> {
+  /** needs nothing more */
+  readonly connector: Connector<Client>
+  /** its own policy, laid over that of the context in which it was made: what another context says does not matter */
+  readonly policy: KeepalivePolicy.Options
 }
 
 /**

@@ -288,3 +288,43 @@ it.effect("a backend whose scope has ended takes changes without doing anything"
     assert.strictEqual(next.counts.attempts, 0)
   })
 )
+
+describe("the source of a backend", () => {
+  it.effect("makes another one like it, in any context, as it is after it was changed", () =>
+    Effect.gen(function* () {
+      class Address extends Context.Service<Address, string>()("test/Address") {}
+      const [server, next] = [ScriptedServer.make(), ScriptedServer.make()]
+      const seen: Array<string> = []
+      const needing = ({
+        connector
+      }: ScriptedServer.ScriptedServer): Connector.Connector<ScriptedServer.ScriptedClient, Address> => ({
+        ...connector,
+        open: (host) =>
+          Effect.andThen(
+            Effect.map(Address, (address) => seen.push(address)),
+            connector.open(host)
+          )
+      })
+      const backend = yield* Backend.make({
+        id: "scripted",
+        connector: needing(server),
+        policy: { failureThreshold: 7 }
+      }).pipe(Effect.provide(KeepalivePolicy.layer({ fallbackAfter: 4 })), Effect.provideService(Address, "here"))
+      const another = Effect.gen(function* () {
+        const other = yield* Backend.make({ id: "another", ...(yield* backend.source) })
+        yield* other.awaitConnected
+        const { failureThreshold, fallbackAfter } = yield* other.policy
+        return [failureThreshold, fallbackAfter]
+      })
+      assert.deepStrictEqual(yield* another, [7, 4])
+      assert.deepStrictEqual([server.counts.attempts, seen], [2, ["here", "here"]])
+      yield* Effect.provideService(
+        backend.reconfigure({ connector: needing(next), policy: { failureThreshold: 5 } }),
+        Address,
+        "there"
+      )
+      assert.deepStrictEqual(yield* another, [5, 4])
+      assert.strictEqual(seen.at(-1), "there")
+    })
+  )
+})

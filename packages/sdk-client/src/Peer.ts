@@ -28,12 +28,29 @@ export interface Peer {
   readonly notification: (notification: Question) => Promise<void>
   /** Answers a request of the server's. */
   readonly answer: (answer: Message.Answer) => Promise<void>
+  /**
+   * Hears what the server tells from now on, beside who else does, until what it returns is called or the session is over. For who did
+   * not make the peer. Requests are not heard: they have one answer, which is the maker's ({@link Options.onMessage}).
+   */
+  readonly listen: (listener: Listener) => () => void
   /** Ends it: what is under way rejects. */
   readonly close: () => Promise<void>
   /** what the server said of itself; `undefined` before the handshake is done */
   readonly server: Server | undefined
   /** what the server can do; `undefined` before the handshake is done */
   readonly capabilities: { readonly [name: string]: unknown } | undefined
+}
+
+/**
+ * Who hears what a server tells.
+ *
+ * @since 0.1.0
+ */
+export interface Listener {
+  /** Takes every notification of the server's, in order, with the request on whose answer stream it came (HTTP only). */
+  readonly onNotification: (notification: Message.Notification, about: About) => void
+  /** the session is over: nothing more comes */
+  readonly onClose?: (() => void) | undefined
 }
 
 /**
@@ -179,6 +196,8 @@ class RawPeer implements Peer {
   server: Server | undefined = undefined
   readonly #options: Options
   readonly #waiting = new Map<Message.Id, Waiting>()
+  // made for the first that listens
+  #listeners: Set<Listener> | undefined
   #transport: ClientTransport | undefined = undefined
   #nextId = 0
   #closed = false
@@ -245,6 +264,13 @@ class RawPeer implements Peer {
 
   readonly answer: Peer["answer"] = (answer) => this.#send(answer)
 
+  readonly listen: Peer["listen"] = (listener) => {
+    const listeners = (this.#listeners ??= new Set())
+    if (this.#closed) listener.onClose?.()
+    else listeners.add(listener)
+    return () => void listeners.delete(listener)
+  }
+
   readonly close: Peer["close"] = async () => {
     await this.#transport?.close()
   }
@@ -257,8 +283,10 @@ class RawPeer implements Peer {
   #take(message: Message.Message, about: About): void {
     if ("method" in message) {
       const { onMessage } = this.#options
-      if (onMessage !== undefined) return onMessage(message, about, this)
-      if ("id" in message) this.#answerItself(message)
+      onMessage?.(message, about, this)
+      if (!("id" in message))
+        for (const listener of [...(this.#listeners ?? [])]) listener.onNotification(message, about)
+      else if (onMessage === undefined) this.#answerItself(message)
       return
     }
     const waiting = message.id === undefined ? undefined : this.#waiting.get(message.id)
@@ -282,6 +310,8 @@ class RawPeer implements Peer {
     const error = new Error("The session has ended")
     for (const { reject } of [...this.#waiting.values()]) reject(error)
     this.#options.onClose?.(this)
+    for (const listener of [...(this.#listeners ?? [])]) listener.onClose?.()
+    this.#listeners = undefined
   }
 }
 

@@ -248,6 +248,34 @@ const rooted: Message.Params = {
   clientInfo: { name: "host", version: "7" }
 }
 
+describe("who listens to a peer that another has made", () => {
+  it.live("hears every notification in order until it stops, and the end once; requests are answered as before", () =>
+    Effect.gen(function* () {
+      const server = makeServer()
+      const link = yield* connect({}, server)
+      const { client: peer } = link
+      const heard: Array<string> = []
+      const listener = (name: string): Peer.Listener => ({
+        onNotification: ({ method }) => void heard.push(`${name} ${method}`),
+        onClose: () => void heard.push(`${name} end`)
+      })
+      peer.listen(listener("one"))
+      const stop = peer.listen(listener("other"))
+      yield* Effect.promise(() => server.server.sendToolListChanged())
+      expect(heard).toEqual(["one notifications/tools/list_changed", "other notifications/tools/list_changed"])
+      const asked = server.server.request({ method: "roots/list" }, ListRootsResultSchema)
+      expect(yield* failure(asked)).toMatchObject({ code: -32601 })
+      yield* Effect.promise(() => server.server.ping())
+      stop()
+      yield* Effect.promise(() => server.server.sendResourceListChanged())
+      yield* Effect.promise(() => peer.close())
+      expect(heard.slice(2)).toEqual(["one notifications/resources/list_changed", "one end"])
+      peer.listen(listener("late"))
+      expect(heard.at(-1)).toBe("late end")
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("the end of a peer", () => {
   it.live("rejects what is under way, is told once, and sends nothing more", () =>
     Effect.gen(function* () {

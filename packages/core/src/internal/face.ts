@@ -8,7 +8,7 @@ import * as Pipeable from "effect/Pipeable"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Backend, Options, Reconfiguration } from "../Backend.ts"
+import type { Backend, Options, Reconfiguration, Source } from "../Backend.ts"
 import {
   type CallRejected,
   ConfigurationError,
@@ -133,6 +133,13 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
 
   get policy(): Effect.Effect<KeepalivePolicy.KeepalivePolicy> {
     return Effect.sync(() => this.#supervisor.policy)
+  }
+
+  get source(): Effect.Effect<Source<Client>> {
+    return Effect.sync(() => ({
+      connector: this.#supervisor.source,
+      policy: this.#own === undefined ? this.#inherited : KeepalivePolicy.overlay(this.#inherited, this.#own)
+    }))
   }
 
   get lists(): Effect.Effect<Lists> {

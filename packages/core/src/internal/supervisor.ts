@@ -36,6 +36,7 @@ import { isUsedSince, lastOf, type OpenSession } from "./sessionCell.ts"
 import { Sessions } from "./sessions.ts"
 import { timed } from "./timed.ts"
 import { Timers } from "./timers.ts"
+import { providing } from "./transports.ts"
 import { Turns } from "./turns.ts"
 
 export interface Options<Client, R, SetupR> {
@@ -98,6 +99,8 @@ export interface Supervisor<Client> {
   readonly lists: Known
   /** Ends all that is its own, and waits until it has. */
   readonly end: Effect.Effect<void>
+  /** how sessions are opened, with what that needs */
+  readonly source: Connector<Client>
   /** goes on with another connector, or another policy, or both; nothing where both are as they were */
   reconfigure(next: Configuration<Client>): void
 }
@@ -142,6 +145,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   #waiters: Set<() => boolean> | undefined
   #doubters: Set<() => void> | undefined
   #resting: Set<() => void> | undefined
+  readonly #context: Context.Context<R | SetupR>
   readonly #pool: Pool | undefined
   // made for the first call
   #replays: ReplayBudget | undefined
@@ -157,6 +161,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.setup = setup
     this.clock = Context.get(context, Clock.Clock)
     this.deadlines = Deadlines.of(context)
+    this.#context = context
     this.fork = Effect.runForkWith(context)
     this.random = Context.get(context, Random.Random)
     this.pacers = Pacer.of(Context.get(context, Starts.Current), this.deadlines)
@@ -181,6 +186,10 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
 
   get state(): ConnectionState {
     return (this.#told ??= timed(this.#model.state, this.#since, this.#nextAttemptAt))
+  }
+
+  get source(): Connector<Client> {
+    return providing<R>(this.#context)(this.connector)
   }
 
   get replays(): ReplayBudget | undefined {

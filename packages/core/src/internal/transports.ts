@@ -36,7 +36,8 @@ export const of = <Client>(context: Context.Context<never>): ReadonlyMap<string,
  */
 export const providing = <R>(context: Context.Context<R>) => {
   const needed = Context.makeUnsafe<R>(new Map([...context.mapUnsafe].filter(([key]) => !ofAttempts.has(key))))
-  return <Client>(connector: Connector<Client, R>): Connector<Client> => new Provided(connector, needed)
+  return <Client>(connector: Connector<Client, R>): Connector<Client> =>
+    connector instanceof Provided ? connector : new Provided(connector, needed)
 }
 
 /** Two references, since a fleet has one for each of its backends. */
