@@ -4,12 +4,15 @@
  *
  * Bodies are at most 16 MiB; what a host does not read, or opens no stream for, is bounded. Who may ask is the server's matter.
  */
+import * as Node from "./internal/fetch/nodeListener.ts"
 import { Endpoint, type Ids, type Options as EndpointOptions } from "./internal/fetch/endpoint.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
 /** @since 0.1.0 */
 export type { Ids } from "./internal/fetch/endpoint.ts"
+/** @since 0.1.0 */
+export type { NodeListener } from "./internal/fetch/nodeListener.ts"
 
 /**
  * What {@link make} takes.
@@ -57,3 +60,12 @@ export interface SessionEndpoint {
  * @since 0.1.0
  */
 export const make = (options: Options): SessionEndpoint => new Endpoint(options)
+
+/**
+ * Answers requests of `node:http` with a `fetch`: bodies are at most 16 MiB, event streams get a comment every 15 s. Methods other than POST, GET
+ * and DELETE are refused. `end` stops the comments; the server closes its connections itself.
+ *
+ * @since 0.1.0
+ */
+export const nodeListener = (fetch: (url: string, init: RequestInit) => Promise<Response>): Node.NodeListener =>
+  Node.make(fetch)
