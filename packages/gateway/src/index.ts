@@ -1,2 +1,4 @@
 /** @since 0.1.0 */
+export * as Endpoint from "./Endpoint.ts"
+/** @since 0.1.0 */
 export * as Gateway from "./Gateway.ts"

@@ -80,7 +80,7 @@ export class Endpoint {
   }
 
   /** Ends all sessions: what is under way is answered with an error. Resolves when everything that they held is freed. */
-  async close(): Promise<void> {
+  readonly close = async (): Promise<void> => {
     this.#isClosed = true
     for (const session of [...this.#sessions.values()]) this.#end(session)
     await Promise.all(this.#endings)
