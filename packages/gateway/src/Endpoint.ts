@@ -20,6 +20,7 @@ import * as Guard from "./internal/endpoint/guard.ts"
 import * as Health from "./internal/endpoint/health.ts"
 import * as Server from "./internal/endpoint/server.ts"
 import * as SignedIds from "./internal/endpoint/signedIds.ts"
+import * as Modern from "./internal/modern/modern.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
@@ -97,7 +98,7 @@ export const layer = (options: Options): Layer.Layer<never, never, Gateway | Htt
   Layer.effectDiscard(
     Effect.gen(function* () {
       const router = yield* HttpRouter.HttpRouter
-      const endpoint = yield* sessions(options)
+      const endpoint = yield* hosts(options)
       const rules = rulesOf(options)
       yield* router.add("*", pathOf(options), (request) => {
         const refused = Guard.refusal(askingOf(request), rules)
@@ -118,7 +119,7 @@ export const serve = <E, R>(
 ): Layer.Layer<Address, E | Server.ListenError, Gateway | Exclude<R, HttpRouter.HttpRouter>> => {
   const { host = "127.0.0.1", port } = options
   const address = Effect.gen(function* () {
-    const endpoint = yield* sessions(options)
+    const endpoint = yield* hosts(options)
     const node = yield* Effect.acquireRelease(
       Effect.sync(() => SessionEndpoint.nodeListener(endpoint.fetch)),
       ({ end }) => Effect.sync(end)
@@ -148,12 +149,16 @@ const pathOf = ({ path = "/mcp" }: Options): `/${string}` => path
 
 const rulesOf = ({ allowedHosts = [], token }: Options): Guard.Rules => ({ allowedHosts, token })
 
-/** The sessions of hosts, each with a connection to the gateway, until the scope closes. */
-const sessions = Effect.fnUntraced(function* ({
+/** What answers hosts of both eras, until the scope closes. */
+interface Hosts {
+  readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>
+}
+
+const hosts = Effect.fnUntraced(function* ({
   key,
   maxSessions = 1000,
   sessionLifetime = "7 days"
-}: Options): Effect.fn.Return<SessionEndpoint.SessionEndpoint, never, Gateway | Scope.Scope> {
+}: Options): Effect.fn.Return<Hosts, never, Gateway | Scope.Scope> {
   const gateway = yield* Gateway
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
@@ -171,14 +176,24 @@ const sessions = Effect.fnUntraced(function* ({
       lifetime: Duration.fromInputUnsafe(sessionLifetime),
       onUnsigned: () => Effect.runForkWith(context)(Effect.logWarning(unsigned))
     })
-  return yield* Effect.acquireRelease(
-    Effect.sync(() => SessionEndpoint.make({ id: "gateway", maxSessions, open, ids })),
-    ({ close }) => Effect.promise(close)
+  const closing = ({ close }: { readonly close: () => Promise<void> }) => Effect.promise(close)
+  const sessions = Effect.sync(() => SessionEndpoint.make({ id: "gateway", maxSessions, open, ids }))
+  const legacy = yield* Effect.acquireRelease(sessions, closing)
+  const modern = yield* Effect.acquireRelease(
+    Effect.sync(() => Modern.make({ open })),
+    closing
   )
+  return {
+    fetch: async (input, { signal, ...init } = {}) => {
+      const request = new Request(input, init)
+      if (await Modern.isLegacy(request)) return legacy.fetch(request, { signal: signal ?? null })
+      return modern.fetch(signal ? new Request(request, { signal }) : request)
+    }
+  }
 })
 
 /** Answers a request of the router's by a `fetch`; one that was interrupted is aborted. */
-const passed = (fetch: SessionEndpoint.SessionEndpoint["fetch"], request: HttpServerRequest.HttpServerRequest) =>
+const passed = (fetch: Hosts["fetch"], request: HttpServerRequest.HttpServerRequest) =>
   Effect.gen(function* () {
     const asked = yield* HttpServerRequest.toWeb(request)
     const answer = yield* Effect.tryPromise((signal) => fetch(asked, { signal }))

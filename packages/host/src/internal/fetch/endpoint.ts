@@ -60,7 +60,7 @@ export class Endpoint {
   readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
     // The signal is read apart: many requests share one that lives as long as their client, and each would hold on to it.
     const { signal: given = input instanceof Request ? input.signal : undefined, ...rest } = init
-    const request = new Request(input, rest)
+    const request = input instanceof Request && Object.keys(rest).length === 0 ? input : new Request(input, rest)
     const signal = given ?? undefined
     signal?.throwIfAborted()
     const method = readHead(request.method, request.headers)
