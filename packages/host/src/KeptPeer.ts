@@ -130,6 +130,7 @@ class Kept implements KeptPeer, Port {
   /** the host's requests by the ids that they have on the wire, which never repeat either */
   readonly #onWire = new Map<Message.Id, Message.Id>()
   readonly #subscriptions = new Set<string>()
+  readonly #isInitializedElsewhere: boolean
   /** the host's own parameters of `initialize` */
   #initialize: Message.Params | undefined
   /** what the server said in the newest session */
@@ -148,14 +149,12 @@ class Kept implements KeptPeer, Port {
     deliver: Deliver,
     context: Context.Context<never>
   ) {
-    if (options.initialize !== undefined) {
-      this.#initialize = options.initialize
-      this.#phase = "open"
-      this.#held.release()
-    }
     this.#id = options.id
     this.#initializeTimeout = initializeTimeoutOf(options)
     this.#host = new HostSide(this, deliver, context)
+    this.#initialize = options.initialize
+    this.#isInitializedElsewhere = options.initialize !== undefined
+    if (this.#isInitializedElsewhere) this.#host.open()
   }
 
   // ------------------------------------------------------------------------------------------------- sessions
@@ -177,7 +176,7 @@ class Kept implements KeptPeer, Port {
       this.#peers.add(peer)
       this.#newest = peer.server
       // a host that has said its words elsewhere knows the server from its first session on
-      if (this.#phase === "open") this.#server ??= peer.server
+      if (this.#isInitializedElsewhere) this.#server ??= peer.server
       const params = this.#logLevel
       // The server's refusal is no reason to do without it; that it does not answer is seen by the probe that follows.
       return params === undefined

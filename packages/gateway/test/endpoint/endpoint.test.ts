@@ -7,7 +7,7 @@ import { Fleet } from "@vmcp-keepalive/core"
 import { KeptPeer } from "@vmcp-keepalive/host"
 import { McpServers } from "@vmcp-keepalive/testkit"
 import { HttpPeerConnector, HttpPeerTransport, type Peer } from "@vmcp-keepalive/transport-http/peer"
-import { Context, Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Option, Redacted, Scope } from "effect"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import { request } from "node:http"
@@ -23,7 +23,9 @@ const serving = (url: string, options: Partial<Endpoint.ServeOptions> = {}) =>
     const gateway = Gateway.Gateway.of({
       open: (deliver) =>
         Effect.orDie(KeptPeer.make({ id: "test", connector: HttpPeerConnector.make({ url }), policy }, deliver)),
-      show: () => Effect.void
+      show: () => Effect.void,
+      operate: () => Effect.succeed(Option.none()),
+      conflicts: Effect.succeed([])
     })
     const built = yield* Layer.build(
       Layer.provide(

@@ -5,7 +5,7 @@ import { Fleet } from "@vmcp-keepalive/core"
 import { KeptPeer } from "@vmcp-keepalive/host"
 import { McpServers } from "@vmcp-keepalive/testkit"
 import { HttpPeerConnector, HttpPeerTransport, type Peer } from "@vmcp-keepalive/transport-http/peer"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { Endpoint, Gateway } from "../../src/index.ts"
 
 const policy = { interval: "1 second", timeout: "400 millis", waitForSession: "8 seconds" } as const
@@ -20,7 +20,9 @@ const start = Effect.gen(function* () {
       opened++
       return Effect.orDie(KeptPeer.make({ id: "test", connector, policy }, deliver))
     },
-    show: () => Effect.void
+    show: () => Effect.void,
+    operate: () => Effect.succeed(Option.none()),
+    conflicts: Effect.succeed([])
   })
   const built = yield* Layer.build(
     Layer.provide(Endpoint.serve({ fleet, port: 0 }, Layer.empty), Layer.succeed(Gateway.Gateway, gateway))

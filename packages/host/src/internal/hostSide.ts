@@ -62,6 +62,12 @@ export class HostSide {
     return this.#phase === "closed"
   }
 
+  /** The host has initialized elsewhere, and is ready. */
+  open(): void {
+    this.#phase = "open"
+    this.#held.release()
+  }
+
   /** Takes a message of the host's; an abort of the signal cancels the request. */
   take(value: unknown, signal: AbortSignal | undefined): void {
     const meaning = HostMessage.read(value, this.#phase, (id) => this.#underWay.has(id))
