@@ -119,8 +119,8 @@ export const make = Effect.fnUntraced(function* (
   const { fleet } = options
   const waits = yield* waitsOf(options)
   const backends = new Backends(() => {})
-  const hosts = new Hosts({ fleet, backends, ...waits })
   const background = yield* Effect.scope
+  const hosts = new Hosts({ fleet, backends, scope: background, ...waits })
   yield* Following.start({ fleet, backends, hosts })
   return {
     open: (deliver) => hosts.open(deliver),

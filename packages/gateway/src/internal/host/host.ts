@@ -247,7 +247,8 @@ export class Host implements OfLanes {
     const params = this.#level
     return Effect.suspend(() => {
       if (params === undefined || this.#told.get(lane) === params) return Effect.void
-      if (lane.server?.capabilities["logging"] === undefined) return Effect.void
+      // what hosts have set of a shared session is kept where it is shared
+      if (lane.mode === "per-client" && lane.server?.capabilities["logging"] === undefined) return Effect.void
       this.#told.set(lane, params)
       return lane.request("logging/setLevel", params)
     })
@@ -266,6 +267,12 @@ export class Host implements OfLanes {
       return notification && this.#toHost(notification, nothing)
     }
     this.#toHost(message.method === "notifications/message" ? named(lane.id, message) : message, about)
+  }
+
+  /** A lane was opened. */
+  opened(lane: Lane): void {
+    this.lanes.set(lane.id, lane)
+    if (lane.mode === "shared") Effect.runForkWith(this.#options.context)(Effect.ignore(this.#levelTo(lane)))
   }
 
   /** The first session of a lane is open. */

@@ -47,7 +47,7 @@ export class Listing {
     return Effect.forEach(
       this.#lanes.values(),
       (lane) =>
-        Effect.flatMap(this.#isExpected(lane), (is) => (is ? Effect.ignore(lane.backend.awaitConnected) : Effect.void)),
+        Effect.flatMap(this.#isExpected(lane), (is) => (is ? lane.connected : Effect.void)),
       { concurrency: "unbounded", discard: true }
     )
   }
@@ -108,7 +108,7 @@ export class Listing {
   #asked(lane: Lane, kind: Kind): Effect.Effect<ReadonlyArray<Entry>> {
     const read = Effect.gen({ self: this }, function* () {
       // of one that is not there yet, what it can is not known
-      if (lane.server === undefined) yield* lane.backend.awaitConnected
+      if (lane.server === undefined) yield* lane.connected
       if (lane.server !== undefined && lane.server.capabilities[capabilities[kind]] === undefined) return []
       const entries = yield* Reading.reading(kind, (method, params, signal) => page(lane, method, params, signal))
       this.#backends.known.set(lane.id, kind, entries, "host")
