@@ -73,6 +73,10 @@ export interface BackendSpec {
   /** what the file says of it and of all, laid over each other; to be laid over the policy of the context */
   readonly policy: KeepalivePolicy.Options
   readonly tools: Tools
+  /**
+   * Whether a gateway has a session with it for each of its clients, or one for all; `undefined`: as the gateway has it for that kind.
+   */
+  readonly session?: "per-client" | "shared" | undefined
 }
 
 /**

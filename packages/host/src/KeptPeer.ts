@@ -16,7 +16,7 @@ import type * as Scope from "effect/Scope"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import type { Deliver } from "./internal/delivery.ts"
 import * as Handshake from "./internal/handshake.ts"
-import { HostSide, type Port } from "./internal/hostSide.ts"
+import { HostEnd } from "./internal/hostEnd.ts"
 import { ServerRequests } from "./internal/serverRequests.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
@@ -121,16 +121,16 @@ const initializeTimeoutOf = ({
 
 const isBound = (duration: Duration.Duration): boolean => Duration.isFinite(duration) && Duration.isPositive(duration)
 
-class Kept implements KeptPeer, Port {
+class Kept implements KeptPeer {
+  readonly take: KeptPeer["take"]
   declare backend: Backend.Backend<Peer.Peer>
   readonly #id: string
   readonly #initializeTimeout: Duration.Duration
-  readonly #host: HostSide
+  readonly #host: HostEnd
   readonly #serverRequests = new ServerRequests()
   /** the host's requests by the ids that they have on the wire, which never repeat either */
   readonly #onWire = new Map<Message.Id, Message.Id>()
   readonly #subscriptions = new Set<string>()
-  readonly #isInitializedElsewhere: boolean
   /** the host's own parameters of `initialize` */
   #initialize: Message.Params | undefined
   /** what the server said in the newest session */
@@ -150,11 +150,28 @@ class Kept implements KeptPeer, Port {
     context: Context.Context<never>
   ) {
     this.#id = options.id
-    this.#initializeTimeout = initializeTimeoutOf(options)
-    this.#host = new HostSide(this, deliver, context)
     this.#initialize = options.initialize
-    this.#isInitializedElsewhere = options.initialize !== undefined
-    if (this.#isInitializedElsewhere) this.#host.open()
+    this.#initializeTimeout = initializeTimeoutOf(options)
+    this.#host = new HostEnd({
+      deliver,
+      context,
+      isOpen: options.initialize !== undefined,
+      far: {
+        initialize: (params) => this.#initialized(params),
+        ask: (request, idempotent) => this.#asked(request, idempotent),
+        answered: (answer) => {
+          const answered = this.#serverRequests.answered(answer)
+          if (answered !== undefined) this.#answer(answered.peer, answered.message)
+        },
+        progress: (token, notification) => {
+          const progress = this.#serverRequests.progress(token, notification)
+          if (progress !== undefined) this.#notify(progress.peer, progress.message)
+        },
+        // A server that has no session now has nothing to be told: the next one asks anew.
+        notify: (notification) => this.#peer && this.#notify(this.#peer, notification)
+      }
+    })
+    this.take = this.#host.take
   }
 
   // ------------------------------------------------------------------------------------------------- sessions
@@ -176,7 +193,7 @@ class Kept implements KeptPeer, Port {
       this.#peers.add(peer)
       this.#newest = peer.server
       // a host that has said its words elsewhere knows the server from its first session on
-      if (this.#isInitializedElsewhere) this.#server ??= peer.server
+      if (this.#host.phase === "open") this.#server ??= peer.server
       const params = this.#logLevel
       // The server's refusal is no reason to do without it; that it does not answer is seen by the probe that follows.
       return params === undefined
@@ -192,7 +209,7 @@ class Kept implements KeptPeer, Port {
     if (event._tag !== "AttemptSucceeded" || event.generation === 1 || server === undefined) return
     // Not in the midst of the backend's own actions: what the host does then may be to call it.
     queueMicrotask(() => {
-      for (const notification of Handshake.afterSession(server, this.#subscriptions)) this.#host.tell(notification)
+      for (const notification of Handshake.afterSession(server, this.#subscriptions)) this.#host.tell(notification, {})
     })
   }
 
@@ -206,13 +223,13 @@ class Kept implements KeptPeer, Port {
 
   #sessionEnded(peer: Peer.Peer): void {
     this.#peers.delete(peer)
-    for (const notification of this.#serverRequests.ended(peer)) this.#host.tell(notification)
+    for (const notification of this.#serverRequests.ended(peer)) this.#host.tell(notification, {})
   }
 
   // ---------------------------------------------------------------------------------------------- from the server
 
   #fromServer(message: Message.Request | Message.Notification, about: Requests.About, peer: Peer.Peer): void {
-    if (this.#host.isClosed) return
+    if (this.#host.phase === "closed") return
     if ("id" in message) {
       if (message.method === "ping") this.#answer(peer, { jsonrpc: "2.0", id: message.id, result: {} })
       else this.#host.tell(this.#serverRequests.received(peer, message), this.#related(about))
@@ -221,7 +238,7 @@ class Kept implements KeptPeer, Port {
     const cancelled = Message.cancelled(message)
     if (cancelled === undefined) return this.#host.tell(message, this.#related(about))
     const notification = this.#serverRequests.cancelled(peer, cancelled, message)
-    if (notification !== undefined) this.#host.tell(notification)
+    if (notification !== undefined) this.#host.tell(notification, {})
   }
 
   #related({ relatedRequestId }: Requests.About): Requests.About {
@@ -231,9 +248,7 @@ class Kept implements KeptPeer, Port {
 
   // ------------------------------------------------------------------------------------------------ from the host
 
-  readonly take: KeptPeer["take"] = (value, { signal } = {}) => this.#host.take(value, signal)
-
-  readonly initialize: Port["initialize"] = (params) => {
+  #initialized(params: Message.Params): Effect.Effect<Message.Result, Message.ErrorAnswer["error"]> {
     const { backend } = this
     this.#initialize = params
     return backend.awaitConnected.pipe(
@@ -261,8 +276,12 @@ class Kept implements KeptPeer, Port {
     )
   }
 
-  readonly ask: Port["ask"] = ({ id, method, params }, idempotent, onAnswer) => {
+  #asked(
+    { id, method, params }: Message.Request,
+    idempotent: boolean
+  ): Effect.Effect<Message.Result, Message.ErrorAnswer["error"]> {
     const question: Requests.Question = params === undefined ? { method } : { method, params }
+    const onAnswer = () => this.#host.expect(id)
     const ask = this.backend.use(
       (peer, signal) => {
         const onWire = this.#nextId++
@@ -290,19 +309,6 @@ class Kept implements KeptPeer, Port {
     else if (method === "resources/subscribe" && typeof uri === "string") this.#subscriptions.add(uri)
     else if (method === "resources/unsubscribe" && typeof uri === "string") this.#subscriptions.delete(uri)
   }
-
-  readonly answer: Port["answer"] = (answer) => {
-    const answered = this.#serverRequests.answered(answer)
-    if (answered !== undefined) this.#answer(answered.peer, answered.message)
-  }
-
-  readonly progress: Port["progress"] = (token, notification) => {
-    const progress = this.#serverRequests.progress(token, notification)
-    if (progress !== undefined) this.#notify(progress.peer, progress.message)
-  }
-
-  // A server that has no session now has nothing to be told: the next one asks anew.
-  readonly notify: Port["notify"] = (notification) => this.#peer && this.#notify(this.#peer, notification)
 
   // ------------------------------------------------------------------------------------------------ to the server
 

@@ -1,11 +1,11 @@
 /**
- * Joins many hosts to one backend, all on the same session: for servers of which there is one only, such as a child process. The session
- * declares no capabilities of a client, so that the server asks nothing of hosts: it could not say of which.
+ * Joins many hosts to one backend, message by message, in the one session that it has: for servers that are a process, or cost much.
  *
- * Ids and progress tokens that hosts use at the same time are told apart; what a server sends goes to the host that it is about, and to
- * all where it is about none. Subscriptions are counted, and the server logs what the most curious host wants.
+ * To each host it is as `KeptPeer` is, with what follows from sharing: the server is told of no capabilities of a host, and so asks
+ * none of them. Progress reaches the host that has asked for it, and a log message each whose level it is at; the server has the most
+ * verbose of the levels, and each resource is subscribed to for as long as any host has.
  */
-import type { Backend, KeepaliveEvent } from "@vmcp-keepalive/core"
+import type { Backend, BackendError } from "@vmcp-keepalive/core"
 import { Message, type Peer, type Requests } from "@vmcp-keepalive/sdk-client/peer"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
@@ -16,22 +16,32 @@ import * as Stream from "effect/Stream"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import type { Deliver } from "./internal/delivery.ts"
 import * as Handshake from "./internal/handshake.ts"
-import { HostSide, type Port } from "./internal/hostSide.ts"
-import * as LogLevel from "./internal/logLevel.ts"
+import { HostEnd } from "./internal/hostEnd.ts"
+import * as SharedHost from "./internal/sharedHost.ts"
 import type { KeptPeer } from "./KeptPeer.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
 /**
- * What hosts have in common.
+ * What a shared connection is made of.
  *
  * @since 0.1.0
  */
 export interface Options {
-  /** the backend, whose peers are made without a `peer` and a `Peer.Factory` of one's own */
+  /** whose session it is; its peers are made by default, without capabilities */
   readonly backend: Backend.Backend<Peer.Peer>
-  /** How long a host's `initialize` waits for a server that is down before it is answered with an error. Default: 50 s */
+  /** As of `KeptPeer`. Default: 50 s */
   readonly initializeTimeout?: Duration.Input | undefined
+}
+
+/**
+ * One host's part.
+ *
+ * @since 0.1.0
+ */
+export interface Part extends Pick<KeptPeer, "take" | "server"> {
+  /** Waits, without a bound, until there is a session, and {@link server} is what was said in it. Fails only when the backend is isolated or its scope has ended. */
+  readonly connected: Effect.Effect<void, BackendError.CallRejected>
 }
 
 /**
@@ -41,278 +51,318 @@ export interface Options {
  */
 export interface SharedPeer {
   /**
-   * A host comes, which gets its messages through `deliver`, which must not throw. It leaves with the scope: what it has asked is
-   * cancelled, and its subscriptions end where no other host has them.
+   * A host has come, which gets its messages through `deliver`; it leaves with the scope, and gives back what it has subscribed to. Where
+   * it `isOpen`, it has initialized somewhere else, and its requests are taken from the start.
    */
-  readonly join: (deliver: Deliver) => Effect.Effect<Pick<KeptPeer, "take">, never, Scope.Scope>
+  readonly open: (
+    deliver: Deliver,
+    options?: { readonly isOpen?: boolean | undefined }
+  ) => Effect.Effect<Part, never, Scope.Scope>
 }
 
 // ------------------------------------------------------------------------------------------------------- constructors
 
 /**
- * A backend that hosts may join, for as long as the scope lasts. The backend is its maker's matter.
+ * A shared connection, until the scope ends.
  *
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function* ({
-  backend,
-  initializeTimeout = "50 seconds"
-}: Options): Effect.fn.Return<SharedPeer, never, Scope.Scope> {
-  const shared = new Shared(backend, Duration.fromInputUnsafe(initializeTimeout), yield* Effect.context<never>())
-  yield* Effect.forkScoped(
-    Stream.runForEach(backend.events, (event) => Effect.sync(() => shared.observe(event))),
-    { startImmediately: true }
-  )
-  return shared
-})
+export const make = (options: Options): Effect.Effect<SharedPeer, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const shared = new Shared(options, yield* Effect.context<never>())
+    const heard = Stream.runForEach(options.backend.events, (event) =>
+      event._tag === "AttemptSucceeded" ? shared.sessionOpened : Effect.void
+    )
+    yield* Effect.forkScoped(heard, { startImmediately: true })
+    const state = yield* options.backend.state
+    if (state._tag === "Connected" || state._tag === "Unhealthy") yield* Effect.forkScoped(shared.met)
+    return shared
+  })
 
 // ----------------------------------------------------------------------------------------------------------- internal
 
-/** A request of a host's that is on the wire. */
-interface OnWire {
-  readonly host: Joined
+type RpcError = Message.ErrorAnswer["error"]
+
+/** A request under way, by the token of its progress and by its id on the wire. */
+interface Asked {
+  readonly host: HostPart
+  /** the host's own id of the request */
   readonly id: Message.Id
-  /** its progress token as the host has it */
+  /** the host's own token of its progress */
   readonly token: Message.Id | undefined
 }
 
 class Shared implements SharedPeer {
   readonly backend: Backend.Backend<Peer.Peer>
-  readonly initializeTimeout: Duration.Duration
-  readonly hosts = new Set<Joined>()
-  readonly #context: Context.Context<never>
-  /** by the id on the wire, which is the progress token there as well; none is used twice */
-  readonly #onWire = new Map<Message.Id, OnWire>()
-  #nextId = 1
-  /** what the server said when a session was looked at last */
+  readonly context: Context.Context<never>
+  readonly hosts = new Set<HostPart>()
+  /** by progress token, which never repeats */
+  readonly byToken = new Map<string, Asked>()
+  /** by id on the wire, of each session, which is known by what the server said in it: each call sees a peer of its own */
+  readonly byId = new WeakMap<Peer.Server, Map<Message.Id, Asked>>()
+  readonly #initializeTimeout: Duration.Duration
+  /** what the server said in the newest session */
   server: Peer.Server | undefined
+  /** what the server was told, in the newest session */
+  #level: string | undefined
+  #nextToken = 0
 
-  constructor(
-    backend: Backend.Backend<Peer.Peer>,
-    initializeTimeout: Duration.Duration,
-    context: Context.Context<never>
-  ) {
+  constructor({ backend, initializeTimeout = "50 seconds" }: Options, context: Context.Context<never>) {
     this.backend = backend
-    this.initializeTimeout = initializeTimeout
-    this.#context = context
+    this.context = context
+    this.#initializeTimeout = Duration.fromInputUnsafe(initializeTimeout)
   }
 
-  readonly join: SharedPeer["join"] = (deliver) =>
-    Effect.acquireRelease(
+  open(deliver: Deliver, { isOpen = false }: { readonly isOpen?: boolean | undefined } = {}) {
+    return Effect.acquireRelease(
       Effect.sync(() => {
-        const host = new Joined(this, deliver, this.#context)
+        const host = new HostPart(this, deliver, isOpen)
         this.hosts.add(host)
         return host
       }),
-      (host) =>
-        Effect.sync(() => {
-          this.hosts.delete(host)
-          host.end()
-        })
+      (host) => this.#left(host)
     )
-
-  /** Asks the server on behalf of a host. */
-  ask(
-    host: Joined,
-    { id, method, params }: Message.Request,
-    idempotent: boolean,
-    onAnswer: () => void
-  ): Effect.Effect<Message.Result, Message.ErrorAnswer["error"]> {
-    const asked = this.backend.use(
-      (peer, signal) => {
-        this.#attend(peer)
-        const onWire = this.#nextId++
-        const meta = params?._meta
-        const token = meta?.["progressToken"]
-        const question: Requests.Question =
-          params === undefined
-            ? { method }
-            : {
-                method,
-                params: Message.isId(token) ? { ...params, _meta: { ...meta, progressToken: onWire } } : params
-              }
-        this.#onWire.set(onWire, { host, id, token: Message.isId(token) ? token : undefined })
-        const forget = () => this.#onWire.delete(onWire)
-        const answer = peer.request(question, { id: onWire, signal, onAnswer })
-        answer.then(forget, forget)
-        return answer
-      },
-      { idempotent }
-    )
-    return Effect.mapError(asked, ErrorAnswer.ofCall)
   }
 
-  /** Looks at the server: once the backend is connected. */
-  get look(): Effect.Effect<Peer.Server | undefined, Message.ErrorAnswer["error"]> {
-    const looked = this.backend.use((peer) =>
-      Effect.sync(() => {
-        this.#attend(peer)
-        return peer.server
-      })
-    )
-    return Effect.mapError(Effect.andThen(this.backend.awaitConnected, looked), ErrorAnswer.ofCall)
-  }
+  // ------------------------------------------------------------------------------------------------- sessions
 
-  /** A host's log level has changed: the server is told what the most curious wants. */
-  setLevel(): Effect.Effect<Message.Result, Message.ErrorAnswer["error"]> {
-    const params = this.#logLevel
-    if (params === undefined) return Effect.succeed({})
-    return Effect.mapError(
+  /** Listens to the peer of the session that is open, once. */
+  readonly met: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.ignore(
       this.backend.use(
-        (peer, signal) => peer.request({ method: LogLevel.method, params }, { signal, id: this.#nextId++ }),
-        {
-          idempotent: true
-        }
-      ),
-      ErrorAnswer.ofCall
+        (peer) => {
+          this.meet(peer)
+          return Promise.resolve()
+        },
+        { idempotent: true }
+      )
     )
+  )
+
+  meet(peer: Peer.Peer): Map<Message.Id, Asked> {
+    const { server } = peer
+    const known = server && this.byId.get(server)
+    if (known !== undefined) return known
+    const asked = new Map<Message.Id, Asked>()
+    if (server === undefined) return asked
+    this.byId.set(server, asked)
+    this.server = server
+    this.#level = undefined
+    peer.listen({ onNotification: (notification, about) => this.#told(notification, about, asked) })
+    return asked
   }
 
-  unsubscribe(host: Joined, uri: string, id: Message.Id): Effect.Effect<Message.Result, Message.ErrorAnswer["error"]> {
-    for (const other of this.hosts) if (other !== host && other.subscriptions.has(uri)) return Effect.succeed({})
-    return this.ask(host, { jsonrpc: "2.0", id, method: "resources/unsubscribe", params: { uri } }, true, () => {})
-  }
-
-  /** The host has left, and nobody waits for what this says. */
-  left(host: Joined): void {
-    for (const uri of host.subscriptions) {
-      if ([...this.hosts].some((other) => other.subscriptions.has(uri))) continue
-      this.#run((peer) => peer.request({ method: "resources/unsubscribe", params: { uri } }, { id: this.#nextId++ }))
-    }
-  }
-
-  observe(event: KeepaliveEvent.KeepaliveEvent): void {
-    if (event._tag !== "AttemptSucceeded" || this.hosts.size === 0) return
-    // The transport subscribes again by itself, and the log level is not its matter.
-    this.#run((peer) => {
-      const params = this.#logLevel
-      return params === undefined
-        ? Promise.resolve()
-        : peer.request({ method: LogLevel.method, params }, { id: this.#nextId++ })
+  /** The server has not been told of the level that hosts have set, and hosts not of what may have changed. */
+  get sessionOpened(): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      yield* this.met
+      const { server } = this
+      if (server === undefined) return
+      // one that does not answer holds nobody back; calls end with the backend
+      Effect.runForkWith(this.context)(this.tellLevel)
+      for (const host of this.hosts) host.afterSession(server)
     })
-    if (event.generation === 1) return
-    for (const host of this.hosts) host.changed()
   }
 
-  /** Says something to a server that nobody waits for: one that cannot be told has lost its session, which is learned elsewhere. */
-  #run(say: (peer: Peer.Peer) => Promise<unknown>): void {
-    const said = this.backend.use(
-      (peer) => {
-        this.#attend(peer)
-        return say(peer)
-      },
-      { idempotent: true }
-    )
-    Effect.runForkWith(this.#context)(Effect.ignore(said))
+  // ---------------------------------------------------------------------------------------------- from the server
+
+  #told(message: Message.Notification, { relatedRequestId }: Requests.About, asked: Map<Message.Id, Asked>): void {
+    const related = relatedRequestId === undefined ? undefined : asked.get(relatedRequestId)
+    if (message.method === "notifications/progress") return this.#progressed(message)
+    if (message.method === "notifications/message") {
+      const anySet = SharedHost.levelOf(this.hosts) !== undefined
+      for (const host of related === undefined ? this.hosts : [related.host]) {
+        if (SharedHost.getsLog(host, message, anySet)) host.tell(message, related)
+      }
+    } else if (message.method === "notifications/resources/updated") {
+      for (const host of this.hosts) if (SharedHost.getsUpdate(host, message.params?.["uri"])) host.tell(message)
+    } else if (Message.listChanged(message) !== undefined) for (const host of this.hosts) host.tell(message)
+    // what is about one host's doing is no other's matter
+    else related?.host.tell(message, related)
   }
 
-  get #logLevel(): Message.Params | undefined {
-    const level = LogLevel.least([...this.hosts].map(({ level }) => level))
-    return level === undefined ? undefined : { level }
+  #progressed(message: Message.Notification): void {
+    const asked = this.byToken.get(String(Message.progressOf(message)))
+    if (asked?.token === undefined) return
+    asked.host.tell({ ...message, params: { ...message.params, progressToken: asked.token } }, asked)
   }
 
-  /** Hears what the session tells: once for each, however often this is called. */
-  #attend(peer: Peer.Peer): void {
-    peer.listen(this.#listener)
-    this.server = peer.server ?? this.server
+  // ------------------------------------------------------------------------------------------------ to the server
+
+  get connected(): Effect.Effect<void, BackendError.CallRejected> {
+    return Effect.andThen(this.backend.awaitConnected, this.met)
   }
 
-  readonly #listener: Peer.Listener = {
-    onNotification: (notification, about) => this.#told(notification, about)
-  }
-
-  #told(notification: Message.Notification, { relatedRequestId }: Requests.About): void {
-    const token = Message.progressOf(notification)
-    if (Message.isId(token)) {
-      const asked = this.#onWire.get(token)
-      if (asked?.token === undefined) return
-      const params = { ...notification.params, progressToken: asked.token }
-      return asked.host.tell({ ...notification, params }, { relatedRequestId: asked.id })
-    }
-    const related = relatedRequestId === undefined ? undefined : this.#onWire.get(relatedRequestId)
-    if (related !== undefined) return related.host.tell(notification, { relatedRequestId: related.id })
-    // of a request that the server has made, and the session has answered by itself
-    if (Message.cancelled(notification) !== undefined) return
-    for (const host of this.hosts) if (host.isAbout(notification)) host.tell(notification)
-  }
-}
-
-/** One of the hosts. */
-class Joined implements Pick<KeptPeer, "take">, Port {
-  readonly subscriptions = new Set<string>()
-  level: LogLevel.Level | undefined
-  readonly #shared: Shared
-  readonly #side: HostSide
-  /** what the server said when the host initialized */
-  #server: Peer.Server | undefined
-
-  constructor(shared: Shared, deliver: Deliver, context: Context.Context<never>) {
-    this.#shared = shared
-    this.#side = new HostSide(this, deliver, context)
-  }
-
-  readonly take: KeptPeer["take"] = (value, { signal } = {}) => this.#side.take(value, signal)
-
-  readonly initialize: Port["initialize"] = () => {
-    const { backend, initializeTimeout, look } = this.#shared
+  /** What a host is told of the server that it initializes with. */
+  get initialized(): Effect.Effect<Peer.Server, RpcError> {
+    const { backend } = this
     const unreachable = Effect.flatMap(Effect.zip(backend.state, Clock.currentTimeMillis), ([state, now]) =>
       Effect.fail(ErrorAnswer.ofState(backend.id, state, now))
     )
-    return look.pipe(
-      Effect.timeoutOrElse({ duration: initializeTimeout, orElse: () => unreachable }),
-      Effect.flatMap((server) => {
-        if (server === undefined) return unreachable
-        this.#server = server
-        return Effect.succeed(Handshake.shown(server))
-      })
+    return this.connected.pipe(
+      Effect.mapError(ErrorAnswer.ofCall),
+      Effect.timeoutOrElse({ duration: this.#initializeTimeout, orElse: () => unreachable }),
+      Effect.flatMap(() => (this.server === undefined ? unreachable : Effect.succeed(this.server)))
     )
   }
 
-  readonly ask: Port["ask"] = (request, idempotent, onAnswer) => {
-    const { method, params } = request
+  /** Asks the server for a host: progress of it, and what else is related to it, goes there. */
+  ask(
+    { method, params }: Requests.Question,
+    idempotent: boolean,
+    about?: { readonly host: HostPart; readonly id: Message.Id }
+  ): Effect.Effect<Message.Result, RpcError> {
+    return Effect.suspend(() => {
+      const own = params?._meta?.["progressToken"]
+      const token = Message.isId(own) ? own : undefined
+      const asked: Asked | undefined = about && { ...about, token }
+      const shown = asked === undefined || token === undefined ? undefined : `shared-${this.#nextToken++}`
+      if (shown !== undefined && asked !== undefined) this.byToken.set(shown, asked)
+      const question = {
+        method,
+        ...(shown === undefined
+          ? { params }
+          : { params: { ...params, _meta: { ...params?._meta, progressToken: shown } } })
+      }
+      return this.backend
+        .use(
+          (peer, signal) => {
+            const onPeer = this.meet(peer)
+            let onWire: number | undefined
+            const onId = (id: number) => {
+              onWire = id
+              if (asked !== undefined) onPeer.set(id, asked)
+            }
+            const onAnswer = () => about?.host.expect(about.id)
+            const answer = peer.request(question.params === undefined ? { method } : { method, params: question.params }, {
+              signal,
+              onId,
+              onAnswer
+            })
+            const forget = () => void (onWire !== undefined && onPeer.delete(onWire))
+            answer.then(forget, forget)
+            return answer
+          },
+          { idempotent }
+        )
+        .pipe(
+          Effect.mapError(ErrorAnswer.ofCall),
+          Effect.ensuring(Effect.sync(() => shown !== undefined && this.byToken.delete(shown)))
+        )
+    })
+  }
+
+  /** Tells the server the most verbose of the levels, where it was told another one. */
+  get tellLevel(): Effect.Effect<Message.Result, never> {
+    return Effect.suspend(() => {
+      const level = SharedHost.levelOf(this.hosts)
+      if (level === undefined || level === this.#level || this.server?.capabilities["logging"] === undefined) {
+        return Effect.succeed({})
+      }
+      this.#level = level
+      return Effect.orElseSucceed(this.ask({ method: "logging/setLevel", params: { level } }, true), () => ({}))
+    })
+  }
+
+  isSubscribed(uri: string): boolean {
+    for (const { subscriptions } of this.hosts) if (subscriptions.has(uri)) return true
+    return false
+  }
+
+  #left(host: HostPart): Effect.Effect<void> {
+    return Effect.sync(() => {
+      host.end()
+      this.hosts.delete(host)
+      const unsubscribed = [...host.subscriptions].filter((uri) => !this.isSubscribed(uri))
+      const givenBack = Effect.forEach(
+        unsubscribed,
+        (uri) => Effect.ignore(this.ask({ method: "resources/unsubscribe", params: { uri } }, true)),
+        { discard: true }
+      )
+      // nobody waits for it; calls end with the backend
+      Effect.runForkWith(this.context)(Effect.andThen(givenBack, this.tellLevel))
+    })
+  }
+}
+
+/** One host's part in it. */
+class HostPart implements Part, SharedHost.Settings {
+  readonly take: KeptPeer["take"]
+  readonly subscriptions = new Set<string>()
+  level: string | undefined
+  readonly #shared: Shared
+  readonly #host: HostEnd
+
+  constructor(shared: Shared, deliver: Deliver, isOpen: boolean) {
+    this.#shared = shared
+    this.#host = new HostEnd({
+      deliver,
+      context: shared.context,
+      isOpen,
+      far: {
+        initialize: () => Effect.map(shared.initialized, Handshake.shown),
+        ask: (request, idempotent) => this.#asked(request, idempotent),
+        // a server that knows of no capabilities asks nothing, and has nothing to be told
+        answered: () => {},
+        progress: () => {},
+        notify: () => {}
+      }
+    })
+    this.take = this.#host.take
+  }
+
+  get server(): Peer.Server | undefined {
+    return this.#shared.server
+  }
+
+  get connected(): Effect.Effect<void, BackendError.CallRejected> {
+    return this.#shared.connected
+  }
+
+  expect(id: Message.Id): void {
+    this.#host.expect(id)
+  }
+
+  tell(message: Message.Notification, asked?: Asked): void {
+    this.#host.tell(message, asked === undefined || asked.host !== this ? {} : { relatedRequestId: asked.id })
+  }
+
+  afterSession(server: Peer.Server): void {
+    if (this.#host.phase !== "open") return
+    for (const notification of Handshake.afterSession(server, this.subscriptions)) this.#host.tell(notification, {})
+  }
+
+  #asked(request: Message.Request, idempotent: boolean): Effect.Effect<Message.Result, RpcError> {
+    const { id, method, params } = request
     const uri = params?.["uri"]
-    if (method === LogLevel.method && LogLevel.is(params?.["level"])) {
-      this.level = params["level"]
-      return this.#shared.setLevel()
+    if (method === "logging/setLevel") return this.#setLevel(params?.["level"])
+    const asked = this.#shared.ask(request, idempotent, { host: this, id })
+    if (method === "resources/subscribe" && typeof uri === "string") {
+      return Effect.suspend(() =>
+        Effect.tap(this.#shared.isSubscribed(uri) ? Effect.succeed({}) : asked, () => Effect.sync(() => this.subscriptions.add(uri)))
+      )
     }
     if (method === "resources/unsubscribe" && typeof uri === "string") {
-      this.subscriptions.delete(uri)
-      return this.#shared.unsubscribe(this, uri, request.id)
+      return Effect.suspend(() => {
+        this.subscriptions.delete(uri)
+        return this.#shared.isSubscribed(uri) ? Effect.succeed({}) : asked
+      })
     }
-    const asked = this.#shared.ask(this, request, idempotent, onAnswer)
-    if (method !== "resources/subscribe" || typeof uri !== "string") return asked
-    return Effect.tap(asked, () => Effect.sync(() => this.subscriptions.add(uri)))
+    return asked
   }
 
-  // The server asks this host nothing.
-  readonly answer: Port["answer"] = () => {}
-  readonly progress: Port["progress"] = () => {}
-
-  // What a host has to tell is of its own capabilities (roots/list_changed), of which the session declares none.
-  readonly notify: Port["notify"] = () => {}
-
-  tell(message: Message.Notification, about?: Requests.About): void {
-    this.#side.tell(message, about)
-  }
-
-  /** There is another session. */
-  changed(): void {
-    const server = this.#server
-    if (server === undefined) return
-    for (const notification of Handshake.afterSession(server, this.subscriptions)) this.#side.tell(notification)
-  }
-
-  /** Whether this host wants to know: of what belongs to no request. */
-  isAbout({ method, params }: Message.Notification): boolean {
-    if (method === "notifications/message") return LogLevel.isEnough(params?.["level"], this.level)
-    if (method !== "notifications/resources/updated") return true
-    const uri = params?.["uri"]
-    // a server may tell of a part of what was subscribed to
-    return typeof uri === "string" && [...this.subscriptions].some((each) => uri.startsWith(each))
+  #setLevel(level: unknown): Effect.Effect<Message.Result, RpcError> {
+    return Effect.suspend(() => {
+      if (!SharedHost.isLevel(level)) return Effect.fail(invalidLevel)
+      this.level = level
+      return this.#shared.tellLevel
+    })
   }
 
   end(): void {
-    this.#side.end()
-    this.#shared.left(this)
+    this.#host.end()
   }
 }
+
+/** JSON-RPC 2.0, section 5.1. */
+const invalidLevel: RpcError = { code: -32602, message: "logging/setLevel needs a level of MCP's" }

@@ -3,8 +3,6 @@
  */
 
 /** @since 0.1.0 */
-export * as Delivery from "./internal/delivery.ts"
-/** @since 0.1.0 */
 export * as Held from "./internal/held.ts"
 /** @since 0.1.0 */
 export * as HostMessage from "./internal/hostMessage.ts"
@@ -12,3 +10,5 @@ export * as HostMessage from "./internal/hostMessage.ts"
 export * as Listing from "./internal/listing.ts"
 /** @since 0.1.0 */
 export * as ServerRequests from "./internal/serverRequests.ts"
+/** @since 0.1.0 */
+export * as SharedPeer from "./SharedPeer.ts"

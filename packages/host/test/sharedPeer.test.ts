@@ -1,10 +1,9 @@
-/** Many hosts on one session: what each hears, and that none hears what is another's. */
+/** Several hosts of raw messages in one session with a server in this process. */
 import { assert, describe, it } from "@effect/vitest"
 import { Server } from "@modelcontextprotocol/sdk/server/index.js"
 import {
   CallToolRequestSchema,
   CreateMessageResultSchema,
-  ListToolsRequestSchema,
   SetLevelRequestSchema,
   SubscribeRequestSchema,
   UnsubscribeRequestSchema
@@ -13,212 +12,217 @@ import { Backend } from "@vmcp-keepalive/core"
 import { Message } from "@vmcp-keepalive/sdk-client/peer"
 import { TestServer } from "@vmcp-keepalive/sdk-client/testing"
 import { Effect, Exit, Fiber, Scope } from "effect"
-import { SharedPeer } from "../src/index.ts"
-import { begin, errorOf, type Host, hosting, policy, resultOf, textOf } from "./support.ts"
-
-/** What the server of a test has met, and its newest session. */
-class Ledger {
-  readonly clients: Array<unknown> = []
-  readonly levels: Array<string> = []
-  readonly subscribed: Array<string> = []
-  readonly unsubscribed: Array<string> = []
-  readonly called: Array<string> = []
-  readonly aborted: Array<string> = []
-  newest: Server | undefined
-}
+import { SharedPeer } from "../src/gateway.ts"
+import { errorOf, hello, policy, resultOf, textOf } from "./support.ts"
 
 const text = (text: string) => ({ content: [{ type: "text" as const, text }] })
 
-/** Tools: `echo`, `steps` (tells its progress twice, and logs), `hang` (never answers), `sample` (asks the host). */
-const makeServer = (ledger: Ledger) => () => {
-  const server = new Server(
-    { name: "test", version: "1" },
-    { capabilities: { tools: { listChanged: true }, logging: {}, resources: { subscribe: true } } }
-  )
-  ledger.newest = server
-  server.oninitialized = () => ledger.clients.push(server.getClientCapabilities())
-  server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: [] }))
-  server.setRequestHandler(SetLevelRequestSchema, ({ params }) => {
-    ledger.levels.push(params.level)
-    return {}
-  })
-  server.setRequestHandler(SubscribeRequestSchema, ({ params }) => {
-    ledger.subscribed.push(params.uri)
-    return {}
-  })
-  server.setRequestHandler(UnsubscribeRequestSchema, ({ params }) => {
-    ledger.unsubscribed.push(params.uri)
-    return {}
-  })
-  server.setRequestHandler(CallToolRequestSchema, async ({ params }, { sendNotification, sendRequest, signal }) => {
-    const said = String(params.arguments?.["text"])
-    ledger.called.push(said)
-    signal.addEventListener("abort", () => ledger.aborted.push(said))
-    const progressToken = params._meta?.progressToken
-    switch (params.name) {
-      case "hang":
-        return new Promise<never>(() => {})
-      case "steps":
-        for (const progress of [1, 2]) {
-          if (progressToken === undefined) continue
-          await sendNotification({
-            method: "notifications/progress",
-            params: { progressToken, progress, message: said }
-          })
+/** Tools: `echo`, `hang`, `sample` (asks the client), `steps` (progress, when `go` says so), `log`. */
+const start = Effect.gen(function* () {
+  const met: Array<string> = []
+  const servers: Array<Server> = []
+  const waiting: Array<() => void> = []
+  const server = TestServer.make({
+    server: () => {
+      const made = new Server(
+        { name: "test", version: "1" },
+        { capabilities: { tools: {}, logging: {}, resources: { subscribe: true } } }
+      )
+      servers.push(made)
+      made.setRequestHandler(SetLevelRequestSchema, ({ params }) => {
+        met.push(`level ${params.level}`)
+        return {}
+      })
+      made.setRequestHandler(SubscribeRequestSchema, ({ params }) => {
+        met.push(`+${params.uri}`)
+        return {}
+      })
+      made.setRequestHandler(UnsubscribeRequestSchema, ({ params }) => {
+        met.push(`-${params.uri}`)
+        return {}
+      })
+      made.setRequestHandler(CallToolRequestSchema, async ({ params }, { sendNotification, sendRequest, signal }) => {
+        signal.addEventListener("abort", () => met.push(`aborted ${params.name}`))
+        if (params.name === "hang") return new Promise<never>(() => {})
+        if (params.name === "sample") {
+          const request = { method: "sampling/createMessage" as const, params: { messages: [], maxTokens: 1 } }
+          return sendRequest(request, CreateMessageResultSchema).then(
+            () => text("answered"),
+            (error: unknown) => text(String(error))
+          )
         }
-        return text(said)
-      case "sample": {
-        const request = { method: "sampling/createMessage" as const, params: { messages: [], maxTokens: 1 } }
-        return text(String(await sendRequest(request, CreateMessageResultSchema).catch(({ code }) => code)))
-      }
-      default:
-        return text(said)
+        if (params.name === "steps") {
+          await new Promise<void>((go) => waiting.push(go))
+          const progressToken = params._meta?.progressToken ?? "none"
+          await sendNotification({ method: "notifications/progress", params: { progressToken, progress: 1, message: String(params.arguments?.["text"]) } })
+        }
+        return text(String(params.arguments?.["text"]))
+      })
+      return made
     }
   })
-  return server
-}
-
-const start = Effect.gen(function* () {
-  const ledger = new Ledger()
-  const server = TestServer.make({ server: makeServer(ledger) })
   const backend = yield* Backend.make({ id: "test", connector: server.peerConnector, policy })
   const shared = yield* SharedPeer.make({ backend })
-  const join = Effect.tap(
-    Effect.map(
-      hosting((deliver) => shared.join(deliver)),
-      ([host]) => host
-    ),
-    (host) => begin(host)
-  )
-  return { ledger, server, backend, join }
+  const say = (notification: Message.Notification) =>
+    Effect.promise(async () => servers.at(-1)?.notification(notification))
+  return { backend, met, say, server, shared, go: () => waiting.splice(0).forEach((go) => go()), waiting }
 })
 
-const call = (name: string, said: string, progressToken?: string) => ({
-  name,
-  arguments: { text: said },
-  ...(progressToken === undefined ? {} : { _meta: { progressToken } })
-})
+const join = (shared: SharedPeer.SharedPeer) =>
+  Effect.gen(function* () {
+    const received: Array<Message.Message> = []
+    const looking = new Set<() => void>()
+    const { take } = yield* shared.open((message) => {
+      received.push(message)
+      for (const look of [...looking]) look()
+    })
+    const until = (fits: (message: Message.Message) => boolean) =>
+      Effect.callback<Message.Message>((resume) => {
+        const look = () => {
+          const found = received.find(fits)
+          if (found !== undefined) resume(Effect.succeed(found))
+        }
+        looking.add(look)
+        look()
+        return Effect.sync(() => looking.delete(look))
+      })
+    let ids = 0
+    const ask = (method: string, params?: Message.Params): Effect.Effect<Message.Answer> =>
+      Effect.suspend(() => {
+        const id = ids++
+        take({ jsonrpc: "2.0", id, method, ...(params === undefined ? {} : { params }) })
+        return Effect.flatMap(until((message) => Message.isAnswer(message) && message.id === id), (message) =>
+          Message.isAnswer(message) ? Effect.succeed(message) : Effect.never
+        )
+      })
+    const initialized = yield* ask("initialize", hello)
+    take({ jsonrpc: "2.0", method: "notifications/initialized" })
+    const told = (method: string) =>
+      received.flatMap((message) => ("method" in message && message.method === method ? [message.params] : []))
+    return { ask, initialized, received, take, told, until }
+  })
 
-const told = ({ received }: Host, method: string) =>
-  received.flatMap((message) => ("method" in message && message.method === method ? [message.params] : []))
+const method = (name: string) => (message: Message.Message) => "method" in message && message.method === name
 
-describe("one session for many hosts", () => {
-  it.live("answers each what it has asked, whatever ids and progress tokens the others use", () =>
+describe("hosts that share a session", () => {
+  it.live("initialize with what the server says, and each gets the answers to its own requests", () =>
     Effect.gen(function* () {
-      const { join, ledger, server } = yield* start
-      const hosts = [yield* join, yield* join]
-      const answers = yield* Effect.forEach(
-        hosts,
-        (host, index) => host.ask("tools/call", call("steps", `host ${index}`, "same")),
-        { concurrency: "unbounded" }
-      )
-      assert.deepStrictEqual(answers.map(textOf), ["host 0", "host 1"])
-      for (const [index, host] of hosts.entries()) {
-        assert.deepStrictEqual(told(host, "notifications/progress"), [
-          { progressToken: "same", progress: 1, message: `host ${index}` },
-          { progressToken: "same", progress: 2, message: `host ${index}` }
-        ])
+      const { server, shared } = yield* start
+      const [one, two] = [yield* join(shared), yield* join(shared)]
+      for (const { initialized } of [one, two]) {
+        assert.deepInclude(resultOf(initialized), { serverInfo: { name: "test", version: "1" } })
       }
-      assert.deepStrictEqual((yield* server.sessions).made, 1)
-      assert.deepStrictEqual(ledger.clients, [{}])
+      const asked = [one, two].flatMap((host, of) =>
+        Array.from({ length: 20 }, (_, at) =>
+          Effect.map(host.ask("tools/call", { name: "echo", arguments: { text: `${of}-${at}` } }), textOf)
+        )
+      )
+      const answers = yield* Effect.all(asked, { concurrency: "unbounded" })
+      assert.deepStrictEqual(answers, [0, 1].flatMap((of) => Array.from({ length: 20 }, (_, at) => `${of}-${at}`)))
+      assert.strictEqual((yield* server.sessions).made, 1)
     })
   )
 
-  it.live("lets the server ask nobody", () =>
+  it.live("may use the same progress token: each hears of its own request", () =>
     Effect.gen(function* () {
-      const { join } = yield* start
-      const host = yield* join
-      assert.strictEqual(textOf(yield* host.ask("tools/call", call("sample", "x"))), "-32601")
-      assert.deepStrictEqual(told(host, "sampling/createMessage"), [])
-    })
-  )
-
-  it.live("tells all of a changed list, and of a resource those that have subscribed, also in later sessions", () =>
-    Effect.gen(function* () {
-      const { backend, join, ledger, server } = yield* start
-      const [one, other] = [yield* join, yield* join]
-      yield* Effect.forEach([one, other], (host) => host.ask("resources/subscribe", { uri: "test://a" }))
-      yield* one.ask("resources/subscribe", { uri: "test://b" })
-      yield* one.ask("resources/unsubscribe", { uri: "test://a" })
-      assert.deepStrictEqual(ledger.unsubscribed, [])
-      yield* Effect.promise(async () => {
-        await ledger.newest?.sendToolListChanged()
-        await ledger.newest?.sendResourceUpdated({ uri: "test://a" })
-        await ledger.newest?.sendResourceUpdated({ uri: "test://b/part" })
-      })
-      yield* other.untilMethod("notifications/resources/updated")
-      yield* one.untilMethod("notifications/resources/updated")
-      assert.deepStrictEqual(told(one, "notifications/resources/updated"), [{ uri: "test://b/part" }])
-      assert.deepStrictEqual(told(other, "notifications/resources/updated"), [{ uri: "test://a" }])
-      for (const host of [one, other]) assert.strictEqual(told(host, "notifications/tools/list_changed").length, 1)
-
-      yield* server.kill()
-      yield* backend.awaitConnected
-      yield* other.untilMethod("notifications/resources/updated", 2)
-      yield* other.untilMethod("notifications/tools/list_changed", 2)
-      assert.includeMembers(ledger.subscribed.slice(3), ["test://a", "test://b"])
-      yield* other.ask("resources/unsubscribe", { uri: "test://a" })
-      assert.deepStrictEqual(ledger.unsubscribed, ["test://a"])
-    })
-  )
-
-  it.live("logs what the most curious host wants, and each hears its own part", () =>
-    Effect.gen(function* () {
-      const { backend, join, ledger, server } = yield* start
-      const [one, other] = [yield* join, yield* join]
-      yield* one.ask("logging/setLevel", { level: "error" })
-      yield* other.ask("logging/setLevel", { level: "info" })
-      yield* Effect.promise(async () => {
-        await ledger.newest?.notification({ method: "notifications/message", params: { level: "info", data: 1 } })
-        await ledger.newest?.notification({ method: "notifications/message", params: { level: "alert", data: 2 } })
-      })
-      yield* other.untilMethod("notifications/message", 2)
-      assert.deepStrictEqual(told(one, "notifications/message"), [{ level: "alert", data: 2 }])
-      assert.deepStrictEqual(ledger.levels, ["error", "info"])
-      yield* server.kill()
-      yield* backend.awaitConnected
-      while (ledger.levels.length < 3) yield* Effect.sleep("5 millis")
-      assert.deepStrictEqual(ledger.levels, ["error", "info", "info"])
-    })
-  )
-
-  it.live("ends what a host has asked when it leaves, and nothing of the others", () =>
-    Effect.gen(function* () {
-      const { join, ledger } = yield* start
-      const scope = yield* Scope.make()
-      const leaving = yield* Scope.provide(join, scope)
-      const staying = yield* join
-      yield* leaving.ask("resources/subscribe", { uri: "test://a" })
-      leaving.say({ jsonrpc: "2.0", id: "hanging", method: "tools/call", params: call("hang", "leaving") })
-      const staysOn = yield* Effect.forkScoped(staying.ask("tools/call", call("hang", "staying")), {
-        startImmediately: true
-      })
-      while (ledger.called.length < 2) yield* Effect.sleep("5 millis")
-      yield* Scope.close(scope, Exit.void)
-      while (ledger.unsubscribed.length === 0 || ledger.aborted.length === 0) yield* Effect.sleep("5 millis")
-      assert.deepStrictEqual([ledger.aborted, ledger.unsubscribed], [["leaving"], ["test://a"]])
-      assert.isUndefined(staysOn.pollUnsafe())
-      assert.isFalse(leaving.received.some((message) => Message.isAnswer(message) && message.id === "hanging"))
-    })
-  )
-
-  it.live("calls what may have been executed once, and says so to whoever asked", () =>
-    Effect.gen(function* () {
-      const { join, ledger, server } = yield* start
-      const [one, other] = [yield* join, yield* join]
-      const calls = yield* Effect.forkScoped(
-        Effect.forEach([one, other], (host) => host.ask("tools/call", call("hang", "x")), { concurrency: "unbounded" }),
+      const { go, server, shared } = yield* start
+      const hosts = [yield* join(shared), yield* join(shared)]
+      const asking = yield* Effect.forkChild(
+        Effect.forEach(
+          hosts,
+          ({ ask }, at) => ask("tools/call", { name: "steps", arguments: { text: `${at}` }, _meta: { progressToken: 1 } }),
+          { concurrency: "unbounded" }
+        ),
         { startImmediately: true }
       )
-      while (ledger.called.length < 2) yield* Effect.sleep("5 millis")
-      yield* server.kill()
-      const answers = yield* Fiber.join(calls)
-      for (const answer of answers) {
-        assert.deepInclude(errorOf(answer).data, { error: "OutcomeUnknown", executed: "unknown", backend: "test" })
+      yield* server.untilCalled("steps", 2)
+      go()
+      yield* Fiber.join(asking)
+      for (const [at, { told }] of hosts.entries()) {
+        assert.deepStrictEqual(told("notifications/progress"), [{ progressToken: 1, progress: 1, message: `${at}` }])
       }
-      assert.strictEqual(textOf(yield* other.ask("tools/call", call("echo", "after"))), "after")
-      assert.deepStrictEqual(ledger.called, ["x", "x", "after"])
-      assert.isDefined(resultOf(yield* one.ask("tools/list")))
+    })
+  )
+
+  it.live("are asked nothing: the server gets -32601", () =>
+    Effect.gen(function* () {
+      const { shared } = yield* start
+      const host = yield* join(shared)
+      assert.include(textOf(yield* host.ask("tools/call", { name: "sample" })), "-32601")
+    })
+  )
+
+  it.live("have one subscription of a resource, for as long as one of them has", () =>
+    Effect.gen(function* () {
+      const { met, say, shared } = yield* start
+      const scope = yield* Scope.make()
+      const leaving = yield* Scope.provide(join(shared), scope)
+      const [one, two] = [yield* join(shared), yield* join(shared)]
+      for (const { ask } of [leaving, one, two]) yield* ask("resources/subscribe", { uri: "a://1" })
+      yield* leaving.ask("resources/subscribe", { uri: "b://1" })
+      yield* two.ask("resources/unsubscribe", { uri: "a://1" })
+      yield* say({ method: "notifications/resources/updated", jsonrpc: "2.0", params: { uri: "a://1" } })
+      yield* one.until(method("notifications/resources/updated"))
+      assert.deepStrictEqual(two.told("notifications/resources/updated"), [])
+      assert.deepStrictEqual(met, ["+a://1", "+b://1"])
+      yield* Scope.close(scope, Exit.void)
+      yield* one.ask("resources/unsubscribe", { uri: "a://1" })
+      assert.deepStrictEqual(met, ["+a://1", "+b://1", "-b://1", "-a://1"])
+    })
+  )
+
+  it.live("have the server at the most verbose of their levels, and each what it wants", () =>
+    Effect.gen(function* () {
+      const { met, say, shared } = yield* start
+      const [one, two] = [yield* join(shared), yield* join(shared)]
+      yield* one.ask("logging/setLevel", { level: "debug" })
+      yield* two.ask("logging/setLevel", { level: "error" })
+      assert.strictEqual(errorOf(yield* two.ask("logging/setLevel", { level: "loud" })).code, -32602)
+      assert.deepStrictEqual(met, ["level debug"])
+      for (const level of ["debug", "error"]) {
+        yield* say({ method: "notifications/message", jsonrpc: "2.0", params: { level, data: 1 } })
+      }
+      yield* two.until(method("notifications/message"))
+      assert.deepStrictEqual(two.told("notifications/message"), [{ level: "error", data: 1 }])
+      assert.lengthOf(one.told("notifications/message"), 2)
+    })
+  )
+
+  it.live("are told of a new session, and it of what they have set; a call is executed once", () =>
+    Effect.gen(function* () {
+      const { met, server, shared } = yield* start
+      const [one, two] = [yield* join(shared), yield* join(shared)]
+      yield* one.ask("resources/subscribe", { uri: "a://1" })
+      yield* two.ask("logging/setLevel", { level: "warning" })
+      const asking = yield* Effect.forkChild(one.ask("tools/call", { name: "hang" }), { startImmediately: true })
+      yield* server.untilCalled("hang")
+      yield* server.kill()
+      assert.deepInclude(errorOf(yield* Fiber.join(asking)).data, { error: "OutcomeUnknown", executed: "unknown" })
+      yield* one.until(method("notifications/resources/updated"))
+      yield* two.until(method("notifications/tools/list_changed"))
+      assert.deepStrictEqual(two.told("notifications/resources/updated"), [])
+      yield* two.ask("tools/call", { name: "echo" })
+      yield* Effect.sleep("300 millis")
+      assert.sameMembers(
+        met.filter((each) => !each.startsWith("aborted")),
+        ["+a://1", "level warning", "+a://1", "level warning"]
+      )
+      assert.deepStrictEqual((yield* server.calls).map(({ tool }) => tool), ["hang", "echo"])
+    })
+  )
+
+  it.live("cancel their own requests, and leave no request behind", () =>
+    Effect.gen(function* () {
+      const { met, server, shared } = yield* start
+      const scope = yield* Scope.make()
+      const leaving = yield* Scope.provide(join(shared), scope)
+      const host = yield* join(shared)
+      for (const { take } of [leaving, host]) take({ jsonrpc: "2.0", id: "x", method: "tools/call", params: { name: "hang" } })
+      yield* server.untilCalled("hang", 2)
+      host.take({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: "x" } })
+      yield* Scope.close(scope, Exit.void)
+      yield* host.ask("tools/call", { name: "echo" })
+      assert.deepStrictEqual(met, ["aborted hang", "aborted hang"])
     })
   )
 })

@@ -65,6 +65,8 @@ export interface RequestOptions {
    * than those before it in this session. Default: the next number.
    */
   readonly id?: number | undefined
+  /** Is told the id that the request has on the wire, before it is sent: for who shares the session with others. */
+  readonly onId?: ((id: number) => void) | undefined
   /**
    * Is told that the answer has come, before any message that came after it is handed on. (What `request` returns resolves some
    * microtasks later.)
@@ -226,12 +228,13 @@ class RawPeer implements Peer {
     await this.notification({ method: "notifications/initialized" })
   }
 
-  readonly request: Peer["request"] = (request, { id = this.#nextId, onAnswer, signal } = {}) =>
+  readonly request: Peer["request"] = (request, { id = this.#nextId, onAnswer, onId, signal } = {}) =>
     new Promise((resolve, reject) => {
       const transport = this.#transport
       if (transport === undefined || this.#closed) return reject(new Error("Not connected"))
       if (signal?.aborted === true) return reject(signal.reason)
       this.#nextId = Math.max(this.#nextId, id) + 1
+      onId?.(id)
       const abort = () => {
         const cancelled = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id } } as const
         transport.send(cancelled).catch(() => {})

@@ -133,6 +133,15 @@ const fields = {
   disabledTools: names("a list of tools").pipe(
     Schema.annotateKey(docs("The same as `excludeTools`, in Windsurf's words."))
   ),
+  session: Schema.Literals(["per-client", "shared"])
+    .annotate({ expected: "per-client or shared" })
+    .pipe(
+      Schema.annotateKey(
+        docs(
+          "Whether a gateway has a session with the server for each of its clients, which can then be asked by it (sampling, elicitation, roots), or one for all. Default: `per-client` over HTTP, `shared` over stdio."
+        )
+      )
+    ),
   keepalive_interval: seconds.pipe(
     Schema.annotateKey(
       docs("Seconds between probes, 5 to 300. The same as `keepalive.interval`.", {

@@ -53,7 +53,7 @@ export const specOf = (
   const tools = toolsOf(entry, place, findings)
   return id === undefined || settings === undefined
     ? undefined
-    : { id, enabled: isEnabled, settings, policy: policy.options, tools }
+    : { id, enabled: isEnabled, settings, policy: policy.options, tools, session: entry.session }
 }
 
 const enabledOf = ({ disabled, enabled }: Entry, place: Place, findings: Findings): boolean => {

@@ -3,6 +3,7 @@
  */
 
 import type { KeptPeer } from "@vmcp-keepalive/host"
+import { SharedPeer } from "@vmcp-keepalive/host/gateway"
 import type { Message, Peer } from "@vmcp-keepalive/sdk-client/peer"
 import type { Backend, Fleet } from "@vmcp-keepalive/core"
 import type * as Duration from "effect/Duration"
@@ -21,6 +22,8 @@ import { Host } from "./host.ts"
 export interface Options {
   readonly fleet: Fleet.Fleet<Peer.Peer>
   readonly backends: Backends
+  /** of the gateway: sessions that hosts share are listened to for as long */
+  readonly scope: Scope.Scope
   readonly initializeWait: Duration.Duration
   readonly listWait: Duration.Duration
 }
@@ -39,6 +42,8 @@ export class Hosts {
   /** lanes are opened and closed one change at a time */
   readonly #turn = Semaphore.makeUnsafe(1)
   readonly #joined = new Map<Host, Joined>()
+  /** by the id of the backend */
+  readonly #shared = new Map<string, { readonly peer: SharedPeer.SharedPeer; readonly scope: Scope.Closeable }>()
   #views: ReadonlyMap<string, View> = new Map()
 
   constructor(options: Options) {
@@ -91,6 +96,9 @@ export class Hosts {
         if (!isAny) return
         for (const joined of this.#joined.values()) {
           for (const { id } of removed) yield* this.#closeLane(joined, id)
+        }
+        for (const { id } of removed) yield* this.#closeShared(id)
+        for (const joined of this.#joined.values()) {
           for (const member of added) yield* this.#openLane(joined, member)
           joined.host.fleetChanged()
         }
@@ -146,12 +154,38 @@ export class Hosts {
   }
 
   #openLane({ host, scope, scopes, words }: Joined, member: Member): Effect.Effect<void> {
+    const shared = (member: Member) => this.#sharedOf(member)
     return Effect.gen(function* () {
       if (host.isOver) return
       const own = yield* Scope.fork(scope)
-      const lane = yield* Scope.provide(Opening.open(member, words, host), own)
+      const lane = yield* Scope.provide(
+        member.mode === "shared"
+          ? Opening.openShared(member, yield* shared(member), host)
+          : Opening.open(member, words, host),
+        own
+      )
       scopes.set(lane, own)
-      host.lanes.set(member.id, lane)
+      host.opened(lane)
+    })
+  }
+
+  /** The session that all hosts have with it, from the first that does. */
+  #sharedOf({ backend, id }: Member): Effect.Effect<SharedPeer.SharedPeer> {
+    return Effect.gen({ self: this }, function* () {
+      const known = this.#shared.get(id)
+      if (known !== undefined) return known.peer
+      const scope = yield* Scope.fork(this.#options.scope)
+      const peer = yield* Scope.provide(SharedPeer.make({ backend }), scope)
+      this.#shared.set(id, { peer, scope })
+      return peer
+    })
+  }
+
+  #closeShared(id: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const known = this.#shared.get(id)
+      this.#shared.delete(id)
+      return known === undefined ? Effect.void : Scope.close(known.scope, Exit.void)
     })
   }
 

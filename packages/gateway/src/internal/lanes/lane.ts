@@ -42,6 +42,8 @@ export class Lane {
   #connection: Connection | undefined
   #backend: Backend.Backend<Peer.Peer> | undefined
   #next = 0
+  /** Waits, without a bound, until there is a session, and what the server said in it is known. Ends also where there will be none. */
+  connected: Effect.Effect<void> = Effect.void
 
   constructor(id: string, mode: Lane["mode"], host: Host) {
     this.id = id
@@ -50,9 +52,14 @@ export class Lane {
   }
 
   /** What it is made of, before anything is asked. */
-  connect(connection: Connection, backend: Backend.Backend<Peer.Peer>): void {
+  connect(
+    connection: Connection,
+    backend: Backend.Backend<Peer.Peer>,
+    connected: Effect.Effect<void, unknown> = backend.awaitConnected
+  ): void {
     this.#connection = connection
     this.#backend = backend
+    this.connected = Effect.ignore(connected)
   }
 
   /** The backend whose session it uses: its own, or the fleet's. */

@@ -3,6 +3,7 @@
  */
 import { KeepaliveEvent } from "@vmcp-keepalive/core"
 import { KeptPeer } from "@vmcp-keepalive/host"
+import type { SharedPeer } from "@vmcp-keepalive/host/gateway"
 import type { Message } from "@vmcp-keepalive/sdk-client/peer"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -34,5 +35,18 @@ export const open = (member: Member, words: Message.Params, host: For): Effect.E
     )
     lane.connect(kept, kept.backend)
     if ((yield* member.backend.state)._tag === "Isolated") yield* kept.backend.isolate
+    return lane
+  })
+
+/** Opens a lane of the host to the session that all hosts have, until the scope closes. */
+export const openShared = (
+  member: Member,
+  shared: SharedPeer.SharedPeer,
+  host: Host
+): Effect.Effect<Lane, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const lane = new Lane(member.id, member.mode, host)
+    const part = yield* shared.open(lane.deliver, { isOpen: true })
+    lane.connect(part, member.backend, part.connected)
     return lane
   })
