@@ -18,6 +18,8 @@ import { fail } from "./told.ts"
 /** Which programs' files are known. */
 export const programs = ["toolhive", "vmcp", "cli"] as const
 
+const readers = { toolhive: Import.toolhive, vmcp: Import.vmcp, cli: Import.cli }
+
 export interface Options {
   readonly file: string
   readonly from: (typeof programs)[number]
@@ -30,7 +32,7 @@ export const importing = Effect.fn(function* ({ file, from }: Options) {
     .readFileString(file)
     .pipe(Effect.catch(({ reason }) => fail(`${plain(file)}: it cannot be read: ${reason._tag}`)))
   const references = referencesOf()
-  const { specs, warnings } = yield* Import[from](text, { file }).pipe(
+  const { specs, warnings } = yield* readers[from](text, { file }).pipe(
     Effect.provideService(ConfigProvider.ConfigProvider, references.provider),
     Effect.catch(told)
   )
