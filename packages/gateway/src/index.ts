@@ -1,2 +1,4 @@
 /** @since 0.1.0 */
 export * as Gateway from "./Gateway.ts"
+/** @since 0.1.0 */
+export * as Page from "./Page.ts"
