@@ -11,9 +11,10 @@ export const commands = [
 ]
 
 /** Buttons for the commands, at fixed places: those that are not possible now are there and say so. */
-export const commandButtons = (id) => commands.map(([command, label]) =>
-  el("button", { type: "button", "data-command": command, "aria-label": `${label} ${id}` }, label)
-)
+export const commandButtons = (id) =>
+  commands.map(([command, label]) =>
+    el("button", { type: "button", "data-command": command, "aria-label": `${label} ${id}` }, label)
+  )
 
 /** Says which of them are possible, and which is suggested. */
 export const allow = (buttons, row) => {
@@ -64,7 +65,12 @@ const fill = (line, row) => {
     line.state.replaceChildren(shape(row.state), el("span", {}, row.word))
     allow(line.buttons, row)
   } else if (before?.action?.command !== row.action?.command) allow(line.buttons, row)
-  write(line.about, [row.kind, row.tools > 0 ? plural(row.tools, "tool") : "", row.required ? "required" : ""].filter((part) => part !== "").join(" · "))
+  write(
+    line.about,
+    [row.kind, row.tools > 0 ? plural(row.tools, "tool") : "", row.required ? "required" : ""]
+      .filter((part) => part !== "")
+      .join(" · ")
+  )
   write(line.latency, row.latency === null ? "–" : Time.latency(row.latency))
   const traffic = [
     row.inFlight > 0 ? `${row.inFlight} in flight` : "",

@@ -11,7 +11,12 @@ const gathering = 300
 const list = (title, names) =>
   names.length === 0
     ? ""
-    : el("details", {}, el("summary", {}, `${title} (${names.length})`), el("ul", { class: "names" }, ...names.map((name) => el("li", {}, name))))
+    : el(
+        "details",
+        {},
+        el("summary", {}, `${title} (${names.length})`),
+        el("ul", { class: "names" }, ...names.map((name) => el("li", {}, name)))
+      )
 
 /** A line of what happened. */
 export const entry = ({ at, backend, text, tone }, withBackend) =>
@@ -31,7 +36,11 @@ export const details = () => {
 
   const build = (row) => {
     const title = el("h2", { id: "details-title" }, row.id)
-    const close = el("button", { type: "button", class: "close", "data-close": true, "aria-label": "Close the details" }, "Close")
+    const close = el(
+      "button",
+      { type: "button", class: "close", "data-close": true, "aria-label": "Close the details" },
+      "Close"
+    )
     const state = el("p", { class: "state" })
     const why = el("p", { class: "why" })
     const todo = el("p", { class: "todo" })
@@ -62,7 +71,11 @@ export const details = () => {
 
   const show = (row) => {
     dialog.dataset.tone = row.tone
-    view.state.replaceChildren(shape(row.state), el("span", {}, row.word), el("span", { class: "sub" }, `since ${Time.clock(row.since)}`))
+    view.state.replaceChildren(
+      shape(row.state),
+      el("span", {}, row.word),
+      el("span", { class: "sub" }, `since ${Time.clock(row.since)}`)
+    )
     write(view.why, row.why === "" ? "Nothing speaks against it." : row.why)
     write(view.todo, row.action?.text ?? "")
     allow(view.buttons, row)
@@ -77,7 +90,11 @@ export const details = () => {
         el("button", { type: "button", "data-unlock": true }, "Show stderr")
       )
     else if (output.length === 0) view.output.replaceChildren()
-    else view.output.replaceChildren(el("h3", {}, "Stderr, last lines"), el("pre", { tabindex: 0, "aria-label": "Stderr" }, output.join("\n")))
+    else
+      view.output.replaceChildren(
+        el("h3", {}, "Stderr, last lines"),
+        el("pre", { tabindex: 0, "aria-label": "Stderr" }, output.join("\n"))
+      )
   }
 
   const read = async () => {
@@ -96,9 +113,17 @@ export const details = () => {
     // What is the same stays, so that it keeps focus and is not folded up again.
     if (known !== view.known) {
       view.known = known
-      view.names.replaceChildren(list("Tools", answer.tools), list("Prompts", answer.prompts), list("Resources", answer.resources))
+      view.names.replaceChildren(
+        list("Tools", answer.tools),
+        list("Prompts", answer.prompts),
+        list("Resources", answer.resources)
+      )
       view.facts.replaceChildren(...answer.policy.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]))
-      view.extra.replaceChildren(...answer.buttons.map(({ id: command, label }) => el("button", { type: "button", "data-command": command }, label)))
+      view.extra.replaceChildren(
+        ...answer.buttons.map(({ id: command, label }) =>
+          el("button", { type: "button", "data-command": command }, label)
+        )
+      )
     }
     const said = JSON.stringify(answer.output)
     if (said !== view.said) {

@@ -29,7 +29,11 @@ const summarize = () => {
   const rows = backends.all()
   const bad = rows.filter(({ attention }) => attention).length
   const text =
-    rows.length === 0 ? "No backends" : bad === 0 ? `All ${rows.length} backends are fine` : `${bad} of ${rows.length} need attention`
+    rows.length === 0
+      ? "No backends"
+      : bad === 0
+        ? `All ${rows.length} backends are fine`
+        : `${bad} of ${rows.length} need attention`
   write(byId("summary"), text)
   byId("summary").dataset.tone = bad > 0 ? "bad" : "ok"
   document.title = `${isLost ? "? " : ""}${text} – vmcp-keepalive`
@@ -46,7 +50,9 @@ const summarize = () => {
   byId("counts").dataset.key = key
   byId("counts").replaceChildren(
     ...[...words].flatMap(([state, { tone, word }]) =>
-      counts.has(state) ? [el("li", { "data-tone": tone }, shape(state), `${counts.get(state)} ${word.toLowerCase()}`)] : []
+      counts.has(state)
+        ? [el("li", { "data-tone": tone }, shape(state), `${counts.get(state)} ${word.toLowerCase()}`)]
+        : []
     )
   )
 }
@@ -125,7 +131,10 @@ follow({
     isLost = true
     Time.stop()
     byId("lost").hidden = false
-    write(byId("lost"), `Connection to the gateway lost: what you see may be old (since ${Time.clock(Time.now())}). Trying again…`)
+    write(
+      byId("lost"),
+      `Connection to the gateway lost: what you see may be old (since ${Time.clock(Time.now())}). Trying again…`
+    )
     document.body.classList.add("stale")
     byId("live").dataset.live = "no"
     write(byId("live"), "Not live")

@@ -39,12 +39,22 @@ export const draw = (strip, row) => {
     if (tone === "bad" || tone === "warn") left++
     const tall = heights[tone]
     parts.push(
-      svg("rect", { class: tone, x: from.toFixed(2), y: height - 1 - tall, width: Math.max(1, to - from).toFixed(2), height: tall })
+      svg("rect", {
+        class: tone,
+        x: from.toFixed(2),
+        y: height - 1 - tall,
+        width: Math.max(1, to - from).toFixed(2),
+        height: tall
+      })
     )
   }
   for (const { at } of row.marks)
-    if (at > end - span) parts.push(svg("rect", { class: "mark", x: Math.min(width - 1.5, x(at)).toFixed(2), y: 0, width: 1.5, height }))
+    if (at > end - span)
+      parts.push(svg("rect", { class: "mark", x: Math.min(width - 1.5, x(at)).toFixed(2), y: 0, width: 1.5, height }))
   strip.replaceChildren(...parts)
-  const label = left === 0 ? "Last five minutes: no trouble" : `Last five minutes: ${left} ${left === 1 ? "stretch" : "stretches"} of trouble`
+  const label =
+    left === 0
+      ? "Last five minutes: no trouble"
+      : `Last five minutes: ${left} ${left === 1 ? "stretch" : "stretches"} of trouble`
   if (strip.getAttribute("aria-label") !== label) strip.setAttribute("aria-label", label)
 }

@@ -36,13 +36,21 @@ export const span = (ms) => {
 export const until = (at) => {
   const ms = at - now()
   if (ms <= 0) return "now"
-  return ms < 60_000 ? `in ${Math.ceil(ms / 1000)} s` : `in ${Math.floor(ms / 60_000)}:${String(Math.ceil((ms % 60_000) / 1000) % 60).padStart(2, "0")}`
+  return ms < 60_000
+    ? `in ${Math.ceil(ms / 1000)} s`
+    : `in ${Math.floor(ms / 60_000)}:${String(Math.ceil((ms % 60_000) / 1000) % 60).padStart(2, "0")}`
 }
 
 /** A duration of a probe. */
-export const latency = (ms) => (ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`)
+export const latency = (ms) =>
+  ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`
 
-const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false })
+const clockFormat = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hour12: false
+})
 
 /** The time of day. */
 export const clock = (at) => clockFormat.format(at)

@@ -18,7 +18,9 @@ export interface Options {
 /** What is logged by whom it is provided to, and what happens to the backends that are made with it. */
 export const layer = ({ json, style, write }: Options): Layer.Layer<never> => {
   const logger = Logger.layer([
-    json ? Logger.map(Logger.formatJson, (line) => write(line)) : Logger.make((options) => write(lineOf(options, style)))
+    json
+      ? Logger.map(Logger.formatJson, (line) => write(line))
+      : Logger.make((options) => write(lineOf(options, style)))
   ])
   return Layer.provideMerge(json ? events(write) : Layer.orDie(KeepaliveLog.layer()), logger)
 }
@@ -60,7 +62,9 @@ const lineOf = ({ cause, date, fiber, logLevel, message }: Logger.Options<unknow
   const parts = Array.isArray(message) ? message : [message]
   const annotations = Object.entries(fiber.getRef(References.CurrentLogAnnotations))
     .filter(([key]) => !saidAlready.has(key))
-    .map(([key, value]) => `${key}=${typeof value === "string" && /[\s"=]/.test(value) ? JSON.stringify(value) : value}`)
+    .map(
+      ([key, value]) => `${key}=${typeof value === "string" && /[\s"=]/.test(value) ? JSON.stringify(value) : value}`
+    )
   const text = parts.map((part) => (typeof part === "string" ? part : JSON.stringify(part))).join(" ")
   const failed = cause.reasons.length === 0 ? "" : ` ${cause.toString()}`
   return [

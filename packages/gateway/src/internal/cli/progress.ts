@@ -8,7 +8,9 @@ const maxNames = 3
 
 /** `3 of 7 connected, waiting for github, browser`; `undefined` once there is nobody to wait for. */
 export const lineOf = (states: ReadonlyMap<string, ConnectionState.ConnectionState>): string | undefined => {
-  const waiting = [...states].flatMap(([id, { _tag }]) => (_tag === "Connecting" || _tag === "Disconnected" ? [id] : []))
+  const waiting = [...states].flatMap(([id, { _tag }]) =>
+    _tag === "Connecting" || _tag === "Disconnected" ? [id] : []
+  )
   if (waiting.length === 0) return undefined
   const connected = [...states.values()].filter(({ _tag }) => _tag === "Connected" || _tag === "Unhealthy").length
   const names = waiting.slice(0, maxNames).map(plain).join(", ")

@@ -36,7 +36,9 @@ export const forState = (state: ConnectionState.ConnectionState): Action | undef
     case "Idle":
       return action("Nothing to do: the next call wakes it")
     case "Unhealthy":
-      return state.held ? action("Wait for the call, or reconnect", "reconnect") : action("Nothing to do: the next probe decides")
+      return state.held
+        ? action("Wait for the call, or reconnect", "reconnect")
+        : action("Nothing to do: the next probe decides")
     case "Connecting":
       return state.reason === undefined || state.attempt <= patience
         ? action("Nothing to do: an attempt is running")
@@ -46,7 +48,10 @@ export const forState = (state: ConnectionState.ConnectionState): Action | undef
         ? action("Nothing to do: it is tried again by itself")
         : action(remedies[state.reason] ?? "Nothing to do: it is tried again by itself", "reconnect")
     case "CircuitOpen":
-      return action(`${remedies[state.reason] ?? "Nothing to do: it is tried again by itself"}, or reconnect now`, "reconnect")
+      return action(
+        `${remedies[state.reason] ?? "Nothing to do: it is tried again by itself"}, or reconnect now`,
+        "reconnect"
+      )
     case "NeedsAuth":
       return action("Renew its credentials, then reset", "reset")
     case "Isolated":

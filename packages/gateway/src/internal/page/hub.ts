@@ -206,7 +206,10 @@ export const make = (
         }
       }),
       details: (id) =>
-        Effect.map(fleet.get(id), Option.flatMap(() => Option.fromUndefinedOr(records.get(id)))).pipe(
+        Effect.map(
+          fleet.get(id),
+          Option.flatMap(() => Option.fromUndefinedOr(records.get(id)))
+        ).pipe(
           Effect.flatMap(
             Option.match({
               onNone: () => Effect.succeed(Option.none<Details>()),

@@ -35,16 +35,15 @@ export const ofFleet =
       })
     )
 
-const run = (backend: Backend.Backend<unknown>, command: Command): Effect.Effect<unknown, BackendError.SessionUnavailable | BackendError.CallRejected> =>
-  backend[command]
+const run = (
+  backend: Backend.Backend<unknown>,
+  command: Command
+): Effect.Effect<unknown, BackendError.SessionUnavailable | BackendError.CallRejected> => backend[command]
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
 
 /** Whether a request carries the token, compared in constant time. */
-export const isOperator = (
-  request: HttpServerRequest.HttpServerRequest,
-  token: Redacted.Redacted<string>
-): boolean => {
+export const isOperator = (request: HttpServerRequest.HttpServerRequest, token: Redacted.Redacted<string>): boolean => {
   const given = /^Bearer +(\S+)$/i.exec(request.headers["authorization"] ?? "")?.[1]
   return given !== undefined && timingSafeEqual(digest(given), digest(Redacted.value(token)))
 }

@@ -124,10 +124,18 @@ export const all = ({ extras, files, fleet, guard, hub, operate, token }: Option
 
   return HttpRouter.addAll([
     ...files.map(({ answer, path }) =>
-      HttpRouter.route("GET", path, guarded((request) => Effect.succeed(answer(request))))
+      HttpRouter.route(
+        "GET",
+        path,
+        guarded((request) => Effect.succeed(answer(request)))
+      )
     ),
     HttpRouter.route("GET", "/api/events", guarded(events)),
-    HttpRouter.route("GET", "/api/status", guarded(() => Effect.map(hub.status, (status) => json(status)))),
+    HttpRouter.route(
+      "GET",
+      "/api/status",
+      guarded(() => Effect.map(hub.status, (status) => json(status)))
+    ),
     HttpRouter.route("GET", "/api/backends/:id", guarded(details)),
     HttpRouter.route("POST", "/api/backends/:id/:command", operators(command))
   ])
@@ -155,7 +163,10 @@ const policyOf = (fleet: Source, id: string) =>
           ["Timeout of a probe", Duration.format(policy.timeout)],
           ["Failures that end a session", String(policy.failureThreshold)],
           ["Timeout of an attempt", Duration.format(policy.connectTimeout)],
-          ["Failed attempts that open the circuit", policy.circuit === "none" ? "none" : String(policy.circuit.failures)]
+          [
+            "Failed attempts that open the circuit",
+            policy.circuit === "none" ? "none" : String(policy.circuit.failures)
+          ]
         ])
     })
   )

@@ -26,11 +26,7 @@ const severity: { readonly [Of in ConnectionState.Tag]: number } = {
 }
 
 /** The strip with another state from now on. */
-export const add = (
-  strip: ReadonlyArray<Segment>,
-  state: ConnectionState.Tag,
-  at: number
-): ReadonlyArray<Segment> => {
+export const add = (strip: ReadonlyArray<Segment>, state: ConnectionState.Tag, at: number): ReadonlyArray<Segment> => {
   const last = strip.at(-1)
   if (last === undefined) return [{ at, state }]
   if (last.state === state) return strip

@@ -102,7 +102,11 @@ export const tell = (event: KeepaliveEvent.KeepaliveEvent): Told | undefined => 
     case "SessionClosed":
       return line(`Session ${event.generation} is over: ${lower(because(event.reason, event.detail))}`, "off")
     case "Reconfigured":
-      return line(`Configured anew: ${[...(event.connection ? ["connection"] : []), ...(event.policy ? ["policy"] : [])].join(" and ")}`, "off", true)
+      return line(
+        `Configured anew: ${[...(event.connection ? ["connection"] : []), ...(event.policy ? ["policy"] : [])].join(" and ")}`,
+        "off",
+        true
+      )
     case "ReplayDenied":
       return line("A call was not run again: the replay budget is used up", "warn")
     case "CallSettled":
