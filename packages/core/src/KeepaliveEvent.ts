@@ -480,3 +480,17 @@ export const observers: Effect.Effect<ReadonlyArray<Observer>> = Effect.map(Effe
   for (const [key, value] of context.mapUnsafe) if (key.startsWith(keyPrefix)) found.add(value)
   return [...found]
 })
+
+/**
+ * Makes with that observer in place of those of the context: for backends that are part of something else, which hands on what of their
+ * events is worth to be told.
+ *
+ * @since 0.1.0
+ */
+export const withObserver =
+  (observer: Observer) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.updateContext(effect, (context: Context.Context<R>) => {
+      const others = [...context.mapUnsafe].filter(([key]) => !key.startsWith(keyPrefix))
+      return Context.makeUnsafe<R>(new Map([...others, [`${keyPrefix}only`, observer]]))
+    })

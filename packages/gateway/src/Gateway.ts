@@ -5,13 +5,19 @@
  *
  * It knows no HTTP: an endpoint, or a program that speaks over stdio, opens a connection for each host.
  */
-import type { Fleet } from "@vmcp-keepalive/core"
+import { type Backend, BackendError, type ConnectionState, type Fleet } from "@vmcp-keepalive/core"
 import type { KeptPeer } from "@vmcp-keepalive/host"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import type { Conflict } from "./internal/catalogue/resources.ts"
+import { Hosts } from "./internal/host/hosts.ts"
+import * as Following from "./internal/lanes/following.ts"
+import { Backends } from "./internal/lanes/backends.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
@@ -74,7 +80,24 @@ export interface Shape {
   readonly open: (deliver: KeptPeer.Deliver) => Effect.Effect<Connection, never, Scope.Scope>
   /** How backends are shown from now on, in the order in which they are listed; those that it does not have come behind, as they are. */
   readonly show: (views: ReadonlyMap<string, View>) => Effect.Effect<void>
+  /**
+   * Gives an operator's command to a backend, and to the sessions that hosts have of their own with it. Returns the state of the fleet's
+   * backend that follows, none where there is no such backend. A command that the backend rejects changes nothing.
+   */
+  readonly operate: (id: string, command: Command) => Effect.Effect<Option.Option<ConnectionState.ConnectionState>>
+  /** which resources are hidden, since a backend before theirs has the same URI; the first 1,000 */
+  readonly conflicts: Effect.Effect<ReadonlyArray<Conflict>>
 }
+
+/** @since 0.1.0 */
+export type { Conflict } from "./internal/catalogue/resources.ts"
+
+/**
+ * What an operator can do with a backend: see the methods of `Backend` that have these names.
+ *
+ * @since 0.1.0
+ */
+export type Command = "probe" | "reconnect" | "isolate" | "reset"
 
 /**
  * A gateway.
@@ -82,3 +105,70 @@ export interface Shape {
  * @since 0.1.0
  */
 export class Gateway extends Context.Service<Gateway, Shape>()("vmcp-keepalive/Gateway") {}
+
+// ------------------------------------------------------------------------------------------------------- constructors
+
+/**
+ * Makes a gateway, which ends with the scope: what hosts have asked is cancelled and not answered.
+ *
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Shape, BackendError.ConfigurationError, Scope.Scope> {
+  const { fleet } = options
+  const waits = yield* waitsOf(options)
+  const backends = new Backends(() => {})
+  const hosts = new Hosts({ fleet, backends, ...waits })
+  const background = yield* Effect.scope
+  yield* Following.start({ fleet, backends, hosts })
+  return {
+    open: (deliver) => hosts.open(deliver),
+    show: (views) => hosts.show(views),
+    operate: (id, command) =>
+      Effect.flatMap(
+        fleet.get(id),
+        Option.match({
+          onNone: () => Effect.succeed(Option.none()),
+          onSome: (backend) =>
+            Effect.gen(function* () {
+              yield* Effect.forkIn(
+                hosts.operate(id, (own) => commandTo(own, command)),
+                background
+              )
+              yield* commandTo(backend, command)
+              return Option.some(yield* backend.state)
+            })
+        })
+      ),
+    conflicts: Effect.sync(() => backends.resources.conflicts)
+  }
+})
+
+/**
+ * A gateway as a service.
+ *
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<Gateway, BackendError.ConfigurationError> =>
+  Layer.effect(Gateway, make(options))
+
+// ----------------------------------------------------------------------------------------------------------- internal
+
+const commandTo = (backend: Backend.Backend<Peer.Peer>, command: Command): Effect.Effect<void> =>
+  Effect.ignore(Effect.suspend((): Effect.Effect<unknown, unknown> => backend[command]))
+
+const waitsOf = ({ initializeWait = "3 seconds", listWait = "2 seconds" }: Options) => {
+  const read = { initializeWait: Duration.fromInput(initializeWait), listWait: Duration.fromInput(listWait) }
+  const isFine = (duration: Option.Option<Duration.Duration>) =>
+    Option.isSome(duration) && Duration.isFinite(duration.value) && !Duration.isNegative(duration.value)
+  const issues = Object.entries(read).flatMap(([name, duration]) =>
+    isFine(duration) ? [] : [{ path: [name], expected: "a finite duration that is not negative" }]
+  )
+  return issues.length > 0
+    ? Effect.fail(new BackendError.ConfigurationError({ backend: "", issues }))
+    : Effect.succeed({
+        initializeWait: Option.getOrThrow(read.initializeWait),
+        listWait: Option.getOrThrow(read.listWait)
+      })
+}

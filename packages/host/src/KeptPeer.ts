@@ -38,13 +38,19 @@ export interface Options<R = never> {
   readonly id: string
   /** How to reach the server: a connector of `…/transport-http/peer` or `…/transport-stdio/peer`, without a `peer` of its own. */
   readonly connector: Connector.Connector<Peer.Peer, R>
-  /** Laid over the policy of the context. What it says of `connect` does not matter: the host's `initialize` connects. */
+  /** Laid over the policy of the context. What it says of `connect` does not matter where the host's own `initialize` connects. */
   readonly policy?: KeepalivePolicy.Options | undefined
   /**
    * How long `initialize` waits for a server that is down before it is answered with an error. Default: 50 s, since clients of the
    * SDKs wait for 60
    */
   readonly initializeTimeout?: Duration.Input | undefined
+  /**
+   * The host's parameters of `initialize`, where it has said them to somebody else, such as a gateway in front of many servers. The
+   * connection is one that was initialized with them then: requests are taken from the start, whether the server is there or not, and
+   * the policy says when to connect. Default: the host says them itself
+   */
+  readonly initialize?: Message.Params | undefined
 }
 
 /**
@@ -60,6 +66,8 @@ export interface KeptPeer {
   readonly take: (message: unknown, options?: { readonly signal?: AbortSignal | undefined }) => void
   /** to see it, and to operate it */
   readonly backend: Backend.Backend<Peer.Peer>
+  /** what the server said of itself in the newest session; `undefined` before there was one */
+  readonly server: Peer.Server | undefined
 }
 
 // ------------------------------------------------------------------------------------------------------- constructors
@@ -79,7 +87,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
   kept.backend = yield* Backend.make({
     id: options.id,
     connector: options.connector,
-    policy: { ...options.policy, connect: "lazy" },
+    policy: options.initialize === undefined ? { ...options.policy, connect: "lazy" } : options.policy,
     setup: (peer) => kept.setup(peer)
   }).pipe(
     Effect.provideService(Peer.Factory, kept.makePeer),
@@ -150,7 +158,16 @@ class Kept implements KeptPeer {
   readonly #peers = new Set<Peer.Peer>()
   #nextId = 1
 
-  constructor(options: Pick<Options, "id" | "initializeTimeout">, deliver: Deliver, context: Context.Context<never>) {
+  constructor(
+    options: Pick<Options, "id" | "initialize" | "initializeTimeout">,
+    deliver: Deliver,
+    context: Context.Context<never>
+  ) {
+    if (options.initialize !== undefined) {
+      this.#initialize = options.initialize
+      this.#phase = "open"
+      this.#held.release()
+    }
     this.#id = options.id
     this.#initializeTimeout = initializeTimeoutOf(options)
     this.#delivery = new Delivery(deliver)
@@ -175,6 +192,8 @@ class Kept implements KeptPeer {
     return Effect.suspend(() => {
       this.#peers.add(peer)
       this.#newest = peer.server
+      // a host that has said its words elsewhere knows the server from its first session on
+      if (this.#phase === "open") this.#server ??= peer.server
       const params = this.#logLevel
       // The server's refusal is no reason to do without it; that it does not answer is seen by the probe that follows.
       return params === undefined
@@ -192,6 +211,10 @@ class Kept implements KeptPeer {
     queueMicrotask(() => {
       for (const notification of Handshake.afterSession(server, this.#subscriptions)) this.#toHost(notification, {})
     })
+  }
+
+  get server(): Peer.Server | undefined {
+    return this.#newest
   }
 
   get #peer(): Peer.Peer | undefined {

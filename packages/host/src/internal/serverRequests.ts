@@ -5,8 +5,8 @@
 import { Message, type Peer } from "@vmcp-keepalive/sdk-client/peer"
 
 /** A request of a server's. */
-interface Asked {
-  readonly peer: Peer.Peer
+interface Asked<P> {
+  readonly peer: P
   /** its id there */
   readonly id: Message.Id
   /** its progress token there, where it has one */
@@ -14,15 +14,15 @@ interface Asked {
 }
 
 /** What goes to a server. */
-export interface ToServer<A> {
-  readonly peer: Peer.Peer
+export interface ToServer<A, P = Peer.Peer> {
+  readonly peer: P
   readonly message: A
 }
 
-/** See the module. How many there can be is bounded by the transport, which counts what a session has in hand. */
-export class ServerRequests {
+/** See the module. `P` is what servers are told apart by. How many there can be is bounded by the transport, which counts what a session has in hand. */
+export class ServerRequests<P = Peer.Peer> {
   /** by the id, and progress token, that the host sees */
-  readonly #asked = new Map<Message.Id, Asked>()
+  readonly #asked = new Map<Message.Id, Asked<P>>()
   #next = 0
 
   /** how many there are */
@@ -31,7 +31,7 @@ export class ServerRequests {
   }
 
   /** A server asks: the request as the host gets it. */
-  received(peer: Peer.Peer, request: Message.Request): Message.Request {
+  received(peer: P, request: Message.Request): Message.Request {
     const id = `kept-${this.#next++}`
     const { params } = request
     const meta = params?._meta
@@ -43,13 +43,13 @@ export class ServerRequests {
   }
 
   /** The host answers: `undefined` where nobody waits for it. */
-  answered(answer: Message.Answer): ToServer<Message.Answer> | undefined {
+  answered(answer: Message.Answer): ToServer<Message.Answer, P> | undefined {
     const asked = answer.id === undefined ? undefined : this.#take(answer.id)
     return asked && { peer: asked.peer, message: { ...answer, id: asked.id } }
   }
 
   /** The host tells how far it is: `undefined` where nobody wants to know. */
-  progress(token: Message.Id, notification: Message.Notification): ToServer<Message.Notification> | undefined {
+  progress(token: Message.Id, notification: Message.Notification): ToServer<Message.Notification, P> | undefined {
     const asked = this.#asked.get(token)
     if (asked?.token === undefined) return undefined
     return {
@@ -59,7 +59,7 @@ export class ServerRequests {
   }
 
   /** A server waits no longer for a request of its own: what the host is told, where it knows of it. */
-  cancelled(peer: Peer.Peer, id: Message.Id, notification: Message.Notification): Message.Notification | undefined {
+  cancelled(peer: P, id: Message.Id, notification: Message.Notification): Message.Notification | undefined {
     for (const [ours, asked] of this.#asked) {
       if (asked.peer !== peer || asked.id !== id) continue
       this.#asked.delete(ours)
@@ -69,7 +69,7 @@ export class ServerRequests {
   }
 
   /** The session of the peer has ended: what the host is told. */
-  ended(peer: Peer.Peer): Array<Message.Notification> {
+  ended(peer: P): Array<Message.Notification> {
     const told: Array<Message.Notification> = []
     for (const [requestId, asked] of this.#asked) {
       if (asked.peer !== peer) continue
@@ -83,7 +83,7 @@ export class ServerRequests {
     return told
   }
 
-  #take(id: Message.Id): Asked | undefined {
+  #take(id: Message.Id): Asked<P> | undefined {
     const asked = this.#asked.get(id)
     this.#asked.delete(id)
     return asked
