@@ -11,6 +11,8 @@ import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { createServer } from "node:http"
+import { join } from "node:path"
+import * as Gateway from "../../Gateway.ts"
 import * as Page from "../../Page.ts"
 import * as Addresses from "./addresses.ts"
 import * as Following from "./following.ts"
@@ -47,8 +49,9 @@ const serving = Effect.fn(function* (options: Options, prepared: Prepared, stder
   const { config, json } = options
   const { state, transports } = prepared
   const fleet = yield* Fleet.make<Peer.Peer>().pipe(Effect.provide(transports.layer))
-  yield* Following.start({ config, fleet, show: () => Effect.void })
-  const port = yield* listening(options, prepared, fleet)
+  const gateway = yield* Gateway.make({ fleet, lists: join(state.folder, "lists") }).pipe(Effect.orDie)
+  yield* Following.start({ config, fleet, show: gateway.show })
+  const port = yield* listening(options, prepared, { fleet, gateway })
   const metrics = yield* Effect.serviceOption(KeepaliveMetrics.PrometheusEndpoint)
   const addresses: Addresses.Addresses = {
     host: options.host,
@@ -80,11 +83,22 @@ const metricsOf = ({ allowHost, host }: Options, { metricsPort }: Prepared) => {
   return Layer.build(layer).pipe(Effect.catch(({ message }) => fail(message)))
 }
 
+interface Served {
+  readonly fleet: Fleet.Fleet<Peer.Peer>
+  readonly gateway: Gateway.Shape
+}
+
+/** What an operator orders is ordered of the sessions that hosts have of their own as well. */
+const operateOf =
+  ({ operate }: Gateway.Shape): Page.Operate =>
+  (id, command) =>
+    Effect.map(operate(id, command), (state) => (Option.isNone(state) ? "unknown" : "done"))
+
 /** Over HTTP; the port on which it listens, where it does. */
-const listening = Effect.fn(function* ({ host }: Options, { port, state }: Prepared, fleet: Fleet.Fleet<Peer.Peer>) {
+const listening = Effect.fn(function* ({ host }: Options, { port, state }: Prepared, { fleet, gateway }: Served) {
   if (port === undefined) return undefined
   const server = NodeHttpServer.layer(createServer, { port, host, gracefulShutdownTimeout: "500 millis" })
-  const app = HttpRouter.serve(Page.layer({ fleet, token: state.operatorToken }), {
+  const app = HttpRouter.serve(Page.layer({ fleet, token: state.operatorToken, operate: operateOf(gateway) }), {
     disableLogger: true,
     disableListenLog: true
   })
