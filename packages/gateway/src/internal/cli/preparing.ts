@@ -3,6 +3,7 @@ import { KeepaliveConfig } from "@vmcp-keepalive/config"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import { lineOf } from "./check.ts"
+import { isIP } from "node:net"
 import * as Listening from "./listening.ts"
 import * as State from "./state.ts"
 import { plain } from "./style.ts"
@@ -53,7 +54,7 @@ export const prepare = Effect.fn(function* (options: Options) {
 })
 
 /** A name without a port, or an address. */
-const isName = (name: string): boolean => /^[A-Za-z0-9._-]{1,253}$/.test(name) || /^[0-9A-Fa-f:.]{2,45}$/.test(name)
+const isName = (name: string): boolean => /^[A-Za-z0-9._-]{1,253}$/.test(name) || isIP(name) !== 0
 
 const addressesOf = Effect.fnUntraced(function* ({ allowHost, host, metricsPort, port }: Options) {
   const wrong = [

@@ -69,13 +69,11 @@ const isToken = (text: string): boolean => /^[\x21-\x7E]{16,512}$/.test(text)
 
 /** One that is set and is none is a mistake, and never as if it were not set: that would open what it is to close. */
 const tokenOf = (name: string): Effect.Effect<Redacted.Redacted<string> | undefined, Told> =>
-  Config.String(name).pipe(
-    Effect.option,
-    Effect.flatMap((text) =>
-      Option.isNone(text)
-        ? Effect.undefined
-        : isToken(text.value)
-          ? Effect.succeed(Redacted.make(text.value))
-          : fail(`${name} is set, and is no token: it takes 16 to 512 visible ASCII characters`)
-    )
-  )
+  Effect.suspend(() => {
+    // not through Config, to which a variable that is empty is none
+    const text = process.env[name]
+    if (text === undefined) return Effect.undefined
+    return isToken(text)
+      ? Effect.succeed(Redacted.make(text))
+      : fail(`${name} is set, and is no token: it takes 16 to 512 visible ASCII characters`)
+  })
