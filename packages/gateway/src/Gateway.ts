@@ -132,10 +132,9 @@ export const make = Effect.fnUntraced(function* (
           onNone: () => Effect.succeed(Option.none()),
           onSome: (backend) =>
             Effect.gen(function* () {
-              yield* Effect.forkIn(
-                hosts.operate(id, (own) => commandTo(own, command)),
-                background
-              )
+              const given = hosts.operate(id, (own) => commandTo(own, command))
+              // what is waited for is one session, not those of all hosts; what takes no time is done when this returns
+              yield* command === "isolate" || command === "reset" ? given : Effect.forkIn(given, background)
               yield* commandTo(backend, command)
               return Option.some(yield* backend.state)
             })

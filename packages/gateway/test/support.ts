@@ -19,7 +19,7 @@ export interface Host {
 
 export const hello: Message.Params = {
   protocolVersion: "2025-11-25",
-  capabilities: { sampling: {}, elicitation: {}, roots: { listChanged: true } },
+  capabilities: { sampling: {}, elicitation: { form: {} }, roots: { listChanged: true } },
   clientInfo: { name: "a host", version: "1" }
 }
 

@@ -66,6 +66,10 @@ export class Host implements OfLanes {
   readonly #subscriptions = new Map<string, string>()
   #phase: HostMessage.Phase = "new"
   #level: Message.Params | undefined
+  /** lanes whose servers were there when the host initialized */
+  readonly #met = new WeakSet<Lane>()
+  /** which level a lane was told of last */
+  readonly #told = new WeakMap<Lane, Message.Params>()
 
   constructor(options: Options) {
     this.#options = options
@@ -127,6 +131,7 @@ export class Host implements OfLanes {
       yield* join(this, words)
       yield* Effect.timeoutOption(this.#listing.connected, initializeWait)
       this.#phase = "open"
+      for (const lane of this.lanes.values()) if (lane.server !== undefined) this.#met.add(lane)
       const instructions = [...backends.members.keys()].flatMap((id) => {
         const said = this.lanes.get(id)?.server?.["instructions"]
         return typeof said === "string" ? [[id, said] as const] : []
@@ -178,7 +183,7 @@ export class Host implements OfLanes {
       (outcome) => {
         this.#underWay.delete(id)
         settled?.()
-        this.#answer({ jsonrpc: "2.0", id, ...this.#outcome(request, lane, outcome) })
+        this.#answer({ ...this.#outcome(request, lane, outcome), jsonrpc: "2.0", id })
       },
       id
     )
@@ -240,9 +245,12 @@ export class Host implements OfLanes {
   /** Later sessions of the lane are told by itself. */
   #levelTo(lane: Lane): Effect.Effect<unknown, RpcError> {
     const params = this.#level
-    return params === undefined || lane.server?.capabilities["logging"] === undefined
-      ? Effect.void
-      : lane.request("logging/setLevel", params)
+    return Effect.suspend(() => {
+      if (params === undefined || this.#told.get(lane) === params) return Effect.void
+      if (lane.server?.capabilities["logging"] === undefined) return Effect.void
+      this.#told.set(lane, params)
+      return lane.request("logging/setLevel", params)
+    })
   }
 
   // ------------------------------------------------------------------------------------------------------- from lanes
@@ -264,8 +272,8 @@ export class Host implements OfLanes {
   connected(lane: Lane): void {
     if (this.isOver || this.lanes.get(lane.id) !== lane) return
     if (this.#level !== undefined) Effect.runForkWith(this.#options.context)(Effect.ignore(this.#levelTo(lane)))
-    if (this.#phase === "open")
-      this.#listsChanged(Changes.all.filter((list) => lane.server?.capabilities[list] !== undefined))
+    if (this.#met.has(lane)) return
+    this.#listsChanged(Changes.all.filter((list) => lane.server?.capabilities[list] !== undefined))
   }
 
   /** The fleet, or how it is shown, is another one. */

@@ -22,6 +22,8 @@ export class Listing {
   readonly #wait: Duration.Duration
   /** what this host has listed since something changed */
   readonly #listed = new Set<Kind>()
+  /** counts what has changed */
+  #version = 0
 
   constructor(backends: Backends, lanes: ReadonlyMap<string, Lane>, wait: Duration.Duration) {
     this.#backends = backends
@@ -31,6 +33,7 @@ export class Listing {
 
   /** Lists that were read may be others now. */
   changed(): void {
+    this.#version++
     this.#listed.clear()
   }
 
@@ -58,14 +61,17 @@ export class Listing {
   /** What the backends list now. */
   refresh(kind: Kind): Effect.Effect<ReadonlyArray<Entry>> {
     return Effect.suspend(() => {
-      this.#listed.add(kind)
+      const version = this.#version
       return Effect.map(
         Effect.forEach(
           this.#backends.members.values(),
           (member) => Effect.map(this.#of(member, kind), (entries) => [member, entries] as const),
           { concurrency: "unbounded" }
         ),
-        (lists) => this.#merged(kind, lists)
+        (lists) => {
+          if (version === this.#version) this.#listed.add(kind)
+          return this.#merged(kind, lists)
+        }
       )
     })
   }
