@@ -11,6 +11,9 @@ import { homedir } from "node:os"
 import { plain } from "./style.ts"
 import { fail, type Told } from "./told.ts"
 
+/** The variables of the environment that it takes. */
+export const variables = { operator: "VMCP_OPERATOR_TOKEN", client: "VMCP_CLIENT_TOKEN" } as const
+
 /** What is in it. */
 export interface State {
   readonly folder: string
@@ -32,8 +35,8 @@ export const make = Effect.fn(function* (given: Option.Option<string>) {
     )
   yield* files.makeDirectory(folder, { recursive: true, mode: 0o700 }).pipe(Effect.catch(cannot))
   yield* files.access(folder, { readable: true, writable: true }).pipe(Effect.catch(cannot))
-  const operator = yield* tokenOf("VMCP_OPERATOR_TOKEN")
-  const clientToken = yield* tokenOf("VMCP_CLIENT_TOKEN")
+  const operator = yield* tokenOf(variables.operator)
+  const clientToken = yield* tokenOf(variables.client)
   if (operator !== undefined) {
     const state: State = { folder, operatorToken: operator, tokenFile: undefined, clientToken }
     return state
