@@ -7,20 +7,16 @@
  */
 import { Backend, BackendError, type Connector, KeepaliveEvent, type KeepalivePolicy } from "@vmcp-keepalive/core"
 import { Message, Peer, type Requests } from "@vmcp-keepalive/sdk-client/peer"
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
-import { type Deliver, Delivery } from "./internal/delivery.ts"
+import type { Deliver } from "./internal/delivery.ts"
 import * as Handshake from "./internal/handshake.ts"
-import * as HostMessage from "./internal/hostMessage.ts"
-import { Held } from "./internal/held.ts"
+import { HostSide, type Port } from "./internal/hostSide.ts"
 import { ServerRequests } from "./internal/serverRequests.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
@@ -125,26 +121,16 @@ const initializeTimeoutOf = ({
 
 const isBound = (duration: Duration.Duration): boolean => Duration.isFinite(duration) && Duration.isPositive(duration)
 
-/** A request of the host's that waits for its answer. */
-interface UnderWay {
-  readonly fiber: Fiber.Fiber<unknown, unknown>
-  /** ends the reading of the host's signal */
-  readonly settled: (() => void) | undefined
-}
-
-class Kept implements KeptPeer {
+class Kept implements KeptPeer, Port {
   declare backend: Backend.Backend<Peer.Peer>
   readonly #id: string
   readonly #initializeTimeout: Duration.Duration
-  readonly #delivery: Delivery
-  readonly #context: Context.Context<never>
-  readonly #held = new Held()
+  readonly #host: HostSide
   readonly #serverRequests = new ServerRequests()
-  readonly #underWay = new Map<Message.Id, UnderWay>()
   /** the host's requests by the ids that they have on the wire, which never repeat either */
   readonly #onWire = new Map<Message.Id, Message.Id>()
   readonly #subscriptions = new Set<string>()
-  #phase: HostMessage.Phase = "new"
+  readonly #isInitializedElsewhere: boolean
   /** the host's own parameters of `initialize` */
   #initialize: Message.Params | undefined
   /** what the server said in the newest session */
@@ -163,15 +149,12 @@ class Kept implements KeptPeer {
     deliver: Deliver,
     context: Context.Context<never>
   ) {
-    if (options.initialize !== undefined) {
-      this.#initialize = options.initialize
-      this.#phase = "open"
-      this.#held.release()
-    }
     this.#id = options.id
     this.#initializeTimeout = initializeTimeoutOf(options)
-    this.#delivery = new Delivery(deliver)
-    this.#context = context
+    this.#host = new HostSide(this, deliver, context)
+    this.#initialize = options.initialize
+    this.#isInitializedElsewhere = options.initialize !== undefined
+    if (this.#isInitializedElsewhere) this.#host.open()
   }
 
   // ------------------------------------------------------------------------------------------------- sessions
@@ -193,7 +176,7 @@ class Kept implements KeptPeer {
       this.#peers.add(peer)
       this.#newest = peer.server
       // a host that has said its words elsewhere knows the server from its first session on
-      if (this.#phase === "open") this.#server ??= peer.server
+      if (this.#isInitializedElsewhere) this.#server ??= peer.server
       const params = this.#logLevel
       // The server's refusal is no reason to do without it; that it does not answer is seen by the probe that follows.
       return params === undefined
@@ -209,7 +192,7 @@ class Kept implements KeptPeer {
     if (event._tag !== "AttemptSucceeded" || event.generation === 1 || server === undefined) return
     // Not in the midst of the backend's own actions: what the host does then may be to call it.
     queueMicrotask(() => {
-      for (const notification of Handshake.afterSession(server, this.#subscriptions)) this.#toHost(notification, {})
+      for (const notification of Handshake.afterSession(server, this.#subscriptions)) this.#host.tell(notification)
     })
   }
 
@@ -223,22 +206,22 @@ class Kept implements KeptPeer {
 
   #sessionEnded(peer: Peer.Peer): void {
     this.#peers.delete(peer)
-    for (const notification of this.#serverRequests.ended(peer)) this.#toHost(notification, {})
+    for (const notification of this.#serverRequests.ended(peer)) this.#host.tell(notification)
   }
 
   // ---------------------------------------------------------------------------------------------- from the server
 
   #fromServer(message: Message.Request | Message.Notification, about: Requests.About, peer: Peer.Peer): void {
-    if (this.#phase === "closed") return
+    if (this.#host.isClosed) return
     if ("id" in message) {
       if (message.method === "ping") this.#answer(peer, { jsonrpc: "2.0", id: message.id, result: {} })
-      else this.#toHost(this.#serverRequests.received(peer, message), this.#related(about))
+      else this.#host.tell(this.#serverRequests.received(peer, message), this.#related(about))
       return
     }
     const cancelled = Message.cancelled(message)
-    if (cancelled === undefined) return this.#toHost(message, this.#related(about))
+    if (cancelled === undefined) return this.#host.tell(message, this.#related(about))
     const notification = this.#serverRequests.cancelled(peer, cancelled, message)
-    if (notification !== undefined) this.#toHost(notification, {})
+    if (notification !== undefined) this.#host.tell(notification)
   }
 
   #related({ relatedRequestId }: Requests.About): Requests.About {
@@ -246,88 +229,13 @@ class Kept implements KeptPeer {
     return id === undefined ? {} : { relatedRequestId: id }
   }
 
-  #toHost(message: Message.Request | Message.Notification, about: Requests.About): void {
-    if (this.#phase !== "closed" && !this.#held.hold(message, about)) this.#delivery.message(message, about)
-  }
-
   // ------------------------------------------------------------------------------------------------ from the host
 
-  readonly take: KeptPeer["take"] = (value, { signal } = {}) => {
-    const meaning = HostMessage.read(value, this.#phase, (id) => this.#underWay.has(id))
-    switch (meaning._tag) {
-      case "Nothing":
-        return
-      case "Answered":
-        return this.#delivery.answerLater(meaning.answer)
-      case "Initialize":
-        return this.#begin(meaning.id, this.#initialized(meaning.params), signal)
-      case "Request":
-        // also a host that has not said so
-        this.#ready()
-        return this.#begin(meaning.request.id, this.#asked(meaning.request, meaning.idempotent), signal)
-      case "Cancelled":
-        return this.#cancel(meaning.id)
-      case "Initialized":
-        return this.#ready()
-      case "Answer": {
-        const answered = this.#serverRequests.answered(meaning.answer)
-        if (answered !== undefined) this.#answer(answered.peer, answered.message)
-        return
-      }
-      case "Progress": {
-        const progress = this.#serverRequests.progress(meaning.token, meaning.notification)
-        if (progress !== undefined) this.#notify(progress.peer, progress.message)
-        return
-      }
-      case "Notification":
-        // A server that has no session now has nothing to be told: the next one asks anew.
-        return this.#peer && this.#notify(this.#peer, meaning.notification)
-    }
-  }
+  readonly take: KeptPeer["take"] = (value, { signal } = {}) => this.#host.take(value, signal)
 
-  #ready(): void {
-    for (const [message, about] of this.#held.release()) this.#delivery.message(message, about)
-  }
-
-  /** Runs what answers a request of the host's, which may be cancelled meanwhile. */
-  #begin(
-    id: Message.Id,
-    answer: Effect.Effect<Message.Result, Message.ErrorAnswer["error"]>,
-    signal: AbortSignal | undefined
-  ): void {
-    if (signal?.aborted === true) return
-    const fiber = Effect.runForkWith(this.#context)(answer)
-    const cancel = () => this.#cancel(id)
-    signal?.addEventListener("abort", cancel, { once: true })
-    const settled = signal && (() => signal.removeEventListener("abort", cancel))
-    this.#underWay.set(id, { fiber, settled })
-    let isTaken = false
-    fiber.addObserver((exit) => {
-      if (this.#underWay.get(id)?.fiber !== fiber) return
-      this.#underWay.delete(id)
-      settled?.()
-      const answer: Message.Answer = Exit.isSuccess(exit)
-        ? { jsonrpc: "2.0", id, result: exit.value }
-        : { jsonrpc: "2.0", id, error: errorOf(exit.cause) }
-      if (isTaken) this.#delivery.answer(answer)
-      else this.#delivery.answerLater(answer)
-    })
-    isTaken = true
-  }
-
-  /** The host waits no longer: the request ends, and gets no answer. */
-  #cancel(id: Message.Id): void {
-    const underWay = this.#underWay.get(id)
-    if (underWay === undefined) return
-    this.#underWay.delete(id)
-    underWay.settled?.()
-    underWay.fiber.interruptUnsafe()
-  }
-
-  #initialized(params: Message.Params): Effect.Effect<Message.Result, Message.ErrorAnswer["error"]> {
+  readonly initialize: Port["initialize"] = (params) => {
     const { backend } = this
     this.#initialize = params
-    this.#phase = "initializing"
     return backend.awaitConnected.pipe(
       Effect.tap(() => (this.#hasOtherWords ? Effect.andThen(backend.reconnect, backend.awaitConnected) : Effect.void)),
       Effect.mapError(ErrorAnswer.ofCall),
@@ -336,14 +244,8 @@ class Kept implements KeptPeer {
         const server = this.#newest
         if (server === undefined) return this.#unreachable
         this.#server = server
-        this.#phase = "open"
         return Effect.succeed(Handshake.shown(server))
-      }),
-      Effect.onError(() =>
-        Effect.sync(() => {
-          if (this.#phase === "initializing") this.#phase = "new"
-        })
-      )
+      })
     )
   }
 
@@ -359,12 +261,8 @@ class Kept implements KeptPeer {
     )
   }
 
-  #asked(
-    { id, method, params }: Message.Request,
-    idempotent: boolean
-  ): Effect.Effect<Message.Result, Message.ErrorAnswer["error"]> {
+  readonly ask: Port["ask"] = ({ id, method, params }, idempotent, onAnswer) => {
     const question: Requests.Question = params === undefined ? { method } : { method, params }
-    const onAnswer = () => this.#delivery.expect(id)
     const ask = this.backend.use(
       (peer, signal) => {
         const onWire = this.#nextId++
@@ -393,6 +291,19 @@ class Kept implements KeptPeer {
     else if (method === "resources/unsubscribe" && typeof uri === "string") this.#subscriptions.delete(uri)
   }
 
+  readonly answer: Port["answer"] = (answer) => {
+    const answered = this.#serverRequests.answered(answer)
+    if (answered !== undefined) this.#answer(answered.peer, answered.message)
+  }
+
+  readonly progress: Port["progress"] = (token, notification) => {
+    const progress = this.#serverRequests.progress(token, notification)
+    if (progress !== undefined) this.#notify(progress.peer, progress.message)
+  }
+
+  // A server that has no session now has nothing to be told: the next one asks anew.
+  readonly notify: Port["notify"] = (notification) => this.#peer && this.#notify(this.#peer, notification)
+
   // ------------------------------------------------------------------------------------------------ to the server
 
   // Who cannot be told any more has lost its session, which is learned elsewhere.
@@ -408,15 +319,8 @@ class Kept implements KeptPeer {
   // ---------------------------------------------------------------------------------------------------------- end
 
   end(): void {
-    this.#phase = "closed"
-    for (const id of [...this.#underWay.keys()]) this.#cancel(id)
+    this.#host.end()
   }
 }
 
 const setLevel = "logging/setLevel"
-
-/** JSON-RPC's code for what went wrong in here. */
-const internalError = -32603
-
-const errorOf = (cause: Cause.Cause<Message.ErrorAnswer["error"]>): Message.ErrorAnswer["error"] =>
-  Option.getOrElse(Cause.findErrorOption(cause), () => ({ code: internalError, message: "Internal error" }))

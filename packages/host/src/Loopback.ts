@@ -4,10 +4,10 @@
 import { BackendError } from "@vmcp-keepalive/core"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
-import { createServer, type ServerResponse } from "node:http"
+import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
+import * as NodeListener from "./internal/fetch/nodeListener.ts"
 import { refusal } from "./internal/loopback/guard.ts"
-import { refuse, serve } from "./internal/loopback/serve.ts"
 import type { KeptFetch } from "./KeptFetch.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
@@ -52,27 +52,24 @@ export const listen = async (kept: KeptFetch, options: Options = {}): Promise<Li
   const issues = issuesOf(host, wanted)
   if (issues.length > 0) throw new BackendError.ConfigurationError({ backend: kept.id, issues })
   const path = `/${randomBytes(24).toString("base64url")}`
-  const streams = new Set<ServerResponse>()
+  const { end, listener } = NodeListener.make(kept.fetch)
   let port = 0
   const server = createServer((request, response) => {
     const refused = refusal(request, { path, port })
-    if (refused === undefined) void serve(kept.fetch, request, response, streams)
-    else refuse(response, refused)
+    if (refused === undefined) listener(request, response)
+    else NodeListener.refuse(response, refused)
   })
   server.maxConnections = maxConnections
   server.listen(wanted, host)
   await once(server, "listening")
   port = (server.address() as AddressInfo).port
-  const comments = setInterval(() => {
-    for (const stream of streams) if (!stream.writableNeedDrain) stream.write(":\n\n")
-  }, commentInterval)
   let closing: Promise<unknown> | undefined
   return {
     url: new URL(`http://${host === "::1" ? "[::1]" : host}:${port}${path}`),
     close: async () => {
       if (closing === undefined) {
         closing = once(server, "close")
-        clearInterval(comments)
+        end()
         server.close()
         server.closeAllConnections()
       }
@@ -85,9 +82,6 @@ export const listen = async (kept: KeptFetch, options: Options = {}): Promise<Li
 
 /** Whoever can open sockets here could otherwise take all of this process's descriptors. A call takes one while it lasts. */
 const maxConnections = 1024
-
-/** Clients cut a body in which nothing comes for long: Node's `fetch` after 300 s. In milliseconds, as servers of the SDKs do. */
-const commentInterval = 15_000
 
 const issuesOf = (host: string, port: number): ReadonlyArray<BackendError.ConfigurationIssue> => [
   ...(["127.0.0.1", "::1"].includes(host) ? [] : [{ path: ["host"], expected: `"127.0.0.1" or "::1"` }]),

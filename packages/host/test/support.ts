@@ -8,13 +8,17 @@ export interface Host {
   /** everything that came, in order */
   readonly received: ReadonlyArray<Message.Message>
   readonly abouts: ReadonlyArray<KeptPeer.About>
-  readonly kept: KeptPeer.KeptPeer
   readonly say: (message: unknown, signal?: AbortSignal) => void
   /** Asks, and waits for the answer. */
   readonly ask: (method: string, params?: Message.Params) => Effect.Effect<Message.Answer>
   /** Waits for the first message that fits, also one that came before. */
   readonly until: <M extends Message.Message>(fits: (message: Message.Message) => message is M) => Effect.Effect<M>
   readonly untilMethod: (method: string, times?: number) => Effect.Effect<Message.Request | Message.Notification>
+}
+
+/** One on a connection of its own. */
+export interface KeptHost extends Host {
+  readonly kept: KeptPeer.KeptPeer
 }
 
 export const hello: Message.Params = {
@@ -38,12 +42,21 @@ export const policy = {
 /** A host that has not said anything yet. */
 export const quiet = <R>(
   options: KeptPeer.Options<R>
-): Effect.Effect<Host, BackendError.ConfigurationError, Scope.Scope | R> =>
+): Effect.Effect<KeptHost, BackendError.ConfigurationError, Scope.Scope | R> =>
+  Effect.map(
+    hosting((deliver) => KeptPeer.make(options, deliver)),
+    ([host, kept]) => ({ ...host, kept })
+  )
+
+/** A host on what is made for it. */
+export const hosting = <Taker extends Pick<KeptPeer.KeptPeer, "take">, E, R>(
+  make: (deliver: KeptPeer.Deliver) => Effect.Effect<Taker, E, R>
+): Effect.Effect<readonly [Host, Taker], E, R> =>
   Effect.gen(function* () {
     const received: Array<Message.Message> = []
     const abouts: Array<KeptPeer.About> = []
     const looking = new Set<() => void>()
-    const kept = yield* KeptPeer.make(options, (message, about) => {
+    const kept = yield* make((message, about) => {
       received.push(message)
       abouts.push(about)
       for (const look of [...looking]) look()
@@ -67,10 +80,9 @@ export const quiet = <R>(
         kept.take({ jsonrpc: "2.0", id, method, ...(params === undefined ? {} : { params }) })
         return until((message): message is Message.Answer => Message.isAnswer(message) && message.id === id)
       })
-    return {
+    const host: Host = {
       received,
       abouts,
-      kept,
       say: (message, signal) => kept.take(message, { signal }),
       ask,
       until,
@@ -82,15 +94,18 @@ export const quiet = <R>(
         )
       }
     }
+    return [host, kept] as const
   })
+
+/** What every host says first. */
+export const begin = (host: Host, params: Message.Params = hello) =>
+  Effect.tap(host.ask("initialize", params), () =>
+    Effect.sync(() => host.say({ jsonrpc: "2.0", method: "notifications/initialized" }))
+  )
 
 /** A host that has initialized. */
 export const initialized = <R>(options: KeptPeer.Options<R>, params: Message.Params = hello) =>
-  Effect.tap(quiet(options), (host) =>
-    Effect.andThen(host.ask("initialize", params), () =>
-      Effect.sync(() => host.say({ jsonrpc: "2.0", method: "notifications/initialized" }))
-    )
-  )
+  Effect.tap(quiet(options), (host) => begin(host, params))
 
 export const resultOf = (answer: Message.Answer): Message.Result => {
   if ("result" in answer) return answer.result

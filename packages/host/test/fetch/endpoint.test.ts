@@ -401,3 +401,62 @@ describe("sessions", () => {
     assert.strictEqual((await post(fetch, initialize)).status, 503)
   })
 })
+
+describe("sessions of an endpoint before this one", () => {
+  /** Ids that say with what they were initialized. */
+  const ids = () => {
+    let made = 0
+    return {
+      make: (params: Message.Params) => `${made++}.${Buffer.from(JSON.stringify(params)).toString("base64url")}`,
+      resume: (id: string): Message.Params | undefined => {
+        const [, words] = id.split(".")
+        return words === undefined ? undefined : JSON.parse(Buffer.from(words, "base64url").toString())
+      }
+    }
+  }
+
+  it("go on under their ids: each is initialized again with its host's own words, once for all that ask at a time", async () => {
+    const before = endpoint({ ids: ids() })
+    const session = await open(before.fetch)
+    await before.endpoint.close()
+    const after = endpoint({ ids: ids() })
+    const asked = await Promise.all([1, 2, 3].map((id) => post(after.fetch, request(id), session)))
+    assert.deepStrictEqual(
+      asked.map((response) => [response.status, response.headers.get("mcp-session-id")]),
+      [1, 2, 3].map(() => [200, session])
+    )
+    const [connection, another] = after.connections
+    assert.isUndefined(another)
+    assert.deepInclude(connection?.taken[0], { method: "initialize", params: initialize.params })
+    assert.deepStrictEqual(connection?.taken[1], { jsonrpc: "2.0", method: "notifications/initialized" })
+    assert.deepStrictEqual(
+      connection?.taken.slice(2).map((message) => "id" in message && message.id),
+      [1, 2, 3]
+    )
+    for (const id of [1, 2, 3]) connection?.says(result(id))
+    for (const [index, response] of asked.entries()) {
+      assert.deepStrictEqual(await reader(response).all(), [result(index + 1)])
+    }
+    // a stream that stands opens one as well
+    const again = endpoint({ ids: ids() })
+    const standing = reader(await get(again.fetch, session))
+    again.connections[0]?.says(changed)
+    assert.deepStrictEqual(await standing.next(), changed)
+    await Promise.all([after, again].map(({ endpoint }) => endpoint.close()))
+  })
+
+  it("end for good when their host ends them, and where their connection is refused", async () => {
+    const made = endpoint({ ids: ids() })
+    const session = await open(made.fetch)
+    assert.strictEqual((await end(made.fetch, session)).status, 200)
+    assert.strictEqual((await post(made.fetch, request(1), session)).status, 404)
+    assert.strictEqual((await post(made.fetch, request(1), "unknown")).status, 404)
+    const refusing = endpoint({
+      ids: ids(),
+      initialized: (id) => ({ jsonrpc: "2.0", id, error: { code: -32080, message: "down" } })
+    })
+    assert.strictEqual((await post(refusing.fetch, request(1), session)).status, 404)
+    assert.strictEqual(refusing.endpoint.size, 0)
+    await made.endpoint.close()
+  })
+})

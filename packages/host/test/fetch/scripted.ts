@@ -1,6 +1,6 @@
 /** An endpoint whose connections are the test's own: it sees what each takes, and says what comes from the server. */
 import { Message } from "@vmcp-keepalive/sdk-client/peer"
-import { Endpoint } from "../../src/internal/fetch/endpoint.ts"
+import { Endpoint, type Ids } from "../../src/internal/fetch/endpoint.ts"
 
 type Deliver = (message: Message.Message, about?: { readonly relatedRequestId?: Message.Id | undefined }) => void
 
@@ -14,6 +14,7 @@ export interface Connection {
 export interface Options {
   readonly maxSessions?: number
   readonly most?: number
+  readonly ids?: Ids
   /** What the server answers to initialize; nothing where there is none. Default: a result. */
   readonly initialized?: (id: Message.Id) => Message.Answer | undefined
 }
@@ -31,6 +32,7 @@ export const endpoint = (options: Options = {}) => {
     id: "test",
     maxSessions: options.maxSessions ?? 8,
     most: options.most,
+    ids: options.ids,
     open: (deliver) => {
       const connection: Connection = {
         taken: [],

@@ -5,7 +5,7 @@
 import { Message } from "@vmcp-keepalive/sdk-client/peer"
 import type { Deliver } from "../delivery.ts"
 import type { Opened } from "../keeper.ts"
-import type { EventStream } from "./eventStream.ts"
+import { EventStream } from "./eventStream.ts"
 import { HostSession } from "./hostSession.ts"
 import { bodyBytes, isRefusal, readBody, readHead, type Refusal, refusals, refuse } from "./httpRequest.ts"
 
@@ -17,9 +17,24 @@ export interface Options {
   readonly open: (deliver: Deliver) => Promise<Pick<Opened, "take" | "close">>
   /** How many sessions there may be. */
   readonly maxSessions: number
+  /** What sessions are called, and which may be opened again. Default: drawn at random, and none may. */
+  readonly ids?: Ids | undefined
   /** What one stream holds that is not read, see {@link EventStream}. */
   readonly most?: number | undefined
 }
+
+/** What sessions are called. */
+export interface Ids {
+  /** A new id, visible ASCII, for who has initialized with these parameters. Each is used once. */
+  readonly make: (initialize: Message.Params) => string
+  /** The parameters with which a session of this id was initialized, which this endpoint does not know; `undefined` where it never was. */
+  readonly resume: (id: string) => Message.Params | undefined
+}
+
+const atRandom: Ids = { make: () => crypto.randomUUID(), resume: () => undefined }
+
+/** Sessions that their hosts have ended are not opened again. So many are remembered: what is older is not asked for by anybody. */
+const mostTerminated = 10_000
 
 /** See the module. */
 export class Endpoint {
@@ -28,6 +43,8 @@ export class Endpoint {
   readonly #sessions = new Map<string, HostSession>()
   /** of sessions that hold something yet */
   readonly #endings = new Set<Promise<void>>()
+  readonly #resuming = new Map<string, Promise<HostSession | Refusal>>()
+  readonly #terminated = new Set<string>()
   #isClosed = false
 
   constructor(options: Options) {
@@ -43,7 +60,7 @@ export class Endpoint {
   readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
     // The signal is read apart: many requests share one that lives as long as their client, and each would hold on to it.
     const { signal: given = input instanceof Request ? input.signal : undefined, ...rest } = init
-    const request = new Request(input, rest)
+    const request = input instanceof Request && Object.keys(rest).length === 0 ? input : new Request(input, rest)
     const signal = given ?? undefined
     signal?.throwIfAborted()
     const method = readHead(request.method, request.headers)
@@ -54,15 +71,16 @@ export class Endpoint {
       signal?.throwIfAborted()
       return isRefusal(message) ? refuse(message) : this.#post(id, message, signal)
     }
-    const session = this.#find(id)
+    const session = await this.#find(id)
+    signal?.throwIfAborted()
     if (isRefusal(session)) return refuse(session)
     if (method === "GET") return answer(session, session.listen(signal))
-    this.#end(session)
+    this.#terminate(session)
     return new Response(null, { status: 200 })
   }
 
   /** Ends all sessions: what is under way is answered with an error. Resolves when everything that they held is freed. */
-  async close(): Promise<void> {
+  readonly close = async (): Promise<void> => {
     this.#isClosed = true
     for (const session of [...this.#sessions.values()]) this.#end(session)
     await Promise.all(this.#endings)
@@ -70,11 +88,46 @@ export class Endpoint {
 
   async #post(id: string | null, message: Message.Message, signal: AbortSignal | undefined): Promise<Response> {
     const isInitialize = Message.isRequest(message) && message.method === "initialize"
-    const known = this.#find(id)
+    // what is known needs no turn of its own
+    const known = (id !== null && !this.#resuming.has(id) && this.#sessions.get(id)) || (await this.#find(id))
+    signal?.throwIfAborted()
     if (!isInitialize) return isRefusal(known) ? refuse(known) : answer(known, known.post(message, signal))
     if (!isRefusal(known)) return refuse(refusals.initialized)
-    const session = this.#make()
-    if (isRefusal(session)) return refuse(session)
+    const session = await this.#start(this.#ids.make(message.params ?? {}), signal)
+    return isRefusal(session) ? refuse(session) : answer(session, session.post(message, signal))
+  }
+
+  get #ids(): Ids {
+    return this.#options.ids ?? atRandom
+  }
+
+  async #find(id: string | null): Promise<HostSession | Refusal> {
+    if (id === null) return refusals.noSession
+    const known = this.#resuming.get(id) ?? this.#sessions.get(id)
+    if (known !== undefined) return known
+    const params = this.#terminated.has(id) ? undefined : this.#ids.resume(id)
+    if (params === undefined) return refusals.unknownSession
+    const resuming = this.#resume(id, params).finally(() => this.#resuming.delete(id))
+    this.#resuming.set(id, resuming)
+    return resuming
+  }
+
+  /** Opens a session again that an endpoint before this one has known: its host need not know. */
+  async #resume(id: string, params: Message.Params): Promise<HostSession | Refusal> {
+    const session = await this.#start(id)
+    if (isRefusal(session)) return session
+    const initialized = session.post({ jsonrpc: "2.0", id: resumption, method: "initialize", params }, undefined)
+    // its host has had this answer long ago
+    if (initialized instanceof EventStream) await new Response(initialized.body).arrayBuffer()
+    if (!this.#sessions.has(id)) return refusals.unknownSession
+    session.post({ jsonrpc: "2.0", method: "notifications/initialized" }, undefined)
+    return session
+  }
+
+  /** A session that is started. */
+  async #start(id: string, signal?: AbortSignal): Promise<HostSession | Refusal> {
+    const session = this.#make(id)
+    if (isRefusal(session)) return session
     try {
       await session.start()
       signal?.throwIfAborted()
@@ -82,23 +135,26 @@ export class Endpoint {
       this.#end(session)
       throw error
     }
-    return answer(session, session.post(message, signal))
+    return session
   }
 
-  #find(id: string | null): HostSession | Refusal {
-    if (id === null) return refusals.noSession
-    return this.#sessions.get(id) ?? refusals.unknownSession
+  #terminate(session: HostSession): void {
+    this.#terminated.add(session.id)
+    for (const oldest of this.#terminated) {
+      if (this.#terminated.size <= mostTerminated) break
+      this.#terminated.delete(oldest)
+    }
+    this.#end(session)
   }
 
   /** A session that is to be started, in the place of an idle one where there are too many. */
-  #make(): HostSession | Refusal {
+  #make(id: string): HostSession | Refusal {
     if (this.#isClosed) return refusals.closed
     if (this.#sessions.size >= this.#options.maxSessions) {
       const oldest = leastOf(this.#sessions.values())
       if (oldest === undefined) return refusals.tooMany
       this.#end(oldest)
     }
-    const id = crypto.randomUUID()
     const session: HostSession = new HostSession({
       id,
       backend: this.#options.id,
@@ -124,6 +180,9 @@ export class Endpoint {
     ending.then(forget, forget)
   }
 }
+
+/** The id of the `initialize` that nobody waits for: no host's request has it, since none is taken before it is answered. */
+const resumption = "resumption"
 
 /** The session that is missed the least: of those without a request under way one that nobody listens to, if there is any. */
 const leastOf = (sessions: Iterable<HostSession>): HostSession | undefined => {

@@ -1,0 +1,230 @@
+/**
+ * Where hosts reach a gateway over HTTP: MCP's Streamable HTTP on one path, and what a platform asks, `/healthz` and `/readyz`.
+ *
+ * Mounted on the `HttpRouter` of an app by {@link layer}, or on a server of its own by {@link serve}. Who names another host, or comes
+ * from a page of another origin, is refused.
+ */
+import type { KeptPeer } from "@vmcp-keepalive/host"
+import * as SessionEndpoint from "@vmcp-keepalive/host/endpoint"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Gateway } from "./Gateway.ts"
+import * as Guard from "./internal/endpoint/guard.ts"
+import * as Health from "./internal/endpoint/health.ts"
+import * as Server from "./internal/endpoint/server.ts"
+import * as SignedIds from "./internal/endpoint/signedIds.ts"
+import * as Modern from "./internal/modern/modern.ts"
+
+// ------------------------------------------------------------------------------------------------------------- models
+
+/**
+ * What both ways of serving take.
+ *
+ * @since 0.1.0
+ */
+export interface Options {
+  /** what `/readyz` is about */
+  readonly fleet: Health.Observed
+  /** Where MCP is spoken. Default: `/mcp` */
+  readonly path?: `/${string}` | undefined
+  /** Names and addresses, without a port, by which it may be asked beside those of loopback. Default: none */
+  readonly allowedHosts?: ReadonlyArray<string> | undefined
+  /** What hosts must send as a bearer token. Default: nothing */
+  readonly token?: Redacted.Redacted<string> | undefined
+  /**
+   * How many hosts may have a session at a time. Where there would be one too many, the one ends that was not used for the longest time;
+   * none with a request under way: then the next is answered with 503. Default: 1,000
+   */
+  readonly maxSessions?: number | undefined
+  /**
+   * Makes sessions outlive this process: 32 bytes that nobody else knows, by which a later gateway recognizes an id. Default: they
+   * do not
+   */
+  readonly key?: Redacted.Redacted<Uint8Array> | undefined
+  /** How long after it was made such an id is recognized. Default: 7 days */
+  readonly sessionLifetime?: Duration.Input | undefined
+}
+
+/**
+ * What {@link serve} takes.
+ *
+ * @since 0.1.0
+ */
+export interface ServeOptions extends Options {
+  /** Default: 127.0.0.1 */
+  readonly host?: string | undefined
+  /** 0: any that is free */
+  readonly port: number
+}
+
+/**
+ * Where {@link serve} listens.
+ *
+ * @since 0.1.0
+ */
+export class Address extends Context.Service<
+  Address,
+  {
+    readonly host: string
+    /** the real one, also where 0 was asked for */
+    readonly port: number
+    /** the server itself, without a path */
+    readonly origin: string
+    /** where MCP is spoken */
+    readonly mcp: string
+  }
+>()("vmcp-keepalive/Endpoint/Address") {}
+
+// ------------------------------------------------------------------------------------------------------------- errors
+
+/** @since 0.1.0 */
+export { ListenError } from "./internal/endpoint/server.ts"
+
+// ------------------------------------------------------------------------------------------------------------- layers
+
+/**
+ * Mounts the endpoint on an app's own router. What else the app serves is its own matter.
+ *
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<never, never, Gateway | HttpRouter.HttpRouter> =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const router = yield* HttpRouter.HttpRouter
+      const endpoint = yield* hosts(options)
+      const rules = rulesOf(options)
+      yield* router.add("*", pathOf(options), (request) => {
+        const refused = Guard.refusal(askingOf(request), rules)
+        return refused === undefined ? passed(endpoint.fetch, request) : Effect.succeed(refusal(refused))
+      })
+      yield* mountHealth(options, rules)
+    })
+  )
+
+/**
+ * Serves the endpoint, and the routes of `app`, on a port of its own. Open connections end with the layer.
+ *
+ * @since 0.1.0
+ */
+export const serve = <E, R>(
+  options: ServeOptions,
+  app: Layer.Layer<never, E, R>
+): Layer.Layer<Address, E | Server.ListenError, Gateway | Exclude<R, HttpRouter.HttpRouter>> => {
+  const { host = "127.0.0.1", port } = options
+  const address = Effect.gen(function* () {
+    const endpoint = yield* hosts(options)
+    const node = yield* Effect.acquireRelease(
+      Effect.sync(() => SessionEndpoint.nodeListener(endpoint.fetch)),
+      ({ end }) => Effect.sync(end)
+    )
+    const router = yield* HttpRouter.HttpRouter
+    const actual = yield* Server.serve({
+      host,
+      port,
+      rules: rulesOf({ ...options, allowedHosts: [...(options.allowedHosts ?? []), host] }),
+      mcp: { path: pathOf(options), listener: node.listener },
+      app: router.asHttpEffect()
+    })
+    const authority = host.includes(":") ? `[${host}]` : host
+    const origin = `http://${authority}:${actual}`
+    return { host, port: actual, origin, mcp: `${origin}${pathOf(options)}` }
+  })
+  const health = Layer.effectDiscard(mountHealth(options, undefined))
+  return Layer.effect(Address, address).pipe(
+    Layer.provide(Layer.mergeAll(app, health)),
+    Layer.provide(HttpRouter.layer)
+  )
+}
+
+// ----------------------------------------------------------------------------------------------------------- internal
+
+const pathOf = ({ path = "/mcp" }: Options): `/${string}` => path
+
+const rulesOf = ({ allowedHosts = [], token }: Options): Guard.Rules => ({ allowedHosts, token })
+
+/** What answers hosts of both eras, until the scope closes. */
+interface Hosts {
+  readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>
+}
+
+const hosts = Effect.fnUntraced(function* ({
+  key,
+  maxSessions = 1000,
+  sessionLifetime = "7 days"
+}: Options): Effect.fn.Return<Hosts, never, Gateway | Scope.Scope> {
+  const gateway = yield* Gateway
+  const clock = yield* Clock.Clock
+  const context = yield* Effect.context<never>()
+  const run = Effect.runPromiseWith(context)
+  const open = async (deliver: KeptPeer.Deliver) => {
+    const scope = Scope.makeUnsafe()
+    const { take } = await run(Scope.provide(gateway.open(deliver), scope))
+    return { take, close: () => run(Scope.close(scope, Exit.void)) }
+  }
+  const ids =
+    key &&
+    SignedIds.make({
+      clock,
+      key: Redacted.value(key),
+      lifetime: Duration.fromInputUnsafe(sessionLifetime),
+      onUnsigned: () => Effect.runForkWith(context)(Effect.logWarning(unsigned))
+    })
+  const closing = ({ close }: { readonly close: () => Promise<void> }) => Effect.promise(close)
+  const sessions = Effect.sync(() => SessionEndpoint.make({ id: "gateway", maxSessions, open, ids }))
+  const legacy = yield* Effect.acquireRelease(sessions, closing)
+  const modern = yield* Effect.acquireRelease(
+    Effect.sync(() => Modern.make({ open })),
+    closing
+  )
+  return {
+    fetch: async (input, { signal, ...init } = {}) => {
+      const request = new Request(input, init)
+      if (await Modern.isLegacy(request)) return legacy.fetch(request, { signal: signal ?? null })
+      return modern.fetch(signal ? new Request(request, { signal }) : request)
+    }
+  }
+})
+
+/** Answers a request of the router's by a `fetch`; one that was interrupted is aborted. */
+const passed = (fetch: Hosts["fetch"], request: HttpServerRequest.HttpServerRequest) =>
+  Effect.gen(function* () {
+    const asked = yield* HttpServerRequest.toWeb(request)
+    const answer = yield* Effect.tryPromise((signal) => fetch(asked, { signal }))
+    return HttpServerResponse.fromWeb(answer)
+    // a connection that cannot be made is told where it is made
+  }).pipe(Effect.catch(() => Effect.succeed(HttpServerResponse.empty({ status: 500 }))))
+
+const unsigned =
+  "what a client says of itself is too long to stand in the id of its session: the session ends with this gateway"
+
+const mountHealth = ({ fleet }: Options, rules: Guard.Rules | undefined) =>
+  Effect.gen(function* () {
+    const router = yield* HttpRouter.HttpRouter
+    const guarded =
+      (answer: Effect.Effect<HttpServerResponse.HttpServerResponse>) =>
+      (request: HttpServerRequest.HttpServerRequest) => {
+        const refused = rules && Guard.refusal(askingOf(request), { ...rules, token: undefined })
+        return refused === undefined ? answer : Effect.succeed(refusal(refused))
+      }
+    yield* router.add("GET", "/healthz", guarded(Effect.succeed(HttpServerResponse.text("ok\n"))))
+    const ready = Effect.map(Health.readiness(fleet), (readiness) =>
+      HttpServerResponse.jsonUnsafe(readiness, { status: readiness.ready ? 200 : 503 })
+    )
+    yield* router.add("GET", "/readyz", guarded(ready))
+  })
+
+const askingOf = ({ headers }: HttpServerRequest.HttpServerRequest): Guard.Asking => ({
+  authorization: headers["authorization"],
+  host: headers["host"],
+  origin: headers["origin"]
+})
+
+const refusal = (status: 401 | 403): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.empty({ status, headers: status === 401 ? { "www-authenticate": "Bearer" } : {} })

@@ -1,0 +1,265 @@
+/**
+ * One connection to the gateway for all requests of MCP 2026-07-28 whose clients say the same of themselves. That era has no sessions and
+ * no requests of a server's: where a server asks something while it works on a call, the call is answered with what is asked
+ * (`input_required`), goes on meanwhile, and ends when the client sends it again with the answers.
+ */
+import type { KeptPeer } from "@vmcp-keepalive/host"
+import { Message } from "@vmcp-keepalive/sdk-client/peer"
+import { randomUUID } from "node:crypto"
+
+/** What a client says of itself with every request. */
+export interface Words {
+  readonly clientInfo: unknown
+  readonly capabilities: unknown
+}
+
+/** A request of a client's. */
+export interface Asked {
+  readonly method: string
+  readonly params: Message.Params | undefined
+  readonly signal: AbortSignal
+  /** Takes what the server tells while it works on it: progress, and what it logs. */
+  readonly onNotification: (notification: Message.Notification) => void
+  /** what an earlier answer to it has said, and the answers to what that has asked */
+  readonly requestState: string | undefined
+  readonly inputResponses: Readonly<Record<string, unknown>> | undefined
+}
+
+/** What it is made of. */
+export interface Options {
+  readonly words: Words
+  /** Takes what belongs to no request. */
+  readonly onNotification: (notification: Message.Notification) => void
+}
+
+/** How long a call waits for its client to send it again, in milliseconds: a person may have to decide. */
+const inputTimeout = 5 * 60_000
+
+/** So many calls may wait for that at a time, of one connection: each holds a call at a server. */
+const mostHeld = 64
+
+/** A call, through all requests that it takes. */
+interface Call {
+  readonly id: number
+  /** the token that the client has given */
+  readonly token: Message.Id | undefined
+  tell: (notification: Message.Notification) => void
+  /** ends the answer that is being waited for */
+  outcome: ((outcome: Outcome) => void) | undefined
+  answer: Message.Answer | undefined
+  /** what the server has asked and the client was not told yet, and what it was told, by the keys that it sees */
+  readonly asked: Map<string, Message.Request>
+  readonly told: Map<string, Message.Request>
+  /** ends it when the client does not come back */
+  held: NodeJS.Timeout | undefined
+}
+
+type Outcome = "answered" | "asked"
+
+/** See the module. */
+export class Connection {
+  /** the result of `initialize` */
+  readonly server: Promise<Message.Result>
+  readonly #options: Options
+  readonly #calls = new Map<Message.Id, Call>()
+  /** those that wait for their client, by the state that it has */
+  readonly #held = new Map<string, Call>()
+  readonly #initialized: (answer: Message.Answer) => void
+  #take: KeptPeer.KeptPeer["take"] = () => {}
+  #nextId = 1
+
+  constructor(options: Options) {
+    this.#options = options
+    let initialized = (_: Message.Answer): void => {}
+    this.server = new Promise((resolve, reject) => {
+      initialized = (answer) => ("result" in answer ? resolve(answer.result) : reject(new AnswerError(answer.error)))
+    })
+    this.#initialized = initialized
+    this.server.catch(() => {})
+  }
+
+  /** how many calls there are, also those that wait for their client */
+  get size(): number {
+    return this.#calls.size
+  }
+
+  /** Begins, on what takes its messages. */
+  begin(take: KeptPeer.KeptPeer["take"]): void {
+    this.#take = take
+    const { capabilities, clientInfo } = this.#options.words
+    const params = { protocolVersion: "2025-11-25", capabilities, clientInfo }
+    take({ jsonrpc: "2.0", id: initialization, method: "initialize", params })
+  }
+
+  /** What the gateway delivers. */
+  readonly deliver: KeptPeer.Deliver = (message, { relatedRequestId }) => {
+    if (Message.isAnswer(message)) {
+      if (message.id === initialization) {
+        this.#initialized(message)
+        return this.#take({ jsonrpc: "2.0", method: "notifications/initialized" })
+      }
+      const call = message.id === undefined ? undefined : this.#calls.get(message.id)
+      if (call === undefined) return
+      call.answer = message
+      return call.outcome?.("answered")
+    }
+    const call = this.#callOf(message, relatedRequestId)
+    if (Message.isRequest(message)) return this.#asks(message, call)
+    const withdrawn = Message.cancelled(message)
+    if (withdrawn !== undefined) return this.#withdraw(withdrawn)
+    if (call === undefined) this.#options.onNotification(message)
+    else call.tell(message)
+  }
+
+  /** Asks. Rejects with {@link AnswerError}, and when the client has gone. */
+  async ask(asked: Asked): Promise<Message.Result> {
+    await this.server
+    asked.signal.throwIfAborted()
+    const { requestState, inputResponses = {} } = asked
+    if (requestState === undefined) return this.#wait(this.#call(asked), asked)
+    const call = this.#held.get(requestState)
+    if (call === undefined) throw new AnswerError({ code: invalidParams, message: "Unknown or expired requestState" })
+    this.#held.delete(requestState)
+    clearTimeout(call.held)
+    call.tell = telling(asked.onNotification, call.token)
+    for (const [key, { id }] of call.told) {
+      const response = inputResponses[key]
+      if (Message.isObject(response)) this.#take({ jsonrpc: "2.0", id, result: response })
+      else this.#take({ jsonrpc: "2.0", id, error: { code: invalidRequest, message: "The client gave no answer" } })
+    }
+    call.told.clear()
+    return this.#wait(call, asked)
+  }
+
+  /** Everything that waits ends. */
+  end(): void {
+    for (const call of [...this.#calls.values()]) this.#cancel(call)
+    this.#held.clear()
+  }
+
+  #call({ method, onNotification, params }: Asked): Call {
+    const id = this.#nextId++
+    const meta = params?._meta
+    const given = meta?.["progressToken"]
+    const token = Message.isId(given) ? given : undefined
+    const call: Call = {
+      id,
+      token,
+      tell: telling(onNotification, token),
+      outcome: undefined,
+      answer: undefined,
+      asked: new Map(),
+      told: new Map(),
+      held: undefined
+    }
+    this.#calls.set(id, call)
+    const sent = token === undefined ? params : { ...params, _meta: { ...meta, progressToken: id } }
+    this.#take({ jsonrpc: "2.0", id, method, ...(sent === undefined ? {} : { params: sent }) })
+    return call
+  }
+
+  /** Waits until the call is answered, or the server asks something. */
+  #wait(call: Call, { signal }: Asked): Promise<Message.Result> {
+    return new Promise((resolve, reject) => {
+      const gone = () => {
+        call.outcome = undefined
+        this.#cancel(call)
+        reject(signal.reason)
+      }
+      signal.addEventListener("abort", gone, { once: true })
+      call.outcome = (outcome) => {
+        call.outcome = undefined
+        signal.removeEventListener("abort", gone)
+        if (outcome === "asked") return resolve(this.#hold(call))
+        this.#calls.delete(call.id)
+        const { answer } = call
+        if (answer !== undefined && "result" in answer) resolve(answer.result)
+        else reject(new AnswerError(answer?.error ?? { code: internalError, message: "Internal error" }))
+      }
+      // what has come since the client was answered last
+      if (call.answer !== undefined) call.outcome("answered")
+      else if (call.asked.size > 0) call.outcome("asked")
+    })
+  }
+
+  /** The call goes on without its client, which gets what is asked. */
+  #hold(call: Call): Message.Result {
+    const requestState = randomUUID()
+    const inputRequests: Record<string, unknown> = {}
+    for (const [key, request] of call.asked) {
+      const { method, params } = request
+      inputRequests[key] = params === undefined ? { method } : { method, params }
+      call.told.set(key, request)
+    }
+    call.asked.clear()
+    this.#held.set(requestState, call)
+    call.held = setTimeout(() => {
+      this.#held.delete(requestState)
+      this.#cancel(call)
+    }, inputTimeout)
+    call.held.unref()
+    return { resultType: "input_required", inputRequests, requestState }
+  }
+
+  #asks(request: Message.Request, call: Call | undefined): void {
+    const { id } = request
+    if (call === undefined || this.#held.size >= mostHeld) {
+      const error = { code: invalidRequest, message: "The client can be asked only while it waits for an answer" }
+      return this.#take({ jsonrpc: "2.0", id, error })
+    }
+    call.asked.set(String(id), request)
+    // what a server asks at the same time is told at once
+    setImmediate(() => {
+      if (call.asked.size > 0) call.outcome?.("asked")
+    })
+  }
+
+  /** The server waits no longer for what it has asked. */
+  #withdraw(id: Message.Id): void {
+    for (const { asked, told } of this.#calls.values()) {
+      asked.delete(String(id))
+      told.delete(String(id))
+    }
+  }
+
+  #cancel(call: Call): void {
+    clearTimeout(call.held)
+    if (!this.#calls.delete(call.id)) return
+    this.#take({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: call.id } })
+  }
+
+  /** The call that a message of the server's is about: said by its stream or its progress token, or the only one there is. */
+  #callOf(message: Message.Request | Message.Notification, related: Message.Id | undefined): Call | undefined {
+    const id = related ?? Message.progressOf(message)
+    if (Message.isId(id)) return this.#calls.get(id)
+    const [only, another] = this.#calls.values()
+    return Message.isRequest(message) && another === undefined ? only : undefined
+  }
+}
+
+/** An error that the gateway has answered with. */
+export class AnswerError extends Error {
+  readonly code: number
+  readonly data: unknown
+
+  constructor({ code, data, message }: Message.ErrorAnswer["error"]) {
+    super(message)
+    this.code = code
+    this.data = data
+  }
+}
+
+/** The id of the handshake, which no call has. */
+const initialization = 0
+
+/** JSON-RPC 2.0, section 5.1. */
+const [invalidRequest, invalidParams, internalError] = [-32600, -32602, -32603]
+
+/** Notifications as the client knows them: with the token that it has given. */
+const telling =
+  (onNotification: Asked["onNotification"], progressToken: Message.Id | undefined): Asked["onNotification"] =>
+  (notification) => {
+    if (Message.progressOf(notification) === undefined) onNotification(notification)
+    else if (progressToken !== undefined)
+      onNotification({ ...notification, params: { ...notification.params, progressToken } })
+  }
