@@ -92,6 +92,17 @@ export interface Applied {
 }
 
 /**
+ * What takes the servers of a file: a fleet, or what does more with them before or after it gives them to one.
+ *
+ * @since 0.1.0
+ */
+export interface Taking {
+  readonly apply: (
+    specs: ReadonlyArray<BackendSpec>
+  ) => Effect.Effect<ReadonlyArray<Fleet.Change>, Fleet.FleetConfigurationError>
+}
+
+/**
  * Reads a text of at most 16 MiB. Of the outside it sees the environment only, through `Config`; an `envFile` is not read, but warned of.
  *
  * @since 0.1.0
@@ -173,7 +184,7 @@ export const watch = (
  */
 export const follow = (
   path: string,
-  fleet: Pick<Fleet.Fleet<unknown>, "apply">,
+  fleet: Taking,
   { retry = Duration.seconds(30), ...options }: FollowOptions = {}
 ): Stream.Stream<
   Result.Result<Applied, ConfigFileError | Fleet.FleetConfigurationError>,

@@ -10,14 +10,14 @@ import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { ConfigFileError } from "../ConfigFileError.ts"
-import type { Applied, Loaded } from "../KeepaliveConfig.ts"
+import type { Applied, Loaded, Taking } from "../KeepaliveConfig.ts"
 
 type Read = Result.Result<Loaded, ConfigFileError>
 
 /** See `KeepaliveConfig.follow`. */
 export const make = <R>(
   reads: Stream.Stream<Read, never, R>,
-  fleet: Pick<Fleet.Fleet<unknown>, "apply">,
+  fleet: Taking,
   retry: Duration.Input
 ): Stream.Stream<Result.Result<Applied, ConfigFileError | Fleet.FleetConfigurationError>, never, R> =>
   Stream.unwrap(

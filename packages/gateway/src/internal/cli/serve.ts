@@ -1,0 +1,108 @@
+/** `serve`: the gateway, its endpoint, its page and its metrics, until it is asked to end. */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Fleet } from "@vmcp-keepalive/core"
+import { KeepaliveMetrics } from "@vmcp-keepalive/otel"
+import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import * as Console from "effect/Console"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { createServer } from "node:http"
+import { join } from "node:path"
+import * as Gateway from "../../Gateway.ts"
+import * as Page from "../../Page.ts"
+import * as Addresses from "./addresses.ts"
+import * as Following from "./following.ts"
+import { Lines } from "./lines.ts"
+import * as Listening from "./listening.ts"
+import * as Log from "./log.ts"
+import { open } from "./open.ts"
+import { prepare, type Options, type Prepared } from "./preparing.ts"
+import * as Progress from "./progress.ts"
+import * as Stopping from "./stopping.ts"
+import * as Style from "./style.ts"
+import { fail } from "./told.ts"
+
+/** Serves until this process is asked to end. Fails, with a line for each thing that is wrong, before anything is started. */
+export const serve = Effect.fn(function* (options: Options) {
+  const prepared = yield* prepare(options)
+  const stderr = new Lines(process.stderr.fd)
+  const style = Style.make(Style.isWanted(process.stderr))
+  const log = Log.layer({ json: options.json, style, write: stderr.write })
+  yield* running(options, prepared, stderr).pipe(
+    Effect.provide(log),
+    Effect.raceFirst(Stopping.requested),
+    Effect.scoped,
+    Effect.ensuring(Effect.promise(stderr.flushed))
+  )
+})
+
+const running = Effect.fn(function* (options: Options, prepared: Prepared, stderr: Lines) {
+  const metrics = yield* metricsOf(options, prepared)
+  yield* serving(options, prepared, stderr).pipe(Effect.provide(metrics))
+})
+
+const serving = Effect.fn(function* (options: Options, prepared: Prepared, stderr: Lines) {
+  const { config, json } = options
+  const { state, transports } = prepared
+  const fleet = yield* Fleet.make<Peer.Peer>().pipe(Effect.provide(transports.layer))
+  const gateway = yield* Gateway.make({ fleet, lists: join(state.folder, "lists") }).pipe(Effect.orDie)
+  yield* Following.start({ config, fleet, show: gateway.show })
+  const port = yield* listening(options, prepared, { fleet, gateway })
+  const metrics = yield* Effect.serviceOption(KeepaliveMetrics.PrometheusEndpoint)
+  const addresses: Addresses.Addresses = {
+    host: options.host,
+    port,
+    metrics: Option.isSome(metrics) ? metrics.value.url : undefined
+  }
+  const lines = json
+    ? [Addresses.json(addresses, state)]
+    : Addresses.lines(addresses, state, Style.make(Style.isWanted(process.stdout)), process.stdout.isTTY === true)
+  // stdout is the protocol's where a host reads it
+  for (const line of lines) yield* options.stdio ? Effect.sync(() => stderr.write(line)) : Console.log(line)
+  const { page } = Addresses.urlsOf(addresses)
+  if (options.open && page !== undefined) open(page)
+  if (process.stderr.isTTY === true && !json) yield* Effect.forkScoped(Progress.tell(fleet, stderr.write))
+  return yield* Effect.never
+})
+
+/** Counts what happens to the backends that are made with it, and serves that on a port of its own where it is asked for. */
+const metricsOf = ({ allowHost, host }: Options, { metricsPort }: Prepared) => {
+  const layer =
+    metricsPort === undefined
+      ? KeepaliveMetrics.layer()
+      : KeepaliveMetrics.layerPrometheus({
+          port: metricsPort,
+          host,
+          // elsewhere than on this machine a scraper asks by addresses that nobody knows before
+          allowedHosts: Listening.isLoopback(host) && allowHost.length > 0 ? allowHost : undefined
+        })
+  return Layer.build(layer).pipe(Effect.catch(({ message }) => fail(message)))
+}
+
+interface Served {
+  readonly fleet: Fleet.Fleet<Peer.Peer>
+  readonly gateway: Gateway.Shape
+}
+
+/** What an operator orders is ordered of the sessions that hosts have of their own as well. */
+const operateOf =
+  ({ operate }: Gateway.Shape): Page.Operate =>
+  (id, command) =>
+    Effect.map(operate(id, command), (state) => (Option.isNone(state) ? "unknown" : "done"))
+
+/** Over HTTP; the port on which it listens, where it does. */
+const listening = Effect.fn(function* ({ host }: Options, { port, state }: Prepared, { fleet, gateway }: Served) {
+  if (port === undefined) return undefined
+  const server = NodeHttpServer.layer(createServer, { port, host, gracefulShutdownTimeout: "500 millis" })
+  const app = HttpRouter.serve(Page.layer({ fleet, token: state.operatorToken, operate: operateOf(gateway) }), {
+    disableLogger: true,
+    disableListenLog: true
+  })
+  const context = yield* Layer.build(Layer.provideMerge(app, server))
+  const { address } = Context.get(context, HttpServer.HttpServer)
+  return address._tag === "UnixPathAddress" ? port : address.port
+})

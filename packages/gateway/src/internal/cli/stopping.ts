@@ -1,0 +1,40 @@
+/** What ends a program that would run for ever, and how long that may take. */
+import * as Effect from "effect/Effect"
+
+const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const
+
+/**
+ * When this process is to end, in milliseconds after it was asked: whoever waits for it waits two seconds. What does not end in time is left to
+ * the watchdogs of the children.
+ */
+const deadline = 1_900
+
+/** One who was asked twice does not wait. */
+const atOnce = 1
+
+/**
+ * Succeeds when this process is asked to end: by SIGTERM, SIGINT or SIGHUP, or since nobody reads stdout any more. From then on it ends within two
+ * seconds, whatever else happens, and at once when it is asked again.
+ */
+export const requested: Effect.Effect<void> = Effect.callback((resume) => {
+  let isRequested = false
+  const request = () => {
+    if (isRequested) process.exit(atOnce)
+    isRequested = true
+    within()
+    resume(Effect.void)
+  }
+  for (const signal of signals) process.on(signal, request)
+  process.stdout.on("error", () => {
+    if (!isRequested) request()
+  })
+  // who does not read what is told there still uses the gateway
+  process.stderr.on("error", ignore)
+})
+
+const ignore = () => {}
+
+/** Ends this process, however busy it is; it ends earlier where nothing is left to do. */
+export const within = (millis: number = deadline): void => {
+  setTimeout(() => process.exit(), millis).unref()
+}

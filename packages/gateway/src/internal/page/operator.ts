@@ -1,0 +1,49 @@
+/**
+ * What an operator orders, and how one is known.
+ */
+import { createHash, timingSafeEqual } from "node:crypto"
+import type { Backend, BackendError } from "@vmcp-keepalive/core"
+import * as Effect from "effect/Effect"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import type { Source } from "./hub.ts"
+import type { Command } from "./wire.ts"
+
+/** What became of an order: `rejected` where the state of the backend does not allow it. */
+export type Ordered = "done" | "rejected" | "unknown"
+
+/** Carries out a command on a backend. It does not wait for what follows. */
+export type Operate = (id: string, command: Command) => Effect.Effect<Ordered>
+
+/** An operator who waits longer for an answer than this sees the outcome on the page. */
+const patience = "5 seconds"
+
+/** Orders given to the members of a fleet. */
+export const ofFleet =
+  (fleet: Pick<Source, "get">): Operate =>
+  (id, command) =>
+    Effect.flatMap(
+      fleet.get(id),
+      Option.match({
+        onNone: () => Effect.succeed<Ordered>("unknown"),
+        onSome: (backend) =>
+          Effect.match(Effect.timeoutOption(run(backend, command), patience), {
+            onFailure: (): Ordered => "rejected",
+            onSuccess: (): Ordered => "done"
+          })
+      })
+    )
+
+const run = (
+  backend: Backend.Backend<unknown>,
+  command: Command
+): Effect.Effect<unknown, BackendError.SessionUnavailable | BackendError.CallRejected> => backend[command]
+
+const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
+
+/** Whether a request carries the token, compared in constant time. */
+export const isOperator = (request: HttpServerRequest.HttpServerRequest, token: Redacted.Redacted<string>): boolean => {
+  const given = /^Bearer +(\S+)$/i.exec(request.headers["authorization"] ?? "")?.[1]
+  return given !== undefined && timingSafeEqual(digest(given), digest(Redacted.value(token)))
+}
