@@ -234,11 +234,14 @@ class Shared implements SharedPeer {
               if (asked !== undefined) onPeer.set(id, asked)
             }
             const onAnswer = () => about?.host.expect(about.id)
-            const answer = peer.request(question.params === undefined ? { method } : { method, params: question.params }, {
-              signal,
-              onId,
-              onAnswer
-            })
+            const answer = peer.request(
+              question.params === undefined ? { method } : { method, params: question.params },
+              {
+                signal,
+                onId,
+                onAnswer
+              }
+            )
             const forget = () => void (onWire !== undefined && onPeer.delete(onWire))
             answer.then(forget, forget)
             return answer
@@ -339,7 +342,9 @@ class HostPart implements Part, SharedHost.Settings {
     const asked = this.#shared.ask(request, idempotent, { host: this, id })
     if (method === "resources/subscribe" && typeof uri === "string") {
       return Effect.suspend(() =>
-        Effect.tap(this.#shared.isSubscribed(uri) ? Effect.succeed({}) : asked, () => Effect.sync(() => this.subscriptions.add(uri)))
+        Effect.tap(this.#shared.isSubscribed(uri) ? Effect.succeed({}) : asked, () =>
+          Effect.sync(() => this.subscriptions.add(uri))
+        )
       )
     }
     if (method === "resources/unsubscribe" && typeof uri === "string") {

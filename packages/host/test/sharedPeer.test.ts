@@ -54,7 +54,10 @@ const start = Effect.gen(function* () {
         if (params.name === "steps") {
           await new Promise<void>((go) => waiting.push(go))
           const progressToken = params._meta?.progressToken ?? "none"
-          await sendNotification({ method: "notifications/progress", params: { progressToken, progress: 1, message: String(params.arguments?.["text"]) } })
+          await sendNotification({
+            method: "notifications/progress",
+            params: { progressToken, progress: 1, message: String(params.arguments?.["text"]) }
+          })
         }
         return text(String(params.arguments?.["text"]))
       })
@@ -91,8 +94,9 @@ const join = (shared: SharedPeer.SharedPeer) =>
       Effect.suspend(() => {
         const id = ids++
         take({ jsonrpc: "2.0", id, method, ...(params === undefined ? {} : { params }) })
-        return Effect.flatMap(until((message) => Message.isAnswer(message) && message.id === id), (message) =>
-          Message.isAnswer(message) ? Effect.succeed(message) : Effect.never
+        return Effect.flatMap(
+          until((message) => Message.isAnswer(message) && message.id === id),
+          (message) => (Message.isAnswer(message) ? Effect.succeed(message) : Effect.never)
         )
       })
     const initialized = yield* ask("initialize", hello)
@@ -118,7 +122,10 @@ describe("hosts that share a session", () => {
         )
       )
       const answers = yield* Effect.all(asked, { concurrency: "unbounded" })
-      assert.deepStrictEqual(answers, [0, 1].flatMap((of) => Array.from({ length: 20 }, (_, at) => `${of}-${at}`)))
+      assert.deepStrictEqual(
+        answers,
+        [0, 1].flatMap((of) => Array.from({ length: 20 }, (_, at) => `${of}-${at}`))
+      )
       assert.strictEqual((yield* server.sessions).made, 1)
     })
   )
@@ -130,7 +137,8 @@ describe("hosts that share a session", () => {
       const asking = yield* Effect.forkChild(
         Effect.forEach(
           hosts,
-          ({ ask }, at) => ask("tools/call", { name: "steps", arguments: { text: `${at}` }, _meta: { progressToken: 1 } }),
+          ({ ask }, at) =>
+            ask("tools/call", { name: "steps", arguments: { text: `${at}` }, _meta: { progressToken: 1 } }),
           { concurrency: "unbounded" }
         ),
         { startImmediately: true }
@@ -207,7 +215,10 @@ describe("hosts that share a session", () => {
         met.filter((each) => !each.startsWith("aborted")),
         ["+a://1", "level warning", "+a://1", "level warning"]
       )
-      assert.deepStrictEqual((yield* server.calls).map(({ tool }) => tool), ["hang", "echo"])
+      assert.deepStrictEqual(
+        (yield* server.calls).map(({ tool }) => tool),
+        ["hang", "echo"]
+      )
     })
   )
 
@@ -217,7 +228,8 @@ describe("hosts that share a session", () => {
       const scope = yield* Scope.make()
       const leaving = yield* Scope.provide(join(shared), scope)
       const host = yield* join(shared)
-      for (const { take } of [leaving, host]) take({ jsonrpc: "2.0", id: "x", method: "tools/call", params: { name: "hang" } })
+      for (const { take } of [leaving, host])
+        take({ jsonrpc: "2.0", id: "x", method: "tools/call", params: { name: "hang" } })
       yield* server.untilCalled("hang", 2)
       host.take({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: "x" } })
       yield* Scope.close(scope, Exit.void)

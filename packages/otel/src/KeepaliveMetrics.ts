@@ -159,6 +159,17 @@ export const layerPrometheus = (
 }
 
 /**
+ * The page for Prometheus as it is now, of the metric registry of the context: for a server of the app's own, beside {@link layer}. It is
+ * rendered in one piece; {@link layerPrometheus} is for many scrapers, and for more than a thousand backends.
+ *
+ * @since 0.1.0
+ */
+export const prometheusPage: Effect.Effect<() => { readonly contentType: string; readonly body: string }> = Effect.map(
+  Figures.reader,
+  (read) => () => ({ contentType: PrometheusText.contentType, body: [...PrometheusText.format(read())].join("") })
+)
+
+/**
  * Exports to an OTLP collector over HTTP, and what is left when the layer closes. All figures are cumulative.
  *
  * A collector that is down, slow or refuses never fails or delays the app: that is logged once as a warning, and the

@@ -1,5 +1,4 @@
 /** `serve`: the gateway, its endpoint, its page and its metrics, until it is asked to end. */
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Fleet } from "@vmcp-keepalive/core"
 import { KeepaliveMetrics } from "@vmcp-keepalive/otel"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
@@ -7,13 +6,14 @@ import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { createServer } from "node:http"
 import { join } from "node:path"
+import * as Endpoint from "../../Endpoint.ts"
 import * as Gateway from "../../Gateway.ts"
 import * as Page from "../../Page.ts"
+import * as Stdio from "../../Stdio.ts"
 import * as Addresses from "./addresses.ts"
 import * as Following from "./following.ts"
 import { Lines } from "./lines.ts"
@@ -66,7 +66,8 @@ const serving = Effect.fn(function* (options: Options, prepared: Prepared, stder
   const { page } = Addresses.urlsOf(addresses)
   if (options.open && page !== undefined) open(page)
   if (process.stderr.isTTY === true && !json) yield* Effect.forkScoped(Progress.tell(fleet, stderr.write))
-  return yield* Effect.never
+  // an IDE ends its server by the end of its input
+  return yield* options.stdio ? Stdio.serve({ gateway }) : Effect.never
 })
 
 /** Counts what happens to the backends that are made with it, and serves that on a port of its own where it is asked for. */
@@ -95,14 +96,38 @@ const operateOf =
     Effect.map(operate(id, command), (state) => (Option.isNone(state) ? "unknown" : "done"))
 
 /** Over HTTP; the port on which it listens, where it does. */
-const listening = Effect.fn(function* ({ host }: Options, { port, state }: Prepared, { fleet, gateway }: Served) {
+const listening = Effect.fn(function* (
+  { allowHost, host }: Options,
+  { port, state }: Prepared,
+  { fleet, gateway }: Served
+) {
   if (port === undefined) return undefined
-  const server = NodeHttpServer.layer(createServer, { port, host, gracefulShutdownTimeout: "500 millis" })
-  const app = HttpRouter.serve(Page.layer({ fleet, token: state.operatorToken, operate: operateOf(gateway) }), {
-    disableLogger: true,
-    disableListenLog: true
+  const page = Page.layer({
+    fleet,
+    token: state.operatorToken,
+    operate: operateOf(gateway),
+    // the server has looked at every request before
+    guard: () => true
   })
-  const context = yield* Layer.build(Layer.provideMerge(app, server))
-  const { address } = Context.get(context, HttpServer.HttpServer)
-  return address._tag === "UnixPathAddress" ? port : address.port
+  const served = Endpoint.serve(
+    { fleet, host, port, allowedHosts: allowHost, key: state.sessionKey, token: state.clientToken },
+    Layer.merge(page, metricsRoute)
+  )
+  const context = yield* Layer.build(Layer.provide(served, Layer.succeed(Gateway.Gateway, gateway))).pipe(
+    Effect.catchTag("ListenError", ({ message }) => fail(message))
+  )
+  return Context.get(context, Endpoint.Address).port
 })
+
+const metricsRoute = HttpRouter.use((router) =>
+  Effect.flatMap(KeepaliveMetrics.prometheusPage, (page) =>
+    router.add(
+      "GET",
+      "/metrics",
+      Effect.sync(() => {
+        const { body, contentType } = page()
+        return HttpServerResponse.text(body, { contentType })
+      })
+    )
+  )
+)

@@ -20,6 +20,8 @@ export interface State {
   readonly operatorToken: Redacted.Redacted<string>
   /** where the operator's token stands; `undefined` where it came from the environment */
   readonly tokenFile: string | undefined
+  /** signs the ids of hosts' sessions, so that they outlive this process */
+  readonly sessionKey: Redacted.Redacted<Uint8Array>
   /** what hosts send as `Authorization: Bearer`, where it is asked for */
   readonly clientToken: Redacted.Redacted<string> | undefined
 }
@@ -37,14 +39,20 @@ export const make = Effect.fn(function* (given: Option.Option<string>) {
   yield* files.access(folder, { readable: true, writable: true }).pipe(Effect.catch(cannot))
   const operator = yield* tokenOf(variables.operator)
   const clientToken = yield* tokenOf(variables.client)
+  const secretOf = (name: string) =>
+    Effect.gen(function* () {
+      const file = path.join(folder, name)
+      const text = yield* generated(files, file).pipe(Effect.catch(cannot))
+      return isToken(text) ? text : yield* fail(`${plain(file)} holds no secret: remove it, and a new one is made`)
+    })
+  const sessionKey = Redacted.make<Uint8Array>(Buffer.from(yield* secretOf("session-key"), "base64url"))
   if (operator !== undefined) {
-    const state: State = { folder, operatorToken: operator, tokenFile: undefined, clientToken }
+    const state: State = { folder, operatorToken: operator, tokenFile: undefined, sessionKey, clientToken }
     return state
   }
   const tokenFile = path.join(folder, "operator-token")
-  const text = yield* generated(files, tokenFile).pipe(Effect.catch(cannot))
-  if (!isToken(text)) return yield* fail(`${plain(tokenFile)} holds no token: remove it, and a new one is made`)
-  const state: State = { folder, operatorToken: Redacted.make(text), tokenFile, clientToken }
+  const operatorToken = Redacted.make(yield* secretOf("operator-token"))
+  const state: State = { folder, operatorToken, tokenFile, sessionKey, clientToken }
   return state
 })
 
@@ -58,7 +66,7 @@ const defaultFolder = Effect.gen(function* () {
 
 /** Of two gateways that start at once, one makes it, and both use it. */
 const generated = (files: FileSystem.FileSystem, file: string) =>
-  files.writeFileString(file, `${randomBytes(24).toString("base64url")}\n`, { flag: "wx", mode: 0o600 }).pipe(
+  files.writeFileString(file, `${randomBytes(32).toString("base64url")}\n`, { flag: "wx", mode: 0o600 }).pipe(
     Effect.catchIf(
       ({ reason }) => reason._tag === "AlreadyExists",
       () => Effect.void

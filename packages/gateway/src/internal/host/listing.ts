@@ -46,8 +46,7 @@ export class Listing {
   get connected(): Effect.Effect<void> {
     return Effect.forEach(
       this.#lanes.values(),
-      (lane) =>
-        Effect.flatMap(this.#isExpected(lane), (is) => (is ? lane.connected : Effect.void)),
+      (lane) => Effect.flatMap(this.#isExpected(lane), (is) => (is ? lane.connected : Effect.void)),
       { concurrency: "unbounded", discard: true }
     )
   }
