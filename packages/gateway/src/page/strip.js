@@ -47,10 +47,19 @@ export const draw = (strip, row) => {
     if (to <= from) continue
     if (tone === "bad") troubles++
     const tall = heights[tone]
-    parts.push(svg("rect", { class: tone, x: from.toFixed(2), y: height - tall, width: Math.max(1, to - from).toFixed(2), height: tall }))
+    parts.push(
+      svg("rect", {
+        class: tone,
+        x: from.toFixed(2),
+        y: height - tall,
+        width: Math.max(1, to - from).toFixed(2),
+        height: tall
+      })
+    )
   }
   for (const { at } of row.marks)
-    if (at > end - span) parts.push(svg("rect", { class: "mark", x: Math.min(width - 1.5, x(at)).toFixed(2), y: 0, width: 1.5, height }))
+    if (at > end - span)
+      parts.push(svg("rect", { class: "mark", x: Math.min(width - 1.5, x(at)).toFixed(2), y: 0, width: 1.5, height }))
   strip.replaceChildren(...parts)
   const label = `Last five minutes: ${troubles === 0 ? "no outage" : troubles === 1 ? "one outage" : `${troubles} outages`}`
   if (strip.getAttribute("aria-label") !== label) strip.setAttribute("aria-label", label)

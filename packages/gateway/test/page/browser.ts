@@ -53,7 +53,8 @@ export const open = (
       const problems: Array<string> = []
       page.on("pageerror", (error) => problems.push(error.message))
       page.on("console", (message) => {
-        if (message.type() === "error" && !/ERR_|status of (401|409)/.test(message.text())) problems.push(message.text())
+        if (message.type() === "error" && !/ERR_|status of (401|409)/.test(message.text()))
+          problems.push(message.text())
       })
       page.on("request", (request) => {
         if (!request.url().startsWith(new URL(url).origin)) problems.push(`left the origin: ${request.url()}`)

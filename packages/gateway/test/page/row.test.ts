@@ -211,7 +211,10 @@ describe("what is kept of a backend", () => {
     fc.assert(
       fc.property(
         fc.array(
-          fc.tuple(fc.constantFrom("Connected", "Disconnected", "Connecting", "CircuitOpen"), fc.integer({ min: 0, max: 9000 })),
+          fc.tuple(
+            fc.constantFrom("Connected", "Disconnected", "Connecting", "CircuitOpen"),
+            fc.integer({ min: 0, max: 9000 })
+          ),
           { minLength: 1, maxLength: 400 }
         ),
         (steps) => {

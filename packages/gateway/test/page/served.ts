@@ -1,7 +1,7 @@
 /** The page on a server of its own, on an ephemeral port of 127.0.0.1. */
 import { createServer } from "node:http"
 import { NodeHttpServer } from "@effect/platform-node"
-import { Page } from "vmcp-keepalive"
+import { Page } from "../../src/index.ts"
 import { Context, Effect, Layer, Redacted } from "effect"
 import type { Scope } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
@@ -10,9 +10,7 @@ import { HttpRouter, HttpServer } from "effect/http"
 export const token = "operator-token-of-tests"
 
 /** Serves the page until the scope ends; its URL, without a trailing slash. */
-export const serve = (
-  options: Omit<Page.Options, "token">
-): Effect.Effect<string, never, Scope.Scope> =>
+export const serve = (options: Omit<Page.Options, "token">): Effect.Effect<string, never, Scope.Scope> =>
   Layer.build(
     HttpRouter.serve(Page.layer({ ...options, token: Redacted.make(token) }), {
       disableLogger: true,
