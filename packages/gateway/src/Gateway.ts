@@ -11,13 +11,16 @@ import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Path from "effect/Path"
 import type * as Scope from "effect/Scope"
 import type { Conflict } from "./internal/catalogue/resources.ts"
 import { Hosts } from "./internal/host/hosts.ts"
 import * as Following from "./internal/lanes/following.ts"
 import { Backends } from "./internal/lanes/backends.ts"
+import * as Files from "./internal/lists/files.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
@@ -115,12 +118,15 @@ export class Gateway extends Context.Service<Gateway, Shape>()("vmcp-keepalive/G
  */
 export const make = Effect.fnUntraced(function* (
   options: Options
-): Effect.fn.Return<Shape, BackendError.ConfigurationError, Scope.Scope> {
-  const { fleet } = options
+): Effect.fn.Return<Shape, BackendError.ConfigurationError, Scope.Scope | FileSystem.FileSystem | Path.Path> {
+  const { fleet, lists: folder } = options
   const waits = yield* waitsOf(options)
-  const backends = new Backends(() => {})
+  const backends: Backends = new Backends((id) => files.changed(id))
+  const known = (id: string) => backends.known.get(id)
+  const files =
+    folder === undefined ? Files.none : yield* Files.make({ folder, known, ids: () => backends.members.keys() })
   const background = yield* Effect.scope
-  const hosts = new Hosts({ fleet, backends, scope: background, ...waits })
+  const hosts = new Hosts({ fleet, backends, files, scope: background, ...waits })
   yield* Following.start({ fleet, backends, hosts })
   return {
     open: (deliver) => hosts.open(deliver),
@@ -149,7 +155,9 @@ export const make = Effect.fnUntraced(function* (
  *
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<Gateway, BackendError.ConfigurationError> =>
+export const layer = (
+  options: Options
+): Layer.Layer<Gateway, BackendError.ConfigurationError, FileSystem.FileSystem | Path.Path> =>
   Layer.effect(Gateway, make(options))
 
 // ----------------------------------------------------------------------------------------------------------- internal

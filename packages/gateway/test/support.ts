@@ -1,4 +1,5 @@
 /** Hosts of raw messages on a gateway, and the servers behind it. */
+import { NodeServices } from "@effect/platform-node"
 import { Fleet, type KeepalivePolicy } from "@vmcp-keepalive/core"
 import { Message, type Peer } from "@vmcp-keepalive/sdk-client/peer"
 import { HttpPeerTransport } from "@vmcp-keepalive/transport-http/peer"
@@ -89,6 +90,15 @@ export const initialized = (gateway: Gateway.Shape, params: Message.Params = hel
 
 /** A fleet to which members are added by code. */
 export const fleetOf = Effect.provide(Fleet.make<Peer.Peer>(), HttpPeerTransport.layer())
+
+/** A gateway, with the files of this machine. */
+export const gatewayOf = (options: Gateway.Options) => Effect.provide(Gateway.make(options), NodeServices.layer)
+
+export const namesIn = (answer: Message.Answer, list: string, field = "name"): ReadonlyArray<unknown> => {
+  const listed = resultOf(answer)[list]
+  if (!Array.isArray(listed)) throw new Error(`no ${list}`)
+  return listed.map((entry) => entry[field])
+}
 
 export const resultOf = (answer: Message.Answer): Message.Result => {
   if ("result" in answer) return answer.result

@@ -20,6 +20,20 @@ const text = (text: string) => ({ content: [{ type: "text" as const, text }] })
 /** Tools: `echo`, `hang`, `sample` (asks the client), `steps` (progress, when `go` says so), `log`. */
 const start = Effect.gen(function* () {
   const met: Array<string> = []
+  const looking = new Set<() => void>()
+  const meet = (what: string) => {
+    met.push(what)
+    for (const look of [...looking]) look()
+  }
+  const untilMet = (what: string, times: number) =>
+    Effect.callback<void>((resume) => {
+      const look = () => {
+        if (met.filter((each) => each === what).length >= times) resume(Effect.void)
+      }
+      looking.add(look)
+      look()
+      return Effect.sync(() => looking.delete(look))
+    })
   const servers: Array<Server> = []
   const waiting: Array<() => void> = []
   const server = TestServer.make({
@@ -30,7 +44,7 @@ const start = Effect.gen(function* () {
       )
       servers.push(made)
       made.setRequestHandler(SetLevelRequestSchema, ({ params }) => {
-        met.push(`level ${params.level}`)
+        meet(`level ${params.level}`)
         return {}
       })
       made.setRequestHandler(SubscribeRequestSchema, ({ params }) => {
@@ -68,7 +82,7 @@ const start = Effect.gen(function* () {
   const shared = yield* SharedPeer.make({ backend })
   const say = (notification: Message.Notification) =>
     Effect.promise(async () => servers.at(-1)?.notification(notification))
-  return { backend, met, say, server, shared, go: () => waiting.splice(0).forEach((go) => go()), waiting }
+  return { backend, met, say, server, shared, untilMet, go: () => waiting.splice(0).forEach((go) => go()), waiting }
 })
 
 const join = (shared: SharedPeer.SharedPeer) =>
@@ -198,7 +212,7 @@ describe("hosts that share a session", () => {
 
   it.live("are told of a new session, and it of what they have set; a call is executed once", () =>
     Effect.gen(function* () {
-      const { met, server, shared } = yield* start
+      const { met, server, shared, untilMet } = yield* start
       const [one, two] = [yield* join(shared), yield* join(shared)]
       yield* one.ask("resources/subscribe", { uri: "a://1" })
       yield* two.ask("logging/setLevel", { level: "warning" })
@@ -210,7 +224,7 @@ describe("hosts that share a session", () => {
       yield* two.until(method("notifications/tools/list_changed"))
       assert.deepStrictEqual(two.told("notifications/resources/updated"), [])
       yield* two.ask("tools/call", { name: "echo" })
-      yield* Effect.sleep("300 millis")
+      yield* untilMet("level warning", 2)
       assert.sameMembers(
         met.filter((each) => !each.startsWith("aborted")),
         ["+a://1", "level warning", "+a://1", "level warning"]

@@ -2,9 +2,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ErrorAnswer } from "@vmcp-keepalive/host"
 import { Message } from "@vmcp-keepalive/sdk-client/peer"
-import { Effect, Fiber, Option } from "effect"
-import { Gateway } from "../../src/index.ts"
-import { errorOf, fleetOf, hello, initialized, policy, quiet, resultOf, textOf } from "../support.ts"
+import { Duration, Effect, Fiber, Option } from "effect"
+import type { Gateway } from "../../src/index.ts"
+import {
+  errorOf,
+  fleetOf,
+  gatewayOf,
+  hello,
+  initialized,
+  namesIn,
+  policy,
+  quiet,
+  resultOf,
+  textOf
+} from "../support.ts"
 import { Ledger, type Options, serverOf, tools } from "./support.ts"
 
 const start = Effect.fnUntraced(function* (
@@ -19,7 +30,7 @@ const start = Effect.fnUntraced(function* (
     behind[id] = { server, ledger }
     yield* fleet.add({ id, connector: server.peerConnector, policy })
   }
-  const gateway = yield* Gateway.make({ fleet, ...options })
+  const gateway = yield* gatewayOf({ fleet, ...options })
   const of = (id: string) => {
     const found = behind[id]
     if (found === undefined) throw new Error(`no server ${id}`)
@@ -27,12 +38,6 @@ const start = Effect.fnUntraced(function* (
   }
   return { fleet, gateway, of }
 })
-
-const namesIn = (answer: Message.Answer, list: string, field = "name"): ReadonlyArray<unknown> => {
-  const listed = resultOf(answer)[list]
-  if (!Array.isArray(listed)) throw new Error(`no ${list}`)
-  return listed.map((entry) => entry[field])
-}
 
 const isRequest =
   (method: string) =>
@@ -300,7 +305,7 @@ describe("a backend that dies", () => {
         policy: { ...policy, waitForSession: "100 millis" }
       })
       yield* fleet.add({ id: "fine", connector: serverOf("fine", new Ledger()).peerConnector, policy })
-      const gateway = yield* Gateway.make({ fleet, initializeWait: "100 millis", listWait: "100 millis" })
+      const gateway = yield* gatewayOf({ fleet, initializeWait: "100 millis", listWait: "100 millis" })
       const host = yield* initialized(gateway)
       assert.deepStrictEqual(
         namesIn(yield* host.ask("tools/list"), "tools"),
@@ -343,7 +348,7 @@ describe("a backend that dies", () => {
       const [time, answer] = yield* Effect.timed(host.ask("tools/list"))
       assert.include(namesIn(answer, "tools"), "one__echo")
       assert.include(namesIn(answer, "tools"), "two__echo")
-      assert.isBelow(Number(time) || 0, 2000)
+      assert.isBelow(Duration.toMillis(time), 2000)
       yield* of("one").server.thaw
     })
   )

@@ -16,6 +16,7 @@ import type { Connection, View } from "../../Gateway.ts"
 import { type Backends, type Found, type Member } from "../lanes/backends.ts"
 import * as Opening from "../lanes/opening.ts"
 import type { Lane } from "../lanes/lane.ts"
+import type * as Files from "../lists/files.ts"
 import { Host } from "./host.ts"
 
 /** What they are made of. */
@@ -24,6 +25,8 @@ export interface Options {
   readonly backends: Backends
   /** of the gateway: sessions that hosts share are listened to for as long */
   readonly scope: Scope.Scope
+  /** what is known of lists, beyond this process */
+  readonly files: Files.Store
   readonly initializeWait: Duration.Duration
   readonly listWait: Duration.Duration
 }
@@ -86,7 +89,7 @@ export class Hosts {
   get sync(): Effect.Effect<void> {
     return this.#alone(
       Effect.gen({ self: this }, function* () {
-        const { backends, fleet } = this.#options
+        const { backends, files, fleet } = this.#options
         const found = new Map<string, Found>()
         for (const id of yield* fleet.ids) {
           const backend = Option.getOrUndefined(yield* fleet.get(id))
@@ -94,6 +97,12 @@ export class Hosts {
         }
         const { added, isAny, removed } = backends.update(found, this.#views)
         if (!isAny) return
+        for (const { id } of removed) if (!found.has(id)) yield* files.forget(id)
+        for (const { id } of added)
+          yield* Effect.map(
+            files.restore(id),
+            Option.map((lists) => backends.restore(id, lists))
+          )
         for (const joined of this.#joined.values()) {
           for (const { id } of removed) yield* this.#closeLane(joined, id)
         }

@@ -4,6 +4,7 @@
 import type { Backend } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import type { View } from "../../Gateway.ts"
+import type { Lists } from "../catalogue/kinds.ts"
 import * as Filter from "../catalogue/filter.ts"
 import { Names } from "../catalogue/names.ts"
 import { Resources } from "../catalogue/resources.ts"
@@ -61,6 +62,12 @@ export class Backends {
     return (this.#resources ??= new Resources(
       Array.from(this.#members.keys(), (backend) => ({ backend, lists: this.known.get(backend) }))
     ))
+  }
+
+  /** What was known of a backend in an earlier life. */
+  restore(backend: string, lists: Lists): void {
+    this.#resources = undefined
+    this.known.restore(backend, lists)
   }
 
   /** These are there now, and to be shown so. */
