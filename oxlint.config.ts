@@ -82,6 +82,18 @@ const otel: ReadonlyArray<Ban> = [
   { regex: "^(@opentelemetry/|@effect/opentelemetry)", message: "Optional peers: only KeepaliveProducer needs them." }
 ]
 
+const gateway: ReadonlyArray<Ban> = [
+  ...published,
+  {
+    regex: "^(@modelcontextprotocol/(sdk|client)|@vmcp-keepalive/sdk-client$|@opentelemetry/|@effect/opentelemetry)",
+    message: "A gateway knows peers, and of an SDK its server of the modern era only. Import sdk-client/peer."
+  },
+  {
+    regex: "^@vmcp-keepalive/transport-[^/]+$",
+    message: "Import the transport's /peer, and while the program runs: who has servers of one kind needs no other."
+  }
+]
+
 const bans = (patterns: ReadonlyArray<Ban>) => ["error", { patterns }] as const
 
 const clockAndRandom = (use: string) => `core takes time from Clock and chance from Random: use ${use}.`
@@ -111,6 +123,7 @@ export default defineConfig({
     { files: [".ci/**"], rules: { "no-restricted-imports": "off" } },
     { files: ["**/*.config.{js,ts}"], rules: { "import/no-default-export": "off" } },
     { files: ["packages/config/src/**"], rules: { "no-restricted-imports": bans(config) } },
+    { files: ["packages/gateway/src/**"], rules: { "no-restricted-imports": bans(gateway) } },
     { files: ["packages/host/src/**"], rules: { "no-restricted-imports": bans(host) } },
     { files: ["packages/host/src/Sdk1Server.ts"], rules: { "no-restricted-imports": bans(hostOfSdk) } },
     // Transports of MCP are no EventTargets.

@@ -24,6 +24,8 @@ export interface Folders {
   /** with the apps of the README in `app.mts` and `fleet.mts`, and what it says to install */
   readonly npm: string
   readonly pnpm: string
+  /** with the program `vmcp-keepalive` alone, as `npx` installs it */
+  readonly program: string
 }
 
 const run = promisify(execFile)
@@ -58,7 +60,7 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
   try {
     await mkdir(join(folder, "packed"))
     registry = await Registry.make(join(folder, "packed"))
-    const { npmrc } = registry
+    const { npmrc, program: packed } = registry
     const { engines, peerDependencies } = await manifestOf("sdk-client")
     const otel = lowestOf((await manifestOf("otel")).peerDependencies["@opentelemetry/sdk-metrics"])
     const make = async (name: string): Promise<string> => {
@@ -85,11 +87,17 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
       }
       return path
     }
+    const program = async (): Promise<string> => {
+      const path = await make("program")
+      await writeFile(join(path, "package.json"), JSON.stringify({ private: true }))
+      await run("npm", ["install", packed], { cwd: path })
+      return path
+    }
     const metrics = (version: string) => [
       `@opentelemetry/sdk-metrics@${version}`,
       `@opentelemetry/resources@${version}`
     ]
-    const [lowest, newest, npm, pnpm] = await Promise.all([
+    const [lowest, newest, npm, pnpm, alone] = await Promise.all([
       install("lowest", [
         `@modelcontextprotocol/sdk@${lowestOf(peerDependencies["@modelcontextprotocol/sdk"])}`,
         "@effect/opentelemetry@^4.1.0",
@@ -105,9 +113,10 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
         "vitest@^5.1.1"
       ]),
       paste("npm", "npm install"),
-      paste("pnpm", "pnpm add")
+      paste("pnpm", "pnpm add"),
+      program()
     ])
-    project.provide("folders", { lowest, newest, npm, pnpm })
+    project.provide("folders", { lowest, newest, npm, pnpm, program: alone })
   } catch (error) {
     await remove()
     throw error

@@ -15,34 +15,44 @@ const run = promisify(execFile)
 
 const root = new URL("../../../", import.meta.url)
 
-/** The scope of all of them; whatever else is installed comes from the registry that npm is configured with. */
+/** The scope of all of them but the program; whatever else is installed comes from the registry that npm is configured with. */
 const scope = "@vmcp-keepalive"
 
-/** The folders in `packages` of what is published. */
-const folders = globSync("packages/*/package.json", { cwd: root }).flatMap((path) => {
-  const manifest: { readonly private?: boolean } = JSON.parse(readFileSync(new URL(path, root), "utf8"))
-  return manifest.private === true ? [] : [basename(dirname(path))]
+interface Manifest {
+  readonly name: string
+  readonly private?: boolean
+}
+
+/** What is published: its folders in `packages`, and its names. */
+const published = globSync("packages/*/package.json", { cwd: root }).flatMap((path) => {
+  const manifest: Manifest = JSON.parse(readFileSync(new URL(path, root), "utf8"))
+  return manifest.private === true ? [] : [{ folder: basename(dirname(path)), name: manifest.name }]
 })
 
-/** The names of what is published. */
-export const packages: ReadonlyArray<string> = folders.map((name) => `${scope}/${name}`)
+/** The names of the libraries, all of the scope. */
+export const packages: ReadonlyArray<string> = published
+  .map(({ name }) => name)
+  .filter((name) => name.startsWith(`${scope}/`))
 
 /** A registry that runs. */
 export interface Registry {
   /** a line of `.npmrc` that makes npm and pnpm ask it */
   readonly npmrc: string
+  /** the packed program: its name has no scope, so it is installed by this path */
+  readonly program: string
   readonly close: () => Promise<void>
 }
 
 /** Packs every published package into a folder, and serves them from there. */
 export const make = async (folder: string): Promise<Registry> => {
   await Promise.all(
-    folders.map((name) =>
-      run("pnpm", ["pack", "--pack-destination", folder], { cwd: new URL(`packages/${name}`, root) })
+    published.map((each) =>
+      run("pnpm", ["pack", "--pack-destination", folder], { cwd: new URL(`packages/${each.folder}`, root) })
     )
   )
   const tarballs = (await readdir(folder)).filter((name) => name.endsWith(".tgz"))
-  if (tarballs.length !== packages.length) throw new Error(`${tarballs.length} packages were packed`)
+  if (tarballs.length !== published.length) throw new Error(`${tarballs.length} packages were packed`)
+  let program: string | undefined
   // Package managers remember what an address said: none is used twice.
   const base = `/${randomUUID()}/`
   const answers = new Map<string, string | Buffer>()
@@ -59,6 +69,7 @@ export const make = async (folder: string): Promise<Registry> => {
       (await run("tar", ["-xzOf", path, "package/package.json"])).stdout
     )
     const { name, version } = manifest
+    if (!name.startsWith(`${scope}/`)) program = path
     const dist = {
       tarball: `${url}${tarball}`,
       integrity: `sha512-${createHash("sha512").update(content).digest("base64")}`
@@ -75,7 +86,9 @@ export const make = async (folder: string): Promise<Registry> => {
       })
     )
   }
+  if (program === undefined) throw new Error("the program was not packed")
   return {
+    program,
     npmrc: `${scope}:registry=${url}\n`,
     close: async () => {
       server.closeAllConnections()

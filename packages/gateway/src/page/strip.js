@@ -18,31 +18,40 @@ const tones = {
   Closed: "off"
 }
 /** Bad ones are tall and good ones low, so that colour is not needed to tell them apart. */
-const heights = { ok: 6, off: 3, warn: 12, bad: 18 }
+const heights = { ok: 6, off: 3, warn: 11, bad: 16 }
 
 /** A strip without content. */
 export const make = () =>
   svg("svg", { class: "strip", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" })
 
+/** Stretches of one tone: states that look alike are one. */
+const stretches = (segments) => {
+  const found = []
+  for (const { at, state } of segments) {
+    const tone = tones[state] ?? "off"
+    if (found.at(-1)?.tone !== tone) found.push({ at, tone })
+  }
+  return found
+}
+
 /** Draws it as it is now. */
 export const draw = (strip, row) => {
   const end = Time.now()
-  const x = (at) => Math.max(0, ((at - end + span) / span) * width)
+  const x = (at) => Math.min(width, Math.max(0, ((at - end + span) / span) * width))
+  const found = stretches(row.strip)
   const parts = []
-  let left = 0
-  for (const [index, { at, state }] of row.strip.entries()) {
-    const next = row.strip[index + 1]
+  let troubles = 0
+  for (const [index, { at, tone }] of found.entries()) {
     const from = x(at)
-    const to = Math.min(width, next === undefined ? width : x(next.at))
-    if (to <= 0 || from >= width) continue
-    const tone = tones[state] ?? "off"
-    if (tone === "bad" || tone === "warn") left++
+    const to = x(found[index + 1]?.at ?? end)
+    if (to <= from) continue
+    if (tone === "bad") troubles++
     const tall = heights[tone]
     parts.push(
       svg("rect", {
         class: tone,
         x: from.toFixed(2),
-        y: height - 1 - tall,
+        y: height - tall,
         width: Math.max(1, to - from).toFixed(2),
         height: tall
       })
@@ -52,9 +61,6 @@ export const draw = (strip, row) => {
     if (at > end - span)
       parts.push(svg("rect", { class: "mark", x: Math.min(width - 1.5, x(at)).toFixed(2), y: 0, width: 1.5, height }))
   strip.replaceChildren(...parts)
-  const label =
-    left === 0
-      ? "Last five minutes: no trouble"
-      : `Last five minutes: ${left} ${left === 1 ? "stretch" : "stretches"} of trouble`
+  const label = `Last five minutes: ${troubles === 0 ? "no outage" : troubles === 1 ? "one outage" : `${troubles} outages`}`
   if (strip.getAttribute("aria-label") !== label) strip.setAttribute("aria-label", label)
 }

@@ -9,7 +9,8 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { onTestFinished } from "vitest"
 
-const bin = fileURLToPath(new URL("../../dist/bin.js", import.meta.url))
+/** The program, built. */
+export const bin = fileURLToPath(new URL("../../dist/bin.js", import.meta.url))
 
 export interface Options {
   /** variables of its environment beside those of this process; `undefined` takes one away */

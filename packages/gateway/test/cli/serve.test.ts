@@ -1,11 +1,12 @@
 /** `serve` as a process: what it refuses before anything is started, what it tells, and that nothing is left of it. */
-import { StdioServers } from "@vmcp-keepalive/testkit"
+import { Leftovers, StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect, Exit, Scope } from "effect"
+import { spawn } from "node:child_process"
 import { readFile, rename, stat, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { assert, describe, it, onTestFinished } from "vitest"
-import { folderWith, type Running, run, start, until } from "./program.ts"
+import { bin, folderWith, type Running, run, start, until } from "./program.ts"
 
 /** A server that waits to be called, and never is. */
 const quiet = (command: string, args: ReadonlyArray<string>) => ({ command, args })
@@ -30,6 +31,9 @@ const argsWith =
       ([flag, value]) => `${flag}=${value}`
     )
   ]
+
+/** Does not end with its stdin, ignores SIGTERM, and has children of its own behind a shell. */
+const stubborn = `trap '' TERM; sleep 1000 & while :; do sleep 1000; done`
 
 /** Started, and so far that its addresses are told. */
 const served = async (config: unknown, ...more: ReadonlyArray<string>) => {
@@ -119,10 +123,10 @@ describe("before anything is started, serve refuses with one line", () => {
     await refused(args(), new RegExp(`^${name} is set, and is no token`), { [name]: "" })
   })
 
-  it("a token file that holds none", async () => {
+  it("a file of a secret that holds none", async () => {
     const folder = await folderFor(nobody)
     const other = await folderWith({ "operator-token": "short\n" })
-    await refused(folder.args({ "--state": other }), /operator-token holds no token: remove it/)
+    await refused(folder.args({ "--state": other }), /operator-token holds no secret: remove it/)
   })
 
   it.each([
@@ -164,7 +168,7 @@ describe("once it is started, serve", () => {
       child.kill("SIGTERM")
       await ended
     }
-    assert.match(tokens[0] ?? "", /^\S{32}\n$/)
+    assert.match(tokens[0] ?? "", /^\S{43}\n$/)
     assert.strictEqual(tokens[0], tokens[1])
   })
 
@@ -232,8 +236,6 @@ describe("once it is started, serve", () => {
 })
 
 describe("nothing is left two seconds after", () => {
-  /** Does not end with its stdin, ignores SIGTERM, and has a child of its own behind a shell. */
-  const stubborn = `trap '' TERM; sleep 1000 & while :; do sleep 1000; done`
   /** Of which none speaks MCP: all are being connected to. */
   const children = {
     stubborn: quiet("sh", ["-c", stubborn]),
@@ -279,5 +281,79 @@ describe("nothing is left two seconds after", () => {
     const { code, took } = await untilNothingIsLeft(running)
     assert.strictEqual(code, "SIGKILL")
     assert.isBelow(took, 3_000)
+  })
+})
+
+describe("over stdio, serve", () => {
+  const initialize = {
+    jsonrpc: "2.0",
+    id: 1,
+    method: "initialize",
+    params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "test", version: "1" } }
+  }
+
+  const overStdio = async () => {
+    const scope = Scope.makeUnsafe()
+    onTestFinished(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+    const { args, command } = await Effect.runPromise(Scope.provide(StdioServers.everything, scope))
+    const { file, state } = await folderFor({
+      mcpServers: { everything: { command, args }, stubborn: { command: "sh", args: ["-c", stubborn] } }
+    })
+    return ["serve", "--config", file, "--state", state, "--stdio"]
+  }
+
+  const messagesOf = ({ output }: Pick<Running, "output">): ReadonlyArray<Readonly<Record<string, unknown>>> =>
+    output.stdout
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line))
+
+  /** Its host has called a tool of it. */
+  const called = async () => {
+    const running = await start(await overStdio())
+    const send = (message: unknown) => running.child.stdin.write(`${JSON.stringify(message)}\n`)
+    const answer = async (id: number) => {
+      await until(() => messagesOf(running).some((message) => message["id"] === id))
+      return messagesOf(running).find((message) => message["id"] === id)
+    }
+    send(initialize)
+    await answer(1)
+    send({ jsonrpc: "2.0", method: "notifications/initialized" })
+    send({
+      jsonrpc: "2.0",
+      id: 2,
+      method: "tools/call",
+      params: { name: "everything__echo", arguments: { message: "hi" } }
+    })
+    return { ...running, answer: await answer(2) }
+  }
+
+  it("is a server to its host, and writes nothing but messages to stdout", async () => {
+    const { answer } = await called()
+    assert.deepInclude(answer, { result: { content: [{ type: "text", text: "Echo: hi" }] } })
+  })
+
+  it("leaves nothing two seconds after its host has ended stdin, and the exit code is 0", async () => {
+    const running = await called()
+    running.child.stdin.end()
+    const { code, took } = await untilNothingIsLeft(running)
+    assert.strictEqual(code, 0)
+    assert.isBelow(took, 2_000)
+  })
+
+  it("leaves nothing two seconds after its host was killed", async () => {
+    const args = await overStdio()
+    const leftovers = await Effect.runPromise(Leftovers.make())
+    const left = () =>
+      Effect.runPromise(Effect.map(leftovers.list, (found) => found.filter((one) => one.startsWith("process"))))
+    // a host in a process of its own: its end is the end of the stdin of what it started
+    const program = `require("node:child_process").spawn(process.execPath, ${JSON.stringify([bin, ...args])}, { stdio: ["pipe", "ignore", "ignore"] }); setInterval(() => {}, 1000)`
+    const host = spawn(process.execPath, ["-e", program], { stdio: "ignore" })
+    onTestFinished(() => void host.kill("SIGKILL"))
+    await until(async () => (await left()).filter((one) => one.includes("sleep 1000")).length >= 2)
+    host.kill("SIGKILL")
+    const from = performance.now()
+    await until(async () => (await left()).length === 0)
+    assert.isBelow(performance.now() - from, 2_000)
   })
 })

@@ -67,7 +67,12 @@ const serving = Effect.fn(function* (options: Options, prepared: Prepared, stder
   if (options.open && page !== undefined) open(page)
   if (process.stderr.isTTY === true && !json) yield* Effect.forkScoped(Progress.tell(fleet, stderr.write))
   // an IDE ends its server by the end of its input
-  return yield* options.stdio ? Stdio.serve({ gateway }) : Effect.never
+  return yield* options.stdio
+    ? Effect.andThen(
+        Stdio.serve({ gateway }),
+        Effect.sync(() => Stopping.within())
+      )
+    : Effect.never
 })
 
 /** Counts what happens to the backends that are made with it, and serves that on a port of its own where it is asked for. */

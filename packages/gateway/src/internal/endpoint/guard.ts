@@ -40,9 +40,6 @@ export const isBearer = (authorization: string | undefined, token: Redacted.Reda
   return given !== undefined && timingSafeEqual(digest(given), digest(Redacted.value(token)))
 }
 
-/** Whether it can stand in a `Host` header, without a port. */
-export const isHost = (host: string): boolean => nameOf(written(host)) === written(host)
-
 const loopback = ["localhost", "127.0.0.1", "[::1]"]
 
 const form = /^(\[[0-9a-f:.]+\]|[^\s:@/?#[\]]+)(?::\d*)?$/

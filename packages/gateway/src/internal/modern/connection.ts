@@ -70,11 +70,12 @@ export class Connection {
 
   constructor(options: Options) {
     this.#options = options
-    let initialized = (_: Message.Answer): void => {}
+    let settle: { readonly resolve: (result: Message.Result) => void; readonly reject: (error: AnswerError) => void }
     this.server = new Promise((resolve, reject) => {
-      initialized = (answer) => ("result" in answer ? resolve(answer.result) : reject(new AnswerError(answer.error)))
+      settle = { resolve, reject }
     })
-    this.#initialized = initialized
+    this.#initialized = (answer) =>
+      "result" in answer ? settle.resolve(answer.result) : settle.reject(new AnswerError(answer.error))
     this.server.catch(() => {})
   }
 

@@ -147,9 +147,8 @@ export const whyOf = (state: ConnectionState.ConnectionState, detail?: string): 
         ? "Its first session is being opened"
         : `${state.trial ? "A trial" : `Attempt ${state.attempt}`} is running. ${because(state.reason, detail)}`
     case "Disconnected":
-      return because(state.reason, detail)
     case "CircuitOpen":
-      return `${because(state.reason, detail)}; calls are rejected`
+      return because(state.reason, detail)
     case "NeedsAuth":
       return because("auth", detail)
     case "Isolated":
