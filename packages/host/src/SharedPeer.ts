@@ -11,6 +11,7 @@ import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
@@ -71,7 +72,7 @@ export const make = (options: Options): Effect.Effect<SharedPeer, never, Scope.S
   Effect.gen(function* () {
     const shared = new Shared(options, yield* Effect.context<never>())
     const heard = Stream.runForEach(options.backend.events, (event) =>
-      event._tag === "AttemptSucceeded" ? shared.sessionOpened : Effect.void
+      event._tag === "AttemptSucceeded" ? shared.sessionOpened(event.generation) : Effect.void
     )
     yield* Effect.forkScoped(heard, { startImmediately: true })
     const state = yield* options.backend.state
@@ -153,14 +154,16 @@ class Shared implements SharedPeer {
   }
 
   /** The server has not been told of the level that hosts have set, and hosts not of what may have changed. */
-  get sessionOpened(): Effect.Effect<void> {
+  sessionOpened(generation: number): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       yield* this.met
       const { server } = this
       if (server === undefined) return
-      // one that does not answer holds nobody back; calls end with the backend
-      Effect.runForkWith(this.context)(this.tellLevel)
-      for (const host of this.hosts) host.afterSession(server)
+      // Before hosts ask; but one that does not answer holds nobody back. Calls end with the backend.
+      const telling = Effect.runForkWith(this.context)(this.tellLevel)
+      yield* Effect.timeoutOption(Fiber.join(telling), "1 second")
+      // before the first they have listed nothing
+      if (generation > 1) for (const host of this.hosts) host.afterSession(server)
     })
   }
 

@@ -12,7 +12,11 @@ type FromServer = Message.Request | Message.Notification
  */
 const most = 256
 
-/** See the module. */
+/**
+ * See the module.
+ *
+ * @since 0.1.0
+ */
 export class Held {
   #messages: Array<readonly [FromServer, About]> | undefined = []
 

@@ -7,10 +7,16 @@ import { Message } from "@vmcp-keepalive/sdk-client/peer"
 /**
  * How far the connection of the host has come: nothing was said, `initialize` is under way, it was answered with a result, the
  * connection is over.
+ *
+ * @since 0.1.0
  */
 export type Phase = "new" | "initializing" | "open" | "closed"
 
-/** What is to be done about a message. */
+/**
+ * What is to be done about a message.
+ *
+ * @since 0.1.0
+ */
 export type Meaning =
   /** it is answered here, and reaches no server */
   | { readonly _tag: "Answered"; readonly answer: Message.Answer }
@@ -40,7 +46,11 @@ const idempotent: ReadonlySet<string> = new Set([
   "tasks/result"
 ])
 
-/** Tells what a value that the host has sent means. `isUnderWay` tells whether a request with that id waits for its answer. */
+/**
+ * Tells what a value that the host has sent means. `isUnderWay` tells whether a request with that id waits for its answer.
+ *
+ * @since 0.1.0
+ */
 export const read = (value: unknown, phase: Phase, isUnderWay: (id: Message.Id) => boolean): Meaning => {
   if (phase === "closed") return nothing
   const message = Message.of(value)

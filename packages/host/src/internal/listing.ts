@@ -3,10 +3,18 @@
  */
 import { Limits, Message } from "@vmcp-keepalive/sdk-client/peer"
 
-/** Asks for a page. */
+/**
+ * Asks for a page.
+ *
+ * @since 0.1.0
+ */
 export type Page = (params: Message.Params | undefined) => Promise<Message.Result>
 
-/** What is listed under that name. A cursor that comes twice in a row ends it. Rejects where there is more than the bounds allow. */
+/**
+ * What is listed under that name. A cursor that comes twice in a row ends it. Rejects where there is more than the bounds allow.
+ *
+ * @since 0.1.0
+ */
 export const all = async (page: Page, name: string): Promise<Array<Record<string, unknown>>> => {
   const { entries: most, pages } = Limits.defaults
   const found: Array<Record<string, unknown>> = []

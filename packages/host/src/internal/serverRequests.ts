@@ -13,13 +13,21 @@ interface Asked<P> {
   readonly token: Message.Id | undefined
 }
 
-/** What goes to a server. */
+/**
+ * What goes to a server.
+ *
+ * @since 0.1.0
+ */
 export interface ToServer<A, P = Peer.Peer> {
   readonly peer: P
   readonly message: A
 }
 
-/** See the module. `P` is what servers are told apart by. How many there can be is bounded by the transport, which counts what a session has in hand. */
+/**
+ * See the module. `P` is what servers are told apart by. How many there can be is bounded by the transport, which counts what a session has in hand.
+ *
+ * @since 0.1.0
+ */
 export class ServerRequests<P = Peer.Peer> {
   /** by the id, and progress token, that the host sees */
   readonly #asked = new Map<Message.Id, Asked<P>>()

@@ -42,11 +42,16 @@ export const open = (member: Member, words: Message.Params, host: For): Effect.E
 export const openShared = (
   member: Member,
   shared: SharedPeer.SharedPeer,
-  host: Host
+  host: For
 ): Effect.Effect<Lane, never, Scope.Scope> =>
   Effect.gen(function* () {
     const lane = new Lane(member.id, member.mode, host)
     const part = yield* shared.open(lane.deliver, { isOpen: true })
     lane.connect(part, member.backend, part.connected)
+    const first = Effect.andThen(
+      part.connected,
+      Effect.sync(() => host.connected(lane))
+    )
+    yield* Effect.forkScoped(Effect.ignore(first))
     return lane
   })
