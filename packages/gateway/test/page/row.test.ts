@@ -91,7 +91,7 @@ describe("a row says why a backend is as it is, and the one thing to do", () => 
       null
     ]
   ] as const)
-    it(name, () => {
+    it(`${name}`, () => {
       const row = rowIn(state, detail)
       assert.strictEqual(row.why, why)
       assert.strictEqual(row.action?.text, todo)
