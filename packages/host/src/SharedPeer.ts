@@ -3,7 +3,7 @@
  *
  * To each host it is as `KeptPeer` is, with what follows from sharing: the server is told of no capabilities of a host, and so asks
  * none of them. Progress reaches the host that has asked for it, and a log message each whose level it is at; the server has the most
- * verbose of the levels, and each resource is subscribed to for as long as any host has.
+ * verbose of the levels, and each resource is subscribed to while one of the hosts has.
  */
 import type { Backend, BackendError } from "@vmcp-keepalive/core"
 import { Message, type Peer, type Requests } from "@vmcp-keepalive/sdk-client/peer"
