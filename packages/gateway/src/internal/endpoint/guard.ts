@@ -49,7 +49,8 @@ const nameOf = (host: string | undefined): string | undefined => form.exec((host
 const written = (host: string): string =>
   (host.includes(":") && !host.startsWith("[") ? `[${host}]` : host).toLowerCase()
 
-const isOriginOf = (origin: string, host: string): boolean =>
+/** Whether it is the origin of pages that were asked for by that `Host`. */
+export const isOriginOf = (origin: string, host: string): boolean =>
   [`http://${host}`, `https://${host}`].some((own) => own.toLowerCase() === origin.toLowerCase())
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest()

@@ -15,8 +15,9 @@ import * as Row from "./row.ts"
 import type { Entry, Mark, Status } from "./wire.ts"
 import * as Words from "./words.ts"
 
-/** how long changes are gathered: ten pictures a second are as many as one can follow */
-const gathering = "100 millis"
+/** how long changes are gathered, since few come alone; with `pause`, ten pictures a second, which are as many as one can follow */
+const gathering = "20 millis"
+const pause = "80 millis"
 /** how often a reader hears that nothing has happened, so that it can tell silence from a dead connection */
 const beat = "10 seconds"
 /** how often the fleet is compared, for what a reader of events may have missed */
@@ -153,6 +154,7 @@ export const make = (
 
     const flush = Effect.gen(function* () {
       yield* due.await
+      yield* Effect.sleep(gathering)
       due.closeUnsafe()
       seq++
       const rows = [...dirty].flatMap(rowOf)
@@ -161,7 +163,7 @@ export const make = (
       fresh.length = 0
       isReordered = false
       if (readers.size() > 0) readers.send(frame("changes", seq, changed))
-      yield* Effect.sleep(gathering)
+      yield* Effect.sleep(pause)
     })
 
     yield* fleet.events.pipe(

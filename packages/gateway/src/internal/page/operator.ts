@@ -1,12 +1,9 @@
 /**
- * What an operator orders, and how one is known.
+ * What an operator orders.
  */
-import { createHash, timingSafeEqual } from "node:crypto"
 import type { Backend, BackendError } from "@vmcp-keepalive/core"
 import * as Effect from "effect/Effect"
-import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import type { Source } from "./hub.ts"
 import type { Command } from "./wire.ts"
 
@@ -39,11 +36,3 @@ const run = (
   backend: Backend.Backend<unknown>,
   command: Command
 ): Effect.Effect<unknown, BackendError.SessionUnavailable | BackendError.CallRejected> => backend[command]
-
-const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
-
-/** Whether a request carries the token, compared in constant time. */
-export const isOperator = (request: HttpServerRequest.HttpServerRequest, token: Redacted.Redacted<string>): boolean => {
-  const given = /^Bearer +(\S+)$/i.exec(request.headers["authorization"] ?? "")?.[1]
-  return given !== undefined && timingSafeEqual(digest(given), digest(Redacted.value(token)))
-}

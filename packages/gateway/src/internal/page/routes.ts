@@ -63,7 +63,7 @@ export const all = ({ extras, files, fleet, guard, hub, operate, token }: Option
     guarded((request) =>
       !Guard.isSameOrigin(request)
         ? Effect.succeed(foreign)
-        : Operator.isOperator(request, token)
+        : Guard.isOperator(request, token)
           ? handler(request)
           : Effect.succeed(notOperator)
     )
@@ -86,7 +86,7 @@ export const all = ({ extras, files, fleet, guard, hub, operate, token }: Option
       const id = yield* parameter("id")
       const found = yield* hub.details(id)
       if (Option.isNone(found)) return unknown
-      const isOperator = Operator.isOperator(request, token)
+      const isOperator = Guard.isOperator(request, token)
       return json({
         id,
         history: found.value.history,
