@@ -135,16 +135,17 @@ backends:
     })
   })
 
-  it("prints what check accepts", async () => {
-    const folder = await folderWith({ "vmcp.yaml": vmcp, "old.json": good })
-    for (const args of [["vmcp.yaml"], ["old.json", "--from", "vmcp"], ["old.json", "--from", "cli"]]) {
-      const { stdout } = await run(["import", ...args], { cwd: folder })
+  it.each(["vmcp.yaml", "old.json --from=vmcp", "old.json --from=cli"])(
+    "prints of %s what check accepts",
+    async (args) => {
+      const folder = await folderWith({ "vmcp.yaml": vmcp, "old.json": good })
+      const { stdout } = await run(["import", ...args.split(" ")], { cwd: folder })
       const written = await folderWith({ "mcp.json": stdout })
       const env = { GH_TOKEN: "x", GH_HOST: "internal.example" }
       const { code, stderr } = await run(["check", "--config", join(written, "mcp.json")], { env })
       assert.deepStrictEqual([code, stderr], [0, ""])
     }
-  })
+  )
 
   it("tells the mistakes of a file by line, prints nothing, and fails", async () => {
     const folder = await folderWith({ "vmcp.yaml": "backends:\n  - { name: a, url: 'ftp://x' }\n" })

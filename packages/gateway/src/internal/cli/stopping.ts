@@ -4,10 +4,10 @@ import * as Effect from "effect/Effect"
 const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const
 
 /**
- * When this process is to end, in milliseconds after it was asked: whoever waits for it waits two seconds. What does not end in time is left to
- * the watchdogs of the children.
+ * When this process is to end, in milliseconds after it was asked: whoever waits for it waits two seconds, of which a busy machine takes some. What does
+ * not end in time is left to the watchdogs of the children.
  */
-const deadline = 1_900
+const deadline = 1_700
 
 /** One who was asked twice does not wait. */
 const atOnce = 1

@@ -21,11 +21,11 @@ export interface Transports {
 }
 
 /**
- * Two seconds is all that a host may wait for: children have half a second to end with their stdin, as much after SIGTERM, and are then
- * killed. They are watched over, so that they also end where this process is killed.
+ * Two seconds is all that a host may wait for, on a machine that is busy too: children have 300 ms to end with their stdin, 400 ms after SIGTERM, and
+ * are then killed. They are watched over, so that they also end where this process is killed.
  */
 const stdio = {
-  shutdown: { end: "500 millis", term: "500 millis", kill: "300 millis" },
+  shutdown: { end: "300 millis", term: "400 millis", kill: "300 millis" },
   watchdog: process.platform !== "win32"
 } as const
 
