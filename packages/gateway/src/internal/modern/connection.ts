@@ -6,6 +6,8 @@
 import type { KeptPeer } from "@vmcp-keepalive/host"
 import { Message } from "@vmcp-keepalive/sdk-client/peer"
 import { randomUUID } from "node:crypto"
+import * as Questions from "./questions.ts"
+import { severityOf, telling, type Wanted } from "./telling.ts"
 
 /** What a client says of itself with every request. */
 export interface Words {
@@ -14,12 +16,10 @@ export interface Words {
 }
 
 /** A request of a client's. */
-export interface Asked {
+export interface Asked extends Wanted {
   readonly method: string
   readonly params: Message.Params | undefined
   readonly signal: AbortSignal
-  /** Takes what the server tells while it works on it: progress, and what it logs. */
-  readonly onNotification: (notification: Message.Notification) => void
   /** what an earlier answer to it has said, and the answers to what that has asked */
   readonly requestState: string | undefined
   readonly inputResponses: Readonly<Record<string, unknown>> | undefined
@@ -41,6 +41,9 @@ const mostHeld = 64
 /** A call, through all requests that it takes. */
 interface Call {
   readonly id: number
+  readonly method: string
+  /** what it is about, which a request that goes on with it names again */
+  readonly subject: unknown
   /** the token that the client has given */
   readonly token: Message.Id | undefined
   tell: (notification: Message.Notification) => void
@@ -56,26 +59,31 @@ interface Call {
 
 type Outcome = "answered" | "asked"
 
+/** settles {@link Connection.server} */
+interface Settled {
+  readonly resolve: (result: Message.Result) => void
+  readonly reject: (error: AnswerError) => void
+}
+
 /** See the module. */
 export class Connection {
-  /** the result of `initialize` */
+  /** the result of `initialize`; rejects where there is none */
   readonly server: Promise<Message.Result>
   readonly #options: Options
   readonly #calls = new Map<Message.Id, Call>()
   /** those that wait for their client, by the state that it has */
   readonly #held = new Map<string, Call>()
-  readonly #initialized: (answer: Message.Answer) => void
+  readonly #settled: Settled | undefined
   #take: KeptPeer.KeptPeer["take"] = () => {}
   #nextId = 1
+  /** what servers were told to log, by {@link severityOf} */
+  #logs = Number.POSITIVE_INFINITY
 
   constructor(options: Options) {
     this.#options = options
-    let settle: { readonly resolve: (result: Message.Result) => void; readonly reject: (error: AnswerError) => void }
-    this.server = new Promise((resolve, reject) => {
-      settle = { resolve, reject }
-    })
-    this.#initialized = (answer) =>
-      "result" in answer ? settle.resolve(answer.result) : settle.reject(new AnswerError(answer.error))
+    let settled: Settled | undefined
+    this.server = new Promise((resolve, reject) => (settled = { resolve, reject }))
+    this.#settled = settled
     this.server.catch(() => {})
   }
 
@@ -94,16 +102,7 @@ export class Connection {
 
   /** What the gateway delivers. */
   readonly deliver: KeptPeer.Deliver = (message, { relatedRequestId }) => {
-    if (Message.isAnswer(message)) {
-      if (message.id === initialization) {
-        this.#initialized(message)
-        return this.#take({ jsonrpc: "2.0", method: "notifications/initialized" })
-      }
-      const call = message.id === undefined ? undefined : this.#calls.get(message.id)
-      if (call === undefined) return
-      call.answer = message
-      return call.outcome?.("answered")
-    }
+    if (Message.isAnswer(message)) return this.#answered(message)
     const call = this.#callOf(message, relatedRequestId)
     if (Message.isRequest(message)) return this.#asks(message, call)
     const withdrawn = Message.cancelled(message)
@@ -116,17 +115,19 @@ export class Connection {
   async ask(asked: Asked): Promise<Message.Result> {
     await this.server
     asked.signal.throwIfAborted()
-    const { requestState, inputResponses = {} } = asked
+    this.#log(asked.logLevel)
+    const { inputResponses = {}, method, params, requestState } = asked
     if (requestState === undefined) return this.#wait(this.#call(asked), asked)
     const call = this.#held.get(requestState)
-    if (call === undefined) throw new AnswerError({ code: invalidParams, message: "Unknown or expired requestState" })
+    if (call === undefined || call.method !== method || call.subject !== subjectOf(params)) {
+      throw new AnswerError({ code: invalidParams, message: "Unknown or expired requestState" })
+    }
     this.#held.delete(requestState)
     clearTimeout(call.held)
-    call.tell = telling(asked.onNotification, call.token)
+    call.tell = telling(asked, call.token)
     for (const [key, { id }] of call.told) {
       const response = inputResponses[key]
-      if (Message.isObject(response)) this.#take({ jsonrpc: "2.0", id, result: response })
-      else this.#take({ jsonrpc: "2.0", id, error: { code: invalidRequest, message: "The client gave no answer" } })
+      this.#take(Message.isObject(response) ? { jsonrpc: "2.0", id, result: response } : Questions.unanswered(id))
     }
     call.told.clear()
     return this.#wait(call, asked)
@@ -134,19 +135,44 @@ export class Connection {
 
   /** Everything that waits ends. */
   end(): void {
+    this.#settled?.reject(new AnswerError({ code: internalError, message: "The gateway has closed this connection" }))
     for (const call of [...this.#calls.values()]) this.#cancel(call)
     this.#held.clear()
   }
 
-  #call({ method, onNotification, params }: Asked): Call {
+  #answered(answer: Message.Answer): void {
+    if (answer.id === initialization) {
+      if ("error" in answer) return this.#settled?.reject(new AnswerError(answer.error))
+      this.#settled?.resolve(answer.result)
+      return this.#take({ jsonrpc: "2.0", method: "notifications/initialized" })
+    }
+    const call = answer.id === undefined ? undefined : this.#calls.get(answer.id)
+    if (call === undefined) return
+    call.answer = answer
+    call.outcome?.("answered")
+  }
+
+  /** Servers log what any request has wanted, and each request is told what it wants. */
+  #log(level: string | undefined): void {
+    const severity = severityOf(level)
+    if (severity === -1 || severity >= this.#logs) return
+    this.#logs = severity
+    // nobody waits for its answer
+    this.#take({ jsonrpc: "2.0", id: this.#nextId++, method: "logging/setLevel", params: { level } })
+  }
+
+  #call(asked: Asked): Call {
+    const { method, params } = asked
     const id = this.#nextId++
     const meta = params?._meta
     const given = meta?.["progressToken"]
     const token = Message.isId(given) ? given : undefined
     const call: Call = {
       id,
+      method,
+      subject: subjectOf(params),
       token,
-      tell: telling(onNotification, token),
+      tell: telling(asked, token),
       outcome: undefined,
       answer: undefined,
       asked: new Map(),
@@ -169,6 +195,7 @@ export class Connection {
       }
       signal.addEventListener("abort", gone, { once: true })
       call.outcome = (outcome) => {
+        if (outcome === "asked" && this.#held.size >= mostHeld) return this.#refuse(call)
         call.outcome = undefined
         signal.removeEventListener("abort", gone)
         if (outcome === "asked") return resolve(this.#hold(call))
@@ -204,15 +231,21 @@ export class Connection {
 
   #asks(request: Message.Request, call: Call | undefined): void {
     const { id } = request
-    if (call === undefined || this.#held.size >= mostHeld) {
-      const error = { code: invalidRequest, message: "The client can be asked only while it waits for an answer" }
-      return this.#take({ jsonrpc: "2.0", id, error })
-    }
+    const answer = Questions.answerOf(request, this.#options.words.capabilities)
+    if (answer !== undefined) return this.#take(answer)
+    if (call === undefined || !Questions.mayAsk(call.method)) return this.#take(Questions.unasked(id))
     call.asked.set(String(id), request)
     // what a server asks at the same time is told at once
     setImmediate(() => {
       if (call.asked.size > 0) call.outcome?.("asked")
     })
+  }
+
+  /** Too many wait: the call goes on without what the server has asked. */
+  #refuse({ asked }: Call): void {
+    const requests = [...asked.values()]
+    asked.clear()
+    for (const { id } of requests) this.#take(Questions.unasked(id))
   }
 
   /** The server waits no longer for what it has asked. */
@@ -254,13 +287,7 @@ export class AnswerError extends Error {
 const initialization = 0
 
 /** JSON-RPC 2.0, section 5.1. */
-const [invalidRequest, invalidParams, internalError] = [-32600, -32602, -32603]
+const [invalidParams, internalError] = [-32602, -32603]
 
-/** Notifications as the client knows them: with the token that it has given. */
-const telling =
-  (onNotification: Asked["onNotification"], progressToken: Message.Id | undefined): Asked["onNotification"] =>
-  (notification) => {
-    if (Message.progressOf(notification) === undefined) onNotification(notification)
-    else if (progressToken !== undefined)
-      onNotification({ ...notification, params: { ...notification.params, progressToken } })
-  }
+/** The tool, the prompt or the resource. */
+const subjectOf = (params: Message.Params | undefined): unknown => params?.["name"] ?? params?.["uri"]

@@ -3,6 +3,7 @@
  */
 import type { KeptPeer } from "@vmcp-keepalive/host"
 import type { Message } from "@vmcp-keepalive/sdk-client/peer"
+import { createHash } from "node:crypto"
 import { AnswerError, Connection, type Words } from "./connection.ts"
 
 /** What they are made of. */
@@ -25,6 +26,9 @@ const most = 64
 /** How long one that nobody uses stays open, in milliseconds. */
 const idleTimeout = 10 * 60_000
 
+/** How much a client may say of itself, in characters as JSON: it is said to each server. */
+const mostWords = 16_384
+
 interface Kept {
   readonly connection: Connection
   readonly opened: Promise<Opened>
@@ -36,27 +40,29 @@ export class Connections {
   readonly #options: Options
   /** by what the client says; what was not used for the longest time comes first */
   readonly #kept = new Map<string, Kept>()
-  /** hears what belongs to no request, for all */
-  readonly #base: Connection
+  #base: Kept | undefined
   readonly #closing = new Set<Promise<void>>()
+  #isClosed = false
 
   constructor(options: Options) {
     this.#options = options
-    this.#base = this.#open(baseWords, options.onNotification).connection
   }
 
-  /** The gateway as a client without capabilities sees it, which hears what belongs to no request. */
+  /** The gateway as a client without capabilities sees it, which hears what belongs to no request, for all. Open from its first use on. */
   get base(): Connection {
-    return this.#base
+    if (this.#isClosed) throw closed()
+    this.#base ??= this.#open(baseWords, this.#options.onNotification, () => (this.#base = undefined))
+    return this.#base.connection
   }
 
-  /** The connection of a client that says this of itself. Throws where there are too many. */
+  /** The connection of a client that says this of itself. Throws {@link AnswerError} where there are too many, or it says too much. */
   of(words: Words): Connection {
-    const key = JSON.stringify([words.clientInfo, words.capabilities])
-    const known = this.#kept.get(key)
-    if (known !== undefined) this.#kept.delete(key)
-    else this.#makeRoom()
-    const kept = known ?? this.#open(words, () => {})
+    if (this.#isClosed) throw closed()
+    const json = JSON.stringify([words.clientInfo, words.capabilities])
+    if (json.length > mostWords) throw tooLong()
+    const key = createHash("sha256").update(json).digest("base64url")
+    const kept = this.#kept.get(key) ?? this.#made(key, words)
+    this.#kept.delete(key)
     this.#kept.set(key, kept)
     clearTimeout(kept.idle)
     kept.idle = setTimeout(() => this.#idle(key, kept), idleTimeout)
@@ -64,32 +70,45 @@ export class Connections {
     return kept.connection
   }
 
-  /** Ends all of them. */
+  /** Ends all of them, and opens no more. */
   async close(): Promise<void> {
+    this.#isClosed = true
     for (const [key, kept] of this.#kept) this.#end(key, kept)
+    if (this.#base !== undefined) this.#ends(this.#base)
     await Promise.all(this.#closing)
   }
 
-  #open(words: Words, onNotification: Options["onNotification"]): Kept {
+  #made(key: string, words: Words): Kept {
+    this.#makeRoom()
+    const kept = this.#open(
+      words,
+      () => {},
+      () => this.#end(key, kept)
+    )
+    return kept
+  }
+
+  /** `failed` is called where it is of no use: it was not opened, or not initialized, or has ended. */
+  #open(words: Words, onNotification: Options["onNotification"], failed: () => void): Kept {
     const connection = new Connection({ words, onNotification })
     const opened = this.#options.open(connection.deliver)
     opened.then(
       ({ take }) => connection.begin(take),
       // why is told where it is opened
-      () => {}
+      () => connection.end()
     )
     const kept: Kept = { connection, opened, idle: undefined }
-    if (words === baseWords) this.#kept.set("", kept)
+    connection.server.catch(() => {
+      failed()
+      this.#ends(kept)
+    })
     return kept
   }
 
   #makeRoom(): void {
-    if (this.#kept.size <= most) return
-    for (const [key, kept] of this.#kept) {
-      if (kept.connection === this.#base || kept.connection.size > 0) continue
-      return this.#end(key, kept)
-    }
-    throw new AnswerError({ code: -32603, message: "Too many clients at a time: try again later" })
+    if (this.#kept.size < most) return
+    for (const [key, kept] of this.#kept) if (kept.connection.size === 0) return this.#end(key, kept)
+    throw new AnswerError({ code: internalError, message: "Too many clients at a time: try again later" })
   }
 
   #idle(key: string, kept: Kept): void {
@@ -98,8 +117,12 @@ export class Connections {
     kept.idle.unref()
   }
 
-  #end(key: string, { connection, idle, opened }: Kept): void {
-    this.#kept.delete(key)
+  #end(key: string, kept: Kept): void {
+    if (this.#kept.get(key) === kept) this.#kept.delete(key)
+    this.#ends(kept)
+  }
+
+  #ends({ connection, idle, opened }: Kept): void {
     clearTimeout(idle)
     connection.end()
     const closing = opened.then(({ close }) => close()).catch(() => {})
@@ -109,3 +132,9 @@ export class Connections {
 }
 
 const baseWords: Words = { clientInfo: { name: "vmcp-keepalive", version: "0.1.0" }, capabilities: {} }
+
+/** JSON-RPC 2.0, section 5.1. */
+const [invalidParams, internalError] = [-32602, -32603]
+
+const closed = () => new AnswerError({ code: internalError, message: "The gateway is closed" })
+const tooLong = () => new AnswerError({ code: invalidParams, message: "The client says too much of itself" })

@@ -3,7 +3,15 @@
  * asked goes to the gateway as it is.
  */
 import { Message } from "@vmcp-keepalive/sdk-client/peer"
-import { createMcpHandler, isLegacyRequest, Server, type ServerContext } from "@modelcontextprotocol/server"
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  createMcpHandler,
+  isLegacyRequest,
+  LOG_LEVEL_META_KEY,
+  Server,
+  type ServerContext
+} from "@modelcontextprotocol/server"
 import type { Asked, Words } from "./connection.ts"
 import { Connections, type Options as ConnectionsOptions } from "./connections.ts"
 import { Subscriptions } from "./subscriptions.ts"
@@ -49,16 +57,18 @@ export const make = ({ open }: Options): Modern => {
     return server
   }
   const handler = createMcpHandler(serverOf, { legacy: "reject", maxRequestBodySize })
+  let isClosed = false
   const subscriptions = new Subscriptions((method, uri) => {
     const asked = {
       method,
       params: { uri },
       onNotification: () => {},
+      logLevel: undefined,
       requestState: undefined,
       inputResponses: undefined
     }
     // what cannot be subscribed to is not told of
-    connections.base.ask({ ...asked, signal: new AbortController().signal }).catch(() => {})
+    if (!isClosed) connections.base.ask({ ...asked, signal: new AbortController().signal }).catch(() => {})
   })
   const changed = ({ method, params }: Message.Notification): void => {
     const { notify } = handler
@@ -70,21 +80,26 @@ export const make = ({ open }: Options): Modern => {
   return {
     fetch: async (request) => subscriptions.attend(request, (passed) => handler.fetch(passed)),
     close: async () => {
+      isClosed = true
       await handler.close()
       await connections.close()
     }
   }
 }
 
-const wordsOf = ({ mcpReq: { envelope } }: ServerContext): Words => {
-  const said: Readonly<Record<string, unknown>> = { ...envelope }
-  const ending = (end: string) => Object.entries(said).find(([key]) => key.toLowerCase().endsWith(end))?.[1]
-  return { clientInfo: ending("clientinfo") ?? anonymous, capabilities: ending("clientcapabilities") ?? {} }
+/** What a request says in its envelope. */
+const saidBy = ({ mcpReq: { envelope } }: ServerContext): Readonly<Record<string, unknown>> => ({ ...envelope })
+
+const wordsOf = (context: ServerContext): Words => {
+  const said = saidBy(context)
+  return { clientInfo: said[CLIENT_INFO_META_KEY] ?? anonymous, capabilities: said[CLIENT_CAPABILITIES_META_KEY] ?? {} }
 }
 
 const anonymous = { name: "anonymous", version: "0" }
 
-const askedOf = (method: string, params: unknown, { mcpReq }: ServerContext): Asked => {
+const askedOf = (method: string, params: unknown, context: ServerContext): Asked => {
+  const { mcpReq } = context
+  const level = saidBy(context)[LOG_LEVEL_META_KEY]
   const state = mcpReq.requestState()
   const meta: Readonly<Record<string, unknown>> | undefined = mcpReq._meta
   const own = Message.isObject(params) ? params : undefined
@@ -95,6 +110,7 @@ const askedOf = (method: string, params: unknown, { mcpReq }: ServerContext): As
     onNotification: ({ method, params }) => {
       mcpReq.notify(params === undefined ? { method } : { method, params }).catch(() => {})
     },
+    logLevel: typeof level === "string" ? level : undefined,
     requestState: typeof state === "string" ? state : undefined,
     inputResponses: mcpReq.inputResponses
   }

@@ -3,6 +3,7 @@
  * one ends.
  */
 import { Message } from "@vmcp-keepalive/sdk-client/peer"
+import { bounded } from "./bounded.ts"
 
 /** Subscribes, or ends that. */
 export type Say = (method: "resources/subscribe" | "resources/unsubscribe", uri: string) => void
@@ -20,18 +21,18 @@ export class Subscriptions {
     this.#say = say
   }
 
-  /** Passes a request on, and counts what it listens to while its answer is read. */
+  /** Passes a request on, and counts what it listens to until its answer ends, of which {@link bounded} holds what is not read. */
   async attend(request: Request, pass: (request: Request) => Promise<Response>): Promise<Response> {
-    if (request.headers.get("mcp-method") !== "subscriptions/listen") return pass(request)
-    const uris = urisOf(await request.clone().text())
+    const isListening = request.headers.get("mcp-method") === "subscriptions/listen"
+    const uris = isListening ? urisOf(await request.clone().text()) : nothing
     const response = await pass(request)
-    if (uris.size === 0 || !response.ok || response.body === null) return response
+    const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") === true
+    if (response.body === null || !isStream) return response
     for (const uri of uris) this.#count(uri, 1)
     const ended = () => {
       for (const uri of uris) this.#count(uri, -1)
-      uris.clear()
     }
-    return new Response(following(response.body, ended), response)
+    return new Response(bounded(response.body, ended), response)
   }
 
   #count(uri: string, change: 1 | -1): void {
@@ -43,32 +44,12 @@ export class Subscriptions {
   }
 }
 
-const urisOf = (text: string): Set<string> => {
+const nothing: ReadonlySet<string> = new Set()
+
+const urisOf = (text: string): ReadonlySet<string> => {
   const message = Message.parse(text)
   const params = Message.isObject(message) ? message["params"] : undefined
   const filter = Message.isObject(params) ? params["notifications"] : undefined
   const uris = Message.isObject(filter) ? filter["resourceSubscriptions"] : undefined
   return new Set(Array.isArray(uris) ? uris.filter((uri) => typeof uri === "string").slice(0, most) : [])
-}
-
-/** The same body, whose end is told, however it ends. */
-const following = (body: ReadableStream<Uint8Array>, ended: () => void): ReadableStream<Uint8Array> => {
-  const reader = body.getReader()
-  return new ReadableStream<Uint8Array>({
-    pull: async (controller) => {
-      try {
-        const { done, value } = await reader.read()
-        if (!done) return controller.enqueue(value)
-        ended()
-        controller.close()
-      } catch (error) {
-        ended()
-        controller.error(error)
-      }
-    },
-    cancel: (reason) => {
-      ended()
-      return reader.cancel(reason)
-    }
-  })
 }
