@@ -16,6 +16,8 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Gateway } from "./Gateway.ts"
+import * as Body from "./internal/endpoint/body.ts"
+import { commented } from "./internal/endpoint/comments.ts"
 import * as Guard from "./internal/endpoint/guard.ts"
 import * as Health from "./internal/endpoint/health.ts"
 import * as Server from "./internal/endpoint/server.ts"
@@ -151,7 +153,8 @@ const rulesOf = ({ allowedHosts = [], token }: Options): Guard.Rules => ({ allow
 
 /** What answers hosts of both eras, until the scope closes. */
 interface Hosts {
-  readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>
+  /** A body is bytes. */
+  readonly fetch: (url: string, init: RequestInit) => Promise<Response>
 }
 
 const hosts = Effect.fnUntraced(function* ({
@@ -184,8 +187,9 @@ const hosts = Effect.fnUntraced(function* ({
     closing
   )
   return {
-    fetch: async (input, { signal, ...init } = {}) => {
-      const request = new Request(input, init)
+    fetch: async (url, { signal, ...init }) => {
+      if (init.body instanceof Uint8Array && Body.isCostly(init.body)) return Body.tooLarge()
+      const request = new Request(url, init)
       if (await Modern.isLegacy(request)) return legacy.fetch(request, { signal: signal ?? null })
       return modern.fetch(signal ? new Request(request, { signal }) : request)
     }
@@ -195,9 +199,15 @@ const hosts = Effect.fnUntraced(function* ({
 /** Answers a request of the router's by a `fetch`; one that was interrupted is aborted. */
 const passed = (fetch: Hosts["fetch"], request: HttpServerRequest.HttpServerRequest) =>
   Effect.gen(function* () {
-    const asked = yield* HttpServerRequest.toWeb(request)
-    const answer = yield* Effect.tryPromise((signal) => fetch(asked, { signal }))
-    return HttpServerResponse.fromWeb(answer)
+    const { body, headers, method, url } = yield* HttpServerRequest.toWeb(request)
+    const answer = yield* Effect.tryPromise(async (signal) => {
+      const bytes = body && (await Body.read(body))
+      return bytes === undefined ? Body.tooLarge() : fetch(url, { method, headers, body: bytes, signal })
+    })
+    const isStream = answer.headers.get("content-type")?.startsWith("text/event-stream") === true
+    return HttpServerResponse.fromWeb(
+      answer.body !== null && isStream ? new Response(commented(answer.body), answer) : answer
+    )
     // a connection that cannot be made is told where it is made
   }).pipe(Effect.catch(() => Effect.succeed(HttpServerResponse.empty({ status: 500 }))))
 

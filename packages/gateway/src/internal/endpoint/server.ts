@@ -22,6 +22,8 @@ export interface Options<E, R> {
   readonly mcp: { readonly path: string; readonly listener: RequestListener }
   /** How long a client may take for the head of a request, in milliseconds. Default: 10 s */
   readonly headersTimeout?: number | undefined
+  /** An open stream takes one for as long as it is open; what comes beyond is closed at once. Default: 4,096 */
+  readonly maxConnections?: number | undefined
   /** answers all other paths */
   readonly app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 }
@@ -51,14 +53,12 @@ const texts = {
 /** In milliseconds: how long a client may take for a request, and how long a connection may be idle. */
 const limits = { requestTimeout: 60_000, keepAliveTimeout: 65_000 }
 
-/** An open stream takes one for as long as it is open. */
-const mostConnections = 4096
-
 /** Serves until the scope closes, and cuts what is open then; succeeds with the port. */
 export const serve = Effect.fnUntraced(function* <E, R>({
   app,
   headersTimeout = 10_000,
   host,
+  maxConnections = 4096,
   mcp,
   port,
   rules
@@ -73,7 +73,7 @@ export const serve = Effect.fnUntraced(function* <E, R>({
         server.closeAllConnections()
       })
   )
-  server.maxConnections = mostConnections
+  server.maxConnections = maxConnections
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     const isMcp = pathOf(request) === mcp.path
     const refused = Guard.refusal(askingOf(request), isMcp ? rules : { ...rules, token: undefined })
