@@ -4,16 +4,14 @@
  * Mounted on the `HttpRouter` of an app by {@link layer}, or on a server of its own by {@link serve}. Who names another host, or comes
  * from a page of another origin, is refused.
  */
-import type { KeptPeer } from "@vmcp-keepalive/host"
 import * as SessionEndpoint from "@vmcp-keepalive/host/endpoint"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Gateway } from "./Gateway.ts"
 import * as Body from "./internal/endpoint/body.ts"
@@ -22,6 +20,7 @@ import * as Guard from "./internal/endpoint/guard.ts"
 import * as Health from "./internal/endpoint/health.ts"
 import * as Server from "./internal/endpoint/server.ts"
 import * as SignedIds from "./internal/endpoint/signedIds.ts"
+import * as Opening from "./internal/host/opening.ts"
 import * as Modern from "./internal/modern/modern.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
@@ -165,12 +164,7 @@ const hosts = Effect.fnUntraced(function* ({
   const gateway = yield* Gateway
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
-  const run = Effect.runPromiseWith(context)
-  const open = async (deliver: KeptPeer.Deliver) => {
-    const scope = Scope.makeUnsafe()
-    const { take } = await run(Scope.provide(gateway.open(deliver), scope))
-    return { take, close: () => run(Scope.close(scope, Exit.void)) }
-  }
+  const open = yield* Opening.of(gateway)
   const ids =
     key &&
     SignedIds.make({

@@ -1,13 +1,18 @@
 /**
- * A gateway for one host, over this process' standard input and output, as MCP's stdio transport has it: a message a line. So it stands in
- * front of the servers of an IDE, as if it were one of them.
+ * A gateway for one host, over this process' standard input and output, as MCP's stdio transport has it: a message a line, of either era.
+ * So it stands in front of the servers of an IDE, as if it were one of them.
  */
 import { Limits, Message } from "@vmcp-keepalive/sdk-client/peer"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Readable, Writable } from "node:stream"
-import { StringDecoder } from "node:string_decoder"
 import type { Shape } from "./Gateway.ts"
+import * as Opening from "./internal/host/opening.ts"
+import * as Modern from "./internal/modern/stdio.ts"
+import { type Era, eraOf } from "./internal/stdio/era.ts"
+import { Lines } from "./internal/stdio/lines.ts"
+import { Output } from "./internal/stdio/output.ts"
 
 /**
  * What {@link serve} takes.
@@ -23,8 +28,9 @@ export interface Options {
 }
 
 /**
- * Serves the host until its input ends. A line is at most 16 MiB: a longer one is answered with a parse error. While the host does not read
- * what it is told, nothing more of what it asks is read, and notifications beyond 16 MiB are dropped.
+ * Serves the host until its input ends, or it reads no more; what it has asked then is cancelled and not answered. A line is at most
+ * 16 MiB: a longer one is answered with a parse error. While the host does not read what it is told, nothing more of what it asks is
+ * read, and notifications beyond 16 MiB are dropped.
  *
  * @since 0.1.0
  */
@@ -34,34 +40,48 @@ export const serve = ({
   output = process.stdout
 }: Options): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const write = (message: Message.Message) => {
-      if (!Message.isAnswer(message) && !("id" in message) && output.writableLength > most) return
-      if (output.write(`${JSON.stringify(message)}\n`)) return
-      input.pause()
-      output.once("drain", () => input.resume())
-    }
-    const { take } = yield* gateway.open(write)
-    const lines = new Lines(
-      (line) => {
-        const value = Message.parse(line)
-        if (value === undefined) write(notJson)
-        else take(value)
-      },
-      () => write(tooLong)
+    const written = new Output({ output, most, onFull: () => input.pause(), onDrained: () => input.resume() })
+    const legacy = yield* gateway.open(written.write)
+    const modern = yield* Effect.acquireRelease(
+      Effect.map(Opening.of(gateway), (open) => Modern.make({ open, send: written.write })),
+      ({ close }) => Effect.promise(close)
     )
-    yield* Effect.callback<void>((resume) => {
-      const data = (chunk: Buffer) => lines.take(chunk)
-      const end = () => resume(Effect.void)
+    let era: Era
+    const take = (line: string) => {
+      if (Message.exceeds(Buffer.from(line), Limits.defaults)) return written.write(tooLong)
+      const value = Message.parse(line)
+      if (value === undefined) return written.write(notJson)
+      era = eraOf(era, value)
+      const message = Message.of(value)
+      // what is no message is answered there
+      if (era !== "modern" || message === undefined) legacy.take(value)
+      else modern.take(message)
+    }
+    const lines = new Lines(most, take, () => written.write(tooLong))
+    const data = (chunk: Buffer) => lines.take(chunk)
+    const over = yield* Deferred.make<void>()
+    const end = () => Deferred.doneUnsafe(over, Effect.void)
+    const listening = Effect.sync(() => {
       input.on("data", data)
-      for (const event of endings) input.once(event, end)
-      return Effect.sync(() => {
-        input.off("data", data)
-        for (const event of endings) input.off(event, end)
-      })
+      for (const event of endings) input.on(event, end)
+      for (const event of failures) output.on(event, end)
     })
+    const left = Effect.sync(() => {
+      written.end()
+      input.off("data", data)
+      input.pause()
+      for (const event of endings) input.off(event, end)
+      for (const event of failures) output.off(event, end)
+    })
+    yield* Effect.acquireUseRelease(
+      listening,
+      () => Deferred.await(over),
+      () => left
+    )
   })
 
 const endings = ["end", "close", "error"] as const
+const failures = ["close", "error"] as const
 
 /** In bytes of a line, and of what the host has not read. */
 const most = Limits.defaults.messageBytes
@@ -70,45 +90,4 @@ const notJson: Message.Message = { jsonrpc: "2.0", error: { code: -32700, messag
 const tooLong: Message.Message = {
   jsonrpc: "2.0",
   error: { code: -32700, message: "Parse error: this line is too long" }
-}
-
-/** Takes bytes as they come, and gives lines; of one that is too long nothing is held. */
-class Lines {
-  readonly #onLine: (line: string) => void
-  readonly #onTooLong: () => void
-  readonly #decoder = new StringDecoder("utf8")
-  #parts: Array<string> = []
-  #length = 0
-  #isTooLong = false
-
-  constructor(onLine: (line: string) => void, onTooLong: () => void) {
-    this.#onLine = onLine
-    this.#onTooLong = onTooLong
-  }
-
-  take(chunk: Buffer): void {
-    const [first = "", ...others] = this.#decoder.write(chunk).split("\n")
-    this.#add(first)
-    for (const part of others) {
-      this.#end()
-      this.#add(part)
-    }
-  }
-
-  #add(part: string): void {
-    if (this.#isTooLong) return
-    this.#length += part.length
-    if (this.#length <= most) return void this.#parts.push(part)
-    this.#isTooLong = true
-    this.#parts = []
-    this.#onTooLong()
-  }
-
-  #end(): void {
-    const line = this.#parts.join("")
-    if (!this.#isTooLong && line.trim() !== "") this.#onLine(line)
-    this.#parts = []
-    this.#length = 0
-    this.#isTooLong = false
-  }
 }

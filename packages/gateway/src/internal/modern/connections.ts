@@ -1,23 +1,17 @@
 /**
  * The connections of clients of MCP 2026-07-28: one for each that says something else of itself, as long as it is used.
  */
-import type { KeptPeer } from "@vmcp-keepalive/host"
 import type { Message } from "@vmcp-keepalive/sdk-client/peer"
 import { createHash } from "node:crypto"
+import type { Open, Opened } from "../host/opening.ts"
 import { AnswerError, Connection, type Words } from "./connection.ts"
 
 /** What they are made of. */
 export interface Options {
   /** Opens a connection to the gateway. */
-  readonly open: (deliver: KeptPeer.Deliver) => Promise<Opened>
+  readonly open: Open
   /** Takes what belongs to no request. */
   readonly onNotification: (notification: Message.Notification) => void
-}
-
-/** One that is open. */
-export interface Opened {
-  readonly take: KeptPeer.KeptPeer["take"]
-  readonly close: () => Promise<void>
 }
 
 /** So many at a time: clients of one program say the same. */
@@ -46,6 +40,11 @@ export class Connections {
 
   constructor(options: Options) {
     this.#options = options
+  }
+
+  /** Whether none is opened any more. */
+  get isClosed(): boolean {
+    return this.#isClosed
   }
 
   /** The gateway as a client without capabilities sees it, which hears what belongs to no request, for all. Open from its first use on. */

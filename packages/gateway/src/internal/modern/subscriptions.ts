@@ -24,15 +24,19 @@ export class Subscriptions {
   /** Passes a request on, and counts what it listens to until its answer ends, of which {@link bounded} holds what is not read. */
   async attend(request: Request, pass: (request: Request) => Promise<Response>): Promise<Response> {
     const isListening = request.headers.get("mcp-method") === "subscriptions/listen"
-    const uris = isListening ? urisOf(await request.clone().text()) : nothing
+    const uris = isListening ? urisOf(Message.parse(await request.clone().text())) : nothing
     const response = await pass(request)
     const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") === true
     if (response.body === null || !isStream) return response
+    return new Response(bounded(response.body, this.begin(uris)), response)
+  }
+
+  /** Somebody listens to them; what it returns ends that. */
+  begin(uris: ReadonlySet<string>): () => void {
     for (const uri of uris) this.#count(uri, 1)
-    const ended = () => {
+    return () => {
       for (const uri of uris) this.#count(uri, -1)
     }
-    return new Response(bounded(response.body, ended), response)
   }
 
   #count(uri: string, change: 1 | -1): void {
@@ -46,8 +50,8 @@ export class Subscriptions {
 
 const nothing: ReadonlySet<string> = new Set()
 
-const urisOf = (text: string): ReadonlySet<string> => {
-  const message = Message.parse(text)
+/** The resources that a `subscriptions/listen` names. */
+export const urisOf = (message: unknown): ReadonlySet<string> => {
   const params = Message.isObject(message) ? message["params"] : undefined
   const filter = Message.isObject(params) ? params["notifications"] : undefined
   const uris = Message.isObject(filter) ? filter["resourceSubscriptions"] : undefined
