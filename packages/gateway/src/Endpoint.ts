@@ -183,9 +183,10 @@ const hosts = Effect.fnUntraced(function* ({
   return {
     fetch: async (url, { signal, ...init }) => {
       if (init.body instanceof Uint8Array && Body.isCostly(init.body)) return Body.tooLarge()
-      const request = new Request(url, init)
-      if (await Modern.isLegacy(request)) return legacy.fetch(request, { signal: signal ?? null })
-      return modern.fetch(signal ? new Request(request, { signal }) : request)
+      if (Modern.saysLegacy(new Headers(init.headers))) return legacy.fetch(url, { ...init, signal: signal ?? null })
+      const request = new Request(url, { ...init, signal: signal ?? null })
+      if (await Modern.isLegacy(request)) return legacy.fetch(request)
+      return modern.fetch(request)
     }
   }
 })

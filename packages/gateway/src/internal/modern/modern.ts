@@ -20,13 +20,16 @@ export interface Modern {
 /** As many bytes as a message of a server's may have. */
 const maxRequestBodySize = 16 * 1024 * 1024
 
-/** Whether a request is of an earlier era: said by its headers, or else by its body. */
-export const isLegacy = (request: Request): boolean | Promise<boolean> => {
+/** Whether its headers say that a request is of an earlier era. */
+export const saysLegacy = (headers: Headers): boolean => {
   // ISO dates, of which the earlier ones come first
-  const version = request.headers.get("mcp-protocol-version")
-  if (request.headers.has("mcp-session-id") || (version !== null && version < firstModern)) return true
-  return isLegacyRequest(request, undefined, { maxRequestBodySize })
+  const version = headers.get("mcp-protocol-version")
+  return headers.has("mcp-session-id") || (version !== null && version < firstModern)
 }
+
+/** Whether its body says so, where its headers do not. */
+export const isLegacy = (request: Request): Promise<boolean> =>
+  isLegacyRequest(request, undefined, { maxRequestBodySize })
 
 const firstModern = "2026-07-28"
 

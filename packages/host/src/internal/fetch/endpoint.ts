@@ -60,14 +60,14 @@ export class Endpoint {
   readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
     // The signal is read apart: many requests share one that lives as long as their client, and each would hold on to it.
     const { signal: given = input instanceof Request ? input.signal : undefined, ...rest } = init
-    const request = input instanceof Request && Object.keys(rest).length === 0 ? input : new Request(input, rest)
+    const request = askedOf(input, rest)
     const signal = given ?? undefined
     signal?.throwIfAborted()
     const method = readHead(request.method, request.headers)
     if (isRefusal(method)) return refuse(method)
     const id = request.headers.get("mcp-session-id")
     if (method === "POST") {
-      const message = await messageOf(request)
+      const message = await messageOf(request.body)
       signal?.throwIfAborted()
       return isRefusal(message) ? refuse(message) : this.#post(id, message, signal)
     }
@@ -190,9 +190,30 @@ const leastOf = (sessions: Iterable<HostSession>): HostSession | undefined => {
   return idle.find(({ isAttended }) => !isAttended) ?? idle[0]
 }
 
+/** What is read of a request. */
+interface Asked {
+  readonly method: string
+  readonly headers: Headers
+  readonly body: ReadableStream<Uint8Array> | Uint8Array | string | null
+}
+
+const askedOf = (input: string | URL | Request, init: RequestInit): Asked => {
+  if (input instanceof Request) return Object.keys(init).length === 0 ? input : new Request(input, init)
+  const { body = null, headers, method = "GET" } = init
+  // what is in memory need not become a stream, which takes longer than all the rest
+  const isThere = body === null || typeof body === "string" || body instanceof Uint8Array
+  return isThere ? { method: method.toUpperCase(), headers: new Headers(headers), body } : new Request(input, init)
+}
+
+const decoded = new TextDecoder()
+
 /** The message in the body, which is read no further than one may be long. */
-const messageOf = async ({ body }: Request): Promise<Message.Message | Refusal> => {
+const messageOf = async (body: Asked["body"]): Promise<Message.Message | Refusal> => {
   if (body === null) return refusals.json
+  if (typeof body === "string" || body instanceof Uint8Array) {
+    if (Buffer.byteLength(body) > bodyBytes) return refusals.tooLarge
+    return readBody(typeof body === "string" ? body : decoded.decode(body))
+  }
   const decoder = new TextDecoder()
   let text = ""
   let bytes = 0
