@@ -16,8 +16,8 @@ import type { Entry, Mark, Status } from "./wire.ts"
 import * as Words from "./words.ts"
 
 /** how long changes are gathered, since few come alone; with `pause`, ten pictures a second, which are as many as one can follow */
-const gathering = "20 millis"
-const pause = "80 millis"
+const gathering = "10 millis"
+const pause = "90 millis"
 /** how often a reader hears that nothing has happened, so that it can tell silence from a dead connection */
 const beat = "10 seconds"
 /** how often the fleet is compared, for what a reader of events may have missed */
