@@ -79,6 +79,17 @@ const framesOfScrolling = (): Promise<Array<number>> =>
     requestAnimationFrame(step)
   })
 
+/** What axe finds. It is run as a test does, past the page's own policy, which allows no foreign script. */
+const violations = (page: Page) =>
+  Effect.promise(async () => {
+    await page.evaluate(axe.source)
+    return page.evaluate(async () => {
+      const run: unknown = Reflect.get(globalThis, "axe")
+      const { violations } = await (run as { run: () => Promise<{ violations: ReadonlyArray<{ id: string }> }> }).run()
+      return violations.map(({ id }) => id)
+    })
+  })
+
 describe.skipIf(Browser.isMissingFor("the page in a browser"))("the page in a browser", () => {
   it.live("shows a backend that is killed, and that it comes back, in its row and among the events", () =>
     Effect.gen(function* () {
@@ -263,19 +274,14 @@ describe.skipIf(Browser.isMissingFor("the page in a browser"))("the page in a br
           })
           assert.deepStrictEqual(found, { hits: [], sideways: 0 }, `${colorScheme} at ${width}`)
         }
-        const violations = yield* Effect.promise(async () => {
-          await page.setViewportSize({ width: 1440, height: 900 })
-          // as a test does, past the page's own policy, which allows no foreign script
-          await page.evaluate(axe.source)
-          return page.evaluate(async () => {
-            const run: unknown = Reflect.get(globalThis, "axe")
-            const { violations } = await (
-              run as { run: () => Promise<{ violations: ReadonlyArray<{ id: string }> }> }
-            ).run()
-            return violations.map(({ id }) => id)
-          })
+        yield* Effect.promise(() => page.setViewportSize({ width: 1440, height: 900 }))
+        assert.deepStrictEqual(yield* violations(page), [], colorScheme)
+        yield* Effect.promise(async () => {
+          await page.getByRole("button", { name: "missing", exact: true }).click()
+          await page.locator("#details .history li").first().waitFor()
         })
-        assert.deepStrictEqual(violations, [], colorScheme)
+        assert.deepStrictEqual(yield* violations(page), [], `details, ${colorScheme}`)
+        yield* press(page, "Escape")
       }
       assert.deepStrictEqual(problems, [])
     })
