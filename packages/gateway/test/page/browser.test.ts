@@ -1,8 +1,11 @@
 /** The page in a browser, on real servers that come to harm. */
 import { assert, describe, it } from "@effect/vitest"
+import { Fault, FaultProxy } from "@vmcp-keepalive/testkit"
 import axe from "axe-core"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
+import type { Page } from "playwright-core"
 import * as Browser from "./browser.ts"
+import * as Fleets from "./fleets.ts"
 import * as Served from "./served.ts"
 import * as World from "./world.ts"
 
@@ -17,6 +20,75 @@ const start = Effect.gen(function* () {
   yield* Browser.shown(tab.page, "local", "Connected")
   return { ...world, ...tab, url }
 })
+
+const press = (page: Page, key: string) => Effect.promise(() => page.keyboard.press(key))
+
+/** What the element that has the focus is called. */
+const focused = (page: Page) =>
+  Effect.promise(() =>
+    page.evaluate(() => {
+      const element = document.activeElement
+      return element?.getAttribute("aria-label") ?? element?.textContent ?? ""
+    })
+  )
+
+/** Presses Tab until an element of this name has the focus, which is seen. */
+const tabTo = (page: Page, name: string): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    for (let presses = 0; presses < 60; presses++) {
+      if ((yield* focused(page)) === name) {
+        const outline = yield* Effect.promise(() =>
+          page.evaluate(() => getComputedStyle(document.activeElement ?? document.body).outlineStyle)
+        )
+        assert.strictEqual(outline, "solid")
+        return
+      }
+      yield* press(page, "Tab")
+    }
+    assert.fail(`"${name}" cannot be reached by the keyboard`)
+  })
+
+/** In the page: when the row of that backend has been drawn with another state, by the wall clock. */
+const timeOfDrawing = (id: string): Promise<number> =>
+  new Promise((resolve) => {
+    const state = document.querySelector(`.row[data-id="${id}"] .state`)
+    if (state === null) return
+    new MutationObserver((_, observer) => {
+      observer.disconnect()
+      // A task that follows on the callbacks of a frame runs when that frame has been drawn.
+      requestAnimationFrame(() => setTimeout(() => resolve(Date.now())))
+    }).observe(state, { childList: true, subtree: true, characterData: true })
+    document.body.dataset["watches"] = id
+  })
+
+/** In the page: how long each frame took while the table was scrolled through. */
+const framesOfScrolling = (): Promise<Array<number>> =>
+  new Promise((resolve) => {
+    const table = document.querySelector("#table")
+    const frames: Array<number> = []
+    let last: number | undefined
+    const step = (now: number) => {
+      if (last !== undefined) frames.push(now - last)
+      last = now
+      if (table === null || frames.length === 120) resolve(frames)
+      else {
+        table.scrollTop += 120
+        requestAnimationFrame(step)
+      }
+    }
+    requestAnimationFrame(step)
+  })
+
+/** What axe finds. It is run as a test does, past the page's own policy, which allows no foreign script. */
+const violations = (page: Page) =>
+  Effect.promise(async () => {
+    await page.evaluate(axe.source)
+    return page.evaluate(async () => {
+      const run: unknown = Reflect.get(globalThis, "axe")
+      const { violations } = await (run as { run: () => Promise<{ violations: ReadonlyArray<{ id: string }> }> }).run()
+      return violations.map(({ id }) => id)
+    })
+  })
 
 describe.skipIf(Browser.isMissingFor("the page in a browser"))("the page in a browser", () => {
   it.live("shows a backend that is killed, and that it comes back, in its row and among the events", () =>
@@ -35,13 +107,142 @@ describe.skipIf(Browser.isMissingFor("the page in a browser"))("the page in a br
     })
   )
 
-  it.live("takes a backend out of service and back by the keyboard alone", () =>
+  it.live("takes a backend out of service and back, and shows its details, by the keyboard alone", () =>
     Effect.gen(function* () {
       const { page, problems } = yield* start
-      yield* Effect.promise(() => page.getByRole("button", { name: "Isolate local" }).press("Enter"))
+      yield* tabTo(page, "Isolate local")
+      yield* press(page, "Enter")
       yield* Browser.shown(page, "local", "Isolated")
-      yield* Effect.promise(() => page.getByRole("button", { name: "Reset local" }).press("Enter"))
+      yield* tabTo(page, "Reset local")
+      yield* press(page, "Space")
       yield* Browser.shown(page, "local", "Connected")
+
+      yield* tabTo(page, "missing")
+      yield* press(page, "Enter")
+      const details = page.locator("#details")
+      yield* Effect.promise(() => details.getByText("Nobody listens at its address").first().waitFor())
+      yield* press(page, "Escape")
+      yield* Effect.promise(() => details.waitFor({ state: "hidden" }))
+      assert.strictEqual(yield* focused(page), "missing")
+      assert.deepStrictEqual(problems, [])
+    })
+  )
+
+  it.live("asks for the token with the first command, and again where it was a wrong one; the address keeps none", () =>
+    Effect.gen(function* () {
+      const { fleet } = yield* Fleets.make(["one"])
+      const url = yield* Served.serve({ fleet })
+      const { page, problems } = yield* Browser.open(yield* Browser.launch, url)
+      yield* Browser.shown(page, "one", "Idle")
+      yield* Effect.promise(async () => {
+        await page.getByRole("button", { name: "Isolate one" }).click()
+        await page.getByLabel("Token", { exact: true }).fill("a guess")
+        await page.keyboard.press("Enter")
+        await page.getByText("The gateway does not know this token.").waitFor()
+        await page.getByLabel("Token", { exact: true }).fill(Served.token)
+        await page.keyboard.press("Enter")
+      })
+      yield* Browser.shown(page, "one", "Isolated")
+      const other = yield* Browser.open(yield* Browser.launch, `${url}/#token=${Served.token}`)
+      yield* Browser.shown(other.page, "one", "Isolated")
+      assert.notInclude(other.page.url(), Served.token)
+      assert.deepStrictEqual([...problems, ...other.problems], [])
+    })
+  )
+
+  it.live("says that what one sees may be old when the stream is cut, stops its clocks, and catches up", () =>
+    Effect.gen(function* () {
+      const { fleet, get } = yield* Fleets.make(["one", "two"])
+      // The proxy asks by a Host of its own, which is not that of the page's Origin.
+      const direct = yield* Served.serve({ fleet, guard: () => true })
+      const proxy = yield* FaultProxy.make({ target: { port: Number(new URL(direct).port) } })
+      const { page, problems } = yield* Browser.open(yield* Browser.launch, proxy.url)
+      yield* Browser.shown(page, "one", "Idle")
+      const fault = yield* proxy.inject(Fault.Refuse())
+      const lost = page.getByRole("alert").filter({ hasText: /what you see may be old \(since \d\d:\d\d:\d\d\)/ })
+      yield* Effect.promise(() => lost.waitFor())
+      const since = Browser.rowOf(page, "one").locator(".how .sub")
+      const before = yield* Effect.promise(() => since.innerText())
+      yield* (yield* get("two")).isolate
+      yield* fleet.remove("one")
+      // as long as a clock that runs needs to show another second
+      yield* Effect.sleep("1500 millis")
+      assert.strictEqual(yield* Effect.promise(() => since.innerText()), before)
+      assert.match(yield* Effect.promise(() => page.title()), /^\?/)
+
+      yield* fault.heal
+      yield* Effect.promise(() => lost.waitFor({ state: "hidden" }))
+      yield* Browser.shown(page, "two", "Isolated")
+      assert.strictEqual(yield* Effect.promise(() => Browser.rowOf(page, "one").count()), 0)
+      assert.deepStrictEqual(problems, [])
+    })
+  )
+
+  it.live("shows names that are markup as text, and runs nothing of them", () =>
+    Effect.gen(function* () {
+      const hostile = `<img src=x onerror="document.title='taken'">`
+      const { fleet, get, server } = yield* Fleets.make([hostile])
+      server.script.tools = [{ name: hostile }]
+      const url = yield* Served.serve({
+        fleet,
+        extras: { buttons: [{ id: "x", label: hostile }], run: () => Effect.void }
+      })
+      const { page, problems } = yield* Browser.open(yield* Browser.launch, `${url}/#token=${Served.token}`)
+      yield* (yield* get(hostile)).reset
+      yield* Browser.shown(page, hostile, "Connected")
+      yield* Effect.promise(async () => {
+        await Browser.rowOf(page, hostile).getByText("1 tool").waitFor()
+        await page.locator(".name").click()
+        await page.getByText("Tools (1)").click()
+        await page.locator(".names li").filter({ hasText: hostile }).waitFor()
+        await page.locator("#details").getByRole("button", { name: hostile, exact: true }).click()
+      })
+      assert.strictEqual(yield* Effect.promise(() => page.locator("body img:not([src='/page/icon.svg'])").count()), 0)
+      assert.notStrictEqual(yield* Effect.promise(() => page.title()), "taken")
+      assert.deepStrictEqual(problems, [])
+    })
+  )
+
+  it.live("draws a change within 100 ms among a thousand backends, and scrolls smoothly", () =>
+    Effect.gen(function* () {
+      const ids = Fleets.numbered(1000)
+      const { fleet, get } = yield* Fleets.make(ids)
+      const url = yield* Served.serve({ fleet })
+      const { page, problems } = yield* Browser.open(yield* Browser.launch, url)
+      yield* Browser.shown(page, "backend-0999", "Idle")
+
+      const delays: Array<number> = []
+      for (let turn = 0; turn < 21; turn++) {
+        const id = ids[turn * 7] ?? ""
+        const drawn = yield* Effect.forkChild(
+          Effect.promise(() => page.evaluate(timeOfDrawing, id)),
+          { startImmediately: true }
+        )
+        // It watches when it says so.
+        yield* Effect.promise(() => page.waitForFunction((id) => document.body.dataset["watches"] === id, id))
+        const changed = Date.now()
+        yield* (yield* get(id)).isolate
+        delays.push((yield* Fiber.join(drawn)) - changed)
+      }
+      const median = delays.toSorted((one, other) => one - other)[10] ?? Number.POSITIVE_INFINITY
+
+      const frames = (yield* Effect.promise(() => page.evaluate(framesOfScrolling))).toSorted(
+        (one, other) => one - other
+      )
+      const at = (part: number) => frames[Math.floor(frames.length * part)] ?? Number.POSITIVE_INFINITY
+      console.info(
+        `1,000 backends: a change is drawn after ${median} ms (median of 21); frames while scrolling take ${at(0.5).toFixed(0)} ms, p95 ${at(0.95).toFixed(0)} ms`
+      )
+      assert.isAtMost(median, 100, delays.join(" "))
+      // 30 frames a second: there is no graphics card, and others use the machine
+      assert.isAtMost(at(0.5), 34)
+      assert.isAtMost(at(0.95), 100)
+
+      yield* Effect.promise(async () => {
+        await page.getByLabel("Search backends").fill("backend-0991")
+        await Browser.rowOf(page, "backend-0990").waitFor({ state: "hidden" })
+        await Browser.rowOf(page, "backend-0991").waitFor({ state: "visible" })
+      })
       assert.deepStrictEqual(problems, [])
     })
   )
@@ -73,19 +274,14 @@ describe.skipIf(Browser.isMissingFor("the page in a browser"))("the page in a br
           })
           assert.deepStrictEqual(found, { hits: [], sideways: 0 }, `${colorScheme} at ${width}`)
         }
-        const violations = yield* Effect.promise(async () => {
-          await page.setViewportSize({ width: 1440, height: 900 })
-          // as a test does, past the page's own policy, which allows no foreign script
-          await page.evaluate(axe.source)
-          return page.evaluate(async () => {
-            const run: unknown = Reflect.get(globalThis, "axe")
-            const { violations } = await (
-              run as { run: () => Promise<{ violations: ReadonlyArray<{ id: string }> }> }
-            ).run()
-            return violations.map(({ id }) => id)
-          })
+        yield* Effect.promise(() => page.setViewportSize({ width: 1440, height: 900 }))
+        assert.deepStrictEqual(yield* violations(page), [], colorScheme)
+        yield* Effect.promise(async () => {
+          await page.getByRole("button", { name: "missing", exact: true }).click()
+          await page.locator("#details .history li").first().waitFor()
         })
-        assert.deepStrictEqual(violations, [], colorScheme)
+        assert.deepStrictEqual(yield* violations(page), [], `details, ${colorScheme}`)
+        yield* press(page, "Escape")
       }
       assert.deepStrictEqual(problems, [])
     })

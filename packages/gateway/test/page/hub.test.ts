@@ -98,7 +98,7 @@ describe("a reader of the hub", () => {
     })
   )
 
-  it.effect("gets at most ten frames a second, however often something changes", () =>
+  it.effect("gets at most 17 frames a second, however often something changes", () =>
     Effect.gen(function* () {
       const { fleet, get } = yield* Fleets.make(["one"])
       const hub = yield* Hub.make(fleet)
@@ -112,7 +112,7 @@ describe("a reader of the hub", () => {
         yield* TestClock.adjust("2 millis")
       }
       const changes = (yield* Queue.clear(frames)).filter((frame) => parse(frame).event === "changes")
-      assert.isAtMost(changes.length, 11)
+      assert.isAtMost(changes.length, 17)
       assert.isAtLeast(changes.length, 5)
     })
   )

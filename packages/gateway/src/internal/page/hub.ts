@@ -15,9 +15,10 @@ import * as Row from "./row.ts"
 import type { Entry, Mark, Status } from "./wire.ts"
 import * as Words from "./words.ts"
 
-/** how long changes are gathered, since few come alone; with `pause`, ten pictures a second, which are as many as one can follow */
-const gathering = "20 millis"
-const pause = "80 millis"
+/** how long changes are gathered, since few come alone */
+const gathering = "10 millis"
+/** how long nothing is sent after that: with drawing, a change is seen within 100 ms, and no reader gets more than 17 frames a second */
+const pause = "50 millis"
 /** how often a reader hears that nothing has happened, so that it can tell silence from a dead connection */
 const beat = "10 seconds"
 /** how often the fleet is compared, for what a reader of events may have missed */

@@ -141,7 +141,7 @@ export const whyOf = (state: ConnectionState.ConnectionState, detail?: string): 
     case "Unhealthy":
       return state.held
         ? `A long call is in flight, which excuses ${plural(state.failures, "failed probe")}. ${because(state.reason, detail)}`
-        : `${plural(state.failures, "probe")} in a row failed. ${because(state.reason, detail)}`
+        : `${state.failures === 1 ? "A probe" : `${state.failures} probes in a row`} failed. ${because(state.reason, detail)}`
     case "Connecting":
       return state.reason === undefined
         ? "Its first session is being opened"
