@@ -85,9 +85,16 @@ export interface Shape {
   readonly show: (views: ReadonlyMap<string, View>) => Effect.Effect<void>
   /**
    * Gives an operator's command to a backend, and to the sessions that hosts have of their own with it. Returns the state of the fleet's
-   * backend that follows, none where there is no such backend. A command that the backend rejects changes nothing.
+   * backend that follows, none where there is no such backend. Fails where that one's state does not allow the command, as its own
+   * method of that name does.
    */
-  readonly operate: (id: string, command: Command) => Effect.Effect<Option.Option<ConnectionState.ConnectionState>>
+  readonly operate: (
+    id: string,
+    command: Command
+  ) => Effect.Effect<
+    Option.Option<ConnectionState.ConnectionState>,
+    BackendError.SessionUnavailable | BackendError.CallRejected
+  >
   /** which resources are hidden, since a backend before theirs has the same URI; the first 1,000 */
   readonly conflicts: Effect.Effect<ReadonlyArray<Conflict>>
 }
@@ -162,8 +169,10 @@ export const layer = (
 
 // ----------------------------------------------------------------------------------------------------------- internal
 
-const commandTo = (backend: Backend.Backend<Peer.Peer>, command: Command): Effect.Effect<void> =>
-  Effect.ignore(Effect.suspend((): Effect.Effect<unknown, unknown> => backend[command]))
+const commandTo = (
+  backend: Backend.Backend<Peer.Peer>,
+  command: Command
+): Effect.Effect<unknown, BackendError.SessionUnavailable | BackendError.CallRejected> => backend[command]
 
 const waitsOf = ({ initializeWait = "3 seconds", listWait = "2 seconds" }: Options) => {
   const read = { initializeWait: Duration.fromInput(initializeWait), listWait: Duration.fromInput(listWait) }

@@ -232,6 +232,12 @@ describe("once it is started, serve", () => {
     const headers = { authorization: `Bearer ${token}` }
     assert.strictEqual((await fetch(command, { method: "POST", headers })).status, 200)
     await until(async () => (await stateOf(addresses.page, "web")) === "Isolated")
+    // what its state does not allow, and what is not there
+    const ordered = async (path: string) =>
+      (await fetch(new URL(path, addresses.page), { method: "POST", headers })).status
+    assert.strictEqual(await ordered("/api/backends/web/probe"), 409)
+    assert.strictEqual(await ordered("/api/backends/web/reconnect"), 409)
+    assert.strictEqual(await ordered("/api/backends/nobody/reset"), 404)
   })
 })
 

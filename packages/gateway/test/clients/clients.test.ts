@@ -236,3 +236,21 @@ describe("a host over stdio", () => {
     assert.deepStrictEqual(content, [{ type: "text", text: "Echo: over stdio" }])
   })
 })
+
+describe("two hosts of a server that the file says to be shared", () => {
+  it("are on one session with it, and where the file no longer says so, each has its own", async () => {
+    const { gateway, servers, write } = await world()
+    await write({ web: { ...servers.web, session: "shared" } })
+    const { mcp } = await gateway()
+    const [one, other] = [await sdk1(mcp), await sdk1(mcp)]
+    // the session declares no client's capabilities, so that the server does not offer what asks one
+    const asking = "trigger-sampling-request"
+    for (const host of [one, other]) {
+      const tools = await host.tools()
+      assert.include(tools, "echo")
+      assert.notInclude(tools, asking)
+    }
+    await write({ web: servers.web })
+    await until(async () => (await one.tools()).includes(asking) && (await other.tools()).includes(asking))
+  })
+})

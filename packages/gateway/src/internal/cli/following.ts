@@ -55,8 +55,9 @@ export const start = Effect.fn(function* ({ config, fleet, show }: Options) {
   return yield* Deferred.await(first)
 })
 
-const viewsOf = (specs: ReadonlyArray<BackendSpec.BackendSpec>): ReadonlyMap<string, View> =>
-  new Map(specs.map(({ id, tools }) => [id, { tools }]))
+/** What the file says of how each is shown, in its order. */
+export const viewsOf = (specs: ReadonlyArray<BackendSpec.BackendSpec>): ReadonlyMap<string, View> =>
+  new Map(specs.map(({ id, session, tools }) => [id, { session, tools }]))
 
 const linesOf = (
   config: string,

@@ -14,6 +14,7 @@ import * as Endpoint from "../../Endpoint.ts"
 import * as Gateway from "../../Gateway.ts"
 import * as Page from "../../Page.ts"
 import * as Stdio from "../../Stdio.ts"
+import { ordered } from "../page/operator.ts"
 import * as Addresses from "./addresses.ts"
 import * as Following from "./following.ts"
 import { Lines } from "./lines.ts"
@@ -98,7 +99,7 @@ interface Served {
 const operateOf =
   ({ operate }: Gateway.Shape): Page.Operate =>
   (id, command) =>
-    Effect.map(operate(id, command), (state) => (Option.isNone(state) ? "unknown" : "done"))
+    ordered(operate(id, command))
 
 /** Over HTTP; the port on which it listens, where it does. */
 const listening = Effect.fn(function* (

@@ -24,13 +24,16 @@ export const ofFleet =
       fleet.get(id),
       Option.match({
         onNone: () => Effect.succeed<Ordered>("unknown"),
-        onSome: (backend) =>
-          Effect.match(Effect.timeoutOption(run(backend, command), patience), {
-            onFailure: (): Ordered => "rejected",
-            onSuccess: (): Ordered => "done"
-          })
+        onSome: (backend) => ordered(Effect.asSome(run(backend, command)))
       })
     )
+
+/** What becomes of an order that is given this way, and finds nobody to take it where it succeeds with nothing. */
+export const ordered = <E>(order: Effect.Effect<Option.Option<unknown>, E>): Effect.Effect<Ordered> =>
+  Effect.match(Effect.timeoutOption(order, patience), {
+    onFailure: (): Ordered => "rejected",
+    onSuccess: (given): Ordered => (Option.isSome(given) && Option.isNone(given.value) ? "unknown" : "done")
+  })
 
 const run = (
   backend: Backend.Backend<unknown>,
