@@ -27,7 +27,8 @@ export interface Answered {
 }
 
 /**
- * A JSON-RPC error that came over the wire.
+ * A JSON-RPC error that came over the wire, also as the body of an HTTP status that the protocol gives to it: 404 for -32601 and 400
+ * for -32022 in MCP 2026-07-28.
  *
  * @since 0.1.0
  */
@@ -44,7 +45,7 @@ export interface ErrorAnswer {
 export interface Refused {
   readonly _tag: "Refused"
   readonly status: number
-  /** whether the refused request carried a session id */
+  /** whether the refused request rests on what the server may have forgotten: a session id, or an agreed revision (2026-07-28) */
   readonly withSession: boolean
   /** what the server asked for in `Retry-After` */
   readonly retryAfter?: Duration.Duration | undefined
