@@ -189,7 +189,8 @@ export interface RequestRecord {
   readonly tool?: string | undefined
   /**
    * - `unsent`: nothing of it reached a server: not written yet, or no connection could be made
-   * - `refused`: the server, or a proxy, refused it with a status 4xx, or with a redirect 307 or 308 that was not followed
+   * - `refused`: the server, or a proxy, refused it with a status 4xx, or with a redirect 307 or 308 that was not followed; a body
+   *   that says -32022 does not make it an answer
    * - `dispatched`: it may have reached the server, and there is no answer: also after 5xx, and after 301, 302 and 303, which
    *   may be what a server says that has done it
    * - `answered`: a result or a JSON-RPC error came over the wire, also a result that is none of the agreed revision (in MCP
