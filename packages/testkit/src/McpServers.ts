@@ -126,3 +126,12 @@ export const effectMcp: Started<McpServer> = ServerProcess.make({
   slow: Calls.slow,
   launch: (port, log) => ({ args: [Programs.script("effectMcp"), String(port), log] })
 })
+
+/** The same, for which MCP 2026-07-28 and what came before it are one endpoint. */
+export const effectMcpBoth: Started<McpServer> = ServerProcess.make({
+  name: "effectMcp, both eras",
+  traits: traits.effectMcp,
+  echo: Calls.echo,
+  slow: Calls.slow,
+  launch: (port, log) => ({ args: [Programs.script("effectMcp"), String(port), log, "both"] })
+})
