@@ -2,6 +2,7 @@
  * The official conformance suite's scenarios for servers, against a server and against the gateway in front of it: what passes there,
  * passes here, but for what is listed with its reason.
  */
+import { readFile } from "node:fs/promises"
 import { assert, describe, it, onTestFinished } from "vitest"
 import { folderWith, start, until } from "../cli/program.ts"
 import { everything } from "./everything/server.ts"
@@ -115,4 +116,11 @@ describe("the official conformance suite", () => {
       )
     }
   )
+
+  it("has in the guide what comes of it", async () => {
+    const guide = await readFile(new URL("../../../../docs/guides/gateway.md", import.meta.url), "utf8")
+    for (const { direct, scenarios, through, version } of Object.values(runs)) {
+      assert.match(guide, new RegExp(`\\| ${version}, .* \\| ${scenarios} \\| ${direct} \\| ${through} \\|`))
+    }
+  })
 })
