@@ -185,7 +185,7 @@ describe.skipIf(Browser.isMissingFor("the page in a browser"))("the page in a br
       server.script.tools = [{ name: hostile }]
       const url = yield* Served.serve({
         fleet,
-        extras: { buttons: [{ id: "x", label: hostile }], run: () => Effect.void }
+        extras: { buttons: () => Effect.succeed([{ id: "x", label: hostile }]), run: () => Effect.void }
       })
       const { page, problems } = yield* Browser.open(yield* Browser.launch, `${url}/#token=${Served.token}`)
       yield* (yield* get(hostile)).reset

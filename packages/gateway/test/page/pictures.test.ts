@@ -64,7 +64,7 @@ describe("the pictures of the page", () => {
       Effect.gen(function* () {
         const { billing, fleet, github, search } = yield* scene
         const marks = yield* PubSub.unbounded<{ at: number; backend: string; label: string }>()
-        const extras = { buttons: [], run: () => Effect.void, marks: Stream.fromPubSub(marks) }
+        const extras = { buttons: () => Effect.succeed([]), run: () => Effect.void, marks: Stream.fromPubSub(marks) }
         const url = yield* Served.serve({ fleet, extras })
         const mark = (backend: string, label: string) =>
           Effect.flatMap(Clock.currentTimeMillis, (at) => PubSub.publish(marks, { at, backend, label }))

@@ -1,21 +1,25 @@
-/** The ends of a terminal program that are no Ctrl-C: who started it has gone, or nobody reads what it prints. */
+/** What ends the program: a signal, or that nobody is there any more who started it or reads what it prints. */
 import { Effect, Schedule } from "effect"
 import { readFileSync } from "node:fs"
 
-/** Succeeds when the terminal has hung up, the output is closed, or one of those who started this process has ended. */
-export const hangup: Effect.Effect<void> = Effect.suspend(() => {
+/**
+ * Succeeds on SIGINT, SIGTERM and SIGHUP, and when the output is closed or one of those who started this process has ended. Its listeners
+ * stay: each of these events would otherwise end the process while it cleans up.
+ */
+export const asked: Effect.Effect<void> = Effect.suspend(() => {
   const before = ancestors()
   const orphaned = Effect.sync(() => ancestors() !== before).pipe(
     Effect.repeat({ schedule: Schedule.spaced("500 millis"), until: (gone) => gone }),
     Effect.asVoid
   )
-  return Effect.raceFirst(orphaned, closed)
+  return Effect.raceFirst(orphaned, told)
 })
 
-/** Its listeners stay: either event would otherwise end the process while it cleans up. */
-const closed = Effect.callback<void>((resume) => {
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+
+const told = Effect.callback<void>((resume) => {
   const done = () => resume(Effect.void)
-  process.on("SIGHUP", done)
+  for (const signal of signals) process.on(signal, done)
   for (const stream of [process.stdout, process.stderr]) stream.on("error", done)
 })
 
