@@ -129,6 +129,15 @@ export const effectMcp: Started<McpServer> = ServerProcess.make({
   launch: (port, log) => ({ args: [Programs.script("effectMcp"), String(port), log] })
 })
 
+/** The same, for which MCP 2026-07-28 and what came before it are one endpoint. */
+export const effectMcpBoth: Started<McpServer> = ServerProcess.make({
+  name: "effectMcp, both eras",
+  traits: traits.effectMcp,
+  echo: Calls.echo,
+  slow: Calls.slow,
+  launch: (port, log) => ({ args: [Programs.script("effectMcp"), String(port), log, "both"] })
+})
+
 /**
  * A server on SDK 2.x: of MCP 2026-07-28 (`modern`), of what came before with sessions (`legacy`), or of both behind one URL without
  * sessions (`dual`). It can become one of another era.
