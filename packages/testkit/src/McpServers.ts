@@ -20,7 +20,8 @@ export const traits = {
   supergateway: { staleSession: 404, getStream: true, answers: "sse", resumable: false, stateful: true },
   supergatewayStateless: { staleSession: "none", getStream: false, answers: "sse", resumable: false, stateful: false },
   effectMcp: { staleSession: 404, getStream: false, answers: "json", resumable: false, stateful: true },
-  sdk2: { staleSession: "none", getStream: false, answers: "json", resumable: false, stateful: false },
+  // as it does to requests of the legacy era
+  sdk2: { staleSession: "none", getStream: false, answers: "sse", resumable: false, stateful: false },
   sdk2Legacy: { staleSession: 404, getStream: true, answers: "sse", resumable: false, stateful: true }
 } as const satisfies Record<string, Traits>
 

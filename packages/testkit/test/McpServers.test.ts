@@ -8,7 +8,9 @@ const kinds = {
   mcpProxy: McpServers.mcpProxy({ backend: "small" }),
   supergateway: McpServers.supergateway({ backend: "small" }),
   supergatewayStateless: McpServers.supergateway({ backend: "small", stateful: false }),
-  effectMcp: McpServers.effectMcp
+  effectMcp: McpServers.effectMcp,
+  "sdk2, dual": McpServers.sdk2({ era: "dual" }),
+  "sdk2, legacy": McpServers.sdk2({ era: "legacy" })
 }
 
 describe.each(Object.entries(kinds))("%s", (_name, make) => {

@@ -1,7 +1,12 @@
 /**
  * OAuth as `@modelcontextprotocol/client` 2.x does it.
  */
-import { auth, extractWWWAuthenticateParams } from "@modelcontextprotocol/client"
+import {
+  auth,
+  computeScopeUnion,
+  extractWWWAuthenticateParams,
+  isStrictScopeSuperset
+} from "@modelcontextprotocol/client"
 import type { FetchLike, OAuthClientProvider } from "@modelcontextprotocol/client"
 import * as OAuth from "../session/oauth.ts"
 
@@ -10,6 +15,17 @@ export const make = (endpoint: URL, provider: OAuthClientProvider, fetch: FetchL
   OAuth.make({
     endpoint,
     tokens: async () => provider.tokens(),
-    auth: (wanted) => auth(provider, { ...wanted, fetchFn: fetch }),
+    auth: async (wanted, widens) => {
+      const options = { ...wanted, fetchFn: fetch }
+      if (!widens) return auth(provider, options)
+      // What was granted is asked for again, since another authorization replaces the one before.
+      const granted = (await provider.tokens())?.scope
+      const scope = computeScopeUnion(granted, wanted.scope)
+      return auth(provider, {
+        ...options,
+        ...(scope === undefined ? {} : { scope }),
+        forceReauthorization: wanted.authorizationCode === undefined && isStrictScopeSuperset(scope, granted)
+      })
+    },
     read: extractWWWAuthenticateParams
   })

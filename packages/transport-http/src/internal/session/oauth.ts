@@ -9,8 +9,8 @@ export interface Options {
   readonly endpoint: URL
   /** the tokens of the user's provider */
   readonly tokens: () => Promise<{ readonly access_token: string } | undefined>
-  /** the SDK's `auth()` */
-  readonly auth: (wanted: Wanted) => Promise<"AUTHORIZED" | "REDIRECT">
+  /** the SDK's `auth()`; `widens`: the server wants more of a scope than the token has, which refreshing does not bring */
+  readonly auth: (wanted: Wanted, widens: boolean) => Promise<"AUTHORIZED" | "REDIRECT">
   /** the SDK's `extractWWWAuthenticateParams` */
   readonly read: (response: Response) => Challenge & { readonly error?: string }
 }
@@ -37,6 +37,7 @@ export interface OAuth extends Authorization {
 /** For one session. */
 export const make = ({ auth, endpoint, read, tokens }: Options): OAuth => {
   let challenge: Challenge = {}
+  let widens = false
   /** whether the last challenge calls for another token, and has not been met yet */
   let isDue = false
   let refreshing: Promise<boolean> | undefined
@@ -44,12 +45,15 @@ export const make = ({ auth, endpoint, read, tokens }: Options): OAuth => {
   let unmet: string | undefined
   const token = async () => (await tokens())?.access_token
   const authorize = (authorizationCode?: string, iss?: string) =>
-    auth({
-      serverUrl: endpoint,
-      ...challenge,
-      ...(authorizationCode === undefined ? {} : { authorizationCode }),
-      ...(iss === undefined ? {} : { iss })
-    })
+    auth(
+      {
+        serverUrl: endpoint,
+        ...challenge,
+        ...(authorizationCode === undefined ? {} : { authorizationCode }),
+        ...(iss === undefined ? {} : { iss })
+      },
+      widens
+    )
   const refresh = async (): Promise<boolean> => {
     const before = await token()
     const asked = JSON.stringify([before, challenge.scope, challenge.resourceMetadataUrl])
@@ -65,6 +69,7 @@ export const make = ({ auth, endpoint, read, tokens }: Options): OAuth => {
       // 403 may be about this one request; more of a scope is wanted where it says so (RFC 6750, 3.1)
       if (head.status === 403 && error !== "insufficient_scope") return
       isDue = true
+      widens = error === "insufficient_scope"
       // Metadata of the resource is the resource's own: at another origin it would be anybody's (RFC 9728, 7.7).
       const isOwn = resourceMetadataUrl?.origin === endpoint.origin
       challenge = {
