@@ -77,8 +77,7 @@ describe("an answer", () => {
     socket.pause()
     post(socket)
     // what the kernel and Node take before anybody reads is a few megabytes of the 128
-    let before = -1
-    while (before !== produced || produced === 0) {
+    for (let before = -1; before <= 0 || before < produced;) {
       before = produced
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
