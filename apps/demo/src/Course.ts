@@ -1,5 +1,6 @@
 /** When what happened while a fault was played, and what this makes of the calls and of the servers' own count. Pure. */
 import type { Episode } from "./Expectation.ts"
+import type { Seen as SeenByClient } from "./HostClient.ts"
 import type { Call, Journal, State } from "./Journal.ts"
 import type { Played } from "./Played.ts"
 import type { Measured } from "./Report.ts"
@@ -24,6 +25,7 @@ export interface Course {
 export interface Seen {
   readonly courses: ReadonlyArray<Course>
   readonly journal: Pick<Journal, "calls" | "entries">
+  readonly client: SeenByClient
   /** when the last course had ended: calls that began later do not count */
   readonly endedAt: number
   /** for each backend, how often its server executed each call */
@@ -31,7 +33,7 @@ export interface Seen {
 }
 
 /** Gives every call to the fault that it met, or to none. */
-export const measure = ({ courses, endedAt, executions, journal }: Seen): Omit<Measured, "duration"> => {
+export const measure = ({ client, courses, endedAt, executions, journal }: Seen): Omit<Measured, "duration"> => {
   const taken = new Set<Call>()
   // A call that is in flight when the next fault comes belongs to that one, so the last ones choose first.
   const episodes = courses.toReversed().map(({ fault, mark, since, until, ...course }): Episode => {
@@ -62,11 +64,13 @@ export const measure = ({ courses, endedAt, executions, journal }: Seen): Omit<M
       executions: executions.get(place.id) ?? new Map()
     }
   })
+  const all = new Map([...executions.values()].flatMap((counts) => [...counts]))
   return {
     episodes: episodes.toReversed(),
     otherwise: {
       calls: journal.calls.filter((call) => !taken.has(call) && call.startedAt < endedAt),
-      executions: new Map([...executions.values()].flatMap((counts) => [...counts]))
-    }
+      executions: all
+    },
+    client: { ...client, executions: all }
   }
 }

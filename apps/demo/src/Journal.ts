@@ -50,22 +50,31 @@ export interface Sign {
 
 export interface Journal {
   readonly entries: ReadonlyArray<Entry>
-  readonly calls: Array<Call>
+  readonly calls: ReadonlyArray<Call>
+  /** A call begins. What becomes of it is written into it. */
+  readonly begin: (call: Call) => void
   readonly add: (backend: string, happening: Happening) => void
   /** The first entry of the backend since then, past or future, that is the sign. */
   readonly first: (backend: string, since: number, sign: Sign) => Effect.Effect<Entry>
+  /** From now on nothing is remembered, and only the reader gets what happens: a program that goes on for days would remember all of it. */
+  readonly forget: () => void
 }
 
 /** Begins one; the reader gets every entry when it is added. */
 export const make = (reader: (entry: Entry) => void): Journal => {
   const entries: Array<Entry> = []
+  const calls: Array<Call> = []
+  let isRemembering = true
   const waiting = new Set<(entry: Entry) => boolean>()
   return {
     entries,
-    calls: [],
+    calls,
+    begin: (call) => {
+      if (isRemembering) calls.push(call)
+    },
     add: (backend, happening) => {
       const entry: Entry = { at: performance.now(), backend, ...happening }
-      entries.push(entry)
+      if (isRemembering) entries.push(entry)
       reader(entry)
       for (const look of [...waiting]) look(entry)
     },
@@ -80,7 +89,12 @@ export const make = (reader: (entry: Entry) => void): Journal => {
         if (entries.some(look)) return
         waiting.add(look)
         return Effect.sync(() => waiting.delete(look))
-      })
+      }),
+    forget: () => {
+      isRemembering = false
+      entries.length = 0
+      calls.length = 0
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /** A backend with everything around it, whatever its transport. */
-import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import type { Backend, KeepalivePolicy } from "@vmcp-keepalive/core"
+import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import type { FaultProxy, McpServer } from "@vmcp-keepalive/testkit"
 import { Duration } from "effect"
 
@@ -11,7 +11,7 @@ export type Server = Pick<McpServer.McpServer, "echo" | "executions">
 export interface Place<Called extends Server = Server> {
   readonly id: string
   readonly server: Called
-  readonly backend: Backend.Backend<Client>
+  readonly backend: Backend.Backend<Peer.Peer>
   readonly policy: KeepalivePolicy.KeepalivePolicy
 }
 

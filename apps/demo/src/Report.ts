@@ -22,10 +22,15 @@ export interface Row {
   readonly unmet: ReadonlyArray<string>
 }
 
+/** What holds of many calls. */
+export type Summed = Pick<Row, "calls" | "executedByServer" | "met" | "unmet">
+
 export interface Report {
   readonly faults: ReadonlyArray<Row>
   /** the calls at times without a fault, which must all be ok */
-  readonly otherwise: Pick<Row, "calls" | "executedByServer" | "met" | "unmet">
+  readonly otherwise: Summed
+  /** the calls of one client, in one session with the gateway from the first to the last fault */
+  readonly client: Summed
   readonly seconds: number
   readonly met: boolean
 }
@@ -35,13 +40,15 @@ export interface Measured {
   readonly episodes: ReadonlyArray<Episode>
   /** the calls that belong to no episode */
   readonly otherwise: Pick<Episode, "calls" | "executions">
+  /** those of the client, and what no client should meet */
+  readonly client: Pick<Episode, "calls" | "executions" | "wrong">
   /** milliseconds from the start of the demo to the end of the tour */
   readonly duration: number
 }
 
 // ------------------------------------------------------------------------------------------------------ constructors
 
-export const make = ({ duration, episodes, otherwise }: Measured): Report => {
+export const make = ({ client, duration, episodes, otherwise }: Measured): Report => {
   const faults = episodes.map((episode): Row => {
     const unmet = Expectation.judge(episode)
     return {
@@ -56,18 +63,23 @@ export const make = ({ duration, episodes, otherwise }: Measured): Report => {
       unmet
     }
   })
-  const calls = tally(otherwise.calls)
-  const unmet = [
-    ...(calls.ok === otherwise.calls.length ? [] : ["a call failed at a time without a fault"]),
-    ...Expectation.untruths(otherwise)
-  ]
-  const calm = { calls, executedByServer: Expectation.executed(otherwise), met: unmet.length === 0, unmet }
+  const calm = summed(
+    otherwise,
+    otherwise.calls.every(({ outcome }) => outcome === "ok") ? [] : ["a call failed at a time without a fault"]
+  )
+  const kept = summed(client, [...(client.calls.length > 0 ? [] : ["it called nothing"]), ...client.wrong])
   return {
     faults,
     otherwise: calm,
+    client: kept,
     seconds: Math.round(duration / 100) / 10,
-    met: faults.length > 0 && faults.every(({ met }) => met) && calm.met
+    met: faults.length > 0 && faults.every(({ met }) => met) && calm.met && kept.met
   }
+}
+
+const summed = (of: Pick<Episode, "calls" | "executions">, wrong: ReadonlyArray<string>): Summed => {
+  const unmet = [...wrong, ...Expectation.untruths(of)]
+  return { calls: tally(of.calls), executedByServer: Expectation.executed(of), met: unmet.length === 0, unmet }
 }
 
 const milliseconds = (measured: number | undefined) => (measured === undefined ? null : Math.round(measured))
@@ -192,18 +204,8 @@ export const table = (report: Report, style: Style): string => {
     String(row.executedByServer),
     row.met ? "yes" : "NO"
   ])
-  const { calls, executedByServer, met } = report.otherwise
-  const otherwise = [
-    "(no fault)",
-    "all",
-    "",
-    "",
-    "",
-    ...Expectation.outcomes.map((outcome) => String(calls[outcome])),
-    String(executedByServer),
-    met ? "yes" : "NO"
-  ]
-  const all = [header, ...rows, otherwise]
+  const sums = [sumRow("(no fault)", "all", report.otherwise), sumRow("(one client's session)", "all", report.client)]
+  const all = [header, ...rows, ...sums]
   const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
   const isNumber = (column: number) => column === 2 || column === 3 || (column >= 5 && column < header.length - 1)
   const render = (row: ReadonlyArray<string>) =>
@@ -211,7 +213,7 @@ export const table = (report: Report, style: Style): string => {
       const width = widths[column] ?? 0
       return isNumber(column) ? cell.padStart(width) : cell.padEnd(width)
     })
-  const body = [...rows, otherwise].map((row) => {
+  const body = [...rows, ...sums].map((row) => {
     const cells = render(row)
     const last = cells.pop() ?? ""
     return [...cells, row.at(-1) === "yes" ? style.good(last) : style.bad(last)].join("  ").trimEnd()
@@ -220,9 +222,9 @@ export const table = (report: Report, style: Style): string => {
   return [
     style.bold(render(header).join("  ").trimEnd()),
     style.dim(rule),
-    ...body.slice(0, -1),
+    ...body.slice(0, -sums.length),
     style.dim(rule),
-    ...body.slice(-1),
+    ...body.slice(-sums.length),
     "",
     ...legend.map(style.dim),
     "",
@@ -231,12 +233,23 @@ export const table = (report: Report, style: Style): string => {
   ].join("\n")
 }
 
+const sumRow = (what: string, backend: string, { calls, executedByServer, met }: Summed): ReadonlyArray<string> => [
+  what,
+  backend,
+  "",
+  "",
+  "",
+  ...Expectation.outcomes.map((outcome) => String(calls[outcome])),
+  String(executedByServer),
+  met ? "yes" : "NO"
+]
+
 const callHeaders = ["ok", "failed", "unknown", "rejected"]
 
 const legend = [
   "detected: from the fault's mark; recovered: from its end, or from its mark if nobody but the backend ends it;",
   "calls: as their callers were told; executed: by the servers' own count, where an idempotent call may be executed",
-  "again and no other may."
+  "again and no other may. The client called all backends through the gateway, in one session from beginning to end."
 ]
 
 const time = (measured: number | null) => {
@@ -245,7 +258,11 @@ const time = (measured: number | null) => {
 }
 
 const unmetLines = (report: Report, style: Style): ReadonlyArray<string> => {
-  const rows = [...report.faults, { ...report.otherwise, backend: "all", fault: "no fault" }].filter(({ met }) => !met)
+  const sums = [
+    { ...report.otherwise, backend: "all", fault: "no fault" },
+    { ...report.client, backend: "all", fault: "the client's session" }
+  ]
+  const rows = [...report.faults, ...sums].filter(({ met }) => !met)
   return rows.flatMap(({ backend, fault, unmet }) => [
     style.bad(`✗ ${backend}: ${fault}`),
     ...unmet.slice(0, 10).map((what) => `    ${what}`),

@@ -1,4 +1,6 @@
 /** How text is stressed: with colors, or not at all. */
+import { styleText } from "node:util"
+
 export interface Style {
   readonly good: (text: string) => string
   readonly bad: (text: string) => string
@@ -7,15 +9,15 @@ export interface Style {
   readonly dim: (text: string) => string
 }
 
-const ansi = (code: number) => (text: string) => `\u001B[${code}m${text}\u001B[0m`
-const asIs = (text: string) => text
-
-/** Colors where they are wanted, or none. */
-export const make = (colors: boolean): Style =>
-  colors
-    ? { good: ansi(32), bad: ansi(31), warn: ansi(33), bold: ansi(1), dim: ansi(2) }
-    : { good: asIs, bad: asIs, warn: asIs, bold: asIs, dim: asIs }
-
-/** Whether colors are wanted: on a terminal, unless NO_COLOR says no (no-color.org). */
-export const isWanted = (stream: NodeJS.WriteStream): boolean =>
-  stream.isTTY === true && (process.env["NO_COLOR"] ?? "") === ""
+/** With colors where the stream is a terminal, and the environment does not say otherwise (NO_COLOR, FORCE_COLOR). */
+export const of = (stream: NodeJS.WriteStream): Style => {
+  const stressed = (format: "green" | "red" | "yellow" | "bold" | "dim") => (text: string) =>
+    styleText(format, text, { stream })
+  return {
+    good: stressed("green"),
+    bad: stressed("red"),
+    warn: stressed("yellow"),
+    bold: stressed("bold"),
+    dim: stressed("dim")
+  }
+}

@@ -2,6 +2,7 @@
 import { Duration, Effect, identity, Option } from "effect"
 import * as Course from "./Course.ts"
 import * as Expectation from "./Expectation.ts"
+import type { HostClient } from "./HostClient.ts"
 import type { Place } from "./Place.ts"
 import type { Played } from "./Played.ts"
 import * as Journal from "./Journal.ts"
@@ -9,6 +10,10 @@ import * as Traffic from "./Traffic.ts"
 import * as World from "./World.ts"
 
 export interface Options {
+  readonly faults: ReadonlyArray<Played>
+  readonly journal: Journal.Journal
+  /** who calls through the gateway meanwhile */
+  readonly client: HostClient
   /** whether the faults are injected: if not, no expectation may be met, or it proves nothing. Default true */
   readonly withFaults?: boolean
 }
@@ -20,15 +25,16 @@ const patience = Duration.seconds(15)
 /** What has not been played by then is not played. The tour takes less than half of it. */
 const limit = Duration.seconds(60)
 
-/** Plays all of them, while every backend is called all the time, also when it has returned. */
+/**
+ * Plays all of them, while every backend is called all the time: by this program itself, which says which calls are idempotent and is told
+ * everything of what became of them; and through the gateway, by a client that knows of nothing. The former goes on when it has returned.
+ */
 export const play = Effect.fnUntraced(function* (
   world: World.World,
-  faults: ReadonlyArray<Played>,
-  journal: Journal.Journal,
-  { withFaults = true }: Options = {}
+  { client, faults, journal, withFaults = true }: Options
 ) {
   const callers = yield* Effect.forEach(World.places(world), (place) =>
-    Effect.map(Traffic.make(place, journal), (traffic) => ({ place, traffic }))
+    Effect.map(Traffic.make(place, journal), (traffic) => ({ place, traffic: both(traffic, client, place.id) }))
   )
   const played: Array<Course.Course> = []
   yield* Effect.forEach(
@@ -48,13 +54,21 @@ export const play = Effect.fnUntraced(function* (
     return found === undefined ? neverPlayed(fault) : Effect.succeed(found)
   })
 
+  const seen = yield* client.finish
   const endedAt = performance.now()
   yield* Effect.forEach(callers, ({ traffic }) => traffic.pause, { concurrency: "unbounded" })
   const executions = yield* Effect.forEach(callers, ({ place }) =>
     Effect.map(Traffic.executions(place), (counts) => [place.id, counts] as const)
   )
-  yield* Effect.forEach(callers, ({ traffic }) => traffic.resume)
-  return Course.measure({ courses, journal, endedAt, executions: new Map(executions) })
+  yield* Effect.forEach(callers, ({ traffic }) => Effect.andThen(traffic.relax, traffic.resume))
+  return Course.measure({ courses, journal, client: seen, endedAt, executions: new Map(executions) })
+})
+
+/** The calls of a backend, whoever makes them. */
+const both = (traffic: Traffic.Traffic, client: HostClient, id: string): Traffic.Traffic => ({
+  ...traffic,
+  pause: Effect.all([traffic.pause, client.pause(id)], { concurrency: "unbounded", discard: true }),
+  resume: Effect.andThen(traffic.resume, client.resume(id))
 })
 
 interface Playing {
@@ -83,7 +97,7 @@ const playOne = Effect.fnUntraced(function* ({ fault, journal, traffic, withFaul
   const since = performance.now()
   remark("fault", fault.name)
   const slowCalls = yield* Effect.forEach(inFlight, traffic.callSlow, { concurrency: "unbounded" })
-  const injected = withFaults ? yield* Effect.timeoutOption(fault.inject, patience) : Option.none()
+  const injected = withFaults ? yield* Effect.timeoutOption(Effect.orDie(fault.inject), patience) : Option.none()
   const mark = Option.getOrElse(injected, () => performance.now())
 
   let end = mark
@@ -94,7 +108,7 @@ const playOne = Effect.fnUntraced(function* ({ fault, journal, traffic, withFaul
   if (noticed !== undefined && fault.lasts !== undefined) yield* Effect.sleep(fault.lasts)
   remarkTold()
   if (fault.end !== undefined) {
-    if (withFaults) yield* Effect.timeoutOption(fault.end, patience)
+    if (withFaults) yield* Effect.timeoutOption(Effect.orDie(fault.end), patience)
     remark("end", `over: ${fault.name}`)
     end = performance.now()
   }

@@ -13,6 +13,8 @@ export interface Traffic {
   readonly resume: Effect.Effect<void>
   /** Calls something slow; returns as soon as the server executes it, with what waits until the call has settled. */
   readonly callSlow: (call: SlowCall) => Effect.Effect<Effect.Effect<void>>
+  /** From now on it calls less often, and with messages that come again: what servers write down of them stays small. */
+  readonly relax: Effect.Effect<void>
 }
 
 /** A call that takes so many seconds. */
@@ -24,6 +26,9 @@ export interface SlowCall {
 
 /** Time from one call to the next. */
 export const spacing = Duration.millis(250)
+
+/** How many times that it is once it is relaxed, and how many messages it then has. */
+const relaxed = { every: 4, messages: 64 }
 
 /** As many calls as may wait at once; no further ones begin meanwhile. */
 const atMost = 12
@@ -39,7 +44,11 @@ export const callTool = (
   { backend }: Place,
   { arguments: args, name }: McpServer.Call,
   options: { readonly idempotent: boolean }
-) => backend.use((client, signal) => client.callTool({ name, arguments: args }, undefined, { signal }), options)
+): Effect.Effect<unknown, BackendError.CallError> =>
+  backend.use(
+    (peer, signal) => peer.request({ method: "tools/call", params: { name, arguments: args } }, { signal }),
+    options
+  )
 
 /** Begins to call; ends with the scope. Every second call is idempotent. */
 export const make = (place: Place, journal: Journal): Effect.Effect<Traffic, never, Scope.Scope> =>
@@ -48,6 +57,7 @@ export const make = (place: Place, journal: Journal): Effect.Effect<Traffic, nev
     let calls = 0
     let inFlight = 0
     let isPaused = false
+    let isRelaxed = false
 
     const call = (tool: McpServer.Call, idempotent: boolean): Effect.Effect<void> =>
       Effect.suspend(() => {
@@ -61,7 +71,7 @@ export const make = (place: Place, journal: Journal): Effect.Effect<Traffic, nev
             begun.detail = error === undefined || error._tag === "CallFailed" ? undefined : error.detail
             journal.add(place.id, { _tag: "CallEnded", call: begun })
           })
-        journal.calls.push(begun)
+        journal.begin(begun)
         inFlight++
         return callTool(place, tool, { idempotent }).pipe(
           Effect.matchEffect({
@@ -77,7 +87,10 @@ export const make = (place: Place, journal: Journal): Effect.Effect<Traffic, nev
     yield* Effect.suspend(() => {
       if (isPaused || inFlight >= atMost) return Effect.void
       calls++
-      const message = place.server.echo(`${place.id} ${calls}`)
+      if (isRelaxed && calls % relaxed.every !== 0) return Effect.void
+      const message = place.server.echo(
+        isRelaxed ? `${place.id} again ${calls % (relaxed.every * relaxed.messages)}` : `${place.id} ${calls}`
+      )
       return Effect.asVoid(Effect.forkIn(call(message, calls % 2 === 0), scope))
     }).pipe(Effect.repeat(Schedule.spaced(spacing)), Effect.forkIn(scope))
 
@@ -100,7 +113,10 @@ export const make = (place: Place, journal: Journal): Effect.Effect<Traffic, nev
             Effect.timeoutOption("5 seconds")
           )
           return Effect.asVoid(Fiber.await(fiber))
-        })
+        }),
+      relax: Effect.sync(() => {
+        isRelaxed = true
+      })
     }
   })
 

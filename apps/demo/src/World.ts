@@ -1,13 +1,14 @@
-/** The servers, a file that lists them, and the fleet that the file describes. All of it ends with the scope. */
-import { Client } from "@modelcontextprotocol/sdk/client/index.js"
+/** The servers, a file that lists them, and their places in the fleet that the file describes. All of it ends with the scope. */
 import { type ConfigFileError, KeepaliveConfig } from "@vmcp-keepalive/config"
 import { Fleet, KeepaliveEvent, KeepalivePolicy } from "@vmcp-keepalive/core"
+import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import { FaultProxy, McpServers, ScriptedServer, StdioServers } from "@vmcp-keepalive/testkit"
 import type { McpServer } from "@vmcp-keepalive/testkit"
-import { HttpTransport } from "@vmcp-keepalive/transport-http"
-import { StdioTransport } from "@vmcp-keepalive/transport-stdio"
-import { Duration, Effect, FileSystem, Layer, Option, Redacted } from "effect"
-import type { Path, PlatformError, Scope } from "effect"
+import { HttpPeerTransport } from "@vmcp-keepalive/transport-http/peer"
+import { StdioPeerTransport } from "@vmcp-keepalive/transport-stdio/peer"
+import { Duration, Effect, FileSystem, Layer, Option, Redacted, Scope } from "effect"
+import type { Path, PlatformError } from "effect"
+import type { Gateway } from "vmcp-keepalive"
 import type { Journal } from "./Journal.ts"
 import type { Place, ProxiedPlace, Server } from "./Place.ts"
 import * as Shell from "./Shell.ts"
@@ -54,62 +55,88 @@ const settings = {
   circuit: { failures: 5, openFor: { initial: "2 seconds", factor: 1.5, cap: "3 seconds" } },
   stableAfter: "1 second",
   waitForSession: "10 seconds",
-  inFlightGrace: "1 second"
+  inFlightGrace: "1 second",
+  // sessions of a tour are young: what ends one that was stable costs nothing of it
+  replayBudget: { window: "1 second" }
 } as const satisfies KeepalivePolicy.Options
 
 /** Short, too: how a child process is ended. */
 export const shutdown = {
-  end: Duration.millis(500),
-  term: Duration.millis(500),
-  kill: Duration.millis(500)
+  end: Duration.millis(300),
+  term: Duration.millis(400),
+  kill: Duration.millis(300)
 } as const
 
-/** Starts everything; the backends themselves start what speaks stdio. */
-export const make = (
-  journal: Journal
-): Effect.Effect<World, WorldError, FileSystem.FileSystem | Path.Path | Scope.Scope> =>
+/** The fleet before anything is in it, and what its backends send as credentials. */
+export interface Empty {
+  readonly fleet: Fleet.Fleet<Peer.Peer>
+  readonly credentials: World["credentials"]
+  /** by URL, whose it is */
+  readonly ids: Map<string, string>
+}
+
+/** A fleet whose events, and whose reading of credentials, are in the journal. */
+export const empty = (journal: Journal): Effect.Effect<Empty, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const servers = yield* Effect.all(
-      {
-        everything: proxied(McpServers.everything),
-        supergateway: proxied(McpServers.supergateway({ backend: "small" })),
-        mcpProxy: proxied(McpServers.mcpProxy({ backend: "small" })),
-        effectMcp: proxied(McpServers.effectMcp),
-        scripted: proxied(ScriptedServer.make({ authorization: Redacted.value(firstCredentials) })),
-        filesystem: StdioServers.filesystem,
-        scriptedSh: Effect.flatMap(StdioServers.scripted(), Shell.through)
-      },
-      { concurrency: "unbounded" }
-    )
     const credentials = new Map<string, Redacted.Redacted>([["scripted", firstCredentials]])
+    const ids = new Map<string, string>()
     const readCredentials = (id: string) =>
       Effect.sync((): Record<string, Redacted.Redacted> => {
         journal.add(id, { _tag: "CredentialsRead" })
         const authorization = credentials.get(id)
         return authorization === undefined ? {} : { authorization }
       })
+    const Transports = Layer.mergeAll(
+      // credentials that change while the servers run cannot stand in a file
+      HttpPeerTransport.layer({ headers: ({ url }) => readCredentials(ids.get(textOf(url)) ?? "") }),
+      StdioPeerTransport.layer({ shutdown })
+    )
+    const fleet = yield* Fleet.make<Peer.Peer>().pipe(
+      Effect.provide([
+        Transports,
+        KeepalivePolicy.layer(settings),
+        KeepaliveEvent.layerObserver((event) => journal.add(event.backend, { _tag: "Event", event }))
+      ])
+    )
+    return { fleet, credentials, ids }
+  })
 
+/** Starts everything; the backends themselves start what speaks stdio. */
+export const make = (
+  { credentials, fleet, ids }: Empty,
+  show: Gateway.Shape["show"]
+): Effect.Effect<World, WorldError, FileSystem.FileSystem | Path.Path | Scope.Scope> =>
+  Effect.gen(function* () {
+    const parallel = yield* Scope.fork(yield* Effect.scope, "parallel")
+    /** They end all at the same time, or the program would not end in time. */
+    const beside = <A, E>(start: Effect.Effect<A, E, Scope.Scope>) =>
+      Effect.flatMap(Scope.fork(parallel, "sequential"), (own) => Scope.provide(start, own))
+    const servers = yield* Effect.all(
+      {
+        everything: beside(proxied(McpServers.everything)),
+        supergateway: beside(proxied(McpServers.supergateway({ backend: "small" }))),
+        mcpProxy: beside(proxied(McpServers.mcpProxy({ backend: "small" }))),
+        effectMcp: beside(proxied(McpServers.effectMcp)),
+        scripted: beside(proxied(ScriptedServer.make({ authorization: Redacted.value(firstCredentials) }))),
+        filesystem: StdioServers.filesystem,
+        scriptedSh: Effect.flatMap(StdioServers.scripted(), Shell.through)
+      },
+      { concurrency: "unbounded" }
+    )
     const { effectMcp, everything, filesystem, mcpProxy, scripted, scriptedSh, supergateway } = servers
     const file = yield* written({
       everything: { ...reached(everything), ...patient },
       supergateway: reached(supergateway),
       "mcp-proxy": reached(mcpProxy),
       "effect-mcp": { ...reached(effectMcp), ...patient },
-      scripted: reached(scripted),
+      // one session for all: of each reading of its credentials the journal shall say that it was the fleet's
+      scripted: { ...reached(scripted), session: "shared" },
       filesystem: started(filesystem),
       "scripted-sh": started(scriptedSh)
     })
     const { specs } = yield* KeepaliveConfig.load(file)
-    const ids = new Map(
-      specs.map(({ id, settings }) => [settings.kind === "http" ? Redacted.value(settings.url) : id, id])
-    )
-    const client = () => new Client({ name: "vmcp-keepalive-demo", version: "1.0.0" })
-    const Transports = Layer.mergeAll(
-      // credentials that change while the servers run cannot stand in a file
-      HttpTransport.layer({ client, headers: ({ url }) => readCredentials(ids.get(textOf(url)) ?? "") }),
-      StdioTransport.layer({ client, shutdown })
-    )
-    const fleet = yield* Effect.provide(Fleet.make<Client>(), Transports)
+    for (const { id, settings } of specs) if (settings.kind === "http") ids.set(Redacted.value(settings.url), id)
+    yield* show(new Map(specs.map(({ id, session, tools }) => [id, { session, tools }])))
     yield* fleet.apply(specs)
 
     const place = Effect.fnUntraced(function* <Called extends Server>(id: string, server: Called) {
@@ -128,12 +155,7 @@ export const make = (
       scriptedSh: yield* place("scripted-sh", scriptedSh),
       credentials
     }
-  }).pipe(
-    Effect.provide([
-      KeepalivePolicy.layer(settings),
-      KeepaliveEvent.layerObserver((event) => journal.add(event.backend, { _tag: "Event", event }))
-    ])
-  )
+  })
 
 /** A server over HTTP, and the proxy through which it is reached. */
 interface Proxied<Called extends McpServer.McpServer> {
@@ -143,7 +165,8 @@ interface Proxied<Called extends McpServer.McpServer> {
 
 const proxied = <Called extends McpServer.McpServer, E, R>(start: Effect.Effect<Called, E, R>) =>
   Effect.flatMap(start, (server) =>
-    Effect.map(FaultProxy.make({ target: server }), (proxy): Proxied<Called> => ({ server, proxy }))
+    // more than the tour makes of them
+    Effect.map(FaultProxy.make({ target: server, remembered: 10_000 }), (proxy): Proxied<Called> => ({ server, proxy }))
   )
 
 /**

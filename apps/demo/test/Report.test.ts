@@ -2,16 +2,24 @@ import { Duration } from "effect"
 import { describe, expect, test } from "vitest"
 import type { Entry } from "../src/Journal.ts"
 import * as Report from "../src/Report.ts"
-import * as Style from "../src/Style.ts"
+import type { Style } from "../src/Style.ts"
 import { ended, episode } from "./episode.ts"
 
-const plain = Style.make(false)
+const asIs = (text: string) => text
+const plain: Style = { good: asIs, bad: asIs, warn: asIs, bold: asIs, dim: asIs }
 const calm = (...calls: ReadonlyArray<ReturnType<typeof ended>>) => ({
   calls,
   executions: new Map(calls.map(({ key, times }) => [key, times]))
 })
-const made = (change: Parameters<typeof episode>[0], otherwise = calm(ended("ok", 1))) =>
-  Report.make({ episodes: [episode(change)], otherwise, duration: 12_345 })
+const kept = (wrong: ReadonlyArray<string>, ...calls: ReadonlyArray<ReturnType<typeof ended>>) => ({
+  ...calm(...calls),
+  wrong
+})
+const made = (
+  change: Parameters<typeof episode>[0],
+  otherwise = calm(ended("ok", 1)),
+  client = kept([], ended("ok", 1), ended("unknown", 1), ended("rejected", 0))
+) => Report.make({ episodes: [episode(change)], otherwise, client, duration: 12_345 })
 
 describe("the report", () => {
   test("counts calls, and what the server executed of them", () => {
@@ -39,7 +47,24 @@ describe("the report", () => {
 
   test("is not met if a call failed without a fault, or nothing was played", () => {
     expect(made({}, calm(ended("ok", 1), ended("unknown", 0))).met).toBe(false)
-    expect(Report.make({ episodes: [], otherwise: calm(), duration: 0 }).met).toBe(false)
+    expect(Report.make({ episodes: [], otherwise: calm(), client: kept([], ended("ok", 1)), duration: 0 }).met).toBe(
+      false
+    )
+  })
+
+  test("is not met if the client lost its session, called nothing, or a call of its own ran twice", () => {
+    const of = (client: Parameters<typeof kept>) => made({}, undefined, kept(...client))
+    expect(of([[], ended("ok", 1)]).met).toBe(true)
+    for (const [client, unmet] of [
+      [[["its session is another one"], ended("ok", 1)], "its session is another one"],
+      [[[]], "it called nothing"],
+      [[[], ended("ok", 2)], expect.stringContaining("executed 2 times")],
+      [[[], ended("rejected", 1)], expect.stringContaining("executed all the same")]
+    ] as const) {
+      const report = of([...client])
+      expect(report).toMatchObject({ met: false, client: { met: false, unmet: [unmet] } })
+      expect(Report.table(report, plain)).toContain("✗ all: the client's session")
+    }
   })
 
   test("as JSON is what it is", () => {
@@ -51,15 +76,16 @@ describe("the report", () => {
 describe("the table", () => {
   test("aligns its columns and says how it ended", () => {
     expect(Report.table(made({}), plain)).toMatchInlineSnapshot(`
-      "fault          backend     detected  recovered  state      ok  failed  unknown  rejected  executed  met
-      ───────────────────────────────────────────────────────────────────────────────────────────────────────
-      server killed  everything     25 ms     1.24 s  Connected   2       0        1         1         3  yes
-      ───────────────────────────────────────────────────────────────────────────────────────────────────────
-      (no fault)     all                                          1       0        0         0         1  yes
+      "fault                   backend     detected  recovered  state      ok  failed  unknown  rejected  executed  met
+      ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+      server killed           everything     25 ms     1.24 s  Connected   2       0        1         1         3  yes
+      ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+      (no fault)              all                                          1       0        0         0         1  yes
+      (one client's session)  all                                          1       0        1         1         2  yes
 
       detected: from the fault's mark; recovered: from its end, or from its mark if nobody but the backend ends it;
       calls: as their callers were told; executed: by the servers' own count, where an idempotent call may be executed
-      again and no other may.
+      again and no other may. The client called all backends through the gateway, in one session from beginning to end.
 
       1 of 1 faults as expected, in 12.3 s"
     `)
@@ -74,9 +100,8 @@ describe("the table", () => {
     expect(table).toContain("0 of 1 faults as expected")
   })
 
-  test("has colors only where they are wanted", () => {
-    expect(Report.table(made({}), Style.make(true))).toContain("\u001B[32m")
-    expect(Report.table(made({}), plain)).not.toContain("\u001B")
+  test("is stressed as it is told to", () => {
+    expect(Report.table(made({}), { ...plain, good: (text) => `<${text}>` })).toContain("<1 of 1 faults as expected")
   })
 })
 

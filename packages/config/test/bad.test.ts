@@ -330,6 +330,11 @@ const files: ReadonlyArray<Bad> = [
     keepalive({ interval: "301 seconds" }),
     [`3:5 keepalive.interval: expected ${interval}`]
   ],
+  ...[5, "500 millis", "0 seconds", "25 hours", "5 parsecs"].map((value): Bad => [
+    `an interval of ${JSON.stringify(value)}`,
+    keepalive({ interval: value }),
+    [`3:5 keepalive.interval: expected ${interval}`]
+  ]),
   ["an interval without its unit", keepalive({ interval: 30_000 }), [`3:5 keepalive.interval: expected ${unit}`]],
   ["a timeout without its unit", keepalive({ timeout: 10 }), [`3:5 keepalive.timeout: expected ${unit}`]],
   [

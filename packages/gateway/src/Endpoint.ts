@@ -5,6 +5,7 @@
  * from a page of another origin, is refused.
  */
 import * as SessionEndpoint from "@vmcp-keepalive/host/endpoint"
+import { KeepaliveMetrics } from "@vmcp-keepalive/otel"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -143,6 +144,24 @@ export const serve = <E, R>(
     Layer.provide(HttpRouter.layer)
   )
 }
+
+/**
+ * Adds `/metrics` for Prometheus to the router: the figures of the context, which `KeepaliveMetrics.layer` of `@vmcp-keepalive/otel` counts.
+ *
+ * @since 0.1.0
+ */
+export const layerMetrics: Layer.Layer<never, never, HttpRouter.HttpRouter> = HttpRouter.use((router) =>
+  Effect.flatMap(KeepaliveMetrics.prometheusPage, (page) =>
+    router.add(
+      "GET",
+      "/metrics",
+      Effect.sync(() => {
+        const { body, contentType } = page()
+        return HttpServerResponse.text(body, { contentType })
+      })
+    )
+  )
+)
 
 // ----------------------------------------------------------------------------------------------------------- internal
 

@@ -9,7 +9,8 @@ import * as Effect from "effect/Effect"
 import type * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import type { Extras as PageExtras } from "./internal/page/extras.ts"
+import type { Shape as GatewayShape } from "./Gateway.ts"
+import type { Button as PageButton, Extras as PageExtras } from "./internal/page/extras.ts"
 import * as Files from "./internal/page/files.ts"
 import * as Guards from "./internal/page/guard.ts"
 import * as Hub from "./internal/page/hub.ts"
@@ -25,6 +26,13 @@ import * as Wire from "./internal/page/wire.ts"
  * @since 0.1.0
  */
 export type Extras = PageExtras
+
+/**
+ * One of these buttons.
+ *
+ * @since 0.1.0
+ */
+export type Button = PageButton
 
 /**
  * Whether a request may pass, judged by its `Host` and `Origin`.
@@ -68,14 +76,26 @@ export type Status = Wire.Status
 /** @since 0.1.0 */
 export const Status = Wire.Status
 
+// ------------------------------------------------------------------------------------------------------- constructors
+
+/**
+ * Carries out commands through a gateway: on the fleet's own backend, and on the sessions that hosts have of their own with it.
+ *
+ * @since 0.1.0
+ */
+export const operateOf =
+  ({ operate }: Pick<GatewayShape, "operate">): Operate =>
+  (id, command) =>
+    Operator.ordered(operate(id, command))
+
 // ------------------------------------------------------------------------------------------------------------- layers
 
 /**
  * Adds the page and its API to the router: `/`, `/page/*`, `/api/events`, `/api/status`, `/api/backends/:id` and, for operators,
- * `POST /api/backends/:id/{probe,reconnect,isolate,reset}`.
+ * `POST /api/backends/:id/{probe,reconnect,isolate,reset}` and those of {@link Extras}.
  *
  * Answers 403 to a foreign `Host` or `Origin`, 401 without the token, 404 for an unknown backend or command, 409 where the state of the
- * backend does not allow the command, and 503 to more than 1,000 readers of events at a time.
+ * backend does not allow the command, or a button is disabled, and 503 to more than 1,000 readers of events at a time.
  *
  * @since 0.1.0
  */

@@ -74,13 +74,16 @@ export interface Options {
   readonly target: { readonly port: number }
   /** What a client sees when the target cannot be reached: its connection reset (default), or a 502. */
   readonly upstreamDown?: "reset" | 502
+  /** Of requests and of strikes, how many are remembered, the last of each. Default: all. */
+  readonly remembered?: number
 }
 
 /** Listens on an ephemeral port. When the scope closes, every socket on both sides is closed. */
 export const make = (options: Options): Effect.Effect<FaultProxy, FaultProxyError, Scope.Scope> =>
   Effect.gen(function* () {
-    const injections = Injections.make()
-    const log = RequestLog.make()
+    const { remembered = Number.POSITIVE_INFINITY } = options
+    const injections = Injections.make(remembered)
+    const log = RequestLog.make(remembered)
     const sockets = new Set<Socket>()
     const exchanges = new Set<Exchange.Exchange>()
 

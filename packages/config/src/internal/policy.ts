@@ -16,9 +16,9 @@ export interface Written {
 
 export const nothing: Written = { options: {}, placeOf: () => undefined }
 
-const check = checker(KeepalivePolicy.FileOptions)
-
 const expectedInterval = `a duration of ${intervalBounds.minimum} to ${intervalBounds.maximum} seconds, such as "30 seconds"`
+
+const check = checker(KeepalivePolicy.FileOptions, { interval: expectedInterval })
 
 /** What a `keepalive` object says. */
 export const ofObject = (value: unknown, place: Place, findings: Findings): Written => {

@@ -18,6 +18,24 @@ const list = (title, names) =>
         el("ul", { class: "names" }, ...names.map((name) => el("li", {}, name)))
       )
 
+/** The buttons of the program that the gateway is part of, and why those that cannot be pressed cannot. */
+const extras = ({ buttons, buttonsTitle }) => {
+  const reasons = [...new Set(buttons.flatMap(({ disabled }) => disabled ?? []))]
+  const idOf = (reason) => `extra-reason-${reasons.indexOf(reason)}`
+  return [
+    ...(buttons.length === 0 || buttonsTitle === "" ? [] : [el("h3", {}, buttonsTitle)]),
+    ...reasons.map((reason) => el("p", { class: "sub", id: idOf(reason) }, reason)),
+    el(
+      "div",
+      { class: "buttons", role: "group", "aria-label": buttonsTitle === "" ? "More" : buttonsTitle },
+      ...buttons.map(({ disabled, id: command, label }) => {
+        const why = disabled === undefined ? {} : { "aria-disabled": "true", "aria-describedby": idOf(disabled) }
+        return el("button", { type: "button", "data-command": command, ...why }, label)
+      })
+    )
+  ]
+}
+
 /** A line of what happened. */
 export const entry = ({ at, backend, text, tone }, withBackend) =>
   el(
@@ -46,7 +64,7 @@ export const details = () => {
     const todo = el("p", { class: "todo" })
     const strip = Strip.make()
     const buttons = commandButtons(row.id)
-    const extra = el("div", { class: "buttons extra", role: "group", "aria-label": "More" })
+    const extra = el("div", { class: "extra" })
     const facts = el("dl", {})
     const names = el("div", { class: "lists" })
     const output = el("div", { class: "output" })
@@ -66,7 +84,8 @@ export const details = () => {
       el("h3", {}, "Policy"),
       facts
     )
-    return { id: row.id, state, why, todo, strip, buttons, extra, facts, names, output, history, known: "", said: "" }
+    const drawn = { known: "", offered: "", said: "" }
+    return { id: row.id, state, why, todo, strip, buttons, extra, facts, names, output, history, ...drawn }
   }
 
   const show = (row) => {
@@ -109,7 +128,7 @@ export const details = () => {
     }
     if (view?.id !== id) return
     view.history.replaceChildren(...answer.history.toReversed().map((line) => entry(line, false)))
-    const known = JSON.stringify([answer.tools, answer.prompts, answer.resources, answer.policy, answer.buttons])
+    const known = JSON.stringify([answer.tools, answer.prompts, answer.resources, answer.policy])
     // What is the same stays, so that it keeps focus and is not folded up again.
     if (known !== view.known) {
       view.known = known
@@ -119,11 +138,14 @@ export const details = () => {
         list("Resources", answer.resources)
       )
       view.facts.replaceChildren(...answer.policy.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]))
-      view.extra.replaceChildren(
-        ...answer.buttons.map(({ id: command, label }) =>
-          el("button", { type: "button", "data-command": command }, label)
-        )
-      )
+    }
+    const offered = JSON.stringify([answer.buttons, answer.buttonsTitle])
+    if (offered !== view.offered) {
+      view.offered = offered
+      const focused = view.extra.contains(document.activeElement) ? document.activeElement.dataset.command : undefined
+      view.extra.replaceChildren(...(answer.buttons.length === 0 ? [] : extras(answer)))
+      // what was pressed has another label now, and keeps the focus
+      if (focused !== undefined) view.extra.querySelector(`[data-command="${CSS.escape(focused)}"]`)?.focus()
     }
     const said = JSON.stringify(answer.output)
     if (said !== view.said) {

@@ -70,7 +70,7 @@ export const order = async (id, command) => {
       if (!(await ask("The gateway does not know this token."))) return undefined
       continue
     }
-    if (response.status === 409) return `${id}: ${command} is not possible in its state`
+    if (response.status === 409) return `${id}: ${command} is not possible. ${(await response.json()).error}`
     return `${id}: ${command} failed (${response.status})`
   }
 }

@@ -57,9 +57,11 @@ export const draw = (strip, row) => {
       })
     )
   }
-  for (const { at } of row.marks)
-    if (at > end - span)
-      parts.push(svg("rect", { class: "mark", x: Math.min(width - 1.5, x(at)).toFixed(2), y: 0, width: 1.5, height }))
+  for (const { at, label } of row.marks)
+    if (at > end - span) {
+      const mark = { class: "mark", x: Math.min(width - 1.5, x(at)).toFixed(2), y: 0, width: 1.5, height }
+      parts.push(svg("rect", mark, svg("title", {}, label)))
+    }
   strip.replaceChildren(...parts)
   const label = `Last five minutes: ${troubles === 0 ? "no outage" : troubles === 1 ? "one outage" : `${troubles} outages`}`
   if (strip.getAttribute("aria-label") !== label) strip.setAttribute("aria-label", label)

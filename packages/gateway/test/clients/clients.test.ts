@@ -226,11 +226,11 @@ describe("a host over stdio", () => {
     const args = [bin, "serve", "--config", file, "--state", folder, "--stdio"]
     await client.connect(new StdioClientTransport({ command: process.execPath, args, stderr: "ignore" }) as Transport)
     onTestFinished(() => client.close())
-    const { tools } = await client.listTools()
-    assert.includeMembers(
-      tools.map(({ name }) => name),
-      ["web__echo", "other__echo"]
-    )
+    // the first list waits a bounded time for servers: of those that come later a host is told
+    await until(async () => {
+      const names = new Set((await client.listTools()).tools.map(({ name }) => name))
+      return names.has("web__echo") && names.has("other__echo")
+    })
     await run(web.restart)
     const { content } = await client.callTool({ name: "web__echo", arguments: { message: "over stdio" } })
     assert.deepStrictEqual(content, [{ type: "text", text: "Echo: over stdio" }])

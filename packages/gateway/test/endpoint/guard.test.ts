@@ -20,6 +20,9 @@ describe("a request", () => {
     ["[fe80::1]:1", undefined, undefined],
     ["localhost:1", "http://localhost:1", undefined],
     ["gateway.example", "https://gateway.example", undefined],
+    // a proxy in front that passes on what it was asked by, and one that asks by the address of the gateway
+    ["gateway.example:8443", "https://gateway.example:8443", undefined],
+    ["127.0.0.1:8931", "https://gateway.example", 403],
     ["evil.example", undefined, 403],
     ["localhost.evil.example", undefined, 403],
     ["localhost@evil.example", undefined, 403],

@@ -5,11 +5,16 @@ import { bounded } from "../../src/internal/modern/bounded.ts"
 import * as Modern from "../../src/internal/modern/modern.ts"
 import { scripted } from "./scripted.ts"
 
+interface More {
+  readonly headers?: Readonly<Record<string, string>>
+  readonly signal?: AbortSignal
+}
+
 const start = () => {
   const world = scripted()
   const modern = Modern.make({ open: world.open })
   onTestFinished(() => modern.close())
-  const post = (method: string, params: Message.Params = {}, more: { readonly signal?: AbortSignal } = {}) => {
+  const post = (method: string, params: Message.Params = {}, { headers, signal }: More = {}) => {
     const { name, uri } = params
     const named = typeof name === "string" ? name : typeof uri === "string" ? uri : undefined
     const meta = {
@@ -19,14 +24,15 @@ const start = () => {
     }
     return modern.fetch(
       new Request("http://localhost/mcp", {
-        ...more,
+        signal: signal ?? null,
         method: "POST",
         headers: {
           "content-type": "application/json",
           accept: "application/json, text/event-stream",
           "mcp-protocol-version": "2026-07-28",
           "mcp-method": method,
-          ...(named === undefined ? {} : { "mcp-name": named })
+          ...(named === undefined ? {} : { "mcp-name": named }),
+          ...headers
         },
         body: JSON.stringify({
           jsonrpc: "2.0",
@@ -122,6 +128,49 @@ describe("a request of the modern era", () => {
       connections.flatMap(({ taken }) => taken.filter((each) => "method" in each && !/initialize/.test(each.method))),
       []
     )
+  })
+
+  it("of a method that is not there is answered with 404; what it names not being there is no matter of HTTP's", async () => {
+    const { asked, connections, post } = start()
+    const error = { code: -32601, message: "Method not found" }
+    for (const [method, status] of [
+      ["x/unknown", 404],
+      ["resources/read", 200]
+    ] as const) {
+      const asking = post(method, { uri: "x://y" })
+      const { id } = await asked(1, method)
+      connections[1]?.says({ jsonrpc: "2.0", id, error })
+      const response = await asking
+      assert.deepStrictEqual([response.status, (await answerOf(response))["error"]], [status, error])
+    }
+  })
+
+  it("says in headers what its tool was listed to want there, and reaches no server where they say another thing", async () => {
+    const { asked, connections, post } = start()
+    const listed = async (inputSchema: object) => {
+      const before = connections[1]?.asked("tools/list").length ?? 0
+      const listing = resultOf(post("tools/list"))
+      const { id } = await asked(1, "tools/list", before)
+      connections[1]?.says({ jsonrpc: "2.0", id, result: { tools: [{ name: "a", inputSchema }] } })
+      await listing
+    }
+    const call = (headers?: Readonly<Record<string, string>>) =>
+      post("tools/call", { name: "a", arguments: { region: "eu" } }, headers === undefined ? {} : { headers })
+    const passes = async (calling: Promise<Response>, times: number) => {
+      const { id } = await asked(1, "tools/call", times)
+      connections[1]?.says({ jsonrpc: "2.0", id, result: { content: [] } })
+      assert.strictEqual((await calling).status, 200)
+    }
+    await listed({ type: "object", properties: { region: { type: "string", "x-mcp-header": "Region" } } })
+    for (const headers of [undefined, { "mcp-param-region": "us" }, { "mcp-param-region": "=?base64?ZX!U=?=" }]) {
+      const response = await call(headers)
+      assert.deepInclude((await answerOf(response))["error"], { code: -32020 })
+      assert.strictEqual(response.status, 400)
+    }
+    await passes(call({ "mcp-param-region": "eu" }), 0)
+    await listed({ type: "object", properties: { region: { type: "string" } } })
+    await passes(call(), 1)
+    assert.lengthOf(connections[1]?.asked("tools/call") ?? [], 2)
   })
 
   it("is cancelled at the server when its client goes", async () => {

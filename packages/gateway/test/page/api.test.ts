@@ -156,12 +156,20 @@ describe("the API of the page", () => {
     Effect.gen(function* () {
       const pressed: Array<string> = []
       const extras: Page.Extras = {
-        buttons: [{ id: "kill", label: "Kill" }],
+        buttons: (backend) =>
+          Effect.succeed([
+            { id: "kill", label: `Kill ${backend}` },
+            { id: "freeze", label: "Freeze", disabled: "It is frozen." }
+          ]),
         run: (backend, button) => Effect.sync(() => pressed.push(`${button} ${backend}`))
       }
       const { url } = yield* start(["one"], { extras })
       assert.strictEqual((yield* order(url, "one", "kill", { method: "POST" })).status, 401)
       assert.strictEqual((yield* order(url, "nobody", "kill")).status, 404)
+      assert.strictEqual((yield* order(url, "one", "cut")).status, 404)
+      const frozen = yield* order(url, "one", "freeze")
+      assert.deepStrictEqual([frozen.status, yield* text(frozen)], [409, JSON.stringify({ error: "It is frozen." })])
+      assert.include(yield* Effect.flatMap(ask(`${url}/api/backends/one`), text), "Kill one")
       assert.deepStrictEqual(pressed, [])
       assert.strictEqual((yield* order(url, "one", "kill")).status, 200)
       assert.deepStrictEqual(pressed, ["kill one"])

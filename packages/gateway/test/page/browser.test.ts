@@ -3,8 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Fault, FaultProxy } from "@vmcp-keepalive/testkit"
 import axe from "axe-core"
 import { Effect, Fiber } from "effect"
-import type { Page } from "playwright-core"
-import * as Browser from "./browser.ts"
+import type { Page } from "@vmcp-keepalive/testkit/Browser"
+import * as Browser from "@vmcp-keepalive/testkit/Browser"
 import * as Fleets from "./fleets.ts"
 import * as Served from "./served.ts"
 import * as World from "./world.ts"
@@ -185,7 +185,7 @@ describe.skipIf(Browser.isMissingFor("the page in a browser"))("the page in a br
       server.script.tools = [{ name: hostile }]
       const url = yield* Served.serve({
         fleet,
-        extras: { buttons: [{ id: "x", label: hostile }], run: () => Effect.void }
+        extras: { buttons: () => Effect.succeed([{ id: "x", label: hostile }]), run: () => Effect.void }
       })
       const { page, problems } = yield* Browser.open(yield* Browser.launch, `${url}/#token=${Served.token}`)
       yield* (yield* get(hostile)).reset

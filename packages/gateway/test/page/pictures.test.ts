@@ -13,7 +13,7 @@ import { HttpPeerConnector, HttpPeerTransport } from "@vmcp-keepalive/transport-
 import { StdioPeerConnector } from "@vmcp-keepalive/transport-stdio/peer"
 import { Clock, Effect, PubSub, Stream } from "effect"
 import { fileURLToPath } from "node:url"
-import * as Browser from "./browser.ts"
+import * as Browser from "@vmcp-keepalive/testkit/Browser"
 import * as Served from "./served.ts"
 
 const schemes = ["light", "dark"] as const
@@ -64,7 +64,7 @@ describe("the pictures of the page", () => {
       Effect.gen(function* () {
         const { billing, fleet, github, search } = yield* scene
         const marks = yield* PubSub.unbounded<{ at: number; backend: string; label: string }>()
-        const extras = { buttons: [], run: () => Effect.void, marks: Stream.fromPubSub(marks) }
+        const extras = { buttons: () => Effect.succeed([]), run: () => Effect.void, marks: Stream.fromPubSub(marks) }
         const url = yield* Served.serve({ fleet, extras })
         const mark = (backend: string, label: string) =>
           Effect.flatMap(Clock.currentTimeMillis, (at) => PubSub.publish(marks, { at, backend, label }))

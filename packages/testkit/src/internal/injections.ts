@@ -39,7 +39,8 @@ const selectorOf = (fault: Fault) => ("on" in fault ? fault.on : undefined)
 /** Whether a fault concerns the proxy's connections as such, also those without a request. */
 export const isUniversal = (fault: Fault) => selectorOf(fault) === undefined && limit(fault) === Infinity
 
-export const make = (): Injections => {
+/** Of the marks, the last so many are remembered. */
+export const make = (remembered: number): Injections => {
   let inForce: ReadonlyArray<Injection> = []
   const marks: Array<Mark> = []
   return {
@@ -68,6 +69,7 @@ export const make = (): Injections => {
       injection.remaining--
       const mark: Mark = { fault: injection.fault, at: performance.now() }
       marks.push(mark)
+      if (marks.length > remembered) marks.shift()
       // Not at once: a waiter would resume within the strike, before the fault has done what the mark says.
       queueMicrotask(() => Deferred.doneUnsafe(injection.struck, Effect.succeed(mark)))
     }

@@ -20,13 +20,15 @@ export interface RequestLog {
   readonly awaitRequest: (predicate: (record: RequestRecord) => boolean) => Effect.Effect<RequestRecord>
 }
 
-export const make = (): RequestLog => {
+/** Of the requests, the last so many are remembered. */
+export const make = (remembered: number): RequestLog => {
   const records: Array<RequestRecord> = []
   const waiters = new Set<(record: RequestRecord) => void>()
   return {
     records,
     add: (record) => {
       records.push(record)
+      if (records.length > remembered) records.shift()
       for (const waiter of [...waiters]) waiter(record)
     },
     awaitRequest: (predicate) =>

@@ -1,4 +1,4 @@
-/** Effect's own MCP server over HTTP: `node effectMcp port log`. */
+/** Effect's own MCP server over HTTP: `node effectMcp port log [both]`, where it speaks MCP 2026-07-28 as well. */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Effect, Layer, Schema } from "effect"
 import { McpProtocol, McpServer, Tool, Toolkit } from "effect/ai"
@@ -6,7 +6,8 @@ import { HttpRouter } from "effect/http"
 import { appendFileSync } from "node:fs"
 import { createServer } from "node:http"
 
-const [port = "0", log = "/dev/null"] = process.argv.slice(2)
+const [port = "0", log = "/dev/null", eras] = process.argv.slice(2)
+const legacy = [McpProtocol.v2025_11_25, McpProtocol.v2025_06_18] as const
 const executed = (tool: string, args: unknown) =>
   Effect.sync(() => appendFileSync(log, `${JSON.stringify({ tool, arguments: args })}\n`))
 
@@ -26,7 +27,7 @@ McpServer.layerHttp({
   name: "effect-mcp",
   version: "1.0.0",
   path: "/mcp",
-  protocols: [McpProtocol.v2025_11_25, McpProtocol.v2025_06_18],
+  protocols: eras === "both" ? [McpProtocol.v2026_07_28, ...legacy] : legacy,
   allowSessionTermination: true,
   registrations: McpServer.toolkit(tools).pipe(Layer.provide(handlers))
 }).pipe(

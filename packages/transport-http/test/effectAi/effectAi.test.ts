@@ -2,7 +2,7 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Backend, type BackendError } from "@vmcp-keepalive/core"
-import { Fault, FaultProxy, type McpServer, ScriptedServer } from "@vmcp-keepalive/testkit"
+import { Fault, FaultProxy, type McpServer, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Context, Effect, Fiber, Layer, Schedule, Stream } from "effect"
 import { McpClient, McpClientError, McpSchema } from "effect/ai"
 import { quick } from "../backend/support.ts"
@@ -197,5 +197,53 @@ describe("a backend whose client is Effect's McpClient", () => {
       yield* Effect.scoped(keep(server.port))
       assert.strictEqual((yield* server.stats).deletes, 1)
     })
+  )
+})
+
+describe("a backend whose client is Effect's McpClient, with a server of both eras", () => {
+  const beginModern = Effect.gen(function* () {
+    const server = yield* McpServers.effectMcpBoth
+    const proxy = yield* FaultProxy.make({ target: server })
+    return { backend: yield* keep(proxy.port), proxy, server }
+  })
+
+  it.live("speaks the modern one, in which it is probed by server/discover and no session is terminated", () =>
+    Effect.gen(function* () {
+      const { backend, proxy } = yield* beginModern
+      yield* backend.probe
+      assert.include(text(yield* backend.use(echo("hello"))), "Echo: hello")
+      const sent = (yield* proxy.requests).map(({ rpcMethod }) => rpcMethod)
+      assert.sameMembers([...new Set(sent)], ["server/discover", "tools/call", "tools/list"])
+    })
+  )
+
+  it.live("does not repeat a call whose server was killed under it, and works on the next generation", () =>
+    Effect.gen(function* () {
+      const { backend, server } = yield* beginModern
+      const lost = yield* Effect.forkChild(Effect.flip(backend.use(call("slow", { ms: 60_000 }))), {
+        startImmediately: true
+      })
+      yield* Effect.repeat(server.executions, { until: (all) => all.length === 1, schedule: Schedule.spaced(10) })
+      yield* server.restart
+      assert.strictEqual((yield* Fiber.join(lost))._tag, "OutcomeUnknown")
+      assert.include(text(yield* backend.use(echo("after"))), "after")
+      assert.deepStrictEqual(yield* executed(server), ["slow", "echo"])
+    })
+  )
+
+  it.live.each([400, 404, 408, 425, 429, 500, 502, 503])(
+    "does not take a status %i in front of the server for its word on the era",
+    (status) =>
+      Effect.gen(function* () {
+        const server = yield* McpServers.effectMcpBoth
+        const proxy = yield* FaultProxy.make({ target: server })
+        yield* proxy.inject(Fault.Answer({ on: { rpc: "server/discover" }, status, times: 1 }))
+        const backend = yield* keep(proxy.port)
+        assert.include(text(yield* backend.use(echo("after"))), "after")
+        assert.notInclude(
+          (yield* proxy.requests).map(({ rpcMethod }) => rpcMethod),
+          "initialize"
+        )
+      })
   )
 })

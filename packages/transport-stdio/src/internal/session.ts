@@ -147,7 +147,8 @@ const untilLost = (connection: Connection<unknown>, host: Connector.SessionHost)
   })
   const unreachable = Effect.gen(function* () {
     yield* child.unreachable
-    yield* Effect.sleep(exitFollows)
+    // an exit that has been seen is what is told, however long this process takes over what is left in the pipes
+    yield* Effect.raceFirst(Effect.sleep(exitFollows), Effect.andThen(child.ended, Effect.never))
     yield* tell("reset", "closed its pipes")
   })
   const exceeded = Effect.flatMap(Deferred.await(wire.overflowed), (what) => tell("overflow", what))

@@ -5,8 +5,6 @@ import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { join } from "node:path"
@@ -14,7 +12,6 @@ import * as Endpoint from "../../Endpoint.ts"
 import * as Gateway from "../../Gateway.ts"
 import * as Page from "../../Page.ts"
 import * as Stdio from "../../Stdio.ts"
-import { ordered } from "../page/operator.ts"
 import * as Addresses from "./addresses.ts"
 import * as Following from "./following.ts"
 import { Lines } from "./lines.ts"
@@ -95,12 +92,6 @@ interface Served {
   readonly gateway: Gateway.Shape
 }
 
-/** What an operator orders is ordered of the sessions that hosts have of their own as well. */
-const operateOf =
-  ({ operate }: Gateway.Shape): Page.Operate =>
-  (id, command) =>
-    ordered(operate(id, command))
-
 /** Over HTTP; the port on which it listens, where it does. */
 const listening = Effect.fn(function* (
   { allowHost, host }: Options,
@@ -111,29 +102,16 @@ const listening = Effect.fn(function* (
   const page = Page.layer({
     fleet,
     token: state.operatorToken,
-    operate: operateOf(gateway),
+    operate: Page.operateOf(gateway),
     // the server has looked at every request before
     guard: () => true
   })
   const served = Endpoint.serve(
     { fleet, host, port, allowedHosts: allowHost, key: state.sessionKey, token: state.clientToken },
-    Layer.merge(page, metricsRoute)
+    Layer.merge(page, Endpoint.layerMetrics)
   )
   const context = yield* Layer.build(Layer.provide(served, Layer.succeed(Gateway.Gateway, gateway))).pipe(
     Effect.catchTag("ListenError", ({ message }) => fail(message))
   )
   return Context.get(context, Endpoint.Address).port
 })
-
-const metricsRoute = HttpRouter.use((router) =>
-  Effect.flatMap(KeepaliveMetrics.prometheusPage, (page) =>
-    router.add(
-      "GET",
-      "/metrics",
-      Effect.sync(() => {
-        const { body, contentType } = page()
-        return HttpServerResponse.text(body, { contentType })
-      })
-    )
-  )
-)

@@ -5,6 +5,7 @@
 import type { Message } from "@vmcp-keepalive/sdk-client/peer"
 import { createMcpHandler, isLegacyRequest } from "@modelcontextprotocol/server"
 import { Connections, type Options as ConnectionsOptions } from "./connections.ts"
+import { Declared } from "./declared.ts"
 import { serverOf, subscriptionsOf } from "./server.ts"
 
 /** What it is made of. */
@@ -35,7 +36,15 @@ const firstModern = "2026-07-28"
 
 export const make = ({ open }: Options): Modern => {
   const connections = new Connections({ open, onNotification: (notification) => changed(notification) })
-  const handler = createMcpHandler(() => serverOf(connections), { legacy: "reject", maxRequestBodySize })
+  const declared = new Declared()
+  const unknown = new WeakSet<Request>()
+  const handler = createMcpHandler(
+    ({ requestInfo }) => {
+      const onUnknown = requestInfo && (() => void unknown.add(requestInfo))
+      return serverOf({ connections, declared, onUnknown })
+    },
+    { legacy: "reject", maxRequestBodySize }
+  )
   const subscriptions = subscriptionsOf(connections)
   const changed = ({ method, params }: Message.Notification): void => {
     const { notify } = handler
@@ -45,10 +54,20 @@ export const make = ({ open }: Options): Modern => {
     else if (method === "notifications/resources/updated") notify.resourceUpdated(String(params?.["uri"]))
   }
   return {
-    fetch: async (request) => subscriptions.attend(request, (passed) => handler.fetch(passed)),
+    fetch: async (request) =>
+      subscriptions.attend(request, async (passed) => {
+        const response = await handler.fetch(passed)
+        // the SDK knows no status for what a handler has answered
+        return unknown.has(passed) && isJson(response) ? new Response(response.body, notFound(response)) : response
+      }),
     close: async () => {
       await handler.close()
       await connections.close()
     }
   }
 }
+
+/** A response whose status has not been sent yet. */
+const isJson = ({ headers }: Response): boolean => headers.get("content-type")?.startsWith("application/json") === true
+
+const notFound = ({ headers }: Response): ResponseInit => ({ status: 404, headers })

@@ -7,28 +7,52 @@ import {
   CLIENT_CAPABILITIES_META_KEY,
   CLIENT_INFO_META_KEY,
   LOG_LEVEL_META_KEY,
-  Server,
+  type McpServer,
   type ServerContext
 } from "@modelcontextprotocol/server"
-import type { Asked, Words } from "./connection.ts"
+import { AnswerError, type Asked, type Words } from "./connection.ts"
 import type { Connections } from "./connections.ts"
+import { type Declared, Declaring } from "./declared.ts"
 import { Subscriptions } from "./subscriptions.ts"
 
+/** What its servers are made of. */
+export interface Options {
+  readonly connections: Connections
+  readonly declared: Declared
+  /** There is no such method, as far as it was asked now. */
+  readonly onUnknown?: (() => void) | undefined
+}
+
 /** A server that says of itself what the gateway says. */
-export const serverOf = async (connections: Connections): Promise<Server> => {
+export const serverOf = async ({ connections, declared, onUnknown }: Options): Promise<McpServer> => {
   const { capabilities, instructions, serverInfo } = await connections.base.server
   const { name, version } = serverInfo as { readonly name: string; readonly version: string }
-  const server = new Server(
+  const declaring = new Declaring(
+    declared,
     { name, version },
-    {
-      capabilities: capabilities as Record<string, never>,
-      ...(typeof instructions === "string" ? { instructions } : {})
-    }
+    typeof instructions === "string" ? { instructions } : undefined
   )
-  server.fallbackRequestHandler = (request, context) =>
-    connections.of(wordsOf(context)).ask(askedOf(request.method, request.params, context))
-  return server
+  const { server } = declaring
+  // said to the constructor, they would have it answer by itself
+  server.registerCapabilities(capabilities as Record<string, never>)
+  server.fallbackRequestHandler = async ({ method, params }, context) => {
+    try {
+      const result = await connections.of(wordsOf(context)).ask(askedOf(method, params, context))
+      if (method === "tools/list") declared.listed(result)
+      return result
+    } catch (error) {
+      if (error instanceof AnswerError && error.code === methodNotFound && !naming.has(method)) onUnknown?.()
+      throw error
+    }
+  }
+  return declaring
 }
+
+/** JSON-RPC 2.0, section 5.1. */
+const methodNotFound = -32601
+
+/** Methods of which a server may say that they are not there where it means what they name. */
+const naming: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"])
 
 /** Subscribes for all clients, on the connection that hears of it. */
 export const subscriptionsOf = (connections: Connections): Subscriptions =>

@@ -5,6 +5,7 @@ import { Message } from "@vmcp-keepalive/sdk-client/peer"
 import type { JSONRPCMessage, Server, Transport } from "@modelcontextprotocol/server"
 import { serveStdio } from "@modelcontextprotocol/server/stdio"
 import { Connections, type Options as ConnectionsOptions } from "./connections.ts"
+import { Declared } from "./declared.ts"
 import { serverOf, subscriptionsOf } from "./server.ts"
 import { urisOf } from "./subscriptions.ts"
 
@@ -41,8 +42,9 @@ export const make = ({ open, send }: Options): Stdio => {
     close: () => Promise.resolve()
   }
   const factory = async () => {
-    server = await serverOf(connections)
-    return server
+    const product = await serverOf({ connections, declared: new Declared() })
+    server = product.server
+    return product
   }
   // the other era is answered before this
   const { close } = serveStdio(factory, { transport, legacy: "reject", maxSubscriptions: most })

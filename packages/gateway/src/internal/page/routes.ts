@@ -96,7 +96,8 @@ export const all = ({ extras, files, fleet, guard, hub, operate, token }: Option
         policy: yield* policyOf(fleet, id),
         // What a server writes to stderr may hold anything, secrets as well: only an operator gets it.
         output: isOperator ? yield* outputOf(fleet, id) : null,
-        buttons: extras?.buttons ?? []
+        buttons: extras === undefined ? [] : yield* extras.buttons(id),
+        buttonsTitle: extras?.title ?? ""
       })
     })
 
@@ -104,23 +105,20 @@ export const all = ({ extras, files, fleet, guard, hub, operate, token }: Option
     Effect.gen(function* () {
       const id = yield* parameter("id")
       const name = yield* parameter("command")
-      const extra = extras?.buttons.find((button) => button.id === name)
-      if (!isCommand(name) && extra === undefined) return noCommand
-      const ordered = isCommand(name) ? yield* operate(id, name) : yield* runExtra(id, name)
+      if (!isCommand(name)) return yield* pressed(id, name)
+      const ordered = yield* operate(id, name)
       return ordered === "done" ? json({ done: name }) : ordered === "unknown" ? unknown : rejected
     })
 
-  const runExtra = (id: string, button: string): Effect.Effect<Operator.Ordered> =>
-    Effect.flatMap(
-      fleet.get(id),
-      Option.match({
-        onNone: () => Effect.succeed<Operator.Ordered>("unknown"),
-        onSome: () =>
-          extras === undefined
-            ? Effect.succeed<Operator.Ordered>("unknown")
-            : Effect.as(extras.run(id, button), "done" as const)
-      })
-    )
+  const pressed = (id: string, name: string) =>
+    Effect.gen(function* () {
+      if (Option.isNone(yield* fleet.get(id))) return unknown
+      const button = (yield* extras?.buttons(id) ?? Effect.succeed([])).find((one) => one.id === name)
+      if (extras === undefined || button === undefined) return noCommand
+      if (button.disabled !== undefined) return error(409, button.disabled)
+      yield* extras.run(id, name)
+      return json({ done: name })
+    })
 
   return HttpRouter.addAll([
     ...files.map(({ answer, path }) =>
