@@ -134,7 +134,8 @@ export default defineConfig({
     {
       files: [
         "packages/sdk-client/src/{CallView,JsonSchema,testing/TestServer,internal/testing/serverEnd}.ts",
-        "packages/transport-http/src/{HttpConnector.ts,HttpTransport.ts,internal/sdk1/**}",
+        "packages/sdk-client/src/sdk2/**",
+        "packages/transport-http/src/{HttpConnector.ts,HttpTransport.ts,internal/sdk1/**,internal/sdk2/**,sdk2/**}",
         "packages/transport-stdio/src/{StdioConnector,StdioTransport}.ts"
       ],
       rules: { "no-restricted-imports": bans(transport) }

@@ -19,8 +19,8 @@ export const step: Row = {
     const next = () => {
       const signal: Signal.Signal =
         model.running === undefined
-          ? { _tag: "Due", timer: "probe", used: false }
-          : { _tag: "Succeeded", run: model.running.run, probed: true }
+          ? { _tag: "Due", timer: "probe", used: false, calls: "none" }
+          : { _tag: "Succeeded", run: model.running.run, attention: "always" }
       const taken = Transition.step(rules, model, signal)
       model = taken.model
       return taken

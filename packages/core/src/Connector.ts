@@ -41,7 +41,8 @@ export interface Connector<out Client, out R = never> {
    */
   readonly origin?: Origin | undefined
   /**
-   * Connects and shakes hands. The session lives until the scope closes; the closing is bounded and tells the server.
+   * Connects and shakes hands: the server has answered `initialize` or `server/discover`, since a session of the modern era is not
+   * asked again before callers get it. The session lives until the scope closes; the closing is bounded and tells the server.
    * Fails with what was seen. Interruption leaves nothing behind. It is never run twice at once for a backend.
    */
   readonly open: (host: SessionHost) => Effect.Effect<Session<Client>, Evidence, R | Scope.Scope>
@@ -68,8 +69,13 @@ export interface SessionHost {
   /** A byte came from the server, on any stream. Returns the time that was noted for it, in monotonic milliseconds. */
   readonly alive: () => number
   /**
-   * Something was seen outside calls and probes: the standing stream was refused, its reopening failed.
-   * (What a call met is in its {@link Call.requests}, what a probe met is its result.)
+   * Something was seen outside calls and probes; `Evidence.ofStream` says what it counts as. (What a call met is in its
+   * {@link Call.requests}, what a probe met is its result.) Of a stream that the session keeps open (the standing GET,
+   * `subscriptions/listen`), and that was open before, a transport reports:
+   *
+   * - its reopening that was refused or failed, once an outage. A stream that only ended is reopened and not reported
+   * - the 405 to its reopening: the session is lost. A stream that was never open is only not offered, and not reported
+   * - `transportFailure("timeout")` when it is silent for three times as long as between the comments that came on it before
    */
   readonly observe: (evidence: Evidence) => void
   /** the session is known to be dead: the transport was closed for good, the child exited */
@@ -98,9 +104,15 @@ export interface SessionHost {
 export interface Session<out Client> {
   /** the bare client, for `setup` */
   readonly client: Client
-  /** `auto` pings a legacy session and leaves a modern or a stateless one alone */
+  /**
+   * `legacy`: MCP up to 2025-11-25, opened by `initialize` and asked with `ping`; `modern`: MCP 2026-07-28, opened and asked by
+   * `server/discover`
+   */
   readonly era: "legacy" | "modern"
-  /** whether the server keeps a session for us: with HTTP, whether it gave a session id */
+  /**
+   * Whether something over there lives for us alone, so that `auto` keeps it alive also while nobody calls: an HTTP session (the
+   * server gave a session id), a child process
+   */
   readonly stateful: boolean
   /**
    * Whether the bytes of one request's answer can be told from those of others, so that its records have `heardAt`: with
@@ -177,10 +189,12 @@ export interface RequestRecord {
   readonly tool?: string | undefined
   /**
    * - `unsent`: nothing of it reached a server: not written yet, or no connection could be made
-   * - `refused`: the server, or a proxy, refused it with a status 4xx, or with a redirect 307 or 308 that was not followed
+   * - `refused`: the server, or a proxy, refused it with a status 4xx, or with a redirect 307 or 308 that was not followed; a body
+   *   that says -32022 does not make it an answer
    * - `dispatched`: it may have reached the server, and there is no answer: also after 5xx, and after 301, 302 and 303, which
    *   may be what a server says that has done it
-   * - `answered`: a result or a JSON-RPC error came over the wire
+   * - `answered`: a result or a JSON-RPC error came over the wire, also a result that is none of the agreed revision (in MCP
+   *   2026-07-28 one without `resultType`), whose evidence is `transportFailure("protocol")`
    */
   readonly fate: "unsent" | "refused" | "dispatched" | "answered"
   /** what ended it; `undefined` while it is under way, and after a caller's own abort or deadline */

@@ -27,7 +27,8 @@ export interface Answered {
 }
 
 /**
- * A JSON-RPC error that came over the wire.
+ * A JSON-RPC error that came over the wire, also as the body of an HTTP status that the protocol gives to it: 404 for -32601 and 400
+ * for -32022 in MCP 2026-07-28.
  *
  * @since 0.1.0
  */
@@ -44,7 +45,7 @@ export interface ErrorAnswer {
 export interface Refused {
   readonly _tag: "Refused"
   readonly status: number
-  /** whether the refused request carried a session id */
+  /** whether the refused request rests on what the server may have forgotten: a session id, or an agreed revision (2026-07-28) */
   readonly withSession: boolean
   /** what the server asked for in `Retry-After` */
   readonly retryAfter?: Duration.Duration | undefined
@@ -102,6 +103,13 @@ export const transportFailure = (reason: FailureReason, detail?: FailureDetail, 
  * @since 0.1.0
  */
 export const isUpstreamCode = (code: number): boolean => code === -32603 || (code <= -32000 && code >= -32019)
+
+/**
+ * Whether the code says that the server does not speak the revision on which the session rests (-32022, MCP 2026-07-28).
+ *
+ * @since 0.1.0
+ */
+export const isOtherRevision = (code: number): boolean => code === -32022
 
 /**
  * Whether the status says "alive, but not now": 429, and 503 when it names a time (RFC 9110, 10.2.3).
@@ -216,14 +224,20 @@ const ofStatus = (evidence: Refused): FailureReason =>
  *
  * Any JSON-RPC answer is life, -32601 included. Only the deep probe takes an upstream code for death: it is the one
  * that a gateway must pass on. Only an HTTP-level probe (`options`) takes a 4xx, or a redirect that was not followed, for life.
+ * Every server of the modern era knows `server/discover` (`discover`): who answers that it does not (-32601), or not in this
+ * revision (-32022), is of another era now.
  *
  * @since 0.1.0
  */
-export const ofProbe = (evidence: Evidence, probe: { readonly deep: boolean; readonly httpOnly: boolean }): Verdict => {
+export const ofProbe = (
+  evidence: Evidence,
+  probe: { readonly deep: boolean; readonly httpOnly: boolean; readonly discover?: boolean | undefined }
+): Verdict => {
   switch (evidence._tag) {
     case "Answered":
       return succeeded
     case "ErrorAnswer":
+      if (probe.discover === true && isOtherEra(evidence.code)) return failed("session_lost", evidence)
       return probe.deep && isUpstreamCode(evidence.code) ? failed("upstream", evidence) : succeeded
     case "Refused":
       if (isAuth(evidence) || isBusy(evidence)) return ofRefusal(evidence)
@@ -233,6 +247,8 @@ export const ofProbe = (evidence: Evidence, probe: { readonly deep: boolean; rea
       return failed(evidence.reason, evidence)
   }
 }
+
+const isOtherEra = (code: number): boolean => code === -32601 || isOtherRevision(code)
 
 /**
  * What the end of an attempt means: a refusal of `initialize`, an error answer, or an answer that is not MCP is a failed
@@ -259,15 +275,15 @@ export const ofAttempt = (evidence: Evidence): Verdict => {
  * @since 0.1.0
  */
 export type Doubt =
-  /** the server may have forgotten the session */
+  /** the server may have forgotten the session, or may be of another era now */
   | "session"
   /** a gateway may be answering for a dead server: the deep probe decides */
   | "upstream"
   /** the credentials may be rejected */
   | "auth"
-  /** a call met a failure of the transport */
+  /** a call met a failure of the transport, or an answer that is none of the agreed revision */
   | "transport"
-  /** the standing stream could not be opened again */
+  /** a stream that is kept open could not be opened again, or misses the comments that came on it before */
   | "stream"
   /** nothing was heard for `staleAfter`, and a call wants to run */
   | "stale"
@@ -282,6 +298,7 @@ export const ofCall = (evidence: Evidence): Doubt | undefined => {
     case "Answered":
       return undefined
     case "ErrorAnswer":
+      if (isOtherRevision(evidence.code)) return "session"
       return isUpstreamCode(evidence.code) ? "upstream" : undefined
     case "Refused":
       if (isBusy(evidence)) return undefined
@@ -294,11 +311,15 @@ export const ofCall = (evidence: Evidence): Doubt | undefined => {
 }
 
 /**
- * What is in doubt when something was seen outside calls and probes. Its loss alone is no death: one probe decides.
+ * What is in doubt when something was seen of a stream that a session keeps open. Its loss alone is no death: one probe decides.
+ *
+ * But where the stream was open before, and is not offered any more (405), the session is `lost` without a question: behind the URL
+ * is a server now that ignores session ids. It would answer every probe, and every call, with all state of the session gone.
  *
  * @since 0.1.0
  */
-export const ofStream = (evidence: Evidence): Doubt | undefined => {
+export const ofStream = (evidence: Evidence): Doubt | "lost" | undefined => {
+  if (evidence._tag === "Refused" && evidence.withSession && evidence.status === 405) return "lost"
   const doubt = ofCall(evidence)
   return doubt === "transport" ? "stream" : doubt
 }

@@ -74,7 +74,7 @@ const ofTable = (policy: KeepalivePolicy.KeepalivePolicy): Schedule.Schedule<Unt
           const run = model.running?.run ?? 0
           yield* feed(
             Exit.isSuccess(exit)
-              ? { _tag: "Succeeded", run, probed: true }
+              ? { _tag: "Succeeded", run, attention: "always" }
               : {
                   _tag: "Failed",
                   run,
@@ -92,4 +92,4 @@ const ofTable = (policy: KeepalivePolicy.KeepalivePolicy): Schedule.Schedule<Unt
   )
 }
 
-const due = (timer: "stable" | "probe" | "attempt"): Signal => ({ _tag: "Due", timer, used: false })
+const due = (timer: "stable" | "probe" | "attempt"): Signal => ({ _tag: "Due", timer, used: false, calls: "none" })

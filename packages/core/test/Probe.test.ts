@@ -29,7 +29,7 @@ const sessionOf = (
   kind: { readonly era?: "legacy" | "modern"; readonly stateful?: boolean } = {}
 ) => {
   const asked: Array<ProbeRung> = []
-  const ladder: Probe.Ladder = { latched: undefined, silentPings: 0 }
+  const ladder: Probe.Ladder = { latched: undefined, silent: 0 }
   const session: Session<undefined> = {
     client: undefined,
     era: kind.era ?? "legacy",
@@ -140,13 +140,28 @@ describe("a server that does not know the question (-32601)", () => {
     })
   )
 
-  it.effect("is alive where discover is asked, and is asked for its tools from then on", () =>
+  for (const code of [-32601, -32022]) {
+    it.effect(`is of another era where discover is asked (${code}), and is asked again: nothing is latched`, () =>
+      Effect.gen(function* () {
+        for (const probe of ["auto", "ping", "discover", pingOrTabs] as const) {
+          const probed = sessionOf((rung) => (rung._tag === "discover" ? error(code) : answer), { era: "modern" })
+          for (let index = 0; index < 2; index++) {
+            const { verdict } = yield* round(probed, { probe })
+            assert.deepStrictEqual(verdict, failed("session_lost", `JSON-RPC error ${code}`))
+          }
+          assert.deepStrictEqual(tags(probed), ["discover", "discover"])
+        }
+      })
+    )
+  }
+
+  it.effect("is alive in the modern era where the question is the tool or the list, as in the other", () =>
     Effect.gen(function* () {
-      const probed = sessionOf((rung) => (rung._tag === "discover" ? error(-32601) : answer), { era: "modern" })
-      for (let index = 0; index < 2; index++) {
-        assert.deepStrictEqual((yield* round(probed, { probe: "discover" })).verdict, succeeded)
-      }
-      assert.deepStrictEqual(tags(probed), ["discover", "list-tools"])
+      const probed = sessionOf(() => error(-32601), { era: "modern" })
+      const probe = { method: "tool", tool } as const
+      for (let index = 0; index < 2; index++)
+        assert.deepStrictEqual((yield* round(probed, { probe })).verdict, succeeded)
+      assert.deepStrictEqual(tags(probed), ["tool", "list-tools"])
     })
   )
 
@@ -250,6 +265,14 @@ describe("a server that keeps silent towards ping (the first seed had no fallbac
     })
   )
 
+  it.effect("is asked the tool as well where the question of its era is discover", () =>
+    Effect.gen(function* () {
+      const probed = sessionOf((rung) => (rung._tag === "discover" ? silence : answer), { era: "modern" })
+      for (let index = 0; index < 3; index++) yield* round(probed, { probe: pingOrTabs })
+      assert.deepStrictEqual(tags(probed), ["discover", "discover", "tool", "tool"])
+    })
+  )
+
   it.effect("is asked nothing else where the policy names no tool", () =>
     Effect.gen(function* () {
       const probed = sessionOf(() => silence)
@@ -285,7 +308,7 @@ describe("a probe", () => {
       for (const [probe, rung] of [
         ["ping", { _tag: "ping" }],
         ["list-tools", { _tag: "list-tools" }],
-        ["discover", { _tag: "discover" }],
+        ["discover", { _tag: "ping" }],
         ["options", { _tag: "options" }],
         [pingOrTabs, { _tag: "ping" }],
         [{ method: "tool", tool }, tabs],
@@ -451,7 +474,7 @@ describe("an MCP probe that is refused", () => {
   )
 })
 
-describe("whether a healthy session is probed", () => {
+describe("when a healthy session is probed", () => {
   const kinds = [
     { era: "legacy", stateful: true },
     { era: "legacy", stateful: false },
@@ -459,32 +482,37 @@ describe("whether a healthy session is probed", () => {
     { era: "modern", stateful: false }
   ] as const
 
-  it("with auto: only where there is a legacy session to keep", () => {
+  const methods = ["ping", "list-tools", "discover", "options", pingOrTabs, { method: "tool", tool }] as const
+
+  it("with auto: always where something lives over there for us alone, elsewhere only in use, in both eras", () => {
     assert.deepStrictEqual(
-      kinds.map((kind) => Probe.isProbed("auto", kind)),
-      [true, false, false, false]
+      kinds.map((kind) => Probe.attentionOf("auto", kind)),
+      ["always", "inUse", "always", "inUse"]
     )
   })
 
   it("with none: never; with a method that was asked for: always", () => {
     for (const kind of kinds) {
-      assert.isFalse(Probe.isProbed("none", kind))
-      for (const probe of [
-        "ping",
-        "list-tools",
-        "discover",
-        "options",
-        pingOrTabs,
-        { method: "tool", tool }
-      ] as const) {
-        assert.isTrue(Probe.isProbed(probe, kind))
-      }
+      assert.strictEqual(Probe.attentionOf("none", kind), "never")
+      for (const probe of methods) assert.strictEqual(Probe.attentionOf(probe, kind), "always")
     }
   })
 
-  it.effect("a doubt is decided by a question all the same: ping in the legacy era, discover in the modern one", () =>
+  it("before callers get it: unless the handshake was the question, or the session is left alone while nobody calls", () => {
+    const asked = (probe: KeepalivePolicy.ProbeMethod) => kinds.map((kind) => Probe.isAskedFirst(probe, kind))
+    assert.deepStrictEqual(asked("auto"), [true, false, false, false])
+    for (const probe of ["ping", "discover", pingOrTabs] as const) {
+      assert.deepStrictEqual(asked(probe), [true, true, false, false])
+    }
+    for (const probe of ["list-tools", "options", { method: "tool", tool }] as const) {
+      assert.deepStrictEqual(asked(probe), [true, true, true, true])
+    }
+    assert.deepStrictEqual(asked("none"), [false, false, false, false])
+  })
+
+  it.effect("ping and discover name one question, which each era asks in its own way; so a doubt is decided, too", () =>
     Effect.gen(function* () {
-      for (const probe of ["auto", "none"] as const) {
+      for (const probe of ["auto", "none", "ping", "discover"] as const) {
         for (const kind of kinds) {
           const probed = sessionOf(() => answer, kind)
           assert.deepStrictEqual((yield* round(probed, { probe })).verdict, succeeded)
@@ -507,8 +535,12 @@ describe("what counts as life, and as what", () => {
     readonly probe: Told
     readonly deep?: Told
     readonly options?: Told
+    /** to `server/discover`, where that differs */
+    readonly discover?: Told
     readonly attempt: Told
     readonly call: ReturnType<typeof Evidence.ofCall>
+    /** of a stream that is kept open, where that differs from `call` */
+    readonly stream?: ReturnType<typeof Evidence.ofStream>
     readonly reason: FailureReason.FailureReason
   }
 
@@ -521,7 +553,25 @@ describe("what counts as life, and as what", () => {
       call: undefined,
       reason: "unknown"
     },
-    ...[-32601, -32602, -32600, -32700, -32020, -31999, -1, 404].map((code) => ({
+    {
+      learned: "the JSON-RPC error -32601",
+      evidence: Evidence.errorAnswer(-32601),
+      probe: succeeded,
+      discover: failed("session_lost", "JSON-RPC error -32601"),
+      attempt: failed("protocol", "JSON-RPC error -32601"),
+      call: undefined,
+      reason: "protocol"
+    },
+    {
+      learned: "the JSON-RPC error -32022: another revision",
+      evidence: Evidence.errorAnswer(-32022),
+      probe: succeeded,
+      discover: failed("session_lost", "JSON-RPC error -32022"),
+      attempt: failed("protocol", "JSON-RPC error -32022"),
+      call: "session",
+      reason: "protocol"
+    },
+    ...[-32602, -32600, -32700, -32020, -32021, -31999, -1, 404].map((code) => ({
       learned: `the JSON-RPC error ${code}`,
       evidence: Evidence.errorAnswer(code),
       probe: succeeded,
@@ -559,7 +609,18 @@ describe("what counts as life, and as what", () => {
       call: undefined,
       reason: "http_4xx" as const
     })),
-    ...[402, 405, 406, 409, 410, 413, 415, 422].map((status) => ({
+    ...[true, false].map((withSession) => ({
+      learned: `405 ${withSession ? "with" : "without"} a session id`,
+      evidence: refused(405, withSession),
+      probe: failed("http_4xx", "HTTP 405"),
+      options: succeeded,
+      attempt: failed("http_4xx", "HTTP 405"),
+      call: undefined,
+      // whoever offered the stream before is not there any more
+      stream: withSession ? ("lost" as const) : undefined,
+      reason: "http_4xx" as const
+    })),
+    ...[402, 406, 409, 410, 413, 415, 422].map((status) => ({
       learned: `${status}, one of the other 4xx`,
       evidence: refused(status, true),
       probe: failed("http_4xx", `HTTP ${status}`),
@@ -648,8 +709,12 @@ describe("what counts as life, and as what", () => {
     assert.deepStrictEqual(told(Evidence.ofProbe(evidence, { deep: false, httpOnly: false })), probe)
     assert.deepStrictEqual(told(Evidence.ofProbe(evidence, { deep: true, httpOnly: false })), row.deep ?? probe)
     assert.deepStrictEqual(told(Evidence.ofProbe(evidence, { deep: false, httpOnly: true })), row.options ?? probe)
+    const discover = Evidence.ofProbe(evidence, { deep: false, httpOnly: false, discover: true })
+    assert.deepStrictEqual(told(discover), row.discover ?? probe)
     assert.deepStrictEqual(told(Evidence.ofAttempt(evidence)), attempt)
     assert.deepStrictEqual(Evidence.ofCall(evidence), call)
+    const stream = "stream" in row ? row.stream : call === "transport" ? "stream" : call
+    assert.deepStrictEqual(Evidence.ofStream(evidence), stream)
     assert.deepStrictEqual(Evidence.reasonOf(evidence), reason)
   })
 

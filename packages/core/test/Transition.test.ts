@@ -20,6 +20,7 @@ import {
   rules,
   stable,
   succeeded,
+  succeededInUse,
   succeededUnprobed,
   walk,
   type Walk
@@ -262,7 +263,10 @@ describe("a session that ends", () => {
 
   it("stays stable when stableAfter is told again", () => {
     const { model } = walk(rules(), ...stable).world
-    assert.strictEqual(Transition.step(rules(), model, { _tag: "Due", timer: "stable", used: false }).model, model)
+    assert.strictEqual(
+      Transition.step(rules(), model, { _tag: "Due", timer: "stable", used: false, calls: "none" }).model,
+      model
+    )
   })
 
   it("where nothing is probed, the time alone makes it stable", () => {
@@ -381,6 +385,92 @@ describe("probes", () => {
     assert.strictEqual(tag(unhealthy), "Unhealthy")
     const again = walk(rules(), succeededUnprobed, operator("probe"), failed("timeout"), due("probe", true))
     assert.deepStrictEqual(started(again), ["probe"])
+  })
+})
+
+describe("a session that is asked only in use", () => {
+  const attention = ({ world }: Walk) => world.model.attention
+  const inUse = [succeededInUse, callStarted] as const
+
+  it("has no probe armed at rest, whatever passes: it is opened, is stable, is asked by an operator, is replaced", () => {
+    const asked = [operator("probe"), succeeded] as const
+    for (const moves of [
+      [],
+      [due("stable")],
+      asked,
+      [doubt("stream"), succeeded],
+      [operator("reconnect"), succeededInUse]
+    ]) {
+      const walked = walk(rules(), succeededInUse, ...moves)
+      assert.strictEqual(attention(walked), "atRest")
+      assert.isFalse(walked.world.armed.has("probe"))
+    }
+  })
+
+  it("is asked at the interval from its first call on, and from the last answer where there are many", () => {
+    const roused = walk(rules(), ...inUse)
+    assert.deepStrictEqual(armed(roused), ["probe: cadence"])
+    assert.deepStrictEqual(walk(rules(), ...inUse, callStarted).actions, [])
+    assert.deepStrictEqual(started(walk(rules(), ...inUse, due("probe", false, "waiting"))), ["probe"])
+    const answered = walk(rules(), ...inUse, due("probe", true, "waiting"))
+    assert.deepStrictEqual(started(answered), [])
+    assert.deepStrictEqual(
+      ofKind(answered, "Arm").map(({ from, timer }) => [timer, from]),
+      [["probe", "answer"]]
+    )
+  })
+
+  it("is not asked for a call that waits for nothing of the server, but looked at again", () => {
+    const walked = walk(rules(), ...inUse, due("probe", false, "idle"))
+    assert.deepStrictEqual(started(walked), [])
+    assert.deepStrictEqual(told(walked), [])
+    assert.deepStrictEqual(armed(walked), ["probe: cadence"])
+  })
+
+  it("comes to rest when its probe is due and no call runs, without an event, and the next call rouses it", () => {
+    for (const used of [false, true]) {
+      const walked = walk(rules(), ...inUse, due("probe", used))
+      assert.deepStrictEqual(walked.actions, [])
+      assert.strictEqual(attention(walked), "atRest")
+      assert.deepStrictEqual(armed(walk(rules(), ...inUse, due("probe", used), callStarted)), ["probe: cadence"])
+    }
+  })
+
+  it("dies as any other under a call, and of a doubt: by probes that are counted, and not of one call that failed", () => {
+    const missed = [due("probe", false, "waiting"), failed("timeout")] as const
+    assert.strictEqual(tag(walk(rules(), ...inUse, due("stable"), ...missed, ...missed)), "Unhealthy")
+    const dead = walk(rules(), ...inUse, due("stable"), ...missed, ...missed, ...missed)
+    assert.deepStrictEqual(dropped(dead), ["timeout"])
+    const doubted = walk(rules(), succeededInUse, doubt("transport"))
+    assert.deepStrictEqual(
+      ofKind(doubted, "Run").map(({ counted, kind }) => [kind, counted]),
+      [["probe", true]]
+    )
+  })
+
+  it("is asked until it is decided once something speaks against it, whether a call runs or not", () => {
+    const unhealthy = walk(rules(), succeededInUse, doubt("transport"), failed("timeout"))
+    assert.deepStrictEqual(armed(unhealthy), ["probe: confirm"])
+    const again = [doubt("transport"), failed("timeout"), due("probe")] as const
+    assert.deepStrictEqual(started(walk(rules(), succeededInUse, ...again)), ["probe"])
+    const well = walk(rules(), succeededInUse, ...again, succeeded)
+    assert.strictEqual(tag(well), "Connected")
+    assert.deepStrictEqual(armed(well), [])
+    const roused = walk(rules(), succeededInUse, doubt("transport"), failed("timeout"), callStarted)
+    assert.deepStrictEqual(armed(roused), [])
+  })
+
+  it("is stable by the time alone, since nothing is answered at rest", () => {
+    const walked = walk(rules(), failed("refused"), due("attempt"), succeededInUse, due("stable"))
+    assert.strictEqual(walked.world.model.failures, 0)
+  })
+
+  it("by another policy is asked from then on, left alone, or comes to rest when no call runs", () => {
+    assert.deepStrictEqual(armed(walk(rules(), succeededInUse, reconfigured("policy"))), ["probe: cadence"])
+    assert.deepStrictEqual(armed(walk(rules(), ...inUse, reconfigured("policy", "never"))), [])
+    const resting = walk(rules(), ...stable, reconfigured("policy", "inUse"), due("probe"))
+    assert.deepStrictEqual(resting.actions, [])
+    assert.strictEqual(attention(resting), "atRest")
   })
 })
 

@@ -108,8 +108,8 @@ describe("what was seen", () => {
 
   it.effect("by the call that cost a session without probes is in the end of that session", () =>
     Effect.gen(function* () {
-      const server = ScriptedServer.make({ stateful: false })
-      const { backend, details } = yield* keep(server)
+      const server = ScriptedServer.make()
+      const { backend, details } = yield* keep(server, { probe: "none" })
       yield* backend.use(echo)
       server.script.call = () => ScriptedServer.refuse(502)
       yield* Effect.flip(backend.use(echo))

@@ -35,7 +35,10 @@ export const patient = (options?: RequestOptions): RequestOptions =>
 export const kind = (make: () => Client = defaultClient): ClientKind<Client> => ({
   issues: Effect.succeed([]),
   make: Effect.sync(make),
-  connect: (client, transport) => client.connect(transport, patient()),
+  connect: (client, transport) => {
+    transport.requests.keepsHandlers = true
+    return client.connect(transport, patient())
+  },
   close: (client) => client.close(),
   capabilities: (client) => client.getServerCapabilities(),
   call

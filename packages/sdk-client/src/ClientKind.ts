@@ -24,8 +24,11 @@ export interface ClientKind<Client> {
   readonly issues: Effect.Effect<ReadonlyArray<BackendError.ConfigurationIssue>>
   /** makes a client that has not been connected yet; a fresh one for each session */
   readonly make: Effect.Effect<Client>
-  /** Shakes hands. Rejects where the server does not do its part. */
-  readonly connect: (client: Client, transport: ClientTransport) => Promise<void>
+  /**
+   * Shakes hands: `initialize`, or `server/discover` of the modern era, as the client negotiates. Rejects where the server does not
+   * do its part. `known`: of which era the server was before, for a client that would find it out by asking.
+   */
+  readonly connect: (client: Client, transport: ClientTransport, known?: "legacy") => Promise<void>
   readonly close: (client: Client) => Promise<void>
   /** what the server said in the handshake that it can do */
   readonly capabilities: (client: Client) => Capabilities | undefined

@@ -19,6 +19,11 @@ export interface Options extends Omit<Wire, "deliver"> {
   readonly listChanged?: ((kind: Lists.Kind) => void) | undefined
   /** the session's id, where the server gave one */
   readonly sessionId?: (() => string | undefined) | undefined
+  /**
+   * Whether each request has a stream of its own, which is closed where nobody waits for the answer any more (HTTP): in the modern
+   * era that is how a request is cancelled. Default: false, one is cancelled by a message.
+   */
+  readonly hasPerRequestStream?: boolean | undefined
   /** takes the protocol version that was agreed on */
   readonly setProtocolVersion?: ((version: string) => void) | undefined
   /** the client has closed it, or is told that it is closed: called once */
@@ -38,11 +43,14 @@ export class ClientTransport {
   declare onmessage?: (message: any, extra?: any) => void
 
   readonly requests: Requests
+  /** what the SDK 2.x reads of a transport */
+  readonly hasPerRequestStream: boolean
   readonly #options: Options
   #closed = false
 
   constructor(options: Options) {
     this.#options = options
+    this.hasPerRequestStream = options.hasPerRequestStream ?? false
     this.requests = new Requests(options.subscriptions, {
       request: options.request,
       transmit: options.transmit,
@@ -59,10 +67,13 @@ export class ClientTransport {
   }
 
   send(message: Message, options?: SendOptions): Promise<void> {
-    return this.requests.send(message, options)
+    // Where all share one stream a cancellation is a message, which must find its request.
+    const isShared = options?.requestSignal !== undefined && !this.hasPerRequestStream
+    return this.requests.send(message, isShared ? { ...options, requestSignal: undefined } : options)
   }
 
   setProtocolVersion(version: string): void {
+    this.requests.agreed(version)
     this.#options.setProtocolVersion?.(version)
   }
 

@@ -27,6 +27,8 @@ export interface Pending {
   readonly own: boolean
   /** whether it is part of a call, of which the core decides whether it may be sent again */
   readonly guarded: boolean
+  /** whether it follows a revision of the modern era (MCP 2026-07-28, or later), and says so in its `_meta` */
+  readonly modern: boolean
   /** frees what the request holds, such as a socket; set by the transport, called when it has ended or nobody waits any more */
   release: (() => void) | undefined
   /** who waits for it is told: of its answer, or why there is none */
@@ -93,7 +95,18 @@ export interface SendOptions {
   readonly resumptionToken?: string | undefined
   /** is told the id of each event of the answer */
   readonly onresumptiontoken?: ((token: string) => void) | undefined
+  /** nobody waits for the answer any more: says so instead of a message, where a request has a stream of its own */
+  readonly requestSignal?: AbortSignal | undefined
+  /** HTTP headers for this request alone, as those that mirror its parameters */
+  readonly headers?: { readonly [name: string]: string } | undefined
 }
+
+/**
+ * The `_meta` of a request.
+ *
+ * @since 0.1.0
+ */
+export type Meta = NonNullable<Message.Params["_meta"]>
 
 /**
  * What is between the requests and the server on one side, and the client on the other.
@@ -132,6 +145,16 @@ export class Requests {
   readonly pending: ReadonlyMap<Message.Id, Pending> = this.#pending
   /** what becomes of what the client sends on its own to connect */
   handshake = new Record("initialize")
+  /**
+   * Whether the client keeps a handler of a request whose `send` rejected (SDK 1.x): then it gets an error answer as well, which
+   * takes it away.
+   */
+  keepsHandlers = false
+
+  /** the `_meta` of the last `server/discover` that the client sent to connect: what it says of itself in the modern era */
+  #offered: Meta | undefined = undefined
+  /** the `_meta` of every request, where the agreed revision is of the modern era */
+  #agreed: Meta | undefined = undefined
 
   readonly #subscriptions: Set<string>
   readonly #wire: Wire
@@ -152,6 +175,24 @@ export class Requests {
   handshakeFailure(answer: Evidence.Evidence = Evidence.transportFailure("protocol")): Evidence.Evidence {
     const { evidence } = this.handshake
     return evidence?._tag === "Answered" ? answer : (evidence ?? Evidence.transportFailure("unknown"))
+  }
+
+  /** What the client has agreed on with the server: `legacy` until it has. */
+  get era(): "legacy" | "modern" {
+    return this.#agreed === undefined ? "legacy" : "modern"
+  }
+
+  /** The `_meta` with which the client asked which revisions the server knows; `undefined` where it did not ask. */
+  get offered(): Meta | undefined {
+    return this.#offered
+  }
+
+  /** The client has agreed with the server on a revision. From now on the transport's own requests follow it, too. */
+  agreed(revision: string): void {
+    this.#agreed =
+      Message.isModern(revision) && this.#offered !== undefined
+        ? { ...this.#offered, [Message.revisionKey]: revision }
+        : undefined
   }
 
   // ------------------------------------------------------------------------------------------------- what goes out
@@ -206,7 +247,8 @@ export class Requests {
       return () => {}
     }
     const id = this.#nextOwnId++
-    const message: Message.Request = { jsonrpc: "2.0", id, method, ...(params === undefined ? {} : { params }) }
+    const own = this.#agreed === undefined ? params : { ...params, _meta: { ...this.#agreed, ...params?._meta } }
+    const message: Message.Request = { jsonrpc: "2.0", id, method, ...(own === undefined ? {} : { params: own }) }
     this.#begin(message, { record, silent: true, own: true, guarded: false }, (answer) => {
       record.settled = true
       done("result" in answer ? answer.result : undefined)
@@ -229,11 +271,16 @@ export class Requests {
     // who is told that nothing of a request was sent may send it again, on another session
     if (this.#closed) return Promise.reject(new Error("Not connected"))
     if (!Message.isRequest(message)) return this.#wire.transmit(message, options)
+    const signal = options?.requestSignal
+    if (signal?.aborted === true) return Promise.reject(asError(signal.reason))
     return new Promise((resolve, reject) => {
+      const aborted = () => void this.#cancel(message.id)
+      signal?.addEventListener("abort", aborted, { once: true })
       this.#begin(
         message,
         { ...this.#made(message), own: false },
         (answer) => {
+          signal?.removeEventListener("abort", aborted)
           if (answer instanceof Error) {
             reject(answer)
             this.#forget(message.id)
@@ -262,6 +309,7 @@ export class Requests {
       silent,
       own,
       guarded,
+      modern: Message.revisionOf(message) !== undefined,
       release: undefined,
       settle
     }
@@ -279,6 +327,7 @@ export class Requests {
    * come first, and where it is the session that has ended the client forgets them by itself.
    */
   #forget(id: Message.Id): void {
+    if (!this.keepsHandlers) return
     this.#forgotten.push(id)
     if (this.#forgotten.length > 1) return
     setImmediate(() => {
@@ -295,6 +344,7 @@ export class Requests {
       if (!handshakes.has(message.method)) return { record: ofRequest(message), silent: false, guarded: false }
       // the client sends it by itself, to connect; one that negotiates sends one after the other
       this.handshake = ofRequest(message)
+      this.#offered = message.method === "server/discover" ? message.params?._meta : this.#offered
       return { record: this.handshake, silent: true, guarded: false }
     }
     if (!tracked.sent) {
@@ -338,7 +388,10 @@ export class Requests {
     if ("error" in message) {
       record.met("answered", Evidence.errorAnswer(message.error.code))
     } else {
-      record.met("answered", Evidence.answered)
+      // In the modern era every result says what it is. One that does not comes from a server of another era, which may have done
+      // what it was asked nevertheless.
+      const isForeign = pending.modern && !("resultType" in message.result)
+      record.met("answered", isForeign ? Evidence.transportFailure("protocol") : Evidence.answered)
       if (pending.uri !== undefined) this.#subscribed(record.method, pending.uri)
     }
     pending.release?.()

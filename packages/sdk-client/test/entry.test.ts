@@ -1,5 +1,6 @@
 /** What the package is to those who have the MCP SDK, and to those who have not. */
 import { describe, expect, it } from "@effect/vitest"
+import type { Transport as Transport2 } from "@modelcontextprotocol/client"
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js"
 import { execFile } from "node:child_process"
 import { readFile } from "node:fs/promises"
@@ -63,15 +64,31 @@ describe("the entry ./peer", { timeout: 60_000 }, () => {
   })
 })
 
+describe("the entry ./sdk2", { timeout: 60_000 }, () => {
+  it("loads the SDK 2.x, and nothing of the SDK 1.x", async () => {
+    const loaded = (await loadedFor("@vmcp-keepalive/sdk-client/sdk2")).filter(isSdk)
+    expect(loaded.some((url) => url.includes("@modelcontextprotocol/client/"))).toBe(true)
+    expect(loaded.filter((url) => url.includes("@modelcontextprotocol/sdk/"))).toEqual([])
+  })
+
+  it("has the types of the SDK 2.x only", async () => {
+    const imported = [...(await importedBy(new URL("dist/sdk2/index.d.ts", root)))].filter(isSdk)
+    expect(imported).toEqual(["@modelcontextprotocol/client"])
+  })
+})
+
 describe("a ClientTransport", () => {
-  it("is a transport of the SDK, by its type", async () => {
+  it("is a transport of both SDKs, by its type", async () => {
     const sent: Array<Message.Message> = []
-    const transport: Transport = new ClientTransport.ClientTransport({
+    const made = new ClientTransport.ClientTransport({
       subscriptions: new Set(),
       request: () => {},
       transmit: async (message) => void sent.push(message),
       closed: () => {}
     })
+    const transport: Transport = made
+    const other: Transport2 = made
+    expect(other.hasPerRequestStream).toBe(false)
     await transport.start()
     await transport.send({ jsonrpc: "2.0", method: "notifications/initialized" }, { relatedRequestId: 1 })
     transport.setProtocolVersion?.("2025-11-25")

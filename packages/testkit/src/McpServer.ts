@@ -71,3 +71,12 @@ export interface Gateway extends McpServer {
   /** SIGKILL to the stdio servers behind it, not to the gateway; resolves once they are gone. */
   readonly killBackend: Effect.Effect<void>
 }
+
+/** A server of one era of MCP, or of both, that can become another behind the same URL. */
+export interface ServerOfAnEra extends McpServer {
+  readonly era: "modern" | "legacy" | "dual"
+  /** Killed, and started as one of that era. */
+  readonly become: (era: ServerOfAnEra["era"]) => Effect.Effect<void, ServerStartError>
+  /** SIGTERM: it ends its streams in good order, and then itself. */
+  readonly terminate: Effect.Effect<void>
+}

@@ -9,7 +9,7 @@ import * as Calls from "./internal/calls.ts"
 import * as Processes from "./internal/processes.ts"
 import * as Programs from "./internal/programs.ts"
 import * as ServerProcess from "./internal/serverProcess.ts"
-import type { Gateway, McpServer, ServerStartError, Traits } from "./McpServer.ts"
+import type { Gateway, McpServer, ServerOfAnEra, ServerStartError, Traits } from "./McpServer.ts"
 
 type Started<Server> = Effect.Effect<Server, ServerStartError, Scope.Scope>
 
@@ -19,7 +19,9 @@ export const traits = {
   mcpProxy: { staleSession: 404, getStream: true, answers: "sse", resumable: true, stateful: true },
   supergateway: { staleSession: 404, getStream: true, answers: "sse", resumable: false, stateful: true },
   supergatewayStateless: { staleSession: "none", getStream: false, answers: "sse", resumable: false, stateful: false },
-  effectMcp: { staleSession: 404, getStream: false, answers: "json", resumable: false, stateful: true }
+  effectMcp: { staleSession: 404, getStream: false, answers: "json", resumable: false, stateful: true },
+  sdk2: { staleSession: "none", getStream: false, answers: "json", resumable: false, stateful: false },
+  sdk2Legacy: { staleSession: 404, getStream: true, answers: "sse", resumable: false, stateful: true }
 } as const satisfies Record<string, Traits>
 
 /** The reference server, on SDK 1.x. */
@@ -135,3 +137,49 @@ export const effectMcpBoth: Started<McpServer> = ServerProcess.make({
   slow: Calls.slow,
   launch: (port, log) => ({ args: [Programs.script("effectMcp"), String(port), log, "both"] })
 })
+
+/**
+ * A server on SDK 2.x: of MCP 2026-07-28 (`modern`), of what came before with sessions (`legacy`), or of both behind one URL without
+ * sessions (`dual`). It can become one of another era.
+ */
+export const sdk2 = (
+  options: {
+    /** Default: `modern`. */
+    readonly era?: ServerOfAnEra["era"]
+    /** How often it writes a comment on its open streams. Default: its own, 15 s. */
+    readonly comments?: Duration.Input
+    /** How long its list of tools may be kept by who has read it. Default: not at all. */
+    readonly ttl?: Duration.Input
+  } = {}
+): Started<ServerOfAnEra> =>
+  Effect.suspend(() => {
+    const { comments, ttl } = options
+    let era = options.era ?? "modern"
+    const env = {
+      ...(comments === undefined ? {} : { COMMENTS: String(Duration.toMillis(comments)) }),
+      ...(ttl === undefined ? {} : { TTL: String(Duration.toMillis(ttl)) })
+    }
+    return ServerProcess.make({
+      name: `sdk2, ${era}`,
+      traits: era === "legacy" ? traits.sdk2Legacy : traits.sdk2,
+      echo: Calls.echo,
+      slow: Calls.slow,
+      launch: (port, log) => ({ args: [Programs.script("sdk2Http"), String(port), log, era], env })
+    }).pipe(
+      Effect.map((server) => ({
+        ...server,
+        get era() {
+          return era
+        },
+        become: (next: ServerOfAnEra["era"]) =>
+          Effect.andThen(
+            server.kill,
+            Effect.suspend(() => {
+              era = next
+              return server.start
+            })
+          ),
+        terminate: Effect.sync(() => void server.child()?.kill("SIGTERM"))
+      }))
+    )
+  })

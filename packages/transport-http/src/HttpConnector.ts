@@ -13,7 +13,8 @@ import type * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { Fetch } from "./internal/http/fetch.ts"
 import * as FetchFromHttpClient from "./internal/http/fetchFromHttpClient.ts"
-import * as Sdk1 from "./internal/sdk1/transport.ts"
+import * as OAuth from "./internal/sdk1/oauth.ts"
+import * as SdkTransport from "./internal/session/sdkTransport.ts"
 import * as Settings from "./internal/settings.ts"
 
 /**
@@ -40,8 +41,11 @@ export interface Options<E = never, R = never> extends Settings.Options<E, R> {
  *
  * @since 0.1.0
  */
-export const make = <E = never, R = never>(options: Options<E, R>): Connector.Connector<Client, R> =>
-  Settings.connector(options, { kind: CallView.kind(options.client), ...Sdk1.withOAuth(options) })
+export const make = <E = never, R = never>(options: Options<E, R>): Connector.Connector<Client, R> => {
+  const { authProvider, client, fetch = globalThis.fetch } = options
+  const oauth = authProvider && ((endpoint: URL) => OAuth.make(endpoint, authProvider, fetch))
+  return Settings.connector(options, { kind: CallView.kind(client), ...SdkTransport.make(oauth) })
+}
 
 /**
  * A `fetch` that sends through Effect's `HttpClient`: for `fetch` in {@link Options}.

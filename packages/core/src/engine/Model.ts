@@ -5,6 +5,7 @@ import type * as Duration from "effect/Duration"
 import type { Action } from "./Action.ts"
 import type { Untimed } from "../ConnectionState.ts"
 import type { Doubt } from "../Evidence.ts"
+import type { Attention } from "./Probe.ts"
 
 /**
  * The part of a policy that decides what happens, as opposed to when.
@@ -50,8 +51,8 @@ export interface Model {
   readonly openings: number
   /** whether the session is stable: `due` when it has lived long enough and only an answer is missing */
   readonly stable: "no" | "due" | "yes"
-  /** whether probes are sent to the session while it is healthy */
-  readonly probed: boolean
+  /** when the session is probed while it is healthy; `atRest`: where that is `inUse`, and no call was running when it was looked at last */
+  readonly attention: Attention | "atRest"
   /** whether only the deep probe is evidence: latched across generations until it passes */
   readonly deep: boolean
   /** whether the deep probe was asked less than a `confirmInterval` ago */

@@ -1,9 +1,10 @@
 /**
- * How a session is asked whether its server lives: which question, and what to ask when a server does not know it.
+ * How a session is asked whether its server lives: when, which question, and what to ask when a server does not know it.
  *
- * The questions form a ladder: `ping`, the configured tool, `tools/list`. A server that does not implement a rung
- * (-32601) is alive, and the next rung is latched for that session: a peer that took the error for death rebuilt a
- * healthy session 171 times.
+ * The questions form a ladder: that of the era (`ping`, in MCP 2026-07-28 `server/discover`), the configured tool, `tools/list`. A
+ * server that does not implement a rung (-32601) is alive, and the next rung is latched for that session: a peer that took the
+ * error for death rebuilt a healthy session 171 times. Only `server/discover` is known to every server of its era: one that does
+ * not know it is of another era now, and the session is lost.
  */
 import * as Evidence from "../Evidence.ts"
 import type { ProbeRung, Session } from "../Connector.ts"
@@ -17,8 +18,8 @@ import type { KeepalivePolicy, ProbeMethod, ToolProbe } from "../KeepalivePolicy
 export interface Ladder {
   /** the rung in use, once it is not the policy's */
   latched: ProbeRung | undefined
-  /** pings in a row that met silence */
-  silentPings: number
+  /** questions of the era in a row that met silence */
+  silent: number
 }
 
 /**
@@ -28,7 +29,7 @@ export interface Ladder {
  */
 export const descend = (ladder: Ladder): void => {
   ladder.latched = undefined
-  ladder.silentPings = 0
+  ladder.silent = 0
 }
 
 /**
@@ -46,12 +47,22 @@ export interface ProbeResult {
 const methodNotFound = -32601
 
 /**
- * Whether a healthy session is probed at all: `auto` has nothing to keep where there is no legacy session.
+ * When a healthy session is probed: always, only while a call waits for its answer, or never.
  *
  * @since 0.1.0
  */
-export const isProbed = (method: ProbeMethod, session: Pick<Session<unknown>, "era" | "stateful">): boolean =>
-  method === "auto" ? session.era === "legacy" && session.stateful : method !== "none"
+export type Attention = "always" | "inUse" | "never"
+
+/**
+ * `auto` keeps alive what lives over there for us alone. Elsewhere there is nothing to keep, and some bridges start a process for
+ * every question: it asks only while somebody waits for an answer.
+ *
+ * @since 0.1.0
+ */
+export const attentionOf = (method: ProbeMethod, session: Pick<Session<unknown>, "stateful">): Attention => {
+  if (method === "none") return "never"
+  return method === "auto" && !session.stateful ? "inUse" : "always"
+}
 
 /** The rung of the ladder that a configured tool stands for. */
 const toolRung = (tool: ToolProbe): ProbeRung => ({
@@ -65,11 +76,32 @@ const toolRung = (tool: ToolProbe): ProbeRung => ({
  *
  * @since 0.1.0
  */
-export const rungOf = (method: ProbeMethod, session: Pick<Session<unknown>, "era">): ProbeRung => {
-  if (typeof method === "object") return method.method === "tool" ? toolRung(method.tool) : { _tag: "ping" }
-  if (method === "auto" || method === "none") return session.era === "modern" ? { _tag: "discover" } : { _tag: "ping" }
-  return { _tag: method }
+export const rungOf = (method: ProbeMethod, { era }: Pick<Session<unknown>, "era">): ProbeRung => {
+  if (typeof method === "object") return method.method === "tool" ? toolRung(method.tool) : ofEra[era]
+  switch (method) {
+    case "auto":
+    case "none":
+    case "ping":
+    case "discover":
+      return ofEra[era]
+    case "list-tools":
+    case "options":
+      return { _tag: method }
+  }
 }
+
+/** `ping` and `discover` name one question, which each era asks in its own way and refuses in the other's. */
+const ofEra = { legacy: { _tag: "ping" }, modern: { _tag: "discover" } } as const
+
+const isOfEra = ({ _tag }: ProbeRung): boolean => _tag === "ping" || _tag === "discover"
+
+/**
+ * Whether a session that has opened is asked before callers get it. The handshake of the modern era is that era's own question.
+ *
+ * @since 0.1.0
+ */
+export const isAskedFirst = (method: ProbeMethod, session: Pick<Session<unknown>, "era" | "stateful">): boolean =>
+  attentionOf(method, session) === "always" && rungOf(method, session)._tag !== "discover"
 
 /**
  * The rung above one that the server does not implement.
@@ -77,10 +109,10 @@ export const rungOf = (method: ProbeMethod, session: Pick<Session<unknown>, "era
  * @since 0.1.0
  */
 export const nextRung = (method: ProbeMethod, rung: ProbeRung): ProbeRung =>
-  rung._tag === "ping" && typeof method === "object" ? toolRung(method.tool) : { _tag: "list-tools" }
+  isOfEra(rung) && typeof method === "object" ? toolRung(method.tool) : { _tag: "list-tools" }
 
 /**
- * What is asked in a round: one question, each with the policy's `timeout`; after `fallbackAfter` silent pings in a row the
+ * What is asked in a round: one question, each with the policy's `timeout`; after `fallbackAfter` of them in a row that met silence the
  * configured tool is asked in the same round, before a failure is counted, and stays in use.
  *
  * @since 0.1.0
@@ -120,14 +152,13 @@ export const take = (
   evidence: Evidence.Evidence
 ): Question | undefined => {
   if (deep) return undefined
-  const isUnknown = evidence._tag === "ErrorAnswer" && evidence.code === methodNotFound
+  const isUnknown = evidence._tag === "ErrorAnswer" && evidence.code === methodNotFound && rung._tag !== "discover"
   if (isUnknown) ladder.latched = nextRung(policy.probe, rung)
   if (isFallback) return undefined
   const isSilent = evidence._tag === "TransportFailure" && evidence.reason === "timeout"
-  ladder.silentPings = rung._tag === "ping" && isSilent ? ladder.silentPings + 1 : 0
+  ladder.silent = isOfEra(rung) && isSilent ? ladder.silent + 1 : 0
   const { probe } = policy
-  if (ladder.silentPings < policy.fallbackAfter || typeof probe !== "object" || probe.method !== "ping")
-    return undefined
+  if (ladder.silent < policy.fallbackAfter || typeof probe !== "object" || probe.method !== "ping") return undefined
   ladder.latched = toolRung(probe.tool)
   return { rung: ladder.latched, deep, isFallback: true }
 }
@@ -140,7 +171,11 @@ export const take = (
 export const resultOf = ({ deep, isFallback, rung }: Question, evidence: Evidence.Evidence): ProbeResult => ({
   asked: isFallback ? 2 : 1,
   method: rung._tag,
-  verdict: Evidence.ofProbe(evidence, { deep: deep || rung._tag === "list-tools", httpOnly: rung._tag === "options" })
+  verdict: Evidence.ofProbe(evidence, {
+    deep: deep || rung._tag === "list-tools",
+    httpOnly: rung._tag === "options",
+    discover: rung._tag === "discover"
+  })
 })
 
 /**

@@ -4,6 +4,7 @@
 import type * as Duration from "effect/Duration"
 import type { Doubt } from "../Evidence.ts"
 import type { FailureReason } from "../FailureReason.ts"
+import type { Attention } from "./Probe.ts"
 
 /**
  * What can come due.
@@ -40,8 +41,8 @@ export type Signal =
   | {
       readonly _tag: "Succeeded"
       readonly run: number
-      /** of an attempt: whether its session is to be probed while it is healthy; of a probe: true */
-      readonly probed: boolean
+      /** when the session that was opened, or asked, is to be probed while it is healthy */
+      readonly attention: Attention
     }
   | {
       readonly _tag: "Failed"
@@ -68,9 +69,12 @@ export type Signal =
       readonly timer: Timer
       /** whether something happened since the timer was armed that makes it needless: an answer, or a call */
       readonly used: boolean
+      /** what runs on the session: no call, calls none of which waits for an answer of the server, or one that does */
+      readonly calls: "none" | "idle" | "waiting"
     }
   | { readonly _tag: "Doubt"; readonly generation: number; readonly doubt: Doubt; readonly reason: FailureReason }
   | { readonly _tag: "Lost"; readonly generation: number; readonly reason: FailureReason }
+  /** a call waits for a session, or has begun on the one that is open */
   | { readonly _tag: "CallStarted" }
   | { readonly _tag: "CallAnswered"; readonly generation: number }
   | { readonly _tag: "Operator"; readonly command: Command }
@@ -79,8 +83,8 @@ export type Signal =
       readonly _tag: "Reconfigured"
       readonly connection: boolean
       readonly policy: boolean
-      /** whether the session that is open, if one is, is to be probed while it is healthy */
-      readonly probed: boolean
+      /** when the session that is open, if one is, is to be probed while it is healthy */
+      readonly attention: Attention
     }
   | { readonly _tag: "Jumped" }
   | { readonly _tag: "Closed" }

@@ -28,7 +28,8 @@ import {
   replacement,
   repaced,
   replacementFailed,
-  rested
+  rested,
+  roused
 } from "../internal/rules.ts"
 import {
   alive,
@@ -103,7 +104,7 @@ export const initial = (rules: Rules): Step => {
     busies: 0,
     openings: 0,
     stable: "no",
-    probed: false,
+    attention: "never",
     deep: false,
     resting: false,
     upstream: false,
@@ -122,6 +123,13 @@ export const initial = (rules: Rules): Step => {
  */
 export const heedsAnswers = ({ deep, stable, state }: Model): boolean =>
   !deep && (stable === "due" || state._tag === "Unhealthy")
+
+/**
+ * Whether `CallStarted` would change anything for the session that is open. Of most calls it would not.
+ *
+ * @since 0.1.0
+ */
+export const heedsCalls = ({ attention }: Model): boolean => attention === "atRest"
 
 /**
  * What a signal does. Signals of a run or a generation that is no longer current change nothing.
@@ -197,7 +205,7 @@ const sessionless: Row = {
 /** A session is open; a probe, or the attempt that is to replace the session, may be running. */
 const open: Row = {
   ...ignored,
-  Succeeded: ({ rules, model }, { probed }) => (isReplacing(model) ? adopt(rules, model, probed) : passed(model)),
+  Succeeded: ({ rules, model }, { attention }) => (isReplacing(model) ? adopt(rules, model, attention) : passed(model)),
   Failed: ({ rules, model }, signal) => {
     if (!isReplacing(model)) return missed(rules, model, signal)
     return signal.late ? again(model, {}) : replacementFailed(model, signal.reason)
@@ -207,12 +215,14 @@ const open: Row = {
     if (!model.refreshed) return again({ ...model, refreshed: true }, { refresh: true })
     return isReplacing(model) ? replacementFailed(model, "auth") : needsAuth(rules, model)
   },
-  Due: ({ rules, model }, { timer, used }) => {
+  Due: ({ rules, model }, { calls, timer, used }) => {
     switch (timer) {
       case "probe":
         if (model.running) return stay(model)
         if (isOpenQuestion(model)) return probe(model)
-        if (!model.probed) return stay(model)
+        if (model.attention === "never" || model.attention === "atRest") return stay(model)
+        if (model.attention === "inUse" && calls === "none") return stay({ ...model, attention: "atRest" })
+        if (model.attention === "inUse" && calls === "idle") return also(stay(model), ...nextProbe(model))
         return used
           ? {
               model,
@@ -224,8 +234,8 @@ const open: Row = {
           : probe(model)
       case "stable":
         if (model.stable === "yes") return stay(model)
-        // an unprobed session is stable by the time alone, unless something speaks against it
-        return model.probed || model.deep || model.state._tag === "Unhealthy"
+        // one that is left alone while nobody calls is stable by the time alone, unless something speaks against it
+        return model.attention === "always" || model.deep || model.state._tag === "Unhealthy"
           ? stay({ ...model, stable: "due" })
           : stabilized(model)
       case "idle":
@@ -258,13 +268,14 @@ const open: Row = {
       const wanted = { ...model, upstream: true }
       return wanted.running || wanted.resting ? stay(wanted) : deepProbe(wanted)
     }
-    if (doubt === "transport" && !model.probed) return loseUnprobed(rules, model, reason)
+    if (doubt === "transport" && model.attention === "never") return loseUnprobed(rules, model, reason)
     const doubted = { ...model, doubt: weightier(model.doubt, doubt) }
     // a death is confirmed at the pace of `confirm`, however many calls meet it meanwhile
     const isConfirming = (doubt === "transport" || doubt === "stream") && model.state._tag === "Unhealthy"
     return doubted.running || isConfirming ? stay(doubted) : probe(doubted)
   },
   Lost: ({ rules, model }, { reason }) => lose(rules, model, reason),
+  CallStarted: ({ model }) => (model.attention === "atRest" ? roused(model) : stay(model)),
   CallAnswered: ({ model }) => {
     if (model.deep) return stay(model)
     const proven = model.stable === "due" ? stabilized(model) : stay(model)
@@ -288,8 +299,8 @@ const open: Row = {
         return leave(model, { _tag: "Isolated" })
     }
   },
-  Reconfigured: ({ rules, model }, { connection, probed }) => {
-    const next = { ...model, probed }
+  Reconfigured: ({ rules, model }, { attention, connection }) => {
+    const next: Model = { ...model, attention }
     return connection ? replacement(rules, { ...next, outdated: true }) : repaced(rules, next)
   },
   Jumped: ({ model }) => (model.running ? jumped(model) : probe(model))
@@ -304,7 +315,7 @@ const table: { readonly [Tag in Untimed["_tag"]]: Row } = {
   },
   Connecting: {
     ...ignored,
-    Succeeded: ({ rules, model }, { probed }) => adopt(rules, model, probed),
+    Succeeded: ({ rules, model }, { attention }) => adopt(rules, model, attention),
     Failed: ({ rules, model }, { draining, late, reason }) => {
       if (late || model.running?.jumped) return again(model, {})
       const notBusy = { ...model, busies: 0 }

@@ -47,7 +47,7 @@ export interface Options<R, SetupR> {
 
 /** Who is told what a session sees, by its generation. */
 export interface Report {
-  readonly observe: (generation: number, evidence: Evidence.Evidence) => void
+  readonly doubted: (generation: number, doubt: Evidence.Doubt, reason: FailureReason) => void
   readonly lost: (generation: number, reason: FailureReason, detail?: FailureDetail) => void
   readonly notice: (notice: Notice, count: number) => void
   readonly listChanged: (generation: number, kind: Kind) => void
@@ -123,7 +123,7 @@ export class Attempt<Client, R, SetupR> {
       generation,
       session,
       scope: this.#scope,
-      ladder: { latched: undefined, silentPings: 0 },
+      ladder: { latched: undefined, silent: 0 },
       seen: this.#host.seen,
       reading: undefined,
       calls: new Calls(),
@@ -135,7 +135,7 @@ export class Attempt<Client, R, SetupR> {
       stableSince: undefined,
       detail: undefined
     }
-    if (!deep && !Probe.isProbed(policy.probe, session)) return this.#finish(open, accepted)
+    if (!deep && !Probe.isAskedFirst(policy.probe, session)) return this.#finish(open, accepted)
     const startedAt = deadlines.now()
     const round = new Round(this.#port, task, open, trace, (result) => {
       if (result === undefined) return this.#finish(undefined, this.#ending)
@@ -207,7 +207,10 @@ class Host implements SessionHost {
   }
 
   observe(evidence: Evidence.Evidence): void {
-    if (!this.seen.muted) this.#report.observe(this.#generation, evidence)
+    const found = Evidence.ofStream(evidence)
+    if (found === undefined || this.seen.muted) return
+    if (found === "lost") return this.lost("session_lost", Evidence.detailOf(evidence))
+    this.#report.doubted(this.#generation, found, Evidence.reasonOf(evidence))
   }
 
   lost(reason: FailureReason, detail?: FailureDetail): void {

@@ -5,6 +5,7 @@ import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import type { Verdict } from "../Evidence.ts"
 import { ofCause } from "../FailureDetail.ts"
+import type { Attention } from "../engine/Probe.ts"
 import type { Signal } from "../engine/Signal.ts"
 import { heardForCallSince, type OpenSession } from "./sessionCell.ts"
 
@@ -18,8 +19,8 @@ export interface Observed {
   readonly late: boolean
   /** whether an older session still drains */
   readonly draining: boolean
-  /** whether a session that succeeded is to be probed while it is healthy */
-  readonly probed: boolean
+  /** when the session that was opened, or asked, is to be probed while it is healthy */
+  readonly attention: Attention
 }
 
 /** What an attempt or a probe has come to. */
@@ -43,10 +44,10 @@ export const broken = (cause: Cause.Cause<unknown>): Verdict => ({
 export const isLate = (took: number, time: Duration.Duration, times = 1): boolean =>
   took > (times + 1) * Duration.toMillis(time)
 
-export const signalOf = (verdict: Verdict, { at, current, draining, late, probed, run }: Observed): Signal => {
+export const signalOf = (verdict: Verdict, { at, attention, current, draining, late, run }: Observed): Signal => {
   switch (verdict._tag) {
     case "Succeeded":
-      return { _tag: "Succeeded", run, probed }
+      return { _tag: "Succeeded", run, attention }
     case "Failed": {
       const missedSince = current?.seen.missedSince ?? at
       const heard = current && heardForCallSince(current, missedSince)

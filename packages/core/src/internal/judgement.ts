@@ -42,7 +42,11 @@ const readOnlyMethods: ReadonlySet<string> = new Set([
   "prompts/list",
   "prompts/get",
   "completion/complete",
-  "server/discover"
+  "server/discover",
+  "subscriptions/listen",
+  "tasks/get",
+  "tasks/list",
+  "tasks/result"
 ])
 
 /** What it means. */

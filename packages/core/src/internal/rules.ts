@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import type { Action } from "../engine/Action.ts"
 import { reasonOf, type Untimed } from "../ConnectionState.ts"
 import type { FailureReason } from "../FailureReason.ts"
+import type { Attention } from "../engine/Probe.ts"
 import type { Signal } from "../engine/Signal.ts"
 import type { Model, Rules, Running, Step } from "../engine/Model.ts"
 import {
@@ -84,7 +85,7 @@ export const replacement = (rules: Rules, model: Model): Step => (rules.exclusiv
 const supersede = (model: Model): Step =>
   onto({ model, actions: [drop(model, "closed"), settle("doubters")] }, attempt(model))
 
-export const adopt = (rules: Rules, model: Model, probed: boolean): Step => {
+export const adopt = (rules: Rules, model: Model, attention: Attention): Step => {
   const generation = model.generation + 1
   const predecessor = generationOf(model.state)
   const adopted: Model = {
@@ -94,7 +95,8 @@ export const adopt = (rules: Rules, model: Model, probed: boolean): Step => {
     generation,
     busies: 0,
     stable: "no",
-    probed,
+    // the calls that waited for it rouse it when they begin
+    attention: attention === "inUse" ? "atRest" : attention,
     deep: false,
     refreshed: false
   }
@@ -273,6 +275,12 @@ export const probe = (model: Model): Step =>
     ? deepProbe(model)
     : run({ ...model, doubt: undefined }, "probe", { decides: model.doubt })
 
+/** A call begins on a session that was at rest: from now on it is asked as often as any other, until no call runs. */
+export const roused = (model: Model): Step => {
+  const inUse: Model = { ...model, attention: "inUse" }
+  return model.running || isOpenQuestion(model) ? stay(inUse) : also(stay(inUse), ...nextProbe(inUse))
+}
+
 export const deepProbe = (model: Model): Step =>
   run({ ...model, doubt: undefined, upstream: false, resting: true }, "deepProbe", {
     decides: model.doubt,
@@ -371,7 +379,7 @@ export const run = (
         kind,
         deep: model.deep,
         refresh: options.refresh ?? false,
-        counted: kind === "attempt" || model.probed
+        counted: kind === "attempt" || model.attention !== "never"
       }
     ]
   }

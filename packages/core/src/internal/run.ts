@@ -76,6 +76,7 @@ export class Run<Client, A, E> implements CallInFlight {
 
   begin<R>(callback: Callback<Client, A, E, R>): void {
     this.#open.calls.add(this)
+    this.#supervisor.began(this.#open)
     try {
       // A controller costs as much as the rest of the guard: a callback that names the client alone gets none.
       if (callback.length !== 1) this.#controller = new AbortController()

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type { Action } from "../engine/Action.ts"
 import * as Evidence from "../Evidence.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
+import type { FailureReason } from "../FailureReason.ts"
 import type { Happening } from "../KeepaliveEvent.ts"
 import type { Kind } from "../Lists.ts"
 import * as Probe from "../engine/Probe.ts"
@@ -151,12 +152,11 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
     this.#conclude(run, { verdict, late })
   }
 
-  observe(generation: number, evidence: Evidence.Evidence): void {
-    const doubt = Evidence.ofStream(evidence)
-    if (doubt) this.#port.send({ _tag: "Doubt", generation, doubt, reason: Evidence.reasonOf(evidence) })
+  doubted(generation: number, doubt: Evidence.Doubt, reason: FailureReason): void {
+    this.#port.send({ _tag: "Doubt", generation, doubt, reason })
   }
 
-  lost(generation: number, reason: Evidence.TransportFailure["reason"], detail?: FailureDetail): void {
+  lost(generation: number, reason: FailureReason, detail?: FailureDetail): void {
     this.#port.sessions.lost(generation, reason, detail)
     this.#port.send({ _tag: "Lost", generation, reason })
   }
@@ -235,8 +235,9 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
     // who has slept may meet a timer before the next comparison of the clocks
     if (verdict._tag === "Failed") ClockWatcher.look(clock)
     const { areDraining: draining, candidate, current } = sessions
-    const probed = candidate === undefined || Probe.isProbed(policy.probe, candidate.session)
-    this.#port.send(signalOf(verdict, { run, current, at: deadlines.now(), late, probed, draining }))
+    const opened = candidate ?? current
+    const attention = opened === undefined ? "never" : Probe.attentionOf(policy.probe, opened.session)
+    this.#port.send(signalOf(verdict, { run, current, at: deadlines.now(), late, attention, draining }))
   }
 }
 

@@ -118,6 +118,17 @@ export class Calls {
 export const isUsable = (open: OpenSession<unknown>): boolean =>
   open.ended === undefined && (open.draining === undefined || open.draining === "closed")
 
+/** What runs on the session. A body that holds it between its calls (`pinned`) is no call. */
+export const callsOn = (open: OpenSession<unknown>): "none" | "idle" | "waiting" => {
+  let calls: "none" | "idle" = "none"
+  for (const { requests, startedAt } of open.calls) {
+    if (startedAt === Number.POSITIVE_INFINITY) continue
+    if (requests.some(({ settled }) => !settled)) return "waiting"
+    calls = "idle"
+  }
+  return calls
+}
+
 /** When something was heard last for a call that began before `since` and is still running; `undefined` where there is none. */
 export const heardForCallSince = (open: OpenSession<unknown>, since: number): number | undefined => {
   let heard: number | undefined

@@ -115,9 +115,9 @@ export const arm = (
   sooner: options.sooner ?? false
 })
 
-/** The next probe, at the pace of the state: soon, where something is in doubt. */
+/** The next probe, at the pace of the state: soon, where something is in doubt. None for what is left alone, or at rest. */
 export const nextProbe = (model: Model, options: Parameters<typeof arm>[2] = {}): ReadonlyArray<Action> =>
-  model.probed || isOpenQuestion(model)
+  model.attention === "always" || model.attention === "inUse" || isOpenQuestion(model)
     ? [arm("probe", model.state._tag === "Unhealthy" || model.doubt !== undefined ? "confirm" : "cadence", options)]
     : none
 

@@ -32,7 +32,7 @@ import { limitOf } from "./queueing.ts"
 import { ReplayBudget } from "./replayBudget.ts"
 import * as Pacer from "./pacer.ts"
 import { Runs } from "./runs.ts"
-import { isUsedSince, lastOf, type OpenSession } from "./sessionCell.ts"
+import { callsOn, isUsedSince, lastOf, type OpenSession } from "./sessionCell.ts"
 import { Sessions } from "./sessions.ts"
 import { timed } from "./timed.ts"
 import { Timers } from "./timers.ts"
@@ -91,6 +91,8 @@ export interface Supervisor<Client> {
   readonly emit: (happening: Happening) => void
   /** whether the session is still the one of the backend, held or not */
   readonly isOpen: (open: OpenSession<unknown>) => boolean
+  /** a call has begun on it */
+  readonly began: (open: OpenSession<unknown>) => void
   /** a request of a call was answered on it */
   readonly answered: (open: OpenSession<unknown>) => void
   /** a call has ended: a session that drains may close */
@@ -285,7 +287,12 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
 
   due(timer: Timer, armedAt: number): void {
     const open = this.sessions.current
-    this.send({ _tag: "Due", timer, used: open !== undefined && isUsedSince(open, timer, armedAt) })
+    const used = open !== undefined && isUsedSince(open, timer, armedAt)
+    this.send({ _tag: "Due", timer, used, calls: open === undefined ? "none" : callsOn(open) })
+  }
+
+  began(open: OpenSession<unknown>): void {
+    if (Transition.heedsCalls(this.#model) && this.isOpen(open)) this.send({ _tag: "CallStarted" })
   }
 
   answered(open: OpenSession<unknown>): void {
@@ -308,9 +315,9 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.#timers.reconfigure(policy)
     const open = this.sessions.current
     if (open && !Equal.equals(before.probe, policy.probe)) Probe.descend(open.ladder)
-    const probed = open !== undefined && Probe.isProbed(policy.probe, open.session)
+    const attention = open === undefined ? "never" : Probe.attentionOf(policy.probe, open.session)
     this.emit({ _tag: "Reconfigured", ...isOther, required: policy.required })
-    this.send({ _tag: "Reconfigured", ...isOther, probed })
+    this.send({ _tag: "Reconfigured", ...isOther, attention })
     if (!Equal.equals(before.replayBudget, policy.replayBudget)) this.#replays = undefined
     // last, since calls that waited for their turn may run now
     this.limit = limitOf(policy, this.#pool, this.deadlines.now, this.limit)

@@ -7,7 +7,7 @@ import type { CallRejected, SessionUnavailable } from "../BackendError.ts"
 import { admission, reasonOf } from "../ConnectionState.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
-import { isProbed } from "../engine/Probe.ts"
+import { attentionOf } from "../engine/Probe.ts"
 import type { Doubt } from "../Evidence.ts"
 import { callRejected, sessionUnavailable } from "./errors.ts"
 import { timeoutOrElse } from "./ending.ts"
@@ -180,9 +180,9 @@ export const awaitRelease = <Client>(
     })
   })
 
-/** A session that is not probed, for there is nothing to keep, is not asked before a call either. */
+/** A session that is left alone while nobody calls, for there is nothing to keep, is not asked before a call either. */
 export const isStale = (
   { policy, staleAfter }: Supervisor<unknown>,
   { seen, session }: OpenSession<unknown>,
   now: number
-): boolean => now - seen.alive > staleAfter && isProbed(policy.probe, session)
+): boolean => now - seen.alive > staleAfter && attentionOf(policy.probe, session) === "always"

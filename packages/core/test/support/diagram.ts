@@ -48,7 +48,7 @@ const labelOf = (signal: Signal.Signal, kind: string | undefined): string => {
 
 /** What matters for the ways between states: far less than what the table can tell apart. */
 const keyOf = ({ model, running }: Table.World): string => {
-  const { deep, openings, probed, refreshed, stable, state } = model
+  const { attention, deep, openings, refreshed, stable, state } = model
   const misses = state._tag === "Unhealthy" ? `${state.failures} ${state.held}` : 0
   return [
     state._tag,
@@ -59,7 +59,7 @@ const keyOf = ({ model, running }: Table.World): string => {
     openings > 0,
     model.failures > 0,
     model.busies,
-    probed,
+    attention,
     refreshed,
     model.outdated,
     stable

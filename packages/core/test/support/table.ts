@@ -3,7 +3,7 @@
  * and the promises that hold at every step.
  */
 import { Duration } from "effect"
-import { type Action, type Signal, Transition } from "../../src/engine/index.ts"
+import { type Action, type Probe, type Signal, Transition } from "../../src/engine/index.ts"
 import type { Doubt } from "../../src/Evidence.ts"
 import type { ConnectionState, FailureReason } from "../../src/index.ts"
 import { ConnectionState as States } from "../../src/index.ts"
@@ -25,19 +25,42 @@ export const rules = (over: Partial<Rules> = {}): Rules => ({
 
 const lazy = { connect: "lazy", sleepsWhenIdle: true, expires: true, exclusive: true } as const
 
+const attentions: ReadonlyArray<Probe.Attention> = ["always", "inUse", "never"]
+
+/** Rules, and when sessions are probed under them: not all of it everywhere, because an exploration takes twice as long with it. */
+export interface Kind {
+  readonly rules: Rules
+  readonly attentions: ReadonlyArray<Probe.Attention>
+}
+
 /** Every threshold with every circuit, and every kind of life. */
-export const everyRules: ReadonlyArray<Rules> = [
-  rules({ failureThreshold: 1, circuitFailures: 1, busyAttempts: 2, expires: true }),
-  rules({ failureThreshold: 1, circuitFailures: 2, busyAttempts: 1, ...lazy }),
-  rules({
-    failureThreshold: 1,
-    circuitFailures: Number.POSITIVE_INFINITY,
-    busyAttempts: 2,
-    reattempt: "backoff",
-    sleepsWhenIdle: true
-  }),
-  rules({ failureThreshold: 3, circuitFailures: Number.POSITIVE_INFINITY, busyAttempts: 1, ...lazy, expires: false }),
-  rules({ failureThreshold: 2, circuitFailures: 2, busyAttempts: 3 })
+export const everyKind: ReadonlyArray<Kind> = [
+  {
+    rules: rules({ failureThreshold: 1, circuitFailures: 1, busyAttempts: 2, expires: true }),
+    attentions: ["always", "never"]
+  },
+  { rules: rules({ failureThreshold: 1, circuitFailures: 2, busyAttempts: 1, ...lazy }), attentions },
+  {
+    rules: rules({
+      failureThreshold: 1,
+      circuitFailures: Number.POSITIVE_INFINITY,
+      busyAttempts: 2,
+      reattempt: "backoff",
+      sleepsWhenIdle: true
+    }),
+    attentions: ["inUse"]
+  },
+  {
+    rules: rules({
+      failureThreshold: 3,
+      circuitFailures: Number.POSITIVE_INFINITY,
+      busyAttempts: 1,
+      ...lazy,
+      expires: false
+    }),
+    attentions: ["always", "inUse"]
+  },
+  { rules: rules({ failureThreshold: 2, circuitFailures: 2, busyAttempts: 3 }), attentions: ["always", "never"] }
 ]
 
 const timers: ReadonlyArray<Signal.Timer> = ["probe", "attempt", "stable", "idle", "lifetime", "deep"]
@@ -59,7 +82,11 @@ export const generationOf = (state: ConnectionState.Untimed): number | undefined
   state._tag === "Connected" || state._tag === "Unhealthy" ? state.generation : undefined
 
 /** Every variant of every signal, those of older runs and generations included. */
-export const signals = (model: Transition.Model, grace: Duration.Duration): ReadonlyArray<Signal.Signal> => {
+export const signals = (
+  model: Transition.Model,
+  grace: Duration.Duration,
+  attended: ReadonlyArray<Probe.Attention> = attentions
+): ReadonlyArray<Signal.Signal> => {
   const run = model.running?.run ?? model.runs + 1
   const generation = generationOf(model.state) ?? model.generation + 1
   const failed = {
@@ -72,7 +99,7 @@ export const signals = (model: Transition.Model, grace: Duration.Duration): Read
     draining: false
   } as const
   const older: ReadonlyArray<Signal.Signal> = [
-    { _tag: "Succeeded", run: run - 1, probed: true },
+    { _tag: "Succeeded", run: run - 1, attention: "always" },
     { ...failed, run: run - 1, reason: "timeout" },
     { _tag: "Busy", run: run - 1, retryAfter: undefined },
     { _tag: "AuthRejected", run: run - 1 },
@@ -82,8 +109,7 @@ export const signals = (model: Transition.Model, grace: Duration.Duration): Read
   ]
   return [
     ...older,
-    { _tag: "Succeeded", run, probed: true },
-    { _tag: "Succeeded", run, probed: false },
+    ...attended.map((attention) => ({ _tag: "Succeeded", run, attention }) as const),
     ...reasons.flatMap((reason) => [false, true].map((late) => ({ ...failed, reason, late }))),
     { ...failed, reason: "timeout", callInFlight: true },
     { ...failed, reason: "timeout", callInFlight: true, late: true },
@@ -94,15 +120,16 @@ export const signals = (model: Transition.Model, grace: Duration.Duration): Read
     { _tag: "Busy", run, retryAfter: undefined },
     { _tag: "Busy", run, retryAfter: Duration.seconds(7) },
     { _tag: "AuthRejected", run },
-    ...timers.flatMap((timer) => [false, true].map((used) => ({ _tag: "Due", timer, used }) as const)),
+    ...timers.flatMap((timer) => [false, true].map((used) => ({ _tag: "Due", timer, used, calls: "none" }) as const)),
+    ...[false, true].map((used) => ({ _tag: "Due", timer: "probe", used, calls: "waiting" }) as const),
+    { _tag: "Due", timer: "probe", used: false, calls: "idle" },
     ...doubts.map((doubt) => ({ _tag: "Doubt", generation, doubt, reason: "reset" }) as const),
     { _tag: "Lost", generation, reason: "process_exit" },
     { _tag: "CallAnswered", generation },
     { _tag: "CallStarted" },
     ...commands.map((command) => ({ _tag: "Operator", command }) as const),
-    { _tag: "Reconfigured", connection: true, policy: false, probed: true },
-    { _tag: "Reconfigured", connection: false, policy: true, probed: true },
-    { _tag: "Reconfigured", connection: false, policy: true, probed: false },
+    { _tag: "Reconfigured", connection: true, policy: false, attention: "always" },
+    ...attended.map((attention) => ({ _tag: "Reconfigured", connection: false, policy: true, attention }) as const),
     { _tag: "Jumped" },
     { _tag: "Closed" }
   ]
@@ -218,7 +245,7 @@ const perform = (
             drainOf(action.reason, {
               exclusive,
               isReplaced: action.generation !== session,
-              isUnprobed: signal?._tag === "Doubt" && !world.model.probed
+              isUnprobed: signal?._tag === "Doubt" && world.model.attention === "never"
             }),
           "calls end by themselves where another session was adopted, where a server lives that refuses this one, and where one call's failure is all there is to go by"
         )
@@ -259,6 +286,9 @@ const beginsReplacement = (signal: Signal.Signal, { outdated }: Transition.Model
   return signal._tag === "Due" && (signal.timer === "lifetime" || (signal.timer === "attempt" && outdated))
 }
 
+/** Whether it is asked again and again although nothing speaks against it. */
+const isWatched = ({ attention }: Transition.Model) => attention === "always" || attention === "inUse"
+const isInQuestion = (model: Transition.Model) => model.state._tag === "Unhealthy" || model.deep || wantsProbe(model)
 const wantsProbe = (model: Transition.Model) => model.doubt !== undefined || (model.upstream && !model.resting)
 
 const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: Transition.Step): void => {
@@ -331,8 +361,10 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   if (proven) {
     const isAnswer = signal._tag === "CallAnswered" || signal._tag === "Succeeded"
     promise(
-      isAnswer ? from.stable === "due" : signal._tag === "Due" && signal.timer === "stable" && !from.probed,
-      "a session is stable when an answer came after stableAfter; where nothing is probed, by the time alone"
+      isAnswer
+        ? from.stable === "due"
+        : signal._tag === "Due" && signal.timer === "stable" && from.attention !== "always",
+      "a session is stable when an answer came after stableAfter; where nothing is asked at rest, by the time alone"
     )
   }
   if (from.stable === "yes" && generationOf(from.state) === generationOf(to.state)) {
@@ -531,14 +563,33 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   }
   if (run)
     promise(
-      run.counted === (run.kind === "attempt" || from.probed),
+      run.counted === (run.kind === "attempt" || from.attention !== "never"),
       "what serves keepalive is counted, and nothing else"
     )
   if (run?.kind === "attempt") promise(run.deep === to.deep, "an attempt must pass the deep probe where it is latched")
 
-  // what is wanted is asked
-  if (signal._tag === "Due" && signal.timer === "probe" && before.session !== undefined && !from.running) {
+  // what is wanted is asked, and nothing else
+  const isProbeDue = signal._tag === "Due" && signal.timer === "probe" && before.session !== undefined && !from.running
+  if (isProbeDue) {
     promise(!wantsProbe(from) || run !== undefined, "traffic makes no probe needless that has a doubt to decide")
+  }
+  if (isProbeDue && !isInQuestion(from)) {
+    const isWaitedFor = from.attention === "always" || (from.attention === "inUse" && signal.calls === "waiting")
+    promise((run !== undefined) === (isWaitedFor && !signal.used), "a healthy session is asked when the policy says so")
+    promise(
+      (from.attention === "inUse" && signal.calls === "none") === (to.attention !== from.attention),
+      "one that is asked only in use comes to rest when no call runs"
+    )
+  }
+  if (to.attention === "atRest" && !isInQuestion(to)) {
+    promise(
+      !step.actions.some((action) => action._tag === "Arm" && action.timer === "probe"),
+      "and at rest nothing wakes for it"
+    )
+  }
+  if (signal._tag === "CallStarted" && before.session !== undefined) {
+    promise(to.attention === (from.attention === "atRest" ? "inUse" : from.attention), "the next call rouses it")
+    promise(Transition.heedsCalls(from) || to === from, "a call that is not heeded would change nothing")
   }
   if (signal._tag === "CallAnswered" && !from.deep && from.state._tag === "Unhealthy") {
     promise(to.state._tag === "Connected", "an answered call makes an Unhealthy backend Connected")
@@ -581,7 +632,7 @@ const examineState = (given: Rules, world: World): void => {
       break
     case "Connected":
     case "Unhealthy":
-      if (model.probed || state._tag === "Unhealthy") {
+      if (isWatched(model) || state._tag === "Unhealthy") {
         promise(
           running !== undefined || armed.has("probe"),
           "an open session that is probed has a probe running or armed"
@@ -655,6 +706,7 @@ const decidable: ReadonlyArray<Transition.Model["doubt"]> = [
   "stream",
   "stale"
 ]
+const phases: ReadonlyArray<Transition.Model["attention"]> = ["never", "always", "inUse", "atRest"]
 const stabilities: ReadonlyArray<Transition.Model["stable"]> = ["no", "due", "yes"]
 
 /**
@@ -677,7 +729,7 @@ const keyOf = (given: Rules, { armed, model, running, session }: World): number 
   const isOpen = session !== undefined
   key = flag(key, isOpen)
   key = word(key, isOpen ? model.stable : "no", stabilities)
-  key = flag(key, isOpen && model.probed)
+  key = word(key, isOpen ? model.attention : "never", phases)
   key = flag(key, model.outdated)
   key = flag(key, isOpen && model.resting)
   key = flag(key, isOpen && model.upstream)
@@ -705,7 +757,7 @@ const signalsOf = (path: Path | undefined): ReadonlyArray<Signal.Signal> =>
 
 /** Meets every world that can be reached with every signal. */
 export const explore = (
-  given: Rules,
+  { attentions, rules: given }: Kind,
   onStep: (before: World, signal: Signal.Signal, after: World) => void = () => {}
 ): Explored => {
   const first = begin(given)
@@ -715,7 +767,7 @@ export const explore = (
   let steps = 0
   // grows while it is walked
   for (const here of met) {
-    for (const signal of signals(here.world.model, given.inFlightGrace)) {
+    for (const signal of signals(here.world.model, given.inFlightGrace, attentions)) {
       steps++
       if (!isPossible(here.world, signal)) {
         // total all the same
@@ -758,9 +810,11 @@ export type Move = (model: Transition.Model) => Signal.Signal
 const runNow = (model: Transition.Model) => model.running?.run ?? -1
 const generationNow = (model: Transition.Model) => generationOf(model.state) ?? -1
 
-export const succeeded: Move = (model) => ({ _tag: "Succeeded", run: runNow(model), probed: true })
+export const succeeded: Move = (model) => ({ _tag: "Succeeded", run: runNow(model), attention: "always" })
 /** an attempt whose session is left alone while it is healthy */
-export const succeededUnprobed: Move = (model) => ({ _tag: "Succeeded", run: runNow(model), probed: false })
+export const succeededUnprobed: Move = (model) => ({ _tag: "Succeeded", run: runNow(model), attention: "never" })
+/** an attempt whose session is asked only while a call waits for its answer */
+export const succeededInUse: Move = (model) => ({ _tag: "Succeeded", run: runNow(model), attention: "inUse" })
 export const failed =
   (
     reason: FailureReason.FailureReason,
@@ -782,8 +836,8 @@ export const busy =
   (model) => ({ _tag: "Busy", run: runNow(model), retryAfter })
 export const authRejected: Move = (model) => ({ _tag: "AuthRejected", run: runNow(model) })
 export const due =
-  (timer: Signal.Timer, used = false): Move =>
-  () => ({ _tag: "Due", timer, used })
+  (timer: Signal.Timer, used = false, calls: Extract<Signal.Signal, { _tag: "Due" }>["calls"] = "none"): Move =>
+  () => ({ _tag: "Due", timer, used, calls })
 export const doubt =
   (kind: Doubt): Move =>
   (model) => ({ _tag: "Doubt", generation: generationNow(model), doubt: kind, reason: "reset" })
@@ -796,8 +850,8 @@ export const operator =
   (command: Signal.Command): Move =>
   () => ({ _tag: "Operator", command })
 export const reconfigured =
-  (what: "connection" | "policy", probed = true): Move =>
-  () => ({ _tag: "Reconfigured", connection: what === "connection", policy: what === "policy", probed })
+  (what: "connection" | "policy", attention: Probe.Attention = "always"): Move =>
+  () => ({ _tag: "Reconfigured", connection: what === "connection", policy: what === "policy", attention })
 export const jumped: Move = () => ({ _tag: "Jumped" })
 export const closed: Move = () => ({ _tag: "Closed" })
 /** a session opened and proven stable */

@@ -58,18 +58,18 @@ export const eventuallyEffect = <E>(predicate: Effect.Effect<boolean, E>): Effec
   )
 
 /** A session, its host, and a way to end it before the test does. */
-export interface Opened {
-  readonly session: Connector.Session<Client>
+export interface Opened<C = Client> {
+  readonly session: Connector.Session<C>
   readonly host: Host
   readonly close: Effect.Effect<void>
 }
 
 /** Opens a session in a scope of its own, closed with the test's at the latest. */
-export const open = <R>(connector: Connector.Connector<Client, R>, host: Host = makeHost()) =>
+export const open = <C, R>(connector: Connector.Connector<C, R>, host: Host = makeHost()) =>
   Effect.gen(function* () {
     const scope = yield* Scope.fork(yield* Effect.scope)
     const session = yield* connector.open(host).pipe(Effect.provideService(Scope.Scope, scope))
-    const opened: Opened = { session, host, close: Scope.close(scope, Exit.void) }
+    const opened: Opened<C> = { session, host, close: Scope.close(scope, Exit.void) }
     return opened
   })
 
@@ -116,7 +116,7 @@ export const serve = (handler: (request: Http.IncomingMessage, body: string, res
   )
 
 /** Runs a call through a session's view; how it ended, after how long, and its records. */
-export const run = <A>(session: Connector.Session<Client>, f: (client: Client, signal: AbortSignal) => Promise<A>) =>
+export const run = <C, A>(session: Connector.Session<C>, f: (client: C, signal: AbortSignal) => Promise<A>) =>
   Effect.gen(function* () {
     const began = performance.now()
     const call = session.call()

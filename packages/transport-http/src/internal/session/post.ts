@@ -11,6 +11,8 @@ import * as Failure from "../http/failure.ts"
 import { type Head, mediaType } from "../http/sender.ts"
 import { AnswerStream } from "../stream/answerStream.ts"
 import { JsonAnswer } from "../stream/jsonAnswer.ts"
+import * as Negotiation from "./negotiation.ts"
+import * as RequestHeaders from "./requestHeaders.ts"
 import type { Waiter } from "./slots.ts"
 import type { Wire } from "./wire.ts"
 
@@ -55,7 +57,7 @@ class Post implements Waiter, Asker {
   start(): void {
     this.#pending.release = () => this.#release()
     // Questions of the transport's own do not wait behind the calls of which they are to tell whether they will be answered.
-    if (this.#pending.own || this.#isHandshake) this.begin()
+    if (this.#pending.own || this.#isHandshake || this.#isNegotiation) this.begin()
     else this.#wire.calls.take(this)
   }
 
@@ -70,6 +72,12 @@ class Post implements Waiter, Asker {
 
   get #isHandshake(): boolean {
     return this.#message.method === "initialize"
+  }
+
+  /** Whether the client asks with it, before anything else, which era the server is of. */
+  get #isNegotiation(): boolean {
+    const { guarded, own } = this.#pending
+    return this.#message.method === "server/discover" && !guarded && !own && !this.#wire.opened
   }
 
   /** Nobody waits for it any more, or it has its answer. A handshake goes on: the session that it begins is to be ended. */
@@ -93,8 +101,11 @@ class Post implements Waiter, Asker {
   #send(token: string | undefined): void {
     // It may have waited until nobody wanted it any more, and be sent on another session already.
     if (this.#isSettled || this.#wire.isOver) return this.onOver()
-    const headers = this.#wire.headers(accepted, token)
-    headers["content-type"] = "application/json"
+    const headers = {
+      ...this.#wire.headers(accepted, token),
+      ...RequestHeaders.of(this.#message, this.#options),
+      "content-type": "application/json"
+    }
     const body = JSON.stringify(this.#message)
     this.#exchange = this.#wire.exchange({ method: "POST", headers, body, repeatable: this.#isQuestion }, this)
     if (this.#isHandshake) this.#opening()
@@ -183,7 +194,28 @@ class Post implements Waiter, Asker {
       this.#refresh(evidence)
       return Drain.body(abort)
     }
-    return Drain.text((text) => this.#fail(evidence, Failure.errorOf(evidence, text)), abort)
+    return Drain.text((text) => this.#refusedWith(evidence, text), abort)
+  }
+
+  /** A refusal whose text may be an answer: in the modern era a status comes with one. */
+  #refusedWith(evidence: Evidence.Refused, text: string): void {
+    const refused = () => this.#fail(evidence, Failure.errorOf(evidence, text))
+    if (this.#isNegotiation) return this.#refusedNegotiation(evidence, text, refused)
+    const { id, modern } = this.#pending
+    const answer = modern && hasAnswer.has(evidence.status) ? Negotiation.answerIn(text, id) : undefined
+    if (answer === undefined) refused()
+    else this.#wire.receive(answer, text.length, id)
+  }
+
+  #refusedNegotiation(evidence: Evidence.Refused, text: string, refused: () => void): void {
+    const refusal = Negotiation.refusal(evidence.status, text)
+    if (refusal._tag === "Failed") return refused()
+    const { id, record } = this.#pending
+    const error = refusal._tag === "Word" ? refusal.error : Negotiation.unknownMethod
+    this.#wire.receive({ jsonrpc: "2.0", id, error }, text.length, id)
+    if (refusal._tag === "Word") return
+    this.#wire.doubtfulEra = evidence
+    record.met("refused", evidence)
   }
 
   /** Whether another token may be had, with which the request is sent again here: whether a call is, is the core's matter. */
@@ -199,6 +231,9 @@ class Post implements Waiter, Asker {
     this.#wire.authorization?.refresh().then((isOther) => (isOther ? this.begin() : refused()), refused)
   }
 }
+
+/** Statuses that MCP 2026-07-28 gives to an answer that is an error. */
+const hasAnswer: ReadonlySet<number> = new Set([400, 404])
 
 const isChallenge = ({ status }: Head): boolean => status === 401 || status === 403
 

@@ -13,6 +13,7 @@ import * as StandingStream from "../stream/standingStream.ts"
 import type { Authorization } from "./authorization.ts"
 import * as Headers from "./headers.ts"
 import type { HttpLimits } from "./limits.ts"
+import * as Negotiation from "./negotiation.ts"
 import * as Post from "./post.ts"
 import type { SessionTermination } from "./sessionTermination.ts"
 import * as StatusOnly from "./statusOnly.ts"
@@ -53,12 +54,16 @@ export const open = <Client, E, R>(
     )
     yield* termination.terminateBefore(wire, shakeHands(parts, kind))
     wire.opening(undefined)
-    wire.fork(StandingStream.keep(wire))
-    yield* Ask.subscribe(wire.requests, host.subscriptions)
+    const { era } = wire.requests
+    if (era === "legacy") {
+      if (wire.doubtfulEra !== undefined) yield* Negotiation.confirm(wire, wire.doubtfulEra)
+      wire.fork(StandingStream.keep(wire))
+      yield* Ask.subscribe(wire.requests, host.subscriptions)
+    }
     wire.opened = true
     return {
       client,
-      era: "legacy",
+      era,
       stateful: wire.sessionId !== undefined,
       separateAnswers: true,
       call: (traceparent) => kind.call(wire.requests, client, traceparent),
@@ -108,7 +113,7 @@ const refreshToken = ({ authorization }: Wire): Effect.Effect<boolean> =>
         () => false
       )
 
-/** `initialize`, and the notification that follows it. */
+/** `server/discover`, or `initialize` and the notification that follows it. */
 const shakeHands = <Client>(
   { client, wire }: Parts<Client>,
   kind: ClientKind.ClientKind<Client>

@@ -26,6 +26,8 @@ export const reservedHeaders: ReadonlySet<string> = new Set([
   "host",
   "keep-alive",
   "last-event-id",
+  "mcp-method",
+  "mcp-name",
   "mcp-protocol-version",
   "mcp-session-id",
   "transfer-encoding",
@@ -93,6 +95,8 @@ export class Wire implements Owner {
   protocolVersion: string | undefined = undefined
   /** whether the handshake is done: from then on the host hears of the end */
   opened = false
+  /** why it is not certain that the server is of the legacy era, where the client speaks it */
+  doubtfulEra: Evidence.Evidence | undefined = undefined
   /** what a message that is no request of ours met last: the handshake's notification, above all */
   stray: Evidence.Evidence | undefined = undefined
   /** why the last call found no connection */
@@ -135,6 +139,7 @@ export class Wire implements Owner {
     this.transport = new ClientTransport.ClientTransport({
       ...options.post(this),
       subscriptions: host.subscriptions,
+      hasPerRequestStream: true,
       listChanged: (kind) => host.listChanged(kind),
       sessionId: () => this.sessionId,
       setProtocolVersion: (version) => {
@@ -215,7 +220,7 @@ export class Wire implements Owner {
     return {
       _tag: "Refused",
       status,
-      withSession: sessionId !== undefined,
+      withSession: sessionId !== undefined || this.requests.era === "modern",
       ...(retryAfter === undefined ? {} : { retryAfter })
     }
   }

@@ -93,7 +93,8 @@ export class AnswerStream implements Body {
 
   #broken(): void {
     if (this.settled) return
-    if (this.lastId === undefined) this.fail()
+    // the modern era knows no resumption: what is cut is lost
+    if (this.lastId === undefined || this.pending.modern) this.fail()
     else this.wire.fork(resume(this))
   }
 

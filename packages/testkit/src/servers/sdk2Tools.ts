@@ -1,0 +1,73 @@
+/** What the servers on SDK 2.x offer: `echo`, `slow`, `ask`, which asks its caller for a name first, and `touch`, after which lists have changed. */
+import { acceptedContent, inputRequired, McpServer, type ServerContext } from "@modelcontextprotocol/server"
+import { appendFileSync } from "node:fs"
+import { setTimeout as sleep } from "node:timers/promises"
+import * as z from "zod"
+
+const text = (words: string) => ({ content: [{ type: "text" as const, text: words }] })
+
+/** How a call of `touch` tells of a change. */
+export type Touch = (server: McpServer) => void
+
+/** Makes a server; what it executes is written to the log. */
+export const make = (log: string, touch: Touch): McpServer => {
+  const executed = (tool: string, args: unknown) =>
+    appendFileSync(log, `${JSON.stringify({ tool, arguments: args })}\n`)
+  const ttlMs = Number(process.env["TTL"] ?? 0)
+  const server = new McpServer(
+    { name: "sdk2", version: "1.0.0" },
+    {
+      capabilities: { tools: { listChanged: true }, resources: { listChanged: true, subscribe: true } },
+      ...(ttlMs > 0 ? { cacheHints: { "tools/list": { ttlMs, cacheScope: "private" as const } } } : {})
+    }
+  )
+  server.registerTool(
+    "echo",
+    { inputSchema: z.object({ message: z.string() }), annotations: { readOnlyHint: true } },
+    ({ message }) => {
+      executed("echo", { message })
+      return text(`Echo: ${message}`)
+    }
+  )
+  server.registerTool("slow", { inputSchema: z.object({ ms: z.number() }) }, async ({ ms }, context) => {
+    executed("slow", { ms })
+    await progress(context, ms)
+    return text("done")
+  })
+  server.registerTool("ask", { inputSchema: z.object({ ms: z.number().optional() }) }, async ({ ms = 0 }, context) => {
+    const { inputResponses } = context.mcpReq
+    const given = inputResponses === undefined ? undefined : acceptedContent(inputResponses, "name")
+    executed("ask", { leg: given === undefined ? 1 : 2 })
+    if (given === undefined)
+      return inputRequired({
+        inputRequests: {
+          name: inputRequired.elicit({
+            message: "Your name?",
+            requestedSchema: { type: "object", properties: { name: { type: "string" } }, required: ["name"] }
+          })
+        }
+      })
+    await sleep(ms)
+    return text(`hello ${String(given["name"])}`)
+  })
+  server.registerTool("touch", { inputSchema: z.object({}) }, () => {
+    executed("touch", {})
+    touch(server)
+    return text("touched")
+  })
+  server.registerResource("note", "note://1", { mimeType: "text/plain" }, (uri) => ({
+    contents: [{ uri: uri.href, text: "note" }]
+  }))
+  return server
+}
+
+/** Tells of progress five times a second, where the caller asks for it. */
+const progress = async ({ mcpReq }: ServerContext, ms: number) => {
+  const progressToken = mcpReq._meta?.progressToken
+  const end = performance.now() + ms
+  for (let step = 0; performance.now() < end; step++) {
+    await sleep(Math.max(1, Math.min(200, end - performance.now())))
+    if (progressToken === undefined) continue
+    await mcpReq.notify({ method: "notifications/progress", params: { progressToken, progress: step } }).catch(() => {})
+  }
+}

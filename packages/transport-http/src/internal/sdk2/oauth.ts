@@ -1,0 +1,15 @@
+/**
+ * OAuth as `@modelcontextprotocol/client` 2.x does it.
+ */
+import { auth, extractWWWAuthenticateParams } from "@modelcontextprotocol/client"
+import type { FetchLike, OAuthClientProvider } from "@modelcontextprotocol/client"
+import * as OAuth from "../session/oauth.ts"
+
+/** For one session. `fetch` sends without any header of the user's, since it sends to whoever the server names. */
+export const make = (endpoint: URL, provider: OAuthClientProvider, fetch: FetchLike): OAuth.OAuth =>
+  OAuth.make({
+    endpoint,
+    tokens: async () => provider.tokens(),
+    auth: (wanted) => auth(provider, { ...wanted, fetchFn: fetch }),
+    read: extractWWWAuthenticateParams
+  })

@@ -1,0 +1,43 @@
+/**
+ * The headers that a request has for itself. In the modern era (MCP 2026-07-28, Streamable HTTP, standard request headers) they say
+ * what is in the body, for proxies that do not read it.
+ */
+import { Message, type Requests } from "@vmcp-keepalive/sdk-client/peer"
+import { Buffer } from "node:buffer"
+import type { HeaderRecord } from "./wire.ts"
+import { reservedHeaders } from "./wire.ts"
+
+/** Which parameter names what a request is about. */
+const named: ReadonlyMap<string, string> = new Map([
+  ["tools/call", "name"],
+  ["prompts/get", "name"],
+  ["resources/read", "uri"],
+  ["tasks/get", "taskId"],
+  ["tasks/update", "taskId"],
+  ["tasks/cancel", "taskId"]
+])
+
+/** Names in lower case. `options`: what the client wants to be sent with this request, none of which may be the protocol's own. */
+export const of = (message: Message.Request, options: Requests.SendOptions | undefined): HeaderRecord => {
+  const revision = Message.revisionOf(message)
+  if (revision === undefined && options?.headers === undefined) return none
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(options?.headers ?? none)) {
+    const lower = name.toLowerCase()
+    if (!reservedHeaders.has(lower) && lower !== "authorization" && lower !== "dpop") headers[lower] = value
+  }
+  if (revision === undefined) return headers
+  headers["mcp-protocol-version"] = revision
+  headers["mcp-method"] = message.method
+  const name = message.params?.[named.get(message.method) ?? ""]
+  if (typeof name === "string") headers["mcp-name"] = encoded(name)
+  return headers
+}
+
+const none: HeaderRecord = {}
+
+/** A text as the value of a header: as it is where HTTP allows it, in Base64 where not. */
+const encoded = (text: string): string => {
+  const isPlain = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/.test(text) && !/^=\?base64\?.*\?=$/.test(text)
+  return isPlain ? text : `=?base64?${Buffer.from(text, "utf8").toString("base64")}?=`
+}

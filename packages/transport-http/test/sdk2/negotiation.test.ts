@@ -1,0 +1,130 @@
+/** Which era a session is of, and what decides that. */
+import { assert, describe, it } from "@effect/vitest"
+import { Fault, type McpServer, McpServers } from "@vmcp-keepalive/testkit"
+import { Effect, Exit } from "effect"
+import { HttpConnector } from "../../src/sdk2/index.ts"
+import { makeHost, open, run, serve } from "../connector/support.ts"
+import { asked, keep, openThroughProxy } from "./support.ts"
+
+const echo = { name: "echo", arguments: { message: "hi" } }
+
+describe("a session with a server of", { timeout: 60_000 }, () => {
+  it.live("the modern era rests on no session id, and opens and ends with nothing but its question", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.sdk2({ era: "modern" })
+      const { close, proxy, session } = yield* openThroughProxy(server)
+      assert.deepStrictEqual([session.era, session.stateful], ["modern", false])
+      const { result } = yield* run(session, (client) => client.callTool(echo))
+      assert.isTrue(Exit.isSuccess(result))
+      yield* close
+      assert.deepStrictEqual(yield* asked(proxy), ["server/discover", "tools/call"])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("the legacy era has all that it has with SDK 1.x", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.sdk2({ era: "legacy" })
+      const { close, proxy, session } = yield* openThroughProxy(server)
+      assert.deepStrictEqual([session.era, session.stateful], ["legacy", true])
+      yield* proxy.awaitRequest(({ method }) => method === "GET")
+      yield* close
+      assert.deepStrictEqual(yield* asked(proxy), [
+        "server/discover",
+        "initialize",
+        "notifications/initialized",
+        "GET",
+        "DELETE"
+      ])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("both eras is of the modern one", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.sdk2({ era: "dual" })
+      const { session } = yield* openThroughProxy(server)
+      assert.deepStrictEqual([session.era, session.stateful], ["modern", false])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("both eras is of the legacy one where the user says so", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.sdk2({ era: "dual" })
+      const { session } = yield* openThroughProxy(server, { versionNegotiation: { mode: "legacy" } })
+      assert.deepStrictEqual([session.era, session.stateful], ["legacy", false])
+    }).pipe(Effect.scoped)
+  )
+
+  const real = {
+    everything: { server: McpServers.everything, era: "legacy" },
+    effectMcp: { server: McpServers.effectMcp, era: "legacy" },
+    supergateway: { server: McpServers.supergateway({ backend: "small" }), era: "legacy" },
+    "supergateway, stateless": {
+      server: McpServers.supergateway({ backend: "small", stateful: false }),
+      era: "legacy"
+    },
+    // it speaks both itself, whatever is behind it
+    mcpProxy: { server: McpServers.mcpProxy({ backend: "small" }), era: "modern" }
+  } as const
+  for (const [name, { era, server: start }] of Object.entries(real))
+    it.live(`the ${era} era is reached: ${name}`, () =>
+      Effect.gen(function* () {
+        const server: McpServer.McpServer = yield* start
+        const { session } = yield* openThroughProxy(server)
+        assert.strictEqual(session.era, era)
+        const { result } = yield* run(session, (client) => client.callTool(server.echo("hi")))
+        assert.isTrue(Exit.isSuccess(result))
+      }).pipe(Effect.scoped)
+    )
+})
+
+const statuses = [400, 404, 405, 408, 422, 425, 429, 500, 502, 503] as const
+
+describe("one bad answer to the question for the era", { timeout: 90_000 }, () => {
+  for (const status of statuses)
+    it.live(`does not make a server of both eras one of the legacy era: ${status}`, () =>
+      Effect.gen(function* () {
+        const server = yield* McpServers.sdk2({ era: "dual" })
+        const kept = yield* keep(server, {
+          before: (proxy) =>
+            proxy.inject(Fault.Answer({ status, body: "<html>no</html>", on: { rpc: "server/discover" }, times: 1 }))
+        })
+        assert.strictEqual(yield* kept.era, "modern")
+        assert.strictEqual((yield* kept.backend.state)._tag, "Connected")
+      }).pipe(Effect.scoped)
+    )
+
+  it.live("does not make a server of both eras one of the legacy era: a cut connection", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.sdk2({ era: "dual" })
+      const kept = yield* keep(server, {
+        before: (proxy) => proxy.inject(Fault.Reset({ on: { rpc: "server/discover" }, times: 1 }))
+      })
+      assert.strictEqual(yield* kept.era, "modern")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("from a server of the legacy era is its word where it stays with it, also as plain text", () =>
+    Effect.gen(function* () {
+      let discovers = 0
+      const server = yield* serve((request, body, response) => {
+        const { id, method } = body === "" ? { id: undefined, method: request.method } : JSON.parse(body)
+        if (method === "server/discover") discovers++
+        if (method === "initialize") {
+          response.writeHead(200, { "content-type": "application/json", "mcp-session-id": "one" })
+          const serverInfo = { name: "old", version: "1" }
+          response.end(
+            JSON.stringify({
+              jsonrpc: "2.0",
+              id,
+              result: { protocolVersion: "2025-11-25", capabilities: {}, serverInfo }
+            })
+          )
+        } else if (method === "notifications/initialized") response.writeHead(202).end()
+        else response.writeHead(422, { "content-type": "text/plain" }).end("expect initialize request")
+      })
+      const { session } = yield* open(HttpConnector.make({ url: server.url }), makeHost())
+      assert.deepStrictEqual([session.era, session.stateful], ["legacy", true])
+      assert.strictEqual(discovers, 2)
+    }).pipe(Effect.scoped)
+  )
+})
