@@ -36,17 +36,20 @@ const settings: { readonly [Name in keyof typeof KeepalivePolicy.FileOptions.fie
       default: "300 seconds",
       ...snippets("30 seconds", "1 minute", "5 minutes")
     }),
-    probe: docs("How to ask whether the server lives.", {
-      default: "auto",
-      defaultSnippets: [
-        ...["auto", "ping", "list-tools", "options", "discover", "none"].map((body) => ({ label: body, body })),
-        { label: "a tool", body: { method: "tool", tool: { name: "${1:status}" } } }
-      ]
-    }),
+    probe: docs(
+      "How to ask whether the server lives: `ping` and `discover` are the same, each server is asked by its protocol version.",
+      {
+        default: "auto",
+        defaultSnippets: [
+          ...["auto", "ping", "list-tools", "options", "discover", "none"].map((body) => ({ label: body, body })),
+          { label: "a tool", body: { method: "tool", tool: { name: "${1:status}" } } }
+        ]
+      }
+    ),
     timeout: docs("Bound of one probe, shorter than `interval`. Default: 10 seconds, or half the interval."),
     confirmInterval: docs("Time between probes once one has failed. Default: 5 seconds, or the interval."),
     failureThreshold: docs("Failed probes in a row that end a session.", { default: 3 }),
-    fallbackAfter: docs("Silent pings in a row after which the configured tool is asked.", { default: 2 }),
+    fallbackAfter: docs("Pings in a row that met silence, after which the configured tool is asked.", { default: 2 }),
     connectTimeout: docs("Bound of a whole attempt to connect. Default: 30 seconds; stdio: 120 seconds."),
     backoff: docs(
       "Delays between attempts: `initial`, × `factor`, up to `cap`. Default: 1 second, × 2, up to 300 seconds."

@@ -58,11 +58,13 @@ export interface ToolProbe {
 /**
  * How to ask whether a server lives.
  *
- * - `auto`: `ping` where there is a legacy session to keep; `none` for a stateless or a modern (2026-07-28) backend
- * - `ping`: with a `tool`, that tool is asked in the same round after `fallbackAfter` silent pings in a row
+ * - `auto`: the question of the era, as `ping`. Always, where something over there lives for us alone: an HTTP session, a child
+ *   process. Elsewhere (stateless HTTP, MCP 2026-07-28 over HTTP) only while a call waits for its answer: there is nothing to keep
+ * - `ping`: the question of the era: MCP's `ping`, in MCP 2026-07-28 `server/discover`. With a `tool`, that tool is asked in the same
+ *   round after `fallbackAfter` of them in a row that met silence
  * - `tool`: `isError` is life too; a tool that the server does not list fails the attempt
  * - `list-tools`: the deep probe: it sees through gateways that answer `ping` for a dead server
- * - `discover`: for modern servers
+ * - `discover`: the same as `ping`
  * - `options` (HTTP): an OPTIONS request with the same headers; weaker than `ping`: it sees HTTP, not MCP
  * - `none`: no probes; traffic and the transport alone drive the state
  *
@@ -144,7 +146,7 @@ export interface Options {
   readonly confirmInterval?: Duration.Input | undefined
   /** failed probes in a row that end a session, at least 1; default 3 */
   readonly failureThreshold?: number | undefined
-  /** silent pings in a row after which the configured tool is asked, at least 1; default 2 */
+  /** pings in a row that met silence, after which the configured tool is asked, at least 1; default 2 */
   readonly fallbackAfter?: number | undefined
   /** bound of a whole attempt, the trial of a half-open circuit included; default 30 seconds, stdio 120 seconds */
   readonly connectTimeout?: Duration.Input | undefined

@@ -71,6 +71,8 @@ export interface Question {
 export interface Own extends Question {
   /** what becomes of it */
   readonly record: Record
+  /** Is told the id that it has on the wire, before it is sent. */
+  readonly onId?: ((id: Message.Id) => void) | undefined
 }
 
 /**
@@ -237,21 +239,25 @@ export class Requests {
   }
 
   /**
-   * Asks the server something on the transport's own account. `done` gets the result, or `undefined` where there is none; what
-   * became of it is in the record. What this returns ends the waiting: the server is told nothing, for it may be frozen.
+   * Asks the server something on the transport's own account. `done` gets the result, or `undefined` where there is none, and the
+   * answer as it came, or why none did; what became of it is in the record. What this returns ends the waiting: the server is told nothing, for it may be frozen.
    */
-  ask({ method, params, record }: Own, done: (result: Message.Result | undefined) => void): () => void {
+  ask(
+    { method, onId, params, record }: Own,
+    done: (result: Message.Result | undefined, answer: Message.Answer | Error) => void
+  ): () => void {
     if (this.#closed) {
       record.settled = true
-      done(undefined)
+      done(undefined, closed)
       return () => {}
     }
     const id = this.#nextOwnId++
     const own = this.#agreed === undefined ? params : { ...params, _meta: { ...this.#agreed, ...params?._meta } }
     const message: Message.Request = { jsonrpc: "2.0", id, method, ...(own === undefined ? {} : { params: own }) }
+    onId?.(id)
     this.#begin(message, { record, silent: true, own: true, guarded: false }, (answer) => {
       record.settled = true
-      done("result" in answer ? answer.result : undefined)
+      done("result" in answer ? answer.result : undefined, answer)
     })
     return () => void this.#cancel(id)
   }

@@ -152,11 +152,14 @@ const fields = {
   ),
   keepalive_method: method.pipe(
     Schema.annotateKey(
-      docs("How to ask whether the server lives: `ping`, `tool:<name>`, `list-tools`, `options`, `none` or `auto`.", {
-        default: "auto",
-        examples: ["ping", "tool:status", "none"],
-        defaultSnippets: methods.map(snippet)
-      })
+      docs(
+        "How to ask whether the server lives: `ping` (or `discover`, the same), `tool:<name>`, `list-tools`, `options`, `none` or `auto`.",
+        {
+          default: "auto",
+          examples: ["ping", "tool:status", "none"],
+          defaultSnippets: methods.map(snippet)
+        }
+      )
     )
   )
 }

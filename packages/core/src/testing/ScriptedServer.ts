@@ -48,6 +48,8 @@ export type Reply =
     }
   /** executes, and the answer is cut off, or exceeds a bound */
   | { readonly _tag: "Cut"; readonly reason: "stream_cut" | "overflow" }
+  /** executes, and answers with a result that is none of the agreed revision */
+  | { readonly _tag: "Disagree" }
   /** executes, and never answers */
   | { readonly _tag: "Silence" }
 
@@ -79,6 +81,8 @@ export interface Script {
   probe: Reply
   /** to a tool call; default: answers */
   call: (tool: string) => Reply
+  /** to a request by another method of the protocol; default: answers */
+  request: (method: string) => Reply
   /** of every answer; default: none */
   latency: Duration.Input
   tools: ReadonlyArray<Definition>
@@ -102,6 +106,8 @@ export interface ScriptedClient {
   readonly callTool: (tool: string, options?: { readonly signal?: AbortSignal | undefined }) => Promise<string>
   /** A read-only protocol method. */
   readonly listTools: (options?: { readonly signal?: AbortSignal | undefined }) => Promise<ReadonlyArray<Definition>>
+  /** Any other method; resolves with its name. */
+  readonly request: (method: string, options?: { readonly signal?: AbortSignal | undefined }) => Promise<string>
 }
 
 /**
@@ -139,6 +145,8 @@ export interface ScriptedServer {
   readonly kill: (reason: FailureReason, detail?: FailureDetail) => void
   /** a byte arrives on every open session, and belongs to no answer */
   readonly chunk: () => void
+  /** the transport of every open session sees something outside calls and probes */
+  readonly observe: (evidence: Evidence.Evidence) => void
   /** the server says on every open session that a list has changed */
   readonly listChanged: (kind: Kind) => void
   /** a byte arrives of the answer to every request that is under way */
@@ -153,6 +161,8 @@ export interface ScriptedServer {
 export interface Options {
   /** default false */
   readonly exclusive?: boolean | undefined
+  /** default `legacy` */
+  readonly era?: "legacy" | "modern" | undefined
   /** default true */
   readonly stateful?: boolean | undefined
   /** whether bytes of one answer can be told from those of others; default true, as over HTTP */
@@ -169,6 +179,7 @@ export const make = (options: Options = {}): ScriptedServer => {
     connect: answer,
     probe: answer,
     call: () => answer,
+    request: () => answer,
     latency: Duration.zero,
     tools: [],
     prompts: [],
@@ -265,11 +276,11 @@ export const make = (options: Options = {}): ScriptedServer => {
           const fiber = run(
             Effect.map(meet(given, script.latency, true), (evidence) => {
               record.evidence = evidence
-              record.fate = fateOf(evidence)
+              record.fate = given._tag === "Disagree" ? "answered" : fateOf(evidence)
               record.settled = true
               unanswered.delete(record)
               if (record.fate === "refused") record.refusedAfter = now() - writtenAt
-              if (evidence._tag !== "TransportFailure") heard(host, record)
+              if (evidence._tag !== "TransportFailure" || record.fate === "answered") heard(host, record)
               if (evidence._tag === "Answered") resolve(value())
               else reject(new ScriptedError(evidence._tag))
             })
@@ -284,7 +295,7 @@ export const make = (options: Options = {}): ScriptedServer => {
 
       const session: Session<ScriptedClient> = {
         client: clientOf(() => [], request),
-        era: "legacy",
+        era: options.era ?? "legacy",
         stateful: options.stateful ?? true,
         separateAnswers,
         call: (): Call<ScriptedClient> => {
@@ -336,6 +347,15 @@ export const make = (options: Options = {}): ScriptedServer => {
         () => answer,
         () => script.tools,
         callOptions?.signal
+      ),
+    request: (method, callOptions) =>
+      request(
+        records(),
+        method,
+        undefined,
+        () => script.request(method),
+        () => method,
+        callOptions?.signal
       )
   })
 
@@ -357,6 +377,9 @@ export const make = (options: Options = {}): ScriptedServer => {
     },
     chunk: () => {
       for (const host of [...hosts]) host.alive()
+    },
+    observe: (evidence) => {
+      for (const host of [...hosts]) host.observe(evidence)
     },
     progress: () => {
       for (const [record, host] of unanswered) heard(host, record)
@@ -394,6 +417,13 @@ export const cut: Reply = { _tag: "Cut", reason: "stream_cut" }
  * @since 0.1.0
  */
 export const overflow: Reply = { _tag: "Cut", reason: "overflow" }
+
+/**
+ * The reply that executes and answers with what is none of the agreed revision: in MCP 2026-07-28, a result without `resultType`.
+ *
+ * @since 0.1.0
+ */
+export const disagree: Reply = { _tag: "Disagree" }
 
 /**
  * The reply that refuses with a status.
@@ -442,7 +472,7 @@ type Request = <A>(
   signal: AbortSignal | undefined
 ) => Promise<A>
 
-const isExecuted = (reply: Reply) => reply._tag === "Answer" || reply._tag === "Cut" || reply._tag === "Silence"
+const isExecuted = ({ _tag }: Reply) => _tag === "Answer" || _tag === "Cut" || _tag === "Disagree" || _tag === "Silence"
 
 const meet = (reply: Reply, latency: Duration.Input, withSession: boolean): Effect.Effect<Evidence.Evidence> => {
   const after = (evidence: Evidence.Evidence) => Effect.as(Effect.sleep(latency), evidence)
@@ -463,6 +493,8 @@ const meet = (reply: Reply, latency: Duration.Input, withSession: boolean): Effe
       return after(Evidence.transportFailure(reply.reason, reply.detail, reply.code))
     case "Cut":
       return after(Evidence.transportFailure(reply.reason))
+    case "Disagree":
+      return after(Evidence.transportFailure("protocol"))
     case "Silence":
       return Effect.never
   }

@@ -10,6 +10,7 @@ import * as Drain from "../http/drain.ts"
 import * as Failure from "../http/failure.ts"
 import { type Head, mediaType } from "../http/sender.ts"
 import { AnswerStream } from "../stream/answerStream.ts"
+import * as ListenStream from "../stream/listenStream.ts"
 import { JsonAnswer } from "../stream/jsonAnswer.ts"
 import * as Negotiation from "./negotiation.ts"
 import * as RequestHeaders from "./requestHeaders.ts"
@@ -23,7 +24,11 @@ const accepted = "application/json, text/event-stream"
 
 /** The part of a session's wire that sends. */
 export const make = (wire: Wire): Omit<Requests.Wire, "deliver"> => ({
-  request: (message, pending, options) => new Post(wire, message, pending, options).start(),
+  request: (message, pending, options) =>
+    (ListenStream.isOne(message, pending)
+      ? new ListenStream.ListenStream(wire, message, pending)
+      : new Post(wire, message, pending, options)
+    ).start(),
   transmit: (message) => transmit(wire, message)
 })
 

@@ -10,6 +10,7 @@ import type { Body } from "../http/exchange.ts"
 import * as Failure from "../http/failure.ts"
 import type { Wire } from "../session/wire.ts"
 import { EventStreamReader, isMessage, type ServerSentEvent } from "./eventStream.ts"
+import { Heartbeat } from "./heartbeat.ts"
 import * as Incoming from "./incoming.ts"
 import { resume } from "./resumption.ts"
 
@@ -38,6 +39,8 @@ export class AnswerStream implements Body {
   /** whether something was handed to the client since the last chunk came */
   #hasDelivered = false
   #bound: NodeJS.Timeout | undefined = undefined
+  /** of one that stays open, where the server writes comments on it */
+  readonly #heartbeat: Heartbeat | undefined
   /** whether any answer is taken for the one that is awaited: the request was made under another id */
   #isForeign = false
 
@@ -47,7 +50,11 @@ export class AnswerStream implements Body {
     this.pending = pending
     this.#end = end
     this.#onId = onId
-    this.#reader = this.reader((event) => this.#take(event, false))
+    this.#heartbeat = pending.record.method === "subscriptions/listen" ? this.#watched() : undefined
+    this.#reader = this.reader(
+      (event) => this.#take(event, false),
+      () => this.#heartbeat?.comment()
+    )
     const release = pending.release
     pending.release = () => {
       // What is left of the stream after the answer is read away, so that its connection can serve again.
@@ -73,6 +80,7 @@ export class AnswerStream implements Body {
   onData(chunk: Uint8Array): void {
     this.#hasDelivered = false
     this.pending.record.heardAt = this.wire.host.alive()
+    this.#heartbeat?.bytes()
     if (!this.#reader.push(chunk)) this.exceeded(this.#reader.exceeded)
     // Read to its end, so that the connection can serve again; a server that does not end it is not waited for.
     else if (this.#isAnswered) this.#bound ??= setTimeout(this.#end, rest)
@@ -89,6 +97,17 @@ export class AnswerStream implements Body {
 
   onOver(): void {
     clearTimeout(this.#bound)
+    this.#heartbeat?.stop()
+  }
+
+  /** Where comments stop coming, the session is doubted, and the stream is to be opened again. */
+  #watched(): Heartbeat {
+    return new Heartbeat(this.wire.now, () => {
+      const silent = Evidence.transportFailure("timeout")
+      this.wire.host.observe(silent)
+      this.fail(silent)
+      this.#end()
+    })
   }
 
   #broken(): void {
@@ -108,11 +127,11 @@ export class AnswerStream implements Body {
   // ------------------------------------------------------------------------------------------------- further connections
 
   /** What reads a connection. */
-  reader(onEvent: (event: ServerSentEvent) => void): EventStreamReader {
+  reader(onEvent: (event: ServerSentEvent) => void, onComment?: () => void): EventStreamReader {
     const onRetry = (retry: number) => {
       this.retry = retry
     }
-    return new EventStreamReader(this.wire.limits, { onEvent, onRetry })
+    return new EventStreamReader(this.wire.limits, { onEvent, onRetry, onComment })
   }
 
   /** An event of a resumed stream: what the server sends again is not handed on again. True when it is news. */

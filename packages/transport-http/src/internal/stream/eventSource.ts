@@ -30,6 +30,8 @@ export interface Options {
   readonly onBytes: () => void
   /** a bound is exceeded; nothing more is read */
   readonly onExceeded: (what: string) => void
+  /** it has ended, or was dropped */
+  readonly onOver?: (() => void) | undefined
 }
 
 /** Opens one; fails with what was seen instead. It lives until it ends or is dropped; an interruption is for the opening. */
@@ -99,6 +101,7 @@ class Stream implements EventSource, Body {
 
   over(): void {
     this.isOver = true
+    this.#options.onOver?.()
     this.#resolve()
   }
 

@@ -30,6 +30,8 @@ export interface Handlers {
   readonly onEvent: (event: ServerSentEvent) => void
   /** how long the server asks to wait before the stream is opened again, in milliseconds */
   readonly onRetry: (milliseconds: number) => void
+  /** a comment came: what a server writes to keep the stream open */
+  readonly onComment?: (() => void) | undefined
 }
 
 const newline = 0x0a
@@ -108,7 +110,7 @@ export class EventStreamReader {
     this.#isFirstLine = false
     if (line.length === 0) return this.#end()
     const at = line.indexOf(colon)
-    if (at === 0) return
+    if (at === 0) return this.#handlers.onComment?.()
     const end = at === -1 ? line.length : at
     const value = line.subarray(at === -1 ? end : line[at + 1] === space ? at + 2 : at + 1)
     switch (end > longestName ? "" : line.toString("latin1", 0, end)) {

@@ -13,6 +13,7 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type { Wire } from "../session/wire.ts"
 import * as EventSource from "./eventSource.ts"
+import { Heartbeat } from "./heartbeat.ts"
 import { EventStreamReader, isMessage, type ServerSentEvent } from "./eventStream.ts"
 import { replayTime } from "./resumption.ts"
 
@@ -66,7 +67,9 @@ export const step = (memory: Memory, outcome: Outcome, random: number): Step => 
     case "Refused": {
       const { evidence } = outcome
       const absent = evidence.status === 405 || (!evidence.withSession && notOffered.has(evidence.status))
-      if (absent) return { memory, delay: undefined, observe: undefined }
+      // A session whose stream is no more offered is not what it was: the server has become one that knows no sessions.
+      const gone = memory.opened && evidence.withSession && evidence.status === 405
+      if (absent) return { memory, delay: undefined, observe: gone ? evidence : undefined }
       const asked = evidence.retryAfter === undefined ? 0 : Duration.toMillis(evidence.retryAfter)
       const first = evidence.status === 409 ? conflictInitial : backoff.initial
       const observed =
@@ -188,12 +191,26 @@ const listen = (wire: Wire, position: Position, tally: { events: number }, after
   const onRetry = (retry: number) => {
     position.retry = retry
   }
-  return Effect.result(
-    EventSource.open(wire, {
-      reader: new EventStreamReader(wire.limits, { onEvent: take, onRetry }),
-      after,
-      onBytes: () => void wire.host.alive(),
-      onExceeded: (what) => wire.overflow(what)
-    })
+  const heartbeat = new Heartbeat(wire.now, () => {
+    wire.host.observe(Evidence.transportFailure("timeout"))
+    source?.drop()
+  })
+  let source: EventSource.EventSource | undefined
+  return EventSource.open(wire, {
+    reader: new EventStreamReader(wire.limits, { onEvent: take, onRetry, onComment: () => heartbeat.comment() }),
+    after,
+    onBytes: () => {
+      heartbeat.bytes()
+      wire.host.alive()
+    },
+    onExceeded: (what) => wire.overflow(what),
+    onOver: () => heartbeat.stop()
+  }).pipe(
+    Effect.tap((opened) =>
+      Effect.sync(() => {
+        source = opened
+      })
+    ),
+    Effect.result
   )
 }
