@@ -1,9 +1,10 @@
 /** A server that becomes one of another era behind its URL. */
 import { assert, describe, it } from "@effect/vitest"
 import type { KeepalivePolicy } from "@vmcp-keepalive/core"
-import { McpServers } from "@vmcp-keepalive/testkit"
-import { Effect } from "effect"
+import { Fault, McpServers } from "@vmcp-keepalive/testkit"
+import { Effect, Fiber } from "effect"
 import { is, path } from "../backend/support.ts"
+import { eventuallyEffect } from "../connector/support.ts"
 import { keep } from "./support.ts"
 
 /** While the server starts, nothing is given up. */
@@ -51,6 +52,70 @@ describe("a server that changes its era while nobody calls", { timeout: 90_000 }
       assert.include(path(kept.events), "Connected")
       yield* server.become("legacy")
       assert.strictEqual(yield* kept.era, "legacy")
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a server that changes its era", { timeout: 90_000 }, () => {
+  const slow = { name: "slow", arguments: { ms: 20_000 } }
+  const ran = (server: { readonly executions: Effect.Effect<ReadonlyArray<{ readonly tool: string }>> }) =>
+    Effect.map(server.executions, (all) => all.map(({ tool }) => tool))
+
+  for (const [from, to, expected] of [...pairs, ["legacy", "dual", "modern"] as const])
+    it.live(`under a call, from ${from} to ${to}: nobody knows its outcome, and it is not run again`, () =>
+      Effect.gen(function* () {
+        const server = yield* McpServers.sdk2({ era: from })
+        const kept = yield* keep(server, { policy: patient })
+        const called = yield* Effect.forkChild(
+          kept.backend.use((client) => client.callTool(slow, { onprogress: () => {} }))
+        )
+        yield* eventuallyEffect(Effect.map(ran(server), (tools) => tools.length === 1))
+        yield* server.become(to)
+        assert.strictEqual((yield* Effect.flip(Fiber.join(called)))._tag, "OutcomeUnknown")
+        yield* eventuallyEffect(
+          Effect.match(kept.era, { onFailure: () => false, onSuccess: (era) => era === expected })
+        )
+        const all = yield* ran(server)
+        assert.strictEqual(all.filter((tool) => tool === "slow").length, 1)
+      }).pipe(Effect.scoped)
+    )
+
+  for (const [from, to, expected] of [...pairs, ["legacy", "dual", "modern"] as const])
+    it.live(`during an attempt, from ${from} to ${to}: the call that waits runs once`, () =>
+      Effect.gen(function* () {
+        const server = yield* McpServers.sdk2({ era: from })
+        const kept = yield* keep(server, {
+          policy: patient,
+          await: false,
+          // the answer to the first question is late, and its server gone
+          before: (proxy) =>
+            proxy.inject(Fault.Delay({ each: "1 second", on: { rpc: ["server/discover", "initialize"] }, times: 1 }))
+        })
+        const era = yield* Effect.forkChild(kept.era)
+        yield* kept.proxy.awaitRequest(({ rpcMethod }) => rpcMethod === "server/discover")
+        yield* server.become(to)
+        assert.strictEqual(yield* Fiber.join(era), expected)
+        assert.deepStrictEqual(yield* ran(server), ["echo"])
+      }).pipe(Effect.scoped)
+    )
+
+  it.live("from legacy to dual ends what is pinned to its session", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.sdk2({ era: "legacy" })
+      const kept = yield* keep(server, { policy: { ...patient, interval: "10 minutes" } })
+      yield* kept.proxy.awaitRequest(({ method }) => method === "GET")
+      const replaced = yield* Effect.flip(
+        kept.backend.pinned((session) =>
+          Effect.gen(function* () {
+            yield* session.use((client) => client.callTool({ name: "echo", arguments: { message: "one" } }))
+            yield* server.become("dual")
+            yield* kept.until((state) => state._tag === "Connected" && state.generation > 1)
+            yield* session.use((client) => client.callTool({ name: "echo", arguments: { message: "two" } }))
+          })
+        )
+      )
+      assert.strictEqual(replaced._tag, "SessionReplaced")
+      assert.deepStrictEqual(yield* ran(server), ["echo"])
     }).pipe(Effect.scoped)
   )
 })
