@@ -6,8 +6,8 @@ import { FaultProxy, McpServers, ScriptedServer, StdioServers } from "@vmcp-keep
 import type { McpServer } from "@vmcp-keepalive/testkit"
 import { HttpPeerTransport } from "@vmcp-keepalive/transport-http/peer"
 import { StdioPeerTransport } from "@vmcp-keepalive/transport-stdio/peer"
-import { Duration, Effect, FileSystem, Layer, Option, Redacted } from "effect"
-import type { Path, PlatformError, Scope } from "effect"
+import { Duration, Effect, FileSystem, Layer, Option, Redacted, Scope } from "effect"
+import type { Path, PlatformError } from "effect"
 import type { Gateway } from "vmcp-keepalive"
 import type { Journal } from "./Journal.ts"
 import type { Place, ProxiedPlace, Server } from "./Place.ts"
@@ -62,9 +62,9 @@ const settings = {
 
 /** Short, too: how a child process is ended. */
 export const shutdown = {
-  end: Duration.millis(500),
-  term: Duration.millis(500),
-  kill: Duration.millis(500)
+  end: Duration.millis(300),
+  term: Duration.millis(400),
+  kill: Duration.millis(300)
 } as const
 
 /** The fleet before anything is in it, and what its backends send as credentials. */
@@ -107,13 +107,17 @@ export const make = (
   show: Gateway.Shape["show"]
 ): Effect.Effect<World, WorldError, FileSystem.FileSystem | Path.Path | Scope.Scope> =>
   Effect.gen(function* () {
+    const parallel = yield* Scope.fork(yield* Effect.scope, "parallel")
+    /** They end all at the same time, or the program would not end in time. */
+    const beside = <A, E>(start: Effect.Effect<A, E, Scope.Scope>) =>
+      Effect.flatMap(Scope.fork(parallel, "sequential"), (own) => Scope.provide(start, own))
     const servers = yield* Effect.all(
       {
-        everything: proxied(McpServers.everything),
-        supergateway: proxied(McpServers.supergateway({ backend: "small" })),
-        mcpProxy: proxied(McpServers.mcpProxy({ backend: "small" })),
-        effectMcp: proxied(McpServers.effectMcp),
-        scripted: proxied(ScriptedServer.make({ authorization: Redacted.value(firstCredentials) })),
+        everything: beside(proxied(McpServers.everything)),
+        supergateway: beside(proxied(McpServers.supergateway({ backend: "small" }))),
+        mcpProxy: beside(proxied(McpServers.mcpProxy({ backend: "small" }))),
+        effectMcp: beside(proxied(McpServers.effectMcp)),
+        scripted: beside(proxied(ScriptedServer.make({ authorization: Redacted.value(firstCredentials) }))),
         filesystem: StdioServers.filesystem,
         scriptedSh: Effect.flatMap(StdioServers.scripted(), Shell.through)
       },

@@ -1,4 +1,7 @@
 /** The program on a file of the user's own, as its user runs it. */
+import { Client } from "@modelcontextprotocol/sdk/client/index.js"
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
+import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js"
 import { ScriptedServer, StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
@@ -35,19 +38,30 @@ const withServers = (body: (http: ScriptedServer.ScriptedServer, stdio: StdioSer
   }).pipe(Effect.scoped, Effect.runPromise)
 
 test.each(["SIGINT", "SIGTERM"] as const)(
-  "keeps the servers of a file alive, over HTTP and stdio, follows its edits, serves the metrics and ends on %s without a child",
+  "keeps the servers of a file alive, over HTTP and stdio, follows its edits, serves page, MCP and metrics and ends on %s without a child",
   (signal) =>
     withServers(async (http, stdio) => {
       const web = { url: http.url, headers: { authorization: `Bearer ${secret}` } }
       const local = { command: stdio.command, args: stdio.args }
       const { path, rename, write } = fileWith({ mcpServers: { web, local } })
-      const { child, ended, left, output } = await start("--config", path, "--metrics-port", "0")
+      const { child, ended, left, output } = await start("--config", path, "--port", "0")
       const says = (line: RegExp) => until(() => line.test(output.stdout))
 
       await says(/my\.json +\+ web, \+ local/)
       await says(/web +Connecting → Connected \(session 1\)/)
       await says(/local +Connecting → Connected \(session 1\)/)
-      const [, url] = /^metrics: (http:\/\/127\.0\.0\.1:\d+\/metrics)$/m.exec(output.stdout) ?? []
+      const [, url] = /^metrics +(http:\/\/127\.0\.0\.1:\d+\/metrics)$/m.exec(output.stdout) ?? []
+      const origin = new URL(url ?? "").origin
+      expect(await (await fetch(`${origin}/`)).text()).toContain("<!doctype html>")
+      const client = new Client({ name: "test", version: "1" })
+      await client.connect(new StreamableHTTPClientTransport(new URL(`${origin}/mcp`)) as Transport)
+      await until(async () => {
+        const names = (await client.listTools()).tools.map(({ name }) => name)
+        return names.includes("web__echo") && names.includes("local__echo")
+      })
+      await client.close()
+      // the token is of the user's own servers: it is shown on a terminal alone
+      expect(output.stdout).not.toContain("token")
       const metrics = async () => (await fetch(url ?? "")).text()
       expect(await metrics()).toContain('vmcp_keepalive_state{backend_id="local",state="Connected"} 1')
 
@@ -75,7 +89,7 @@ test.each(["SIGINT", "SIGTERM"] as const)(
       expect(await metrics()).toMatch(/^vmcp_keepalive_backends 2$/m)
 
       child.kill(signal)
-      expect(await ended).toEqual([130, null])
+      expect(await ended).toEqual([0, null])
       expect(await left()).toEqual([])
       expect(output.stdout + output.stderr).not.toContain(secret)
       expect(output.stdout).not.toContain("▼")
@@ -92,7 +106,7 @@ test("names every mistake of a file that is wrong, starts nothing and ends with 
       c: { url: "http://h/mcp", headers: { "x y": secret } }
     }
   })
-  const { ended, output } = await start("--config", path)
+  const { ended, output } = await start("--config", path, "--port", "0")
   expect(await ended).toEqual([1, null])
   expect(output.stdout).toBe("")
   const lines = output.stderr.trim().split("\n")
@@ -113,7 +127,7 @@ test.each([
     /"a"[^]*connector\.command: expected a command that exists/
   ]
 ])("%s: is told, and ends with 1", async (_what, path, told) => {
-  const { ended, output } = await start("--config", path())
+  const { ended, output } = await start("--config", path(), "--port", "0")
   expect(await ended).toEqual([1, null])
   expect(output.stderr).toMatch(told)
   expect(output.stdout).toBe("")

@@ -1,9 +1,7 @@
 /** The program's metrics, as a real Prometheus knows them while the tour is played. */
 import { Prometheus } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
-import { once } from "node:events"
-import { createServer } from "node:net"
-import { expect, onTestFinished, test } from "vitest"
+import { expect, test } from "vitest"
 import { start, until } from "./program.ts"
 
 /** The five metrics of the vMCP gateway. */
@@ -52,8 +50,8 @@ test.skipIf(Prometheus.isMissingFor("the demo's metrics in Prometheus:"))(
   "Prometheus scrapes the five metrics of the vMCP gateway, with their types and true counts",
   () =>
     Effect.gen(function* () {
-      const { child, ended, left, output } = yield* Effect.promise(() => start("--watch", "--metrics-port", "0"))
-      const printedUrl = () => /^metrics: (http:\/\/127\.0\.0\.1:\d+\/metrics)$/m.exec(output.stdout)?.[1]
+      const { child, ended, left, output } = yield* Effect.promise(() => start("--port", "0"))
+      const printedUrl = () => /^metrics +(http:\/\/127\.0\.0\.1:\d+\/metrics)$/m.exec(output.stdout)?.[1]
       yield* Effect.promise(() => until(() => printedUrl() !== undefined))
       const url = printedUrl() ?? ""
       const page = Effect.map(Prometheus.read(url), Prometheus.seriesOf)
@@ -118,21 +116,3 @@ test.skipIf(Prometheus.isMissingFor("the demo's metrics in Prometheus:"))(
       expect(yield* Effect.promise(left)).toEqual([])
     }).pipe(Effect.runPromise)
 )
-
-test("a metrics port that is in use is told with its host, and nothing is started", async () => {
-  const other = createServer().listen(0, "127.0.0.1")
-  onTestFinished(() => void other.close())
-  await once(other, "listening")
-  const address = other.address()
-  const port = typeof address === "object" ? address?.port : undefined
-  const { child, ended, left, output } = await start("--watch", "--metrics-port", `${port}`)
-  const started = new Set<string>()
-  await until(async () => {
-    for (const one of await left()) if (!one.startsWith(`process ${child.pid} `)) started.add(one)
-    return child.exitCode !== null
-  })
-  expect(await ended).toEqual([1, null])
-  expect(output.stdout).toBe("")
-  expect(output.stderr).toContain(`127.0.0.1:${port}`)
-  expect([...started, ...(await left())]).toEqual([])
-})

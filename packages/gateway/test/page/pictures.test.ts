@@ -13,7 +13,7 @@ import { HttpPeerConnector, HttpPeerTransport } from "@vmcp-keepalive/transport-
 import { StdioPeerConnector } from "@vmcp-keepalive/transport-stdio/peer"
 import { Clock, Effect, PubSub, Stream } from "effect"
 import { fileURLToPath } from "node:url"
-import * as Browser from "./browser.ts"
+import * as Browser from "@vmcp-keepalive/testkit/Browser"
 import * as Served from "./served.ts"
 
 const schemes = ["light", "dark"] as const

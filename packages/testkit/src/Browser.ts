@@ -1,9 +1,11 @@
-/** Chromium as Debian has it. Nothing is downloaded: suites are skipped where it is not installed. */
+/** The gateway's page in Chromium as Debian has it. Nothing is downloaded: suites are skipped where it is not installed. */
 import { existsSync } from "node:fs"
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import { chromium } from "playwright-core"
 import type { Browser, BrowserContextOptions, Page } from "playwright-core"
+
+export type { Page } from "playwright-core"
 
 const executablePath = "/usr/bin/chromium"
 
