@@ -136,7 +136,7 @@ export const changes = (all: ReadonlyArray<Fleet.Change>): string => {
 const remarks: Readonly<Record<RemarkKind, (text: string, style: Style) => string>> = {
   fault: (text, style) => style.bold(`▼ ${text}`),
   told: (text) => text,
-  end: (text, style) => style.dim(`▲ ${text}`)
+  end: (text, style) => style.dim(`▲ over: ${text}`)
 }
 
 /** What is no change of state and worth a line all the same. */

@@ -109,7 +109,7 @@ const playOne = Effect.fnUntraced(function* ({ fault, journal, traffic, withFaul
   remarkTold()
   if (fault.end !== undefined) {
     if (withFaults) yield* Effect.timeoutOption(Effect.orDie(fault.end), patience)
-    remark("end", `over: ${fault.name}`)
+    remark("end", fault.name)
     end = performance.now()
   }
   yield* traffic.resume

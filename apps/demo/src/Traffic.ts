@@ -91,7 +91,7 @@ export const make = (place: Place, journal: Journal): Effect.Effect<Traffic, nev
       const message = place.server.echo(
         isRelaxed ? `${place.id} again ${calls % (relaxed.every * relaxed.messages)}` : `${place.id} ${calls}`
       )
-      return Effect.asVoid(Effect.forkIn(call(message, calls % 2 === 0), scope))
+      return Effect.asVoid(Effect.forkIn(call(message, (isRelaxed ? calls / relaxed.every : calls) % 2 === 0), scope))
     }).pipe(Effect.repeat(Schedule.spaced(spacing)), Effect.forkIn(scope))
 
     return {

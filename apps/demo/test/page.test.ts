@@ -28,15 +28,12 @@ const api = ({ origin, token }: { readonly origin: string; readonly token: strin
     if (row === undefined) throw new Error(`${id} is not there`)
     return row
   }
-  const buttons = async (id: string): Promise<ReadonlyArray<Page.Button>> =>
-    (await (await ask(`backends/${id}`)).json()).buttons
   return {
     ids: async () => {
       const status: Page.Status = await (await ask("status")).json()
       return status.backends.map(({ id }) => id)
     },
     rowOf,
-    buttons,
     press: async (id: string, button: string) => {
       const answer = await ask(`backends/${id}/${button}`, "POST")
       return { status: answer.status, text: await answer.text() }
@@ -44,17 +41,11 @@ const api = ({ origin, token }: { readonly origin: string; readonly token: strin
   }
 }
 
-/** These harm calls alone, and the state of the backend is as it was; of all others it is left. */
-const harmsCalls = (id: string, button: string) =>
-  button === "429" || button === "cut" || (button === "zombie" && id !== "mcp-proxy")
-
-const every = ["kill", "freeze", "cut", "drop", "refuse", "429", "401", "zombie"]
-
-test("keeps running after the tour: page, MCP endpoint and metrics are there, every button does what it says and ends, and SIGTERM ends it as the tour has gone", async () => {
+test("keeps running after the tour: page, MCP endpoint, metrics and buttons are there, and SIGTERM ends it within two seconds, as the tour has gone", async () => {
   const run = await start("--port", "0")
   const { child, ended, left, output } = run
   const { origin, token } = await reached(run)
-  const { buttons, ids, press, rowOf } = api({ origin, token })
+  const { ids, press, rowOf } = api({ origin, token })
 
   // as soon as they are shown, and before the tour is over
   await until(() => output.stdout.includes("▼"))
@@ -83,46 +74,15 @@ test("keeps running after the tour: page, MCP endpoint and metrics are there, ev
   const metrics = await (await fetch(`${origin}/metrics`)).text()
   expect(metrics).toMatch(/^vmcp_keepalive_backends 7$/m)
 
-  // those of different backends at the same time
-  const pressed = await Promise.all(
-    (await ids()).map(async (id) => {
-      const offered = await buttons(id)
-      for (const { id: button } of offered) {
-        await until(async () => (await rowOf(id)).state === "Connected")
-        const before = await rowOf(id)
-        const marksBefore = before.marks.length
-        expect(await press(id, button)).toMatchObject({ status: 200 })
-        await until(async () => {
-          const row = await rowOf(id)
-          return harmsCalls(id, button) ? row.failed > before.failed : row.state !== "Connected"
-        })
-        // one that lasts is ended by the same button, or has ended by now
-        const now = await buttons(id)
-        const others = now.filter((one) => one.id !== button)
-        if (others.every(({ disabled }) => disabled !== undefined)) await press(id, button)
-        await until(async () => (await buttons(id)).every(({ disabled }) => disabled === undefined))
-        await until(async () => (await rowOf(id)).state === "Connected")
-        expect((await rowOf(id)).marks.length).toBeGreaterThan(marksBefore)
-      }
-      return [id, offered.map(({ id: button }) => button)] as const
-    })
-  )
-  expect(Object.fromEntries(pressed)).toEqual({
-    everything: every,
-    supergateway: every,
-    "mcp-proxy": every,
-    "effect-mcp": every,
-    scripted: every,
-    filesystem: ["kill", "freeze"],
-    "scripted-sh": ["kill", "freeze", "refuse", "zombie"]
-  })
+  expect(await press("filesystem", "kill")).toMatchObject({ status: 200 })
+  await until(async () => (await rowOf("filesystem")).marks.at(-1)?.label === "Fault: Kill")
 
   const asked = performance.now()
   child.kill("SIGTERM")
   expect(await ended).toEqual([output.stdout.includes("18 of 18 faults as expected") ? 0 : 1, null])
   expect(performance.now() - asked).toBeLessThan(2_000)
   expect(await left()).toEqual([])
-}, 240_000)
+}, 180_000)
 
 test.skipIf(Browser.isMissingFor("the demo's page in a browser:"))(
   "on the screen the tour's faults are marks in the strips, the buttons wait for its end, and one that is pressed kills a real server, which comes back",

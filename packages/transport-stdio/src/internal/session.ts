@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as ChildProcess from "./childProcess.ts"
@@ -217,8 +218,9 @@ const untilLost = (connection: Connection<unknown>, host: Connector.SessionHost)
   })
   const unreachable = Effect.gen(function* () {
     yield* child.unreachable
+    const ending = yield* Effect.timeoutOption(child.ended, exitFollows)
     // an exit that has been seen is what is told, however long this process takes over what is left in the pipes
-    yield* Effect.raceFirst(Effect.sleep(exitFollows), Effect.andThen(child.ended, Effect.never))
+    if (Option.isSome(ending)) return yield* Effect.never
     yield* tell("reset", "closed its pipes")
   })
   const exceeded = Effect.flatMap(Deferred.await(wire.overflowed), (what) => tell("overflow", what))

@@ -49,6 +49,30 @@ for (const [name, script] of [
   )
 }
 
+promise(
+  "a SIGKILL is told as such also by a process whose every turn takes so long that what is left in the pipes is late",
+  () =>
+    Effect.gen(function* () {
+      const server = yield* scripted({ grandchild: "group" })
+      const { group, host } = yield* open(connectorOf(server))
+      let turn: NodeJS.Immediate | undefined
+      const busy = () => {
+        const until = performance.now() + 70
+        while (performance.now() < until);
+        turn = setImmediate(busy)
+      }
+      yield* Effect.acquireUseRelease(
+        Effect.sync(busy),
+        () =>
+          Effect.sync(() => ProcessGroups.signal(group, "SIGKILL")).pipe(
+            Effect.andThen(eventually(() => host.losses.length > 0, "the loss"))
+          ),
+        () => Effect.sync(() => clearImmediate(turn))
+      )
+      expect(host.losses).toMatchObject([{ reason: "process_exit", detail: { summary: "signal SIGKILL" } }])
+    })
+)
+
 for (const [name, called, summary] of [
   ["an exit", { name: "exit", arguments: { code: 3 } }, "exit code 3"],
   ["a regular exit", { name: "exit", arguments: { code: 0 } }, "exit code 0"],
