@@ -1,5 +1,6 @@
 /** What happens to children of both eras alike: each fault for a server of either, on SDK 1.x and 2.x. */
 import { assert, describe } from "@effect/vitest"
+import { Client } from "@modelcontextprotocol/client"
 import { untimed } from "@vmcp-keepalive/core/ConnectionState"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect, Fiber } from "effect"
@@ -129,6 +130,30 @@ for (const [name, make, era] of kinds)
       })
     )
   })
+
+describe("a child that answers with a question", { timeout: 60_000 }, () => {
+  promise("and is killed over the answer: the outcome is unknown, and the call is not run again", () =>
+    Effect.gen(function* () {
+      const server = yield* sdk2({ era: "modern" })
+      const client = () => {
+        const made = new Client({ name: "app", version: "1.0.0" }, { capabilities: { elicitation: {} } })
+        made.setRequestHandler("elicitation/create", async () => ({ action: "accept", content: { name: "Ada" } }))
+        return made
+      }
+      const { call, signal, until } = yield* keep(server, { connector: { ...connector, client } })
+      const asked = yield* Effect.forkChild(Effect.flip(call({ name: "ask", arguments: { ms: 30_000 } })))
+      yield* executing(server, 2)
+      signal("SIGKILL")
+      assert.strictEqual((yield* Fiber.join(asked))._tag, "OutcomeUnknown")
+      yield* until(isRenewed())
+      yield* call(server.echo("after"))
+      assert.deepStrictEqual(
+        (yield* server.executions).map(({ tool }) => tool),
+        ["ask", "ask", "echo"]
+      )
+    })
+  )
+})
 
 describe("a silent child", { timeout: 60_000 }, () => {
   const one = together()

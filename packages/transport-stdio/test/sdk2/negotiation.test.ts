@@ -148,6 +148,16 @@ describe("a child that exits when it is asked for its era", { timeout: 60_000 },
     })
   )
 
+  promise("is not one that closes its pipes: the attempt has failed, with one child", () =>
+    Effect.gen(function* () {
+      const server = { ...(yield* scripted()), command: "sh", args: ["-c", "read -r _; exec 1>&- 0<&-; sleep 30"] }
+      const host = hostWithMemory()
+      const { detail, reason } = yield* failing(connectorOf(server, { shutdown: quickShutdown }), () => {}, host)
+      assert.deepStrictEqual([reason, detail?.summary], ["reset", "closed its pipes during the handshake"])
+      assert.isUndefined(host.era.legacyUntil)
+    })
+  )
+
   promise("and that cannot start at all fails the attempt after two children, and nothing is remembered", () =>
     Effect.gen(function* () {
       const server = yield* scripted({ exit: 1 })
