@@ -1,7 +1,8 @@
 /** Of which era a server is that runs as a child process, and with how many children that is found out. */
 import { assert, describe } from "@effect/vitest"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
-import { Clock, Effect } from "effect"
+import { Clock, Effect, FileSystem } from "effect"
+import { StdioConnector } from "../../src/sdk2/index.ts"
 import { connectorOf, eraOf, eraOfCall, hostWithMemory, keep } from "./support.ts"
 import { is, isRenewed, only, promise, quickShutdown, together } from "../backend/support.ts"
 import { failing, makeHost } from "../connector/support.ts"
@@ -138,25 +139,33 @@ describe("a child that exits when it is asked for its era", { timeout: 60_000 },
     })
   )
 
-  promise("behind a shell that tells its signal by a code says nothing either", () =>
-    Effect.gen(function* () {
-      const server = { ...(yield* scripted()), command: "sh", args: ["-c", "read -r _; sh -c 'kill -9 $$'; exit $?"] }
-      const host = hostWithMemory()
-      const { detail, reason } = yield* failing(connectorOf(server), () => {}, host)
-      assert.deepStrictEqual([reason, detail?.summary], ["process_exit", "exit code 137 during the handshake"])
-      assert.isUndefined(host.era.legacyUntil)
+  /** A shell that is asked something and does that then, and how often it was started. */
+  const shell = Effect.fnUntraced(function* (line: string) {
+    const fs = yield* FileSystem.FileSystem
+    const file = `${yield* fs.makeTempDirectoryScoped()}/starts`
+    const connector = StdioConnector.make({
+      command: "sh",
+      args: ["-c", `echo started >> ${file}; read -r _; ${line}`],
+      shutdown: quickShutdown
     })
-  )
+    return { connector, starts: Effect.map(fs.readFileString(file), (text) => text.split("\n").length - 1) }
+  })
 
-  promise("is not one that closes its pipes: the attempt has failed, with one child", () =>
-    Effect.gen(function* () {
-      const server = { ...(yield* scripted()), command: "sh", args: ["-c", "read -r _; exec 1>&- 0<&-; sleep 30"] }
-      const host = hostWithMemory()
-      const { detail, reason } = yield* failing(connectorOf(server, { shutdown: quickShutdown }), () => {}, host)
-      assert.deepStrictEqual([reason, detail?.summary], ["reset", "closed its pipes during the handshake"])
-      assert.isUndefined(host.era.legacyUntil)
-    })
-  )
+  const nothing = [
+    ["behind a shell that tells its signal by a code", "sh -c 'kill -9 $$'; exit $?", "process_exit", "exit code 137"],
+    ["but only closes its pipes", "exec 1>&- 0<&-; sleep 30", "reset", "closed its pipes"]
+  ] as const
+  for (const [name, line, expected, summary] of nothing)
+    promise(`${name} says nothing of its era: the attempt has failed, with one child`, () =>
+      Effect.gen(function* () {
+        const { connector, starts } = yield* shell(line)
+        const host = hostWithMemory()
+        const { detail, reason } = yield* failing(connector, () => {}, host)
+        assert.deepStrictEqual([reason, detail?.summary], [expected, `${summary} during the handshake`])
+        assert.isUndefined(host.era.legacyUntil)
+        assert.strictEqual(yield* starts, 1)
+      })
+    )
 
   promise("and that cannot start at all fails the attempt after two children, and nothing is remembered", () =>
     Effect.gen(function* () {
