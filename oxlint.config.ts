@@ -136,7 +136,7 @@ export default defineConfig({
         "packages/sdk-client/src/{CallView,JsonSchema,testing/TestServer,internal/testing/serverEnd}.ts",
         "packages/sdk-client/src/sdk2/**",
         "packages/transport-http/src/{HttpConnector.ts,HttpTransport.ts,internal/sdk1/**,internal/sdk2/**,sdk2/**}",
-        "packages/transport-stdio/src/{StdioConnector,StdioTransport}.ts"
+        "packages/transport-stdio/src/{StdioConnector.ts,StdioTransport.ts,sdk2/**}"
       ],
       rules: { "no-restricted-imports": bans(transport) }
     },

@@ -13,7 +13,7 @@ import * as ExecutionLog from "./internal/executionLog.ts"
 import * as Programs from "./internal/programs.ts"
 import type { Script } from "./internal/stdioScript.ts"
 import * as Temporary from "./internal/temporary.ts"
-import type { Call, Execution } from "./McpServer.ts"
+import type { Call, Execution, ServerOfAnEra } from "./McpServer.ts"
 
 export type { Script } from "./internal/stdioScript.ts"
 
@@ -40,6 +40,19 @@ export interface SlowStdioServer extends StdioServer {
 export interface ScriptedStdioServer extends SlowStdioServer {
   /** Pids of the sleeping processes that it started, over all its lives. Whoever wants them dead must kill them. */
   readonly grandchildren: Effect.Effect<ReadonlyArray<number>>
+}
+
+/** A server of one era of MCP, or of both, that can become another when it is started the next time. */
+export interface StdioServerOfAnEra extends SlowStdioServer {
+  /** What it is from its next start on. */
+  readonly become: (program: Sdk2Program) => Effect.Effect<void>
+}
+
+/** What a server on SDK 2.x is. */
+export interface Sdk2Program {
+  readonly era: ServerOfAnEra["era"]
+  /** For so many milliseconds it does nothing; what it was sent meanwhile it reads then. */
+  readonly startDelay?: number
 }
 
 type Described<Server extends StdioServer = StdioServer> = Effect.Effect<Server, never, Scope.Scope>
@@ -148,6 +161,20 @@ export const scripted = (script: Script = {}): Described<ScriptedStdioServer> =>
       ...describe("scripted", log, [Programs.script("scriptedStdio"), log, JSON.stringify(script)]),
       slow: Calls.slow,
       grandchildren: Effect.sync(() => ExecutionLog.grandchildren(log))
+    }
+  })
+
+/** A server on SDK 2.x, of MCP 2026-07-28, of what came before, or of both: its SDK decides by what it is asked first. */
+export const sdk2 = (program: Sdk2Program): Described<StdioServerOfAnEra> =>
+  Effect.map(Temporary.directory, (directory) => {
+    const log = logIn(directory)
+    const file = join(directory, "program.json")
+    const become = (next: Sdk2Program) => writeFileSync(file, JSON.stringify(next))
+    become(program)
+    return {
+      ...describe(`sdk2, ${program.era}`, log, [Programs.script("sdk2Stdio"), log, file]),
+      slow: Calls.slow,
+      become: (next) => Effect.sync(() => become(next))
     }
   })
 

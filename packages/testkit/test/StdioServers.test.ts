@@ -4,7 +4,7 @@ import { Leftovers, StdioServers } from "../src/index.ts"
 import { start } from "./child.ts"
 import { temporary } from "./temporary.ts"
 
-const { everything, everythingThroughNpx, filesystem, memory, scripted, throughShell } = StdioServers
+const { everything, everythingThroughNpx, filesystem, memory, scripted, sdk2, throughShell } = StdioServers
 
 const kinds = {
   everything,
@@ -12,6 +12,7 @@ const kinds = {
   filesystem,
   memory,
   scripted: scripted(),
+  sdk2: sdk2({ era: "dual" }),
   throughShell: Effect.map(scripted(), throughShell)
 }
 

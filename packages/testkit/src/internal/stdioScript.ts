@@ -31,8 +31,10 @@ export interface Script {
   readonly stderrFlood?: number
   /** It exits with this code once everything above is written. */
   readonly exit?: number
-  /** It exits with code 3 when `initialize` arrives, without an answer. */
-  readonly dieOn?: "initialize"
+  /** It exits with code 3 when a request of that method arrives, without an answer. */
+  readonly dieOn?: "initialize" | "server/discover"
+  /** It does not answer requests of that method. */
+  readonly silentOn?: "server/discover"
   /** It declares prompts and resources beside its tools; which they are is what the tool `list` was told last. */
   readonly lists?: boolean
   /** It reads everything, and answers and executes nothing. */
@@ -58,7 +60,8 @@ const fields: Readonly<Record<keyof Script, Check>> = {
   startDelay: count,
   exit: (value) => count(value) && Number(value) < 256,
   stderrFlood: count,
-  dieOn: oneOf("initialize"),
+  dieOn: oneOf("initialize", "server/discover"),
+  silentOn: oneOf("server/discover"),
   lists: boolean,
   silent: boolean
 }

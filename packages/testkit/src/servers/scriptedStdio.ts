@@ -149,7 +149,8 @@ const handle = async (line: string) => {
   if (message === undefined) return reply(null, { error: { code: -32700, message: "Parse error" } })
   const { id, method, params = {} } = message
   if (id === undefined || method === undefined) return
-  if (method === "initialize" && script.dieOn === "initialize") process.exit(3)
+  if (method === script.dieOn) process.exit(3)
+  if (method === script.silentOn) return
   const answer = await perform(method, params)
   const what = method === "tools/call" ? `Unknown tool: ${params.name}` : `Method not found: ${method}`
   return reply(id, answer ?? { error: { code: method === "tools/call" ? -32602 : -32601, message: what } })

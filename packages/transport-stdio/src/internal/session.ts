@@ -3,12 +3,15 @@
  */
 import { type Connector, Evidence, type FailureDetail, type FailureReason } from "@vmcp-keepalive/core"
 import { Ask, type ClientKind } from "@vmcp-keepalive/sdk-client/peer"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as ChildProcess from "./childProcess.ts"
+import * as Negotiation from "./negotiation.ts"
 import type { Settings } from "./settings.ts"
 import * as SpawnFailure from "./spawnFailure.ts"
 import * as Stderr from "./stderr.ts"
@@ -22,26 +25,70 @@ export interface Options<Client> {
   readonly readers: Stderr.Readers
 }
 
-/** Opens a session; it ends with the scope. */
+/**
+ * Opens a session; it ends with the scope. Where the first child leaves it open of which era the server is, it is ended, and another
+ * one started.
+ */
 export const open = <Client>(
   options: Options<Client>,
   host: Connector.SessionHost
 ): Effect.Effect<Connector.Session<Client>, Evidence.Evidence, Scope.Scope> =>
   Effect.gen(function* () {
+    const way = Negotiation.recall(host, yield* monotonicMillis)
+    const first = yield* Scope.fork(yield* Effect.scope)
+    const opened = yield* Effect.result(Scope.provide(openOne(options, host, way), first))
+    if (Result.isSuccess(opened)) return opened.success
+    const next = "handshake" in opened.failure ? Negotiation.next(opened.failure) : undefined
+    if (next === undefined) return yield* Effect.fail(opened.failure.evidence)
+    yield* Scope.close(first, Exit.void)
+    const session = yield* Effect.mapError(openOne(options, host, next), (failure) => failure.evidence)
+    if (next.known === "legacy") Negotiation.remember(host, yield* monotonicMillis)
+    return session
+  })
+
+const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
+
+/** A child could not be started. */
+interface NotStarted {
+  readonly evidence: Evidence.Evidence
+}
+
+/** Opens a session with one child. */
+const openOne = <Client>(
+  options: Options<Client>,
+  host: Connector.SessionHost,
+  way: Negotiation.Way
+): Effect.Effect<Connector.Session<Client>, NotStarted | Negotiation.NotOpened, Scope.Scope> =>
+  Effect.gen(function* () {
     const { kind, settings } = options
-    const connection = yield* Effect.acquireRelease(connect(options, host), (made) => end(made, options))
+    const connection = yield* Effect.acquireRelease(connect(options, host, way), (made) => end(made, options)).pipe(
+      Effect.mapError((evidence): NotStarted => ({ evidence }))
+    )
     const { client, lost, wire } = connection
-    const { requests } = wire
+    const { handshake, requests } = wire
+    // one that is late again is so by a deadline of the user's, who goes on without its answer then
+    const isLate = () => handshake.isAnsweredLate && way.patience !== undefined
+    handshake.onLateAnswer = () => {
+      if (connection.opened) Negotiation.forget(host)
+      else if (isLate()) Deferred.doneUnsafe(lost, Exit.fail(answeredLate))
+    }
     yield* Effect.forkScoped(untilLost(connection, host))
     const ready = Effect.gen(function* () {
-      yield* shakeHands(connection, kind, host)
-      yield* Ask.subscribe(requests, host.subscriptions)
+      yield* shakeHands(connection, kind, host, way.known)
+      if (isLate()) return yield* Effect.fail(answeredLate)
+      if (requests.era === "legacy") yield* Ask.subscribe(requests, host.subscriptions)
+      handshake.end()
       connection.opened = true
+      // the client has asked: what it found out need not be found out again
+      const isFound = requests.era === "legacy" && requests.offered !== undefined && !handshake.isAnsweredLate
+      if (isFound) Negotiation.remember(host, yield* monotonicMillis)
     })
-    yield* Effect.raceFirst(ready, Deferred.await(lost))
+    yield* Effect.raceFirst(ready, Deferred.await(lost)).pipe(
+      Effect.mapError((evidence): Negotiation.NotOpened => ({ evidence, handshake, ending: connection.ending }))
+    )
     return {
       client,
-      era: "legacy",
+      era: requests.era,
       stateful: true,
       separateAnswers: false,
       call: (traceparent) => kind.call(requests, client, traceparent),
@@ -53,6 +100,11 @@ export const open = <Client>(
     }
   })
 
+const answeredLate = Evidence.transportFailure("timeout", {
+  summary: "the answer to server/discover came late",
+  output: []
+})
+
 interface Connection<out Client> {
   readonly client: Client
   readonly wire: Wire
@@ -61,6 +113,8 @@ interface Connection<out Client> {
   readonly watchdog: Scope.Closeable
   /** fails with what was seen of the end, where it came by itself */
   readonly lost: Deferred.Deferred<never, Evidence.Evidence>
+  /** how the child ended, once it has */
+  ending: ChildProcess.Ending | undefined
   /** from now on the host is told of the end, which before makes the opening fail */
   opened: boolean
   /** the end is known, or was brought about */
@@ -68,12 +122,16 @@ interface Connection<out Client> {
 }
 
 /** Starts the child; nothing is sent to it yet. */
-const connect = Effect.fnUntraced(function* <Client>(options: Options<Client>, host: Connector.SessionHost) {
+const connect = Effect.fnUntraced(function* <Client>(
+  options: Options<Client>,
+  host: Connector.SessionHost,
+  { patience }: Negotiation.Way
+) {
   const { kind, readers, settings } = options
   const { command, limits, secrets, shutdown } = settings
   // first, since it is the user's and may fail
   const client = yield* kind.make
-  const wire = new Wire(host, limits)
+  const wire = new Wire(host, limits, patience)
   const stderr = new Stderr.Stderr(settings.stderr, secrets, readers)
   host.output(() => stderr.last)
   const child = yield* ChildProcess.start(command, wire.outbox, {
@@ -96,15 +154,26 @@ const connect = Effect.fnUntraced(function* <Client>(options: Options<Client>, h
     )
   }
   const lost = yield* Deferred.make<never, Evidence.Evidence>()
-  const connection: Connection<Client> = { client, wire, child, stderr, watchdog, lost, opened: false, ended: false }
+  const connection: Connection<Client> = {
+    client,
+    wire,
+    child,
+    stderr,
+    watchdog,
+    lost,
+    ending: undefined,
+    opened: false,
+    ended: false
+  }
   return connection
 })
 
-/** `initialize`, and the notification that follows it. */
+/** `server/discover`, or `initialize` and the notification that follows it. */
 const shakeHands = <Client>(
   connection: Connection<Client>,
   kind: ClientKind.ClientKind<Client>,
-  host: Connector.SessionHost
+  host: Connector.SessionHost,
+  known: "legacy" | undefined
 ): Effect.Effect<void, Evidence.Evidence> =>
   Effect.callback((resume) => {
     const { client, wire } = connection
@@ -112,7 +181,7 @@ const shakeHands = <Client>(
     wire.onClosed = () => {
       if (connection.opened) lose(connection, host, "closed")
     }
-    kind.connect(client, wire.transport).then(
+    kind.connect(client, wire.transport, known).then(
       () => resume(Effect.void),
       () => resume(Effect.fail(wire.requests.handshakeFailure()))
     )
@@ -143,6 +212,7 @@ const untilLost = (connection: Connection<unknown>, host: Connector.SessionHost)
     })
   const died = Effect.gen(function* () {
     const ending = yield* child.ended
+    connection.ending = ending
     yield* Effect.raceFirst(child.drained, finalOutput)
     yield* tell("process_exit", ending._tag === "Exited" ? `exit code ${ending.code}` : `signal ${ending.signal}`)
   })

@@ -15,6 +15,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import type { Reader } from "./childProcess.ts"
+import { Handshake } from "./handshake.ts"
 import type { StdioLimits } from "./limits.ts"
 import { type Line, LineSplitter } from "./lines.ts"
 import * as Message from "./message.ts"
@@ -25,6 +26,8 @@ export class Wire {
   /** what the client is connected to */
   readonly transport: ClientTransport.ClientTransport
   readonly requests: Requests.Requests
+  /** what the client sends to connect */
+  readonly handshake: Handshake
   /** what is written to the child */
   readonly outbox: Outbox
   /** Succeeds when the server has exceeded a limit of the session, with a phrase that says which: nobody hears it any more. */
@@ -43,7 +46,8 @@ export class Wire {
   #garbage = 0
   #judging = false
 
-  constructor(host: Connector.SessionHost, limits: StdioLimits) {
+  /** `patience`: how long the server may leave the question for its era unanswered */
+  constructor(host: Connector.SessionHost, limits: StdioLimits, patience: number | undefined) {
     this.#host = host
     this.#limits = limits
     this.#lines = new LineSplitter(limits.messageBytes, (line) => this.#take(line))
@@ -63,7 +67,10 @@ export class Wire {
       transmit: (message) => this.#transmit(message),
       closed: () => this.#closed()
     })
+    // SDK 2.x knows a transport over stdio by these: there is no stream for each request, and no header of a parameter
+    Object.assign(this.transport, { stderr: null, pid: null })
     this.requests = this.transport.requests
+    this.handshake = new Handshake(this.requests, patience)
   }
 
   // ------------------------------------------------------------------------------------------------- what goes out
@@ -77,6 +84,7 @@ export class Wire {
       throw new Error(this.#overflow === undefined ? "Not connected" : "The server does not read")
     }
     if (waiting !== passed) pending.release = waiting.drop
+    this.handshake.sent(message, pending)
   }
 
   /** A notification or an answer. Resolves when its turn has come, so that whoever sends many waits for a child that does not read. */
@@ -149,6 +157,7 @@ export class Wire {
    */
   stop(evidence?: Evidence.Evidence): void {
     if (this.#state === "open") this.#state = "stopped"
+    this.handshake.end()
     this.requests.close(evidence)
   }
 
@@ -220,9 +229,10 @@ export class Wire {
   }
 
   #receive({ bytes, message }: Received): void {
-    const pending = bytes > this.#limits.probeBytes ? this.requests.answeredBy(message) : undefined
+    const pending = this.requests.answeredBy(message)
+    if (pending === undefined) this.handshake.unexpected(message)
     // the answer to a probe is short, that to a list is a list
-    if (pending?.own === true && !Ask.isList(pending.record.method))
+    else if (bytes > this.#limits.probeBytes && pending.own && !Ask.isList(pending.record.method))
       return this.#refuse(pending, "The answer is longer than limits.probeBytes", true)
     try {
       this.requests.received(message)

@@ -2,7 +2,14 @@
 import { afterAll, assert, beforeAll, it } from "@effect/vitest"
 import { NodeFileSystem } from "@effect/platform-node"
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
-import { Backend, type ConnectionState, KeepaliveEvent, type KeepalivePolicy } from "@vmcp-keepalive/core"
+import {
+  Backend,
+  type BackendError,
+  type ConnectionState,
+  type Connector,
+  KeepaliveEvent,
+  type KeepalivePolicy
+} from "@vmcp-keepalive/core"
 import { Leftovers, type McpServer, ProcessGroups, type StdioServers } from "@vmcp-keepalive/testkit"
 import { type Duration, Effect, type FileSystem, Schedule, type Scope, Stream } from "effect"
 import type { ChildProcess } from "node:child_process"
@@ -111,9 +118,9 @@ export interface Spawn {
   readonly others: ReadonlyArray<ProcessGroups.ProcessInfo>
 }
 
-export interface Kept {
-  readonly backend: Backend.Backend<Client>
-  readonly connector: StdioConnector.StdioConnector
+export interface Kept<C = Client, Result = unknown> {
+  readonly backend: Backend.Backend<C>
+  readonly connector: StdioConnectorOf<C>
   readonly events: ReadonlyArray<Seen>
   readonly spawns: ReadonlyArray<Spawn>
   /** groups that a spawn must not meet alive either */
@@ -122,7 +129,7 @@ export interface Kept {
   readonly pid: () => number
   /** Sends a signal to the child alone, or to another process; when it was sent. */
   readonly signal: (name: NodeJS.Signals, pid?: number) => number
-  readonly call: (call: McpServer.Call, options?: Backend.UseOptions) => ReturnType<typeof callOf>
+  readonly call: (call: McpServer.Call, options?: Backend.UseOptions) => Effect.Effect<Result, BackendError.CallError>
   /** waits for a state, the current one or one to come */
   readonly until: (
     predicate: (state: ConnectionState.ConnectionState) => boolean
@@ -131,66 +138,82 @@ export interface Kept {
   readonly event: <Tag extends Seen["_tag"]>(tag: Tag, since?: number) => Effect.Effect<Extract<Seen, { _tag: Tag }>>
 }
 
-export interface Options {
+type StdioConnectorOf<C> = Connector.Connector<C> & Pick<StdioConnector.StdioConnector, "stderr">
+
+interface Command {
+  readonly command: string
+  readonly args: ReadonlyArray<string>
+}
+
+export interface Options<C = Client, More = Partial<StdioConnector.Options>> {
   /** laid over `calm`, unless it is the library's own */
   readonly policy?: KeepalivePolicy.Options | "default"
-  readonly connector?: Partial<StdioConnector.Options>
-  readonly setup?: (client: Client) => Effect.Effect<unknown, unknown>
+  readonly connector?: More
+  readonly setup?: (client: C) => Effect.Effect<unknown, unknown>
   /** default: returns once it is connected */
   readonly await?: boolean
 }
 
-const callOf = (backend: Backend.Backend<Client>, call: McpServer.Call, options?: Backend.UseOptions) =>
-  backend.use((client, signal) => client.callTool(call, undefined, { signal }), options)
+/** Keeps servers alive through the connectors that `make` makes. */
+export const keeping = <C, Result, More>(
+  make: (command: Command, more: More | undefined) => StdioConnectorOf<C>,
+  callTool: (client: C, call: McpServer.Call, signal: AbortSignal) => Promise<Result>
+) =>
+  Effect.fnUntraced(function* (
+    server: Pick<StdioServers.StdioServer, "name" | "command" | "args">,
+    options: Options<C, More> = {}
+  ) {
+    const events: Array<Seen> = []
+    const spawns: Array<Spawn> = []
+    const watched = new Set<number>()
+    const { args, command, name } = server
+    const connector = make({ command, args }, options.connector)
+    yield* record(server, spawns, watched)
+    const backend = yield* Backend.make({
+      id: name,
+      connector,
+      policy: options.policy === "default" ? {} : { ...calm, ...options.policy },
+      ...(options.setup === undefined ? {} : { setup: options.setup })
+    }).pipe(
+      Effect.provide(KeepaliveEvent.layerObserver((event) => events.push({ ...event, seenAt: performance.now() })))
+    )
+    if (options.await !== false) yield* Effect.orDie(backend.awaitConnected)
+    const pid = () => spawns.at(-1)?.pid ?? Number.NaN
+    const kept: Kept<C, Result> = {
+      backend,
+      connector,
+      events,
+      spawns,
+      watched,
+      pid,
+      signal: (signal, target = pid()) => {
+        const at = performance.now()
+        ProcessGroups.signal(target, signal)
+        return at
+      },
+      call: (call, useOptions) => backend.use((client, signal) => callTool(client, call, signal), useOptions),
+      until: (predicate) =>
+        backend.changes.pipe(
+          Stream.filter(predicate),
+          Stream.runHead,
+          Effect.flatMap((state) => Effect.orDie(Effect.fromOption(state))),
+          Effect.timeout(patience),
+          Effect.orDie
+        ),
+      event: (tag, since = 0) =>
+        eventually(
+          Effect.sync(() => events.find((event) => isA(tag)(event) && event.seenAt >= since)),
+          isA(tag)
+        )
+    }
+    return kept
+  })
 
 /** Keeps a server alive. */
-export const keep = Effect.fnUntraced(function* (
-  server: Pick<StdioServers.StdioServer, "name" | "command" | "args">,
-  options: Options = {}
-) {
-  const events: Array<Seen> = []
-  const spawns: Array<Spawn> = []
-  const watched = new Set<number>()
-  const { args, command, name } = server
-  const connector = StdioConnector.make({ command, args, ...options.connector })
-  yield* record(server, spawns, watched)
-  const backend = yield* Backend.make({
-    id: name,
-    connector,
-    policy: options.policy === "default" ? {} : { ...calm, ...options.policy },
-    ...(options.setup === undefined ? {} : { setup: options.setup })
-  }).pipe(Effect.provide(KeepaliveEvent.layerObserver((event) => events.push({ ...event, seenAt: performance.now() }))))
-  if (options.await !== false) yield* Effect.orDie(backend.awaitConnected)
-  const pid = () => spawns.at(-1)?.pid ?? Number.NaN
-  const kept: Kept = {
-    backend,
-    connector,
-    events,
-    spawns,
-    watched,
-    pid,
-    signal: (signal, target = pid()) => {
-      const at = performance.now()
-      ProcessGroups.signal(target, signal)
-      return at
-    },
-    call: (call, useOptions) => callOf(backend, call, useOptions),
-    until: (predicate) =>
-      backend.changes.pipe(
-        Stream.filter(predicate),
-        Stream.runHead,
-        Effect.flatMap((state) => Effect.orDie(Effect.fromOption(state))),
-        Effect.timeout(patience),
-        Effect.orDie
-      ),
-    event: (tag, since = 0) =>
-      eventually(
-        Effect.sync(() => events.find((event) => isA(tag)(event) && event.seenAt >= since)),
-        isA(tag)
-      )
-  }
-  return kept
-})
+export const keep = keeping(
+  (command, more: Partial<StdioConnector.Options> | undefined) => StdioConnector.make({ ...command, ...more }),
+  (client, call, signal) => client.callTool(call, undefined, { signal })
+)
 
 const isA =
   <Tag extends Seen["_tag"]>(tag: Tag) =>

@@ -116,8 +116,8 @@ export const open = Effect.fnUntraced(function* <R>(
 })
 
 /** Begins to open a session; the child runs already. Interrupting the fiber and closing is what the core does. */
-export const opening = Effect.fnUntraced(function* <R>(
-  connector: Connector.Connector<Client, R>,
+export const opening = Effect.fnUntraced(function* <C, R>(
+  connector: Connector.Connector<C, R>,
   host: Host = makeHost()
 ) {
   const before = childrenNow()
@@ -136,11 +136,12 @@ export const opening = Effect.fnUntraced(function* <R>(
 })
 
 /** What the opening of a session failed with that does not come to be; with `meanwhile` in its group's midst. */
-export const failing = Effect.fnUntraced(function* <R>(
-  connector: Connector.Connector<Client, R>,
-  meanwhile: (group: number) => void = () => {}
+export const failing = Effect.fnUntraced(function* <C, R>(
+  connector: Connector.Connector<C, R>,
+  meanwhile: (group: number) => void = () => {},
+  remembering: Host = makeHost()
 ) {
-  const { close, fiber, group, host } = yield* opening(connector)
+  const { close, fiber, group, host } = yield* opening(connector, remembering)
   meanwhile(group)
   const evidence = yield* Effect.flip(Fiber.join(fiber))
   yield* close
