@@ -6,6 +6,9 @@ import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js"
 import type { StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
 
+/** What a client of {@link http} has. */
+export const HttpTransport = StreamableHTTPClientTransport
+
 /** Connects one over HTTP; it is closed with the scope. */
 export const http = (url: string) =>
   Effect.suspend(() => {
@@ -17,7 +20,7 @@ export const http = (url: string) =>
 /** Starts a server and connects to it; both are closed with the scope. */
 export const stdio = ({ args, command }: StdioServers.StdioServer) =>
   Effect.suspend(() => {
-    const transport = new StdioClientTransport({ command, args: [...args] })
+    const transport = new StdioClientTransport({ command, args: [...args], stderr: "ignore" })
     return Effect.map(connected(transport), (client) => ({ client, pid: transport.pid ?? 0 }))
   })
 

@@ -9,7 +9,9 @@ import * as Spread from "./Spread.ts"
 export interface Taken {
   /** the median of the calls */
   readonly wall: number
-  /** of this process, user and system, all threads: the mean */
+  /** the 99th of a hundred */
+  readonly p99: number
+  /** of the process that is looked at, user and system, all threads: the mean */
   readonly cpu: number
 }
 
@@ -17,11 +19,19 @@ export interface Taken {
 interface Caller {
   readonly name: string
   readonly make: (times: number, took: (milliseconds: number) => void) => Promise<unknown>
+  /** the microseconds of CPU that the process has taken whose cost is asked for; default: this one's */
+  readonly cpu?: (() => number) | undefined
+}
+
+const ofThisProcess = (): number => {
+  const { system, user } = process.cpuUsage()
+  return user + system
 }
 
 /** Awaits a promise for each. */
-export const promised = (name: string, once: () => PromiseLike<unknown>): Caller => ({
+export const promised = (name: string, once: () => PromiseLike<unknown>, cpu?: () => number): Caller => ({
   name,
+  cpu,
   make: async (times, took) => {
     for (let left = times; left > 0; left--) {
       const began = performance.now()
@@ -63,16 +73,19 @@ export const interleave = (
     )
   )
 
-const contestant = ({ make, name }: Caller, times: number): Contestant<Taken> => ({
+const contestant = ({ cpu = ofThisProcess, make, name }: Caller, times: number): Contestant<Taken> => ({
   name,
   round: async () => {
     // what one has left behind is not collected at the cost of the next
     Heap.collectYoung()
     const took: Array<number> = []
-    const before = process.cpuUsage()
+    const before = cpu()
     await make(times, (milliseconds) => took.push(milliseconds))
-    const { system, user } = process.cpuUsage(before)
-    return { wall: Spread.of(took).median * 1000, cpu: (user + system) / times }
+    return {
+      wall: Spread.of(took).median * 1000,
+      p99: Spread.percentile(took, 99) * 1000,
+      cpu: (cpu() - before) / times
+    }
   }
 })
 
@@ -82,7 +95,8 @@ export const measured = (results: ReadonlyArray<Result<Taken>>, what: string): M
   also: [{ title: `CPU of this process for ${what}`, unit: "µs", contestants: of(results, "cpu") }]
 })
 
-const of = (results: ReadonlyArray<Result<Taken>>, quantity: keyof Taken): ReadonlyArray<Result> =>
+/** One quantity of each round. */
+export const of = (results: ReadonlyArray<Result<Taken>>, quantity: keyof Taken): ReadonlyArray<Result> =>
   results.map(({ name, rounds }) => ({ name, rounds: rounds.map((taken) => taken[quantity]) }))
 
 /** The median, over the rounds, of the ratio of one beside another. */
@@ -103,8 +117,10 @@ export const limit = (
     of(results, quantity).find((result) => result.name === contestant)?.rounds ?? []
   return {
     ...limit,
-    what: `${quantity === "cpu" ? "CPU" : "time"}: ${name} beside ${beside}`,
+    what: `${names[quantity]}: ${name} beside ${beside}`,
     found: Spread.ratio(rounds(name), rounds(beside)).median,
     unit: "×"
   }
 }
+
+const names: Readonly<Record<keyof Taken, string>> = { wall: "time", p99: "99th of a hundred", cpu: "CPU" }

@@ -16,3 +16,7 @@ export const of = (values: ReadonlyArray<number>): Spread => {
 /** Of the values of one beside those of another, round by round: what disturbed a round disturbed both. */
 export const ratio = (values: ReadonlyArray<number>, base: ReadonlyArray<number>): Spread =>
   of(values.map((value, round) => value / (base[round] ?? Number.NaN)))
+
+/** The value below which that many of a hundred are; NaN where there are none. */
+export const percentile = (values: ReadonlyArray<number>, percent: number): number =>
+  values.toSorted((left, right) => left - right)[Math.floor((values.length * percent) / 100)] ?? Number.NaN

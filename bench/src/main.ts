@@ -9,6 +9,8 @@ import { availableParallelism, cpus, loadavg } from "node:os"
 import { parseArgs } from "node:util"
 import type { Row } from "./Row.ts"
 import { detection } from "./rows/detection.ts"
+import { gatewayHttp, gatewayModern, gatewayReal, gatewayStdio } from "./rows/gatewayCall.ts"
+import { gatewayCrowd } from "./rows/gatewayCrowd.ts"
 import { guard } from "./rows/guard.ts"
 import { crowd } from "./rows/crowd.ts"
 import { fleet } from "./rows/fleet.ts"
@@ -49,7 +51,12 @@ const rows: ReadonlyArray<Row> = [
   metricsHeap,
   crowd,
   fleet,
-  stdioCycles
+  stdioCycles,
+  gatewayStdio,
+  gatewayReal,
+  gatewayHttp,
+  gatewayModern,
+  gatewayCrowd
 ]
 
 const { positionals, values } = parseArgs({

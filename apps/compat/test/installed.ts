@@ -100,12 +100,14 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
     const [lowest, newest, npm, pnpm, alone] = await Promise.all([
       install("lowest", [
         `@modelcontextprotocol/sdk@${lowestOf(peerDependencies["@modelcontextprotocol/sdk"])}`,
+        `@modelcontextprotocol/client@${lowestOf(peerDependencies["@modelcontextprotocol/client"])}`,
         "@effect/opentelemetry@^4.1.0",
         ...metrics(otel),
         ...(nodePackage === undefined ? [] : [`node-lowest@npm:${nodePackage}@${lowestOf(engines["node"])}`])
       ]),
       install("newest", [
         "@modelcontextprotocol/sdk@1",
+        "@modelcontextprotocol/client@2",
         ...metrics("3"),
         // what documents import besides
         "@effect/platform-node@^4.1.0",

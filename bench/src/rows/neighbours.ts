@@ -91,9 +91,8 @@ export const neighbours: Row = {
         await Effect.runPromise(
           Effect.forEach(disturbances, Fiber.interrupt, { concurrency: "unbounded", discard: true })
         )
-        const sorted = took.toSorted((left, right) => left - right)
         return {
-          p99: sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN,
+          p99: Spread.percentile(took, 99),
           median: Spread.of(took).median,
           failed
         }

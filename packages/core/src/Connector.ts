@@ -94,6 +94,22 @@ export interface SessionHost {
    * `resources/subscribe` and `resources/unsubscribe` are answered, and subscribes again to all of them when it opens.
    */
   readonly subscriptions: Set<string>
+  /** What is remembered of the server's era from one session to the next. Left out: nothing is. */
+  readonly era?: EraMemory | undefined
+}
+
+/**
+ * That a server is of the legacy era (MCP up to 2025-11-25), so that the next session need not find it out again. Of the modern one
+ * nothing is remembered: finding it out is how it is connected to.
+ *
+ * @since 0.1.0
+ */
+export interface EraMemory {
+  /**
+   * Until when, in milliseconds of the `Clock`'s monotonic time. A session sets it when it has opened and the server
+   * keeps something for it (a session id, a child process): a day at most. The backend takes it back when an attempt fails.
+   */
+  legacyUntil: number | undefined
 }
 
 /**

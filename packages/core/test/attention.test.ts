@@ -288,15 +288,18 @@ describe("at rest", () => {
     return Effect.succeed({ adjust: clock.adjust, clock: counted, woken: () => woken })
   })
 
-  const wakes = (policy: KeepalivePolicy.Options) =>
+  const wakes = (policy: KeepalivePolicy.Options, isPinned = false) =>
     Effect.flatMap(counting, ({ adjust, clock, woken }) =>
       Effect.gen(function* () {
         const { backend } = yield* start({ era: "modern", stateful: false }, policy)
         yield* backend.use(echo)
-        yield* adjust("10 minutes")
-        const before = woken()
-        yield* adjust("6 hours")
-        return woken() - before
+        const resting = Effect.gen(function* () {
+          yield* adjust("10 minutes")
+          const before = woken()
+          yield* adjust("6 hours")
+          return woken() - before
+        })
+        return yield* isPinned ? backend.pinned(() => resting) : resting
       }).pipe(Effect.scoped, Effect.provideService(Clock.Clock, clock))
     )
 
@@ -304,6 +307,7 @@ describe("at rest", () => {
     Effect.gen(function* () {
       const never = yield* wakes({ probe: "none" })
       assert.strictEqual(yield* wakes({ probe: "auto" }), never)
+      assert.strictEqual(yield* wakes({ probe: "auto" }, true), never)
       assert.isAbove(yield* wakes({ probe: "ping" }), never)
     })
   )

@@ -202,7 +202,8 @@ const hosts = Effect.fnUntraced(function* ({
   return {
     fetch: async (url, { signal, ...init }) => {
       if (init.body instanceof Uint8Array && Body.isCostly(init.body)) return Body.tooLarge()
-      if (Modern.saysLegacy(new Headers(init.headers))) return legacy.fetch(url, { ...init, signal: signal ?? null })
+      if (Modern.saysLegacy(init.headers instanceof Headers ? init.headers : new Headers(init.headers)))
+        return legacy.fetch(url, { ...init, signal: signal ?? null })
       const request = new Request(url, { ...init, signal: signal ?? null })
       if (await Modern.isLegacy(request)) return legacy.fetch(request)
       return modern.fetch(request)

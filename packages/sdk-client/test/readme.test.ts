@@ -48,7 +48,7 @@ const open = async (wire: Wire, host: Connector.SessionHost): Promise<Connector.
   await kind.connect(client, transport)
   return {
     client,
-    era: "legacy",
+    era: requests.era,
     stateful: true,
     separateAnswers: false,
     call: (traceparent) => kind.call(requests, client, traceparent),

@@ -1,4 +1,4 @@
-/** Every entry that needs no optional peer but the SDK. */
+/** Every entry that needs no optional peer but the SDKs. */
 export * as Config from "@vmcp-keepalive/config"
 export * as Core from "@vmcp-keepalive/core"
 export * as CoreEngine from "@vmcp-keepalive/core/engine"
@@ -13,8 +13,10 @@ export * as HostSdk1Server from "@vmcp-keepalive/host/sdk1-server"
 export * as Otel from "@vmcp-keepalive/otel"
 export * as SdkClient from "@vmcp-keepalive/sdk-client"
 export * as SdkClientPeer from "@vmcp-keepalive/sdk-client/peer"
+export * as SdkClientSdk2 from "@vmcp-keepalive/sdk-client/sdk2"
 export * as SdkClientTesting from "@vmcp-keepalive/sdk-client/testing"
 export * as TransportHttp from "@vmcp-keepalive/transport-http"
 export * as TransportHttpPeer from "@vmcp-keepalive/transport-http/peer"
+export * as TransportHttpSdk2 from "@vmcp-keepalive/transport-http/sdk2"
 export * as TransportStdio from "@vmcp-keepalive/transport-stdio"
 export * as TransportStdioPeer from "@vmcp-keepalive/transport-stdio/peer"

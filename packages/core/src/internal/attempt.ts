@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
-import type { Connector, Session, SessionHost } from "../Connector.ts"
+import type { Connector, EraMemory, Session, SessionHost } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
 import { type FailureDetail, ofCause } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
@@ -32,6 +32,7 @@ export interface Port<Client, R, SetupR> {
   readonly deadlines: Deadlines
   readonly closings: Closings
   readonly subscriptions: Set<string>
+  readonly era: EraMemory
 }
 
 /** What is one attempt's own. */
@@ -158,6 +159,7 @@ export class Attempt<Client, R, SetupR> {
     this.#host.whenDead = undefined
     this.#port.deadlines.cancel(this.#deadline)
     if (open === undefined) {
+      this.#port.era.legacyUntil = undefined
       this.#host.seen.muted = true
       this.#port.closings.add(Scope.close(this.#scope, Exit.void))
     }
@@ -172,17 +174,20 @@ const accepted: Conclusion = { verdict: { _tag: "Succeeded" }, late: false }
 
 const timedOut: Conclusion = { verdict: { _tag: "Failed", reason: "timeout", detail: undefined }, late: false }
 
+/** What outlives a session. */
+type Remembered = Pick<SessionHost, "subscriptions"> & { readonly era: EraMemory }
+
 /** The backend, as one session sees it. */
 class Host implements SessionHost {
   readonly seen: Seen
-  readonly #backend: { readonly subscriptions: Set<string> }
+  readonly #backend: Remembered
   readonly #generation: number
   readonly #now: () => number
   readonly #report: Report
   /** told once what was seen as it died, while it is being opened */
   whenDead: ((evidence: Evidence.Evidence) => void) | undefined
 
-  constructor(generation: number, now: () => number, report: Report, backend: { readonly subscriptions: Set<string> }) {
+  constructor(generation: number, now: () => number, report: Report, backend: Remembered) {
     const began = now()
     this.seen = {
       alive: began,
@@ -200,6 +205,10 @@ class Host implements SessionHost {
 
   get subscriptions(): Set<string> {
     return this.#backend.subscriptions
+  }
+
+  get era(): EraMemory {
+    return this.#backend.era
   }
 
   alive(): number {

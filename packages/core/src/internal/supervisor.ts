@@ -11,7 +11,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type { Action, Telling } from "../engine/Action.ts"
 import { admission, type ConnectionState } from "../ConnectionState.ts"
-import type { Connector } from "../Connector.ts"
+import type { Connector, EraMemory } from "../Connector.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { Happening, Observer } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
@@ -131,6 +131,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   readonly pacers: Pacer.Pacers
   // made for the first that asks: most backends have none
   #subscriptions: Set<string> | undefined
+  readonly era: EraMemory = { legacyUntil: undefined }
 
   #rules: Rules
   readonly #turns: Turns<Signal>

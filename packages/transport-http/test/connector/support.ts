@@ -34,7 +34,8 @@ export const makeHost = (subscriptions: Iterable<string> = []): Host => {
     lost: (reason) => void losses.push(reason),
     notice: (notice) => void notices.push({ notice, at: performance.now() }),
     listChanged: () => {},
-    subscriptions: new Set(subscriptions)
+    subscriptions: new Set(subscriptions),
+    era: { legacyUntil: undefined }
   }
 }
 

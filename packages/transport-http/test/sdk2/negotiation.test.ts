@@ -1,7 +1,7 @@
 /** Which era a session is of, and what decides that. */
 import { assert, describe, it } from "@effect/vitest"
 import { Fault, type McpServer, McpServers } from "@vmcp-keepalive/testkit"
-import { Effect, Exit } from "effect"
+import { Clock, Effect, Exit } from "effect"
 import { HttpConnector } from "../../src/sdk2/index.ts"
 import { makeHost, open, run, serve } from "../connector/support.ts"
 import { asked, keep, openThroughProxy } from "./support.ts"
@@ -125,6 +125,56 @@ describe("one bad answer to the question for the era", { timeout: 90_000 }, () =
       const { session } = yield* open(HttpConnector.make({ url: server.url }), makeHost())
       assert.deepStrictEqual([session.era, session.stateful], ["legacy", true])
       assert.strictEqual(discovers, 2)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a server of the legacy era that keeps a session", { timeout: 60_000 }, () => {
+  const isQuestion = (method: string) => method === "server/discover"
+
+  it.live("is not asked again for its era, until an attempt fails or a day has passed", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.sdk2({ era: "legacy" })
+      const { close, host, proxy } = yield* openThroughProxy(server)
+      yield* close
+      const until = host.era?.legacyUntil
+      const now = Number(yield* Clock.monotonicTimeNanos) / 1e6
+      assert.approximately((until ?? 0) - now, 86_400_000, 60_000)
+      const connector = HttpConnector.make({ url: `${proxy.url}/mcp` })
+      yield* Effect.scoped(connector.open(host))
+      assert.strictEqual((yield* asked(proxy)).filter(isQuestion).length, 1)
+      // the day has begun when it was asked, and not now
+      assert.strictEqual(host.era?.legacyUntil, until)
+      if (host.era !== undefined) host.era.legacyUntil = now - 1
+      yield* Effect.scoped(connector.open(host))
+      assert.strictEqual((yield* asked(proxy)).filter(isQuestion).length, 2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is asked again by a backend after an attempt that failed, and only then", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.sdk2({ era: "legacy" })
+      const { backend, proxy, until } = yield* keep(server)
+      yield* backend.reconnect
+      yield* until((state) => state._tag === "Connected" && state.generation === 2)
+      assert.strictEqual((yield* asked(proxy)).filter(isQuestion).length, 1)
+      yield* proxy.inject(Fault.Answer({ status: 500, on: { rpc: "initialize" }, times: 1 }))
+      yield* backend.isolate
+      yield* backend.reset
+      yield* until((state) => state._tag === "Connected" && state.generation > 2)
+      assert.strictEqual((yield* asked(proxy)).filter(isQuestion).length, 2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("and then keeps none any more is asked whether it is one of both eras", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.sdk2({ era: "legacy" })
+      const { close, host, proxy } = yield* openThroughProxy(server)
+      yield* close
+      yield* server.become("dual")
+      const connector = HttpConnector.make({ url: `${proxy.url}/mcp` })
+      const failed = yield* Effect.flip(Effect.scoped(connector.open(host)))
+      assert.deepInclude(failed, { _tag: "TransportFailure", reason: "session_lost" })
     }).pipe(Effect.scoped)
   )
 })

@@ -202,7 +202,9 @@ const askedOf = (input: string | URL | Request, init: RequestInit): Asked => {
   const { body = null, headers, method = "GET" } = init
   // what is in memory need not become a stream, which takes longer than all the rest
   const isThere = body === null || typeof body === "string" || body instanceof Uint8Array
-  return isThere ? { method: method.toUpperCase(), headers: new Headers(headers), body } : new Request(input, init)
+  return isThere
+    ? { method: method.toUpperCase(), headers: headers instanceof Headers ? headers : new Headers(headers), body }
+    : new Request(input, init)
 }
 
 const decoded = new TextDecoder()

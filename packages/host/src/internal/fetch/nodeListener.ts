@@ -1,10 +1,9 @@
 /**
  * Answers requests of `node:http` with a `fetch`.
+ *
+ * What is written goes out as few packets as possible: each wakes the client, which takes as long as everything that is done here.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { Readable } from "node:stream"
-import { pipeline } from "node:stream/promises"
-import type { ReadableStream } from "node:stream/web"
 import { bodyBytes } from "./httpRequest.ts"
 
 /** What answers. */
@@ -18,6 +17,9 @@ export interface NodeListener {
 
 /** Clients cut a body in which nothing comes for long: Node's `fetch` after 300 s. In milliseconds, as servers of the SDKs do. */
 const commentInterval = 15_000
+
+/** How long the head of an answer waits for the first event, to go out with it, in milliseconds. Most tools have answered by then. */
+const headDelay = 10
 
 /** Event streams that are open get a comment now and then. */
 export const make = (fetch: Fetch): NodeListener => {
@@ -42,7 +44,11 @@ const serve = async (
   streams: Set<ServerResponse>
 ): Promise<void> => {
   const gone = new AbortController()
-  response.once("close", () => gone.abort())
+  response.once("close", () => {
+    if (!response.writableEnded) gone.abort()
+  })
+  // told by its end
+  response.on("error", ignore)
   try {
     const { method = "", url = "/" } = request
     if (!methods.has(method)) return refuse(response, 405, { allow: "POST, GET, DELETE" })
@@ -56,10 +62,10 @@ const serve = async (
     })
     response.writeHead(answer.status, Object.fromEntries(answer.headers))
     if (answer.body === null) return void response.end()
-    // before anything comes, since the client waits for it
-    response.flushHeaders()
     if (answer.headers.get("content-type")?.startsWith("text/event-stream")) streams.add(response)
-    await pipeline(Readable.fromWeb(answer.body as ReadableStream), response)
+    // a client that listens waits for the head alone
+    if (method === "GET") response.flushHeaders()
+    await write(answer.body, response)
   } catch {
     // It went away, or a connection could not be made: what is wrong is told where that is made, and in events.
     if (response.headersSent) response.destroy()
@@ -69,30 +75,70 @@ const serve = async (
   }
 }
 
+/** Writes a body as it comes, no faster than it is read. Rejects where the body fails. */
+const write = async (body: ReadableStream<Uint8Array>, response: ServerResponse): Promise<void> => {
+  const reader = body.getReader()
+  const flush = setTimeout(() => response.flushHeaders(), headDelay)
+  const close = () => {
+    if (!response.writableEnded) reader.cancel().catch(ignore)
+  }
+  response.once("close", close)
+  try {
+    if (response.destroyed) return close()
+    for (;;) {
+      const { done, value } = await reader.read()
+      clearTimeout(flush)
+      if (response.destroyed) return
+      if (done) return void response.end()
+      if (!response.write(value)) await drained(response)
+    }
+  } finally {
+    clearTimeout(flush)
+    response.off("close", close)
+  }
+}
+
+/** Waits until more can be written, or nothing more will be. */
+const drained = (response: ServerResponse): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      response.off("drain", done).off("close", done)
+      resolve()
+    }
+    response.on("drain", done).on("close", done)
+  })
+
+const ignore = () => {}
+
 /** An answer without a body, and the end of the connection: something may be left of the request. */
 export const refuse = (response: ServerResponse, status: number, headers: Record<string, string> = {}): void => {
   response.writeHead(status, { ...headers, "content-length": 0, connection: "close" }).end()
 }
 
-const headersOf = ({ headers }: IncomingMessage): Array<[string, string]> => {
-  const found: Array<[string, string]> = []
+const headersOf = ({ headers }: IncomingMessage): Headers => {
+  const found = new Headers()
   for (const name in headers) {
     const value = headers[name]
-    if (typeof value === "string") found.push([name, value])
+    if (typeof value === "string") found.append(name, value)
   }
   return found
 }
 
-/** `undefined` where there is too much of it. */
-const bodyOf = async (request: IncomingMessage): Promise<Uint8Array<ArrayBuffer> | undefined> => {
-  if (Number(request.headers["content-length"]) > bodyBytes) return undefined
-  const chunks: Array<Buffer> = []
-  let bytes = 0
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    if (!Buffer.isBuffer(chunk)) continue
-    bytes += chunk.length
-    if (bytes > bodyBytes) return undefined
-    chunks.push(chunk)
-  }
-  return new Uint8Array(Buffer.concat(chunks))
-}
+/** `undefined` where there is too much of it. Rejects where it ends too early. */
+const bodyOf = (request: IncomingMessage): Promise<Uint8Array<ArrayBuffer> | undefined> =>
+  new Promise((resolve, reject) => {
+    if (Number(request.headers["content-length"]) > bodyBytes) return resolve(undefined)
+    const chunks: Array<Buffer> = []
+    let bytes = 0
+    const take = (chunk: Buffer) => {
+      chunks.push(chunk)
+      bytes += chunk.length
+      if (bytes <= bodyBytes) return
+      request.off("data", take).pause()
+      resolve(undefined)
+    }
+    request.on("data", take)
+    request.once("end", () => resolve(Buffer.concat(chunks)))
+    request.once("error", reject)
+    request.once("close", () => reject(new Error("The request was cut")))
+  })

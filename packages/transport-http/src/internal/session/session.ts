@@ -52,11 +52,16 @@ export const open = <Client, E, R>(
       Effect.catch(() => Effect.succeed(false)),
       Effect.flatMap((isOther) => (isOther ? Effect.succeed(true) : refreshToken(wire)))
     )
-    yield* termination.terminateBefore(wire, shakeHands(parts, kind))
+    const remembered = host.era?.legacyUntil
+    const known = remembered !== undefined && remembered > wire.now() ? "legacy" : undefined
+    yield* termination.terminateBefore(wire, shakeHands(parts, kind, known))
     wire.opening(undefined)
     const { era } = wire.requests
     if (era === "legacy") {
-      if (wire.doubtfulEra !== undefined) yield* Negotiation.confirm(wire, wire.doubtfulEra)
+      // A server that is remembered to keep sessions and keeps none may have become one of both eras.
+      const doubt = wire.doubtfulEra ?? (known !== undefined && wire.sessionId === undefined ? changed : undefined)
+      if (doubt !== undefined) yield* Negotiation.confirm(wire, doubt)
+      remember(wire)
       wire.fork(StandingStream.keep(wire))
       yield* Ask.subscribe(wire.requests, host.subscriptions)
     }
@@ -113,13 +118,29 @@ const refreshToken = ({ authorization }: Wire): Effect.Effect<boolean> =>
         () => false
       )
 
+/** How long it is remembered that a server is of the legacy era, in milliseconds. */
+const day = 24 * 3_600_000
+
+const changed = Evidence.transportFailure("session_lost", {
+  summary: "the server keeps no sessions any more",
+  output: []
+})
+
+/** So that the next session asks for nothing that the server does not know. The day begins when the server was asked. */
+const remember = ({ host, now, requests, sessionId }: Wire): void => {
+  if (host.era === undefined) return
+  if (sessionId === undefined) host.era.legacyUntil = undefined
+  else if (requests.offered !== undefined) host.era.legacyUntil = now() + day
+}
+
 /** `server/discover`, or `initialize` and the notification that follows it. */
 const shakeHands = <Client>(
   { client, wire }: Parts<Client>,
-  kind: ClientKind.ClientKind<Client>
+  kind: ClientKind.ClientKind<Client>,
+  known: "legacy" | undefined
 ): Effect.Effect<void, Evidence.Evidence> =>
   Effect.callback((resume) => {
-    kind.connect(client, wire.transport).then(
+    kind.connect(client, wire.transport, known).then(
       () => resume(Effect.void),
       () => resume(Effect.fail(wire.requests.handshakeFailure(wire.stray)))
     )
