@@ -59,6 +59,7 @@ test(
               (entry) => entry.backend === id && entry.at >= since && Journal.callEnds("ok").is(entry)
             )
         )
+      const wrong: Array<string> = []
       const all = Effect.fnUntraced(function* (place: Place) {
         const { id } = place
         yield* Traffic.make(place, journal)
@@ -72,9 +73,11 @@ test(
           const lasts = buttons.get(id)?.find((one) => one.id === button.id)?.lasting
           if (lasts !== undefined && performance.now() - since < lasts.seconds * 900) {
             const now = yield* extras.buttons(id)
-            expect(now.find((one) => one.id === button.id)).toEqual({ id: button.id, label: lasts.endLabel })
-            for (const other of now.filter((one) => one.id !== button.id))
-              expect(other.disabled).toMatch(/^One fault at a time/)
+            for (const one of now)
+              if (
+                one.id === button.id ? one.label !== lasts.endLabel : !one.disabled?.startsWith("One fault at a time")
+              )
+                wrong.push(`${id}, ${button.id} in force: ${JSON.stringify(one)}`)
             yield* extras.run(id, button.id)
           }
           yield* until(Effect.map(extras.buttons(id), (now) => now.every(({ disabled }) => disabled === undefined)))
@@ -82,6 +85,7 @@ test(
         }
       })
       yield* Effect.forEach(World.places(world), all, { concurrency: "unbounded" })
+      expect(wrong).toEqual([])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer), Effect.runPromise),
   180_000
 )
