@@ -2,22 +2,22 @@ import { defineConfig } from "vitest/config"
 
 const times = { testTimeout: 120_000, hookTimeout: 60_000 }
 
-const whole = ["test/cli/serve.test.ts"]
+const timed = ["test/cli/serve.test.ts", "test/page/thousand.test.ts"]
 
-// Real servers and a browser: generous bounds. They mostly wait, so two files run at a time. The suite that holds the program to its two
-// seconds runs alone, before the others: it measures real time, and a browser beside it takes what the processes need to end.
+// Real servers and a browser: generous bounds. They mostly wait, so two files run at a time. The suites that hold the program to its two
+// seconds and the page to its frames run alone, before the others: they measure real time, and what runs beside takes it from them.
 export default defineConfig({
   test: {
     projects: [
       {
-        test: { ...times, name: "alone", include: whole, maxWorkers: 1, sequence: { groupOrder: 0 } }
+        test: { ...times, name: "alone", include: timed, maxWorkers: 1, sequence: { groupOrder: 0 } }
       },
       {
         test: {
           ...times,
           name: "together",
           include: ["test/**/*.test.ts"],
-          exclude: whole,
+          exclude: timed,
           maxWorkers: 2,
           isolate: false,
           sequence: { groupOrder: 1 }
