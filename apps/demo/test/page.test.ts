@@ -120,7 +120,10 @@ test.skipIf(Browser.isMissingFor("the demo's page in a browser:"))(
           .waitFor()
         await button("Start it now").click()
         await page.locator("#details .state").filter({ hasText: "Connected" }).waitFor({ timeout: 30_000 })
-        await page.locator("#details .history li").filter({ hasText: /Over: Kill$/ }).waitFor()
+        await page
+          .locator("#details .history li")
+          .filter({ hasText: /Over: Kill$/ })
+          .waitFor()
       })
       expect((yield* Effect.promise(() => rowOf("everything"))).marks.map(({ label }) => label)).toContain(
         "Fault: Kill"
