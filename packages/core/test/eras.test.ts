@@ -227,6 +227,22 @@ describe("a ghost: a server that ignores the session id, and answers every probe
     })
   )
 
+  it.effect("may answer what it has begun also where a second sign says the same: it is known by then", () =>
+    Effect.gen(function* () {
+      const { backend, server } = yield* start({ stateful: true }, { timeout: "10 seconds" })
+      server.script.latency = "3 seconds"
+      const call = yield* Effect.forkChild(backend.use(echo), { startImmediately: true })
+      server.script.latency = 0
+      server.script.probe = ScriptedServer.refuse(404)
+      server.observe(Evidence.refused({ status: 404, withSession: true }))
+      server.script.probe = ScriptedServer.answer
+      server.observe(notOffered)
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* Fiber.join(call), "echo")
+      assert.deepStrictEqual(server.executed, ["echo", "echo"])
+    })
+  )
+
   it.effect("is none where a server without sessions offers no stream", () =>
     Effect.gen(function* () {
       const { server, state } = yield* start({ stateful: false })

@@ -104,6 +104,8 @@ export class Sessions<Client> {
   lost(generation: number, reason: FailureReason, detail: FailureDetail | undefined): void {
     const open = this.of(generation)
     if (open === undefined) return
+    // that its server has forgotten it is known, and what is under way on it is waited for
+    if (reason === "session_lost" && open.draining === "session_lost") return
     open.detail = detail
     // the table knows of the current session only: what happens to one that drains leads to nothing but its end
     if (open === this.#current) this.detail = detail
