@@ -436,7 +436,7 @@ describe("a session that is asked only in use", () => {
     }
   })
 
-  it("dies as any other under a call, and of a doubt: by probes that are counted, and not of one call that failed", () => {
+  it("dies under a call, and of a doubt, as a session that is always probed: by probes that are counted, and not of one call that failed", () => {
     const missed = [due("probe", false, "waiting"), failed("timeout")] as const
     assert.strictEqual(tag(walk(rules(), ...inUse, due("stable"), ...missed, ...missed)), "Unhealthy")
     const dead = walk(rules(), ...inUse, due("stable"), ...missed, ...missed, ...missed)

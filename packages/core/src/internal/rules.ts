@@ -275,7 +275,7 @@ export const probe = (model: Model): Step =>
     ? deepProbe(model)
     : run({ ...model, doubt: undefined }, "probe", { decides: model.doubt })
 
-/** A call begins on a session that was at rest: from now on it is asked as often as any other, until no call runs. */
+/** A call begins on a session that was at rest: from now on it is asked at the cadence of the policy, until no call runs. */
 export const roused = (model: Model): Step => {
   const inUse: Model = { ...model, attention: "inUse" }
   return model.running || isOpenQuestion(model) ? stay(inUse) : also(stay(inUse), ...nextProbe(inUse))
