@@ -4,9 +4,6 @@
 import { createContext, Script } from "node:vm"
 import { isObject } from "../Message.ts"
 
-/** How long checking a value against a schema may take, in milliseconds. */
-export const longest = 500
-
 /** Whether the time of {@link within} ran out. The error is an `Error` of the context in which it did, not of this one. */
 export const isTimeout = (error: unknown): boolean =>
   isObject(error) && error["code"] === "ERR_SCRIPT_EXECUTION_TIMEOUT"
