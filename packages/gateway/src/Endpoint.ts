@@ -12,6 +12,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Gateway } from "./Gateway.ts"
@@ -52,6 +53,12 @@ export interface Options {
   readonly key?: Redacted.Redacted<Uint8Array> | undefined
   /** How long after it was made such an id is recognized. Default: 7 days */
   readonly sessionLifetime?: Duration.Input | undefined
+  /**
+   * How long a host's session may be unused, without a request under way and without a stream, before it ends, and with it what is held for it
+   * at the servers; at most twice that. Most hosts go away without a word. One that comes back goes on under the same id,
+   * in new sessions with the servers. Default: 1 hour where there is a {@link key}, without a bound where there is none
+   */
+  readonly idleTimeout?: Duration.Input | undefined
 }
 
 /**
@@ -177,6 +184,7 @@ interface Hosts {
 
 const hosts = Effect.fnUntraced(function* ({
   key,
+  idleTimeout = key === undefined ? Duration.infinity : "1 hour",
   maxSessions = 1000,
   sessionLifetime = "7 days"
 }: Options): Effect.fn.Return<Hosts, never, Gateway | Scope.Scope> {
@@ -195,6 +203,9 @@ const hosts = Effect.fnUntraced(function* ({
   const closing = ({ close }: { readonly close: () => Promise<void> }) => Effect.promise(close)
   const sessions = Effect.sync(() => SessionEndpoint.make({ id: "gateway", maxSessions, open, ids }))
   const legacy = yield* Effect.acquireRelease(sessions, closing)
+  const idle = Duration.fromInputUnsafe(idleTimeout)
+  if (Duration.isFinite(idle))
+    yield* Effect.forkScoped(Effect.repeat(Effect.sync(legacy.endUnused), Schedule.spaced(idle)))
   const modern = yield* Effect.acquireRelease(
     Effect.sync(() => Modern.make({ open })),
     closing

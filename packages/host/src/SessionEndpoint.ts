@@ -48,6 +48,12 @@ export interface SessionEndpoint {
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>
   /** how many sessions there are */
   readonly size: number
+  /**
+   * Ends the sessions that were not used since this was called last: that have no request under way, and no stream for what
+   * belongs to none. Called once in a while it frees what is held for hosts that went away without a word; a host that comes back has its
+   * session again where {@link Options.ids} knows it.
+   */
+  readonly endUnused: () => void
   /** Ends all sessions: what is under way is answered with an error. Resolves when everything that they held is freed. */
   readonly close: () => Promise<void>
 }

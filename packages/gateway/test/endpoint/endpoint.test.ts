@@ -5,9 +5,9 @@ import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js"
 import { Fleet } from "@vmcp-keepalive/core"
 import { KeptPeer } from "@vmcp-keepalive/host"
-import { McpServers } from "@vmcp-keepalive/testkit"
+import { McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { HttpPeerConnector, HttpPeerTransport, type Peer } from "@vmcp-keepalive/transport-http/peer"
-import { Context, Effect, Exit, Layer, Option, Redacted, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Option, Redacted, Schedule, Scope } from "effect"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import { request } from "node:http"
@@ -134,6 +134,40 @@ describe("an endpoint on a port", () => {
       const { content } = yield* Effect.promise(() => client.callTool({ name: "echo", arguments: { message: "x" } }))
       assert.deepStrictEqual(content, [{ type: "text", text: "Echo: x" }])
     })
+  )
+
+  it.live(
+    "ends what a host has at the servers that went away without a word, and goes on with it when it comes back",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* ScriptedServer.make()
+        const key = Redacted.make<Uint8Array>(randomBytes(32))
+        const { mcp } = yield* serving(server.url, { key, idleTimeout: "300 millis" })
+        const post = (body: string, id?: string) =>
+          Effect.promise(async () => {
+            const headers = id === undefined ? json : { ...json, "mcp-session-id": id }
+            const response = await fetch(mcp, { method: "POST", headers, body })
+            await response.text()
+            return response
+          })
+        // it has a stream
+        const listening = yield* connected(new StreamableHTTPClientTransport(new URL(mcp)))
+        const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "silent", version: "1" } }
+        const initialized = yield* post(JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params }))
+        const id = initialized.headers.get("mcp-session-id") ?? ""
+        yield* post(JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" }), id)
+        const sessions = (count: number) =>
+          server.stats.pipe(
+            Effect.repeat({ until: (stats) => stats.sessions === count, schedule: Schedule.spaced("20 millis") }),
+            Effect.timeout("10 seconds")
+          )
+        yield* sessions(2)
+        yield* sessions(1)
+        const back = yield* post(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" }), id)
+        assert.strictEqual(back.status, 200)
+        yield* sessions(2)
+        assert.isNotEmpty((yield* Effect.promise(() => listening.listTools())).tools)
+      })
   )
 
   it.live("serves others beside a thousand clients that never finish their request", () =>

@@ -358,6 +358,43 @@ describe("sessions", () => {
     await standing.body?.cancel()
   })
 
+  it("that nobody uses or listens to end, and are opened again for a host that comes back", async () => {
+    const words = new Map<string, Message.Params>()
+    const ids = {
+      make: (params: Message.Params) => {
+        const id = `session-${words.size}`
+        words.set(id, params)
+        return id
+      },
+      resume: (id: string) => words.get(id)
+    }
+    const { connections, endpoint: made, fetch } = endpoint({ ids })
+    const [left = "", used = "", attended = "", busy = ""] = [
+      await open(fetch),
+      await open(fetch),
+      await open(fetch),
+      await open(fetch)
+    ]
+    const standing = await get(fetch, attended)
+    const call = reader(await post(fetch, request(1), busy))
+    made.endUnused()
+    assert.strictEqual(made.size, 4)
+    await post(fetch, { jsonrpc: "2.0", method: "notifications/initialized" }, used)
+    made.endUnused()
+    const closed = () => connections.map(({ isClosed }) => isClosed)
+    assert.deepStrictEqual(closed(), [true, false, false, false])
+    // it ends unused for as long as the others were
+    connections[3]?.says(result(1))
+    assert.deepStrictEqual(await call.all(), [result(1)])
+    made.endUnused()
+    assert.deepStrictEqual(closed(), [true, true, false, false])
+    made.endUnused()
+    assert.deepStrictEqual(closed(), [true, true, false, true])
+    assert.strictEqual((await post(fetch, { jsonrpc: "2.0", method: "notifications/initialized" }, left)).status, 202)
+    assert.strictEqual(connections.length, 5)
+    await standing.body?.cancel()
+  })
+
   it("with a request under way do not end for another one, which is refused", async () => {
     const { connections, fetch } = endpoint({ maxSessions: 1 })
     const session = await open(fetch)

@@ -45,6 +45,8 @@ export class Endpoint {
   readonly #endings = new Set<Promise<void>>()
   readonly #resuming = new Map<string, Promise<HostSession | Refusal>>()
   readonly #terminated = new Set<string>()
+  /** that were not used since {@link endUnused} was called last */
+  #unused = new Set<HostSession>()
   #isClosed = false
 
   constructor(options: Options) {
@@ -77,6 +79,13 @@ export class Endpoint {
     if (method === "GET") return answer(session, session.listen(signal))
     this.#terminate(session)
     return new Response(null, { status: 200 })
+  }
+
+  /** Ends the sessions without a request under way and without a reader that were not used since this was called last. */
+  readonly endUnused = (): void => {
+    const isUnused = ({ isAttended, isIdle }: HostSession) => isIdle && !isAttended
+    for (const session of this.#unused) if (isUnused(session)) this.#end(session)
+    this.#unused = new Set([...this.#sessions.values()].filter(isUnused))
   }
 
   /** Ends all sessions: what is under way is answered with an error. Resolves when everything that they held is freed. */
@@ -161,9 +170,11 @@ export class Endpoint {
       open: this.#options.open,
       most: this.#options.most,
       used: () => {
+        this.#unused.delete(session)
         if (this.#sessions.delete(id)) this.#sessions.set(id, session)
       },
       ended: () => {
+        this.#unused.delete(session)
         this.#sessions.delete(id)
         this.#end(session)
       }
