@@ -3,13 +3,14 @@ import { assert, describe, it } from "@effect/vitest"
 import type { KeepalivePolicy } from "@vmcp-keepalive/core"
 import { Fault, McpServers } from "@vmcp-keepalive/testkit"
 import { Effect, Fiber } from "effect"
-import { is, path } from "../backend/support.ts"
+import { is, isRenewed, path } from "../backend/support.ts"
 import { eventuallyEffect } from "../connector/support.ts"
 import { keep } from "./support.ts"
 
-/** While the server starts, nothing is given up. */
+/** While the server starts, nothing is given up; that it changes twice within seconds is no flapping here. */
 const patient: KeepalivePolicy.Options = {
   circuit: "none",
+  replayBudget: "none",
   waitForSession: "15 seconds",
   interval: "3 seconds",
   timeout: "2 seconds"
@@ -32,8 +33,11 @@ describe("a server that changes its era while nobody calls", { timeout: 90_000 }
         const before = yield* kept.era
         yield* server.become(to)
         assert.strictEqual(yield* kept.era, expected)
-        yield* kept.until(is("Connected"))
+        const connected = yield* kept.until(is("Connected"))
         yield* server.become(from)
+        // a server of both eras answers on the session that it does not know as well
+        if (expected === "legacy" && from === "dual")
+          yield* kept.until(isRenewed(connected._tag === "Connected" ? connected.generation : 0))
         assert.strictEqual(yield* kept.era, before)
         const ran = yield* server.executions
         assert.strictEqual(ran.length, 3)
@@ -98,6 +102,30 @@ describe("a server that changes its era", { timeout: 90_000 }, () => {
         assert.deepStrictEqual(yield* ran(server), ["echo"])
       }).pipe(Effect.scoped)
     )
+
+  it.live("from legacy to modern while the old process ends its calls: they are answered by it", () =>
+    Effect.gen(function* () {
+      const [old, fresh] = [yield* McpServers.sdk2({ era: "legacy" }), yield* McpServers.sdk2({ era: "modern" })]
+      let { port } = old
+      const kept = yield* keep(old, {
+        policy: { ...patient, interval: "10 seconds", timeout: "5 seconds" },
+        // connections that there are stay with the old one
+        target: {
+          get port() {
+            return port
+          }
+        }
+      })
+      const called = yield* Effect.forkChild(kept.call({ name: "slow", arguments: { ms: 4000 } }))
+      yield* eventuallyEffect(Effect.map(ran(old), (tools) => tools.length === 1))
+      port = fresh.port
+      yield* kept.backend.probe
+      yield* kept.until((state) => state._tag === "Connected" && state.generation > 1)
+      assert.strictEqual(yield* kept.era, "modern")
+      yield* Fiber.join(called)
+      assert.deepStrictEqual([yield* ran(old), yield* ran(fresh)], [["slow"], ["echo"]])
+    }).pipe(Effect.scoped)
+  )
 
   it.live("from legacy to dual ends what is pinned to its session", () =>
     Effect.gen(function* () {

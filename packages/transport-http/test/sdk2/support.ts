@@ -29,11 +29,13 @@ export const keep = Effect.fnUntraced(function* (
     readonly policy?: KeepalivePolicy.Options
     readonly connector?: Options
     readonly await?: boolean
+    /** where the proxy connects to; read for each connection. Default: the server */
+    readonly target?: { readonly port: number }
     readonly before?: (proxy: FaultProxy.FaultProxy) => Effect.Effect<unknown>
     readonly setup?: (client: Client) => Effect.Effect<unknown, unknown>
   } = {}
 ) {
-  const proxy = yield* FaultProxy.make({ target: { port: server.port } })
+  const proxy = yield* FaultProxy.make({ target: options.target ?? { port: server.port } })
   if (options.before) yield* options.before(proxy)
   const events: Array<KeepaliveEvent.KeepaliveEvent> = []
   const backend: Backend.Backend<Client> = yield* Backend.make({

@@ -41,6 +41,28 @@ export const answerIn = (text: string, id: Message.Id): Message.Answer | undefin
   return message !== undefined && "error" in message && message.id === id ? message : undefined
 }
 
+/** With which a server of the modern era refuses `initialize`: it does not speak that revision, or does not know the method. */
+const ofModern: ReadonlySet<number> = new Set([-32022, -32601])
+
+/** What a refusal of `initialize` is that says that the server is of the modern era: its word, in place of the status. */
+export const otherEra = (status: number, text: string): Evidence.Evidence | undefined => {
+  const word = refusal(status, text)
+  return word._tag === "Word" && ofModern.has(word.error.code) ? Evidence.errorAnswer(word.error.code) : undefined
+}
+
+/**
+ * Why a server that is remembered to be of the legacy era has refused `initialize`. One that is of the modern era now has lost what it was
+ * before; it does not refuse because of another session, which may be answered yet by the process before it.
+ */
+export const ofRemembered = (evidence: Evidence.Evidence): Evidence.Evidence =>
+  evidence._tag === "ErrorAnswer" && ofModern.has(evidence.code) ? changed : evidence
+
+/** A server that kept sessions is another one now. */
+export const changed = Evidence.transportFailure("session_lost", {
+  summary: "the server keeps no sessions any more",
+  output: []
+})
+
 /** What the client concludes an era of the past from; what it says stands nowhere. */
 export const unknownMethod = { code: -32601, message: "Method not found" }
 

@@ -206,7 +206,12 @@ class Post implements Waiter, Asker {
   #refusedWith(evidence: Evidence.Refused, text: string): void {
     const refused = () => this.#fail(evidence, Failure.errorOf(evidence, text))
     if (this.#isNegotiation) return this.#refusedNegotiation(evidence, text, refused)
-    const { id, modern } = this.#pending
+    const { id, modern, record } = this.#pending
+    const era = this.#isHandshake ? Negotiation.otherEra(evidence.status, text) : undefined
+    if (era !== undefined) {
+      record.met("refused", era)
+      return this.#fail(era, Failure.errorOf(evidence, text))
+    }
     const answer = modern && hasAnswer.has(evidence.status) ? Negotiation.answerIn(text, id) : undefined
     if (answer === undefined) refused()
     else this.#wire.receive(answer, text.length, id)

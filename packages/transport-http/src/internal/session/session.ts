@@ -59,7 +59,8 @@ export const open = <Client, E, R>(
     const { era } = wire.requests
     if (era === "legacy") {
       // A server that is remembered to keep sessions and keeps none may have become one of both eras.
-      const doubt = wire.doubtfulEra ?? (known !== undefined && wire.sessionId === undefined ? changed : undefined)
+      const doubt =
+        wire.doubtfulEra ?? (known !== undefined && wire.sessionId === undefined ? Negotiation.changed : undefined)
       if (doubt !== undefined) yield* Negotiation.confirm(wire, doubt)
       remember(wire)
       wire.fork(StandingStream.keep(wire))
@@ -121,11 +122,6 @@ const refreshToken = ({ authorization }: Wire): Effect.Effect<boolean> =>
 /** How long it is remembered that a server is of the legacy era, in milliseconds. */
 const day = 24 * 3_600_000
 
-const changed = Evidence.transportFailure("session_lost", {
-  summary: "the server keeps no sessions any more",
-  output: []
-})
-
 /** So that the next session asks for nothing that the server does not know. The day begins when the server was asked. */
 const remember = ({ host, now, requests, sessionId }: Wire): void => {
   if (host.era === undefined) return
@@ -142,7 +138,10 @@ const shakeHands = <Client>(
   Effect.callback((resume) => {
     kind.connect(client, wire.transport, known).then(
       () => resume(Effect.void),
-      () => resume(Effect.fail(wire.requests.handshakeFailure(wire.stray)))
+      () => {
+        const evidence = wire.requests.handshakeFailure(wire.stray)
+        resume(Effect.fail(known === undefined ? evidence : Negotiation.ofRemembered(evidence)))
+      }
     )
   })
 
