@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
@@ -131,7 +132,15 @@ const connect = Effect.fnUntraced(function* <Client>(
   const { command, limits, secrets, shutdown } = settings
   // first, since it is the user's and may fail
   const client = yield* kind.make
-  const wire = new Wire(host, limits, patience)
+  const clock = yield* Clock.Clock
+  const run = yield* FiberSet.makeRuntime<never, void>()
+  const wire = new Wire({
+    host,
+    limits,
+    patience,
+    now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
+    fork: (effect) => void run(effect)
+  })
   const stderr = new Stderr.Stderr(settings.stderr, secrets, readers)
   host.output(() => stderr.last)
   const child = yield* ChildProcess.start(command, wire.outbox, {

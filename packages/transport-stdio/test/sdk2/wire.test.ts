@@ -16,13 +16,16 @@ interface Said {
 
 /** Keeps a server alive, and reads what it was sent; `line` is what a shell makes of its command. */
 const overheard = Effect.fnUntraced(function* (
-  era: StdioServers.Sdk2Program["era"],
+  program: StdioServers.Sdk2Program["era"] | StdioServers.Sdk2Program,
   options: Parameters<typeof keep>[1] = {},
   line: (server: string) => string = (server) => server
 ) {
   const fs = yield* FileSystem.FileSystem
   const file = `${yield* fs.makeTempDirectoryScoped()}/said.jsonl`
-  const server = inShell(yield* sdk2({ era }), (command) => `tee ${file} | ${line(command)}`)
+  const server = inShell(
+    yield* sdk2(typeof program === "string" ? { era: program } : program),
+    (command) => `tee ${file} | ${line(command)}`
+  )
   const kept = yield* keep(server, { ...options, connector: { shutdown: quickShutdown, ...options.connector } })
   const said = Effect.map(fs.readFileString(file), (content) =>
     content
@@ -116,6 +119,53 @@ describe("a subscription over the pipe", { timeout: 60_000 }, () => {
       )
       assert.isAtLeast(performance.now() - began, 1000)
       assert.include(text(yield* call(server.echo("hi"))), "hi")
+    })
+  )
+
+  for (const how of ["answered", "cancelled"] as const)
+    promise(`that its server ends while it lives is opened again, and what it is about may have changed: ${how}`, () =>
+      Effect.gen(function* () {
+        const { client, heard } = listening()
+        const { call, events, methods, said, spawns } = yield* overheard("modern", { connector: { client } })
+        const changes = Effect.sync(() => heard.changes)
+        yield* call({ name: "unlisten", arguments: { how } })
+        yield* eventually(changes, (count) => count === 1)
+        yield* call(touch)
+        yield* eventually(changes, (count) => count === 2)
+        // the second time it ends in haste, it is opened again a little later
+        yield* call({ name: "unlisten", arguments: { how } })
+        yield* eventually(changes, (count) => count === 3)
+        yield* call(touch)
+        yield* eventually(changes, (count) => count === 4)
+        assert.strictEqual((yield* methods).filter((method) => method === "subscriptions/listen").length, 3)
+        // a request that was lost is sent again under another id
+        const ids = (yield* said).flatMap(({ id, method }) => (method === "subscriptions/listen" ? [id] : []))
+        assert.strictEqual(new Set(ids).size, 3)
+        assert.deepStrictEqual(
+          only(events, "Noticed").map(({ notice }) => notice),
+          ["stream_lost", "stream_restored", "stream_lost", "stream_restored"]
+        )
+        assert.deepStrictEqual([only(events, "SessionClosed"), spawns.length], [[], 1])
+      })
+    )
+
+  promise("that its server has no room for fails its call, and is not the death of its session", () =>
+    Effect.gen(function* () {
+      const { client, heard } = listening()
+      const { backend, call, event, events, methods, spawns } = yield* overheard(
+        { era: "modern", maxSubscriptions: 1 },
+        { connector: { client } }
+      )
+      const failed = yield* Effect.flip(backend.use((view) => view.listen({ toolsListChanged: true })))
+      assert.strictEqual(failed._tag, "CallFailed")
+      yield* event("ProbeSucceeded")
+      yield* call(touch)
+      yield* eventually(
+        Effect.sync(() => heard.changes),
+        (count) => count === 1
+      )
+      assert.deepStrictEqual([only(events, "SessionClosed"), spawns.length], [[], 1])
+      assert.strictEqual((yield* methods).filter((method) => method === "subscriptions/listen").length, 2)
     })
   )
 
