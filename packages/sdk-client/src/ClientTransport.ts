@@ -82,6 +82,7 @@ export class ClientTransport {
   /** Hands a message to the client, unless it is closed. */
   deliver(message: Message, about?: About): void {
     if (this.#closed) return
+    this.subscriptions.told(message)
     const heard = this.subscriptions.take(message, about?.relatedRequestId)
     if (heard === undefined) return
     const changed = Messages.listChanged(heard)

@@ -56,6 +56,20 @@ interface Listener {
   readonly gaveUp: (evidence: Evidence.Evidence, answer: Message.Answer | Error) => void
 }
 
+/**
+ * A session that listens for its backend.
+ *
+ * @since 0.1.0
+ */
+export interface Hearing {
+  /** the server tells of so much, from now on: the first time, or after a gap */
+  readonly acknowledged: (honored: Filter) => void
+  /** it tells of something, of which the client hears as well */
+  readonly heard: (notification: Message.Notification) => void
+  /** the server does not offer it */
+  readonly gaveUp: () => void
+}
+
 /** How long a client that connects waits for the acknowledgment, in milliseconds: it does not connect before. */
 const patience = 1000
 
@@ -112,6 +126,35 @@ export const ofClient = (port: Port, { params = {} }: Message.Request, pending: 
   // made to connect: a server that never acknowledges must not keep the client from it
   if (!pending.guarded && !port.isOpened()) clock = setTimeout(() => tell(filterOf(params["notifications"])), patience)
   stream.start()
+}
+
+/**
+ * Opens one for the session itself. It lives until what this returns is called, the session ends, or the server does not offer it; also
+ * where the server has no room for it at first.
+ *
+ * @since 0.1.0
+ */
+export const ofSession = (
+  port: Port,
+  notifications: Filter,
+  { acknowledged, gaveUp, heard }: Hearing
+): (() => void) => {
+  const stream = new ListenStream(
+    port,
+    { notifications },
+    {
+      record: ofRequest({ method }),
+      isPatient: true,
+      acknowledged,
+      heard: (message, isTold) => {
+        if (!isTold && !("id" in message)) heard(message)
+        return message
+      },
+      gaveUp
+    }
+  )
+  stream.start()
+  return () => stream.end()
 }
 
 /** See the module. */

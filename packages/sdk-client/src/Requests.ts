@@ -400,7 +400,8 @@ export class Requests {
       // what it was asked nevertheless.
       const isForeign = pending.modern && !("resultType" in message.result)
       record.met("answered", isForeign ? Evidence.transportFailure("protocol") : Evidence.answered)
-      if (pending.uri !== undefined) this.#subscribed(record.method, pending.uri)
+      // what the transport subscribes to on its own account, it keeps itself
+      if (pending.uri !== undefined && !pending.own) this.#subscribed(record.method, pending.uri)
     }
     pending.release?.()
     // the id as it was sent: some servers send "7" for 7

@@ -1,6 +1,7 @@
 /**
- * The subscriptions of one session (`subscriptions/listen` of MCP 2026-07-28): which there are, and to which of them a message of the
- * server's belongs.
+ * The subscriptions of one session. In the modern era (`subscriptions/listen` of MCP 2026-07-28): which there are, and to which of them a
+ * message of the server's belongs. In the legacy one: who hears of what the server tells unasked, and which resources are subscribed to
+ * for it.
  */
 import * as Message from "./Message.ts"
 
@@ -15,12 +16,26 @@ export interface Subscriber {
 }
 
 /**
+ * Hears of all that a server of the legacy era tells unasked.
+ *
+ * @since 0.1.0
+ */
+export interface Hearer {
+  readonly told: (notification: Message.Notification) => void
+  /** The stream on which it tells is there again, and what it told meanwhile is lost. */
+  readonly restored: () => void
+}
+
+/**
  * See the module.
  *
  * @since 0.1.0
  */
 export class Subscriptions {
   readonly #byId = new Map<Message.Id, Subscriber>()
+  readonly #hearers = new Set<Hearer>()
+  /** for how many a resource is subscribed to */
+  readonly #held = new Map<string, number>()
 
   /** The subscriber gets what belongs to the request with that id, until what this returns is called. */
   add(id: Message.Id, subscriber: Subscriber): () => void {
@@ -36,6 +51,36 @@ export class Subscriptions {
     const subscriber =
       this.#of(relatedRequestId) ?? this.#of(Message.subscriptionOf(message)) ?? this.#of(Message.cancelled(message))
     return subscriber === undefined ? message : subscriber.take(message)
+  }
+
+  /** Is told of every notification, until what this returns is called. */
+  hear(hearer: Hearer): () => void {
+    this.#hearers.add(hearer)
+    return () => void this.#hearers.delete(hearer)
+  }
+
+  /** The server has told something. */
+  told(message: Message.Message): void {
+    if (this.#hearers.size === 0 || !("method" in message) || "id" in message) return
+    for (const hearer of this.#hearers) hearer.told(message)
+  }
+
+  /** See {@link Hearer.restored}. */
+  restored(): void {
+    for (const hearer of this.#hearers) hearer.restored()
+  }
+
+  /** One more needs the subscription to a resource. */
+  hold(uri: string): void {
+    this.#held.set(uri, (this.#held.get(uri) ?? 0) + 1)
+  }
+
+  /** One needs it no more; whether that was the last. */
+  letGo(uri: string): boolean {
+    const left = (this.#held.get(uri) ?? 1) - 1
+    if (left > 0) this.#held.set(uri, left)
+    else this.#held.delete(uri)
+    return left === 0
   }
 
   /** Some servers send "7" for 7. */

@@ -9,6 +9,8 @@ export * as IncomingRequests from "./IncomingRequests.ts"
 /** @since 0.1.0 */
 export * as Limits from "./Limits.ts"
 /** @since 0.1.0 */
+export * as Listening from "./Listening.ts"
+/** @since 0.1.0 */
 export * as ListenStream from "./ListenStream.ts"
 /** @since 0.1.0 */
 export * as Message from "./Message.ts"

@@ -54,7 +54,11 @@ const sessions = (): Answering => {
       onsessioninitialized: (begun) => void transports.set(begun, transport),
       onsessionclosed: (ended) => void transports.delete(ended)
     })
-    await Tools.make(log, (server) => server.sendToolListChanged()).connect(transport)
+    const made = Tools.make(log, (server, subscribed) => {
+      server.sendToolListChanged()
+      for (const uri of subscribed) void server.server.sendResourceUpdated({ uri })
+    })
+    await made.connect(transport)
     return transport.handleRequest(request)
   }
 }

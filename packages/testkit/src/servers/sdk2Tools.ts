@@ -9,8 +9,8 @@ import * as z from "zod"
 
 const text = (words: string) => ({ content: [{ type: "text" as const, text: words }] })
 
-/** How a call of `touch` tells of a change. */
-export type Touch = (server: McpServer) => void
+/** How a call of `touch` tells of a change; `subscribed`: of which resources, in the legacy era. */
+export type Touch = (server: McpServer, subscribed: ReadonlySet<string>) => void
 
 /** How a server ends its subscriptions. */
 export type Unlisten = "answered" | "cancelled"
@@ -58,7 +58,7 @@ export const make = (log: string, touch: Touch, unlisten?: (how: Unlisten) => Pr
   })
   server.registerTool("touch", { inputSchema: z.object({}) }, () => {
     executed("touch", {})
-    touch(server)
+    touch(server, subscribed)
     return text("touched")
   })
   if (unlisten !== undefined)
@@ -71,6 +71,15 @@ export const make = (log: string, touch: Touch, unlisten?: (how: Unlisten) => Pr
         return text("no subscription is left")
       }
     )
+  const subscribed = new Set<string>()
+  server.server.setRequestHandler("resources/subscribe", ({ params }) => {
+    subscribed.add(params.uri)
+    return {}
+  })
+  server.server.setRequestHandler("resources/unsubscribe", ({ params }) => {
+    subscribed.delete(params.uri)
+    return {}
+  })
   server.registerResource("note", "note://1", { mimeType: "text/plain" }, (uri) => ({
     contents: [{ uri: uri.href, text: "note" }]
   }))

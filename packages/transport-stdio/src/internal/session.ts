@@ -2,7 +2,7 @@
  * One session: a child process and the client that talks to it. It ends with the child, and the child with it.
  */
 import { type Connector, Evidence, type FailureDetail, type FailureReason } from "@vmcp-keepalive/core"
-import { Ask, type ClientKind } from "@vmcp-keepalive/sdk-client/peer"
+import { Ask, type ClientKind, Listening } from "@vmcp-keepalive/sdk-client/peer"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -97,7 +97,9 @@ const openOne = <Client>(
       probe: (rung) =>
         rung._tag === "options" ? Effect.succeed(Evidence.transportFailure("unknown")) : Ask.probe(requests, rung),
       refresh: Effect.succeed(false),
-      list: (listed) => Effect.suspend(() => Ask.list(requests, kind.capabilities(client), settings.limits, listed))
+      list: (listed) => Effect.suspend(() => Ask.list(requests, kind.capabilities(client), settings.limits, listed)),
+      listen: (filter, hearing) =>
+        Listening.listen({ ...wire.listening, capabilities: () => kind.capabilities(client) }, filter, hearing)
     }
   })
 

@@ -8,6 +8,7 @@ import {
   Ask,
   ClientTransport,
   IncomingRequests,
+  type Listening,
   ListenStream,
   Message as Messages,
   type Requests
@@ -49,8 +50,8 @@ export class Wire {
   /** is told that the client is closed */
   onClosed: () => void = () => {}
 
-  /** what the streams of subscriptions need */
-  readonly listening: ListenStream.Port
+  /** what listening to changes needs */
+  readonly listening: Omit<Listening.Port, "capabilities">
 
   readonly #host: Connector.SessionHost
   readonly #limits: StdioLimits
@@ -92,6 +93,7 @@ export class Wire {
       host,
       now,
       fork,
+      subscribed: host.subscriptions,
       receive: (notification) => this.#deliver(notification),
       isOpened: () => this.handshake.isOver,
       isOver: () => this.#state !== "open"

@@ -1,40 +1,9 @@
 /** What is said over the one pipe to a child of either era: how it is asked, told of what nobody waits for, and listened to. */
 import { assert, describe } from "@effect/vitest"
 import { Client } from "@modelcontextprotocol/client"
-import { StdioServers } from "@vmcp-keepalive/testkit"
-import { Effect, Fiber, FileSystem } from "effect"
-import { keep } from "./support.ts"
-import { calm, eventually, executing, inShell, only, promise, quick, quickShutdown, text } from "../backend/support.ts"
-
-const { sdk2 } = StdioServers
-
-interface Said {
-  readonly id?: string | number
-  readonly method: string
-  readonly params?: { readonly requestId?: string | number; readonly name?: string }
-}
-
-/** Keeps a server alive, and reads what it was sent; `line` is what a shell makes of its command. */
-const overheard = Effect.fnUntraced(function* (
-  program: StdioServers.Sdk2Program["era"] | StdioServers.Sdk2Program,
-  options: Parameters<typeof keep>[1] = {},
-  line: (server: string) => string = (server) => server
-) {
-  const fs = yield* FileSystem.FileSystem
-  const file = `${yield* fs.makeTempDirectoryScoped()}/said.jsonl`
-  const server = inShell(
-    yield* sdk2(typeof program === "string" ? { era: program } : program),
-    (command) => `tee ${file} | ${line(command)}`
-  )
-  const kept = yield* keep(server, { ...options, connector: { shutdown: quickShutdown, ...options.connector } })
-  const said = Effect.map(fs.readFileString(file), (content) =>
-    content
-      .split("\n")
-      .slice(0, -1)
-      .map((message): Said => JSON.parse(message))
-  )
-  return { ...kept, server, said, methods: Effect.map(said, (all) => all.map(({ method }) => method)) }
-})
+import { Effect, Fiber } from "effect"
+import { overheard } from "./support.ts"
+import { calm, eventually, executing, only, promise, quick, text } from "../backend/support.ts"
 
 const eras = [
   { era: "modern", handshake: ["server/discover"], probe: "server/discover" },

@@ -6,10 +6,11 @@ import type { Connector, Evidence } from "@vmcp-keepalive/core"
 import {
   ClientTransport,
   IncomingRequests,
-  type ListenStream,
+  type Listening,
   Message,
   type Requests
 } from "@vmcp-keepalive/sdk-client/peer"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Decoding from "../http/decoding.ts"
@@ -97,8 +98,10 @@ export class Wire implements Owner {
   readonly telling: Slots
   readonly incoming: IncomingRequests.IncomingRequests
   readonly events: SeenEvents
-  /** what the streams of subscriptions need */
-  readonly listening: ListenStream.Port
+  /** what listening to changes needs */
+  readonly listening: Omit<Listening.Port, "capabilities">
+  /** done when the standing stream is open, or could not be opened the first time */
+  readonly standing = Deferred.makeUnsafe<void>()
   sessionId: string | undefined = undefined
   protocolVersion: string | undefined = undefined
   /** whether the handshake is done: from then on the host hears of the end */
@@ -161,6 +164,8 @@ export class Wire implements Owner {
       host,
       now,
       fork: options.fork,
+      subscribed: host.subscriptions,
+      standing: Deferred.await(this.standing),
       receive: (notification) => this.receive(notification, 0),
       isOpened: () => this.opened,
       isOver: () => this.isOver

@@ -7,6 +7,7 @@
 import { Evidence } from "@vmcp-keepalive/core"
 import { Message, Reopening } from "@vmcp-keepalive/sdk-client/peer"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
@@ -20,12 +21,20 @@ import { replayTime } from "./resumption.ts"
 export const keep = Effect.fnUntraced(function* (wire: Wire) {
   let memory = Reopening.initial
   let lost = false
+  let first = true
   const position: Position = { lastId: undefined, retry: undefined }
+  const known = Effect.asVoid(Deferred.succeed(wire.standing, undefined))
   while (true) {
-    const outcome = yield* connection(wire, position, () => {
-      if (lost) wire.host.notice("stream_restored")
-      lost = false
-    })
+    const outcome = yield* connection(wire, position, (isReplayed) =>
+      Effect.suspend(() => {
+        if (lost) wire.host.notice("stream_restored")
+        lost = false
+        if (!first && !isReplayed) wire.transport.subscriptions.restored()
+        return known
+      })
+    )
+    first = false
+    yield* known
     if (outcome._tag === "Ended") {
       wire.host.notice("stream_lost")
       lost = true
@@ -45,7 +54,11 @@ interface Position {
 }
 
 /** One connection, from its opening to its end; or two, where what was missed is asked for beside. */
-const connection = Effect.fnUntraced(function* (wire: Wire, position: Position, onOpen: () => void) {
+const connection = Effect.fnUntraced(function* (
+  wire: Wire,
+  position: Position,
+  onOpen: (isReplayed: boolean) => Effect.Effect<void>
+) {
   const began = yield* Clock.monotonicTimeNanos
   const tally = { events: 0 }
   const missed = position.lastId === undefined ? undefined : yield* listen(wire, position, tally, position.lastId)
@@ -54,10 +67,10 @@ const connection = Effect.fnUntraced(function* (wire: Wire, position: Position, 
   const plain = yield* listen(wire, position, tally)
   if (Result.isFailure(plain)) {
     if (missed === undefined || Result.isFailure(missed)) return outcomeOf(plain.failure)
-    onOpen()
+    yield* onOpen(true)
     yield* lasting(missed.success)
   } else {
-    onOpen()
+    yield* onOpen(missed !== undefined && Result.isSuccess(missed))
     if (missed !== undefined && Result.isSuccess(missed)) {
       yield* Effect.raceFirst(
         lasting(plain.success, false),
