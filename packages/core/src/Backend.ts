@@ -11,6 +11,7 @@ import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { CallError, CallRejected, ConfigurationError, SessionUnavailable } from "./BackendError.ts"
+import type { Change, Filter } from "./Changes.ts"
 import type { ConnectionState } from "./ConnectionState.ts"
 import type { Connector } from "./Connector.ts"
 import * as Face from "./internal/face.ts"
@@ -91,6 +92,20 @@ export interface Backend<out Client> extends Pipeable.Pipeable {
    * `ListChanged` tells of every difference.
    */
   readonly lists: Effect.Effect<Lists>
+
+  /**
+   * Hears of changes from now on, on every session: the server is asked on each to tell of them, in the way of its era, and told when
+   * the stream is closed. It ends with the backend.
+   *
+   * After a gap, from the end of what was heard on one session or connection until the server has acknowledged the next, everything of
+   * the filter may have changed, and is told once. Nothing is told at first. A change that a reader has not taken yet is not told twice,
+   * so that a slow one loses nothing; where more than 1,024 resources wait that were not asked for by their own URI, it is said of
+   * those that were.
+   *
+   * It is no use of the backend: it wakes none that is idle, does not keep one from being so (`idleAfter`; what changes while it
+   * is counts as in a gap), delays no connecting, and is no reason to probe.
+   */
+  listen(filter: Filter): Stream.Stream<Change>
 
   /** Probes now, or joins the probe that is running, and returns the state that follows. Without a session it fails. */
   readonly probe: Effect.Effect<ConnectionState, SessionUnavailable>

@@ -14,6 +14,7 @@ import type { Evidence } from "./Evidence.ts"
 import type { FailureDetail } from "./FailureDetail.ts"
 import type { FailureReason } from "./FailureReason.ts"
 import type { Notice } from "./KeepaliveEvent.ts"
+import type { Change, Filter } from "./Changes.ts"
 import type { Kind } from "./Lists.ts"
 
 /**
@@ -149,6 +150,23 @@ export interface Session<out Client> {
    * where the list is longer than a bound. Interruption frees what it holds.
    */
   readonly list: (kind: Kind) => Effect.Effect<ReadonlyArray<Listed>, Evidence>
+  /**
+   * Hears of changes until it is interrupted, also where the session ends before. What ends is opened again, what is refused is asked for
+   * again later; where the server does not offer it, `opened` is called with nothing. Interruption frees what it holds, and tells the
+   * server. Left out: nothing is heard, and after each session everything may have changed.
+   */
+  readonly listen?: ((filter: Filter, hearing: Hearing) => Effect.Effect<never>) | undefined
+}
+
+/**
+ * Who hears of changes on a session.
+ *
+ * @since 0.1.0
+ */
+export interface Hearing {
+  /** From now on the server tells of so much. Called again after a gap within the session. */
+  readonly opened: (honored: Filter) => void
+  readonly changed: (change: Change) => void
 }
 
 /**

@@ -10,6 +10,8 @@ export * as BackendError from "./BackendError.ts"
 /** @since 0.1.0 */
 export * as CallLimit from "./CallLimit.ts"
 /** @since 0.1.0 */
+export * as Changes from "./Changes.ts"
+/** @since 0.1.0 */
 export * as ConnectionState from "./ConnectionState.ts"
 /** @since 0.1.0 */
 export * as Connector from "./Connector.ts"

@@ -6,6 +6,7 @@ import type { Lists } from "@vmcp-keepalive/core"
 import * as Messages from "./Message.ts"
 import type { Message } from "./Message.ts"
 import { type About, Requests, type SendOptions, type Wire } from "./Requests.ts"
+import { Subscriptions } from "./Subscriptions.ts"
 
 /**
  * What the transport is made of.
@@ -43,6 +44,7 @@ export class ClientTransport {
   declare onmessage?: (message: any, extra?: any) => void
 
   readonly requests: Requests
+  readonly subscriptions = new Subscriptions()
   /** what the SDK 2.x reads of a transport */
   readonly hasPerRequestStream: boolean
   readonly #options: Options
@@ -80,9 +82,12 @@ export class ClientTransport {
   /** Hands a message to the client, unless it is closed. */
   deliver(message: Message, about?: About): void {
     if (this.#closed) return
-    const changed = Messages.listChanged(message)
+    this.subscriptions.told(message)
+    const heard = this.subscriptions.take(message, about?.relatedRequestId)
+    if (heard === undefined) return
+    const changed = Messages.listChanged(heard)
     if (changed !== undefined) this.#options.listChanged?.(changed)
-    this.onmessage?.(message, about)
+    this.onmessage?.(heard, heard === message ? about : undefined)
   }
 
   /** The client hears no more, and whoever waits for an answer gets its error from it. */

@@ -21,8 +21,8 @@ export interface Pending {
   readonly record: Record
   /** the URI, where the request subscribes to a resource or ends a subscription */
   readonly uri: string | undefined
-  /** whether the server is not told that nobody waits any more */
-  readonly silent: boolean
+  /** whether the server is not told that nobody waits any more; a transport may set it that tells it in a way of its own */
+  silent: boolean
   /** whether the transport itself asks, and no client */
   readonly own: boolean
   /** whether it is part of a call, of which the core decides whether it may be sent again */
@@ -71,6 +71,8 @@ export interface Question {
 export interface Own extends Question {
   /** what becomes of it */
   readonly record: Record
+  /** whether a cancellation of it that is sent ({@link Requests.send}) reaches the server; default false: it may be frozen */
+  readonly cancellable?: boolean | undefined
   /** Is told the id that it has on the wire, before it is sent. */
   readonly onId?: ((id: Message.Id) => void) | undefined
 }
@@ -243,7 +245,7 @@ export class Requests {
    * answer as it came, or why none did; what became of it is in the record. What this returns ends the waiting: the server is told nothing, for it may be frozen.
    */
   ask(
-    { method, onId, params, record }: Own,
+    { cancellable = false, method, onId, params, record }: Own,
     done: (result: Message.Result | undefined, answer: Message.Answer | Error) => void
   ): () => void {
     if (this.#closed) {
@@ -255,7 +257,7 @@ export class Requests {
     const own = this.#agreed === undefined ? params : { ...params, _meta: { ...this.#agreed, ...params?._meta } }
     const message: Message.Request = { jsonrpc: "2.0", id, method, ...(own === undefined ? {} : { params: own }) }
     onId?.(id)
-    this.#begin(message, { record, silent: true, own: true, guarded: false }, (answer) => {
+    this.#begin(message, { record, silent: !cancellable, own: true, guarded: false }, (answer) => {
       record.settled = true
       done("result" in answer ? answer.result : undefined, answer)
     })
@@ -398,7 +400,8 @@ export class Requests {
       // what it was asked nevertheless.
       const isForeign = pending.modern && !("resultType" in message.result)
       record.met("answered", isForeign ? Evidence.transportFailure("protocol") : Evidence.answered)
-      if (pending.uri !== undefined) this.#subscribed(record.method, pending.uri)
+      // what the transport subscribes to on its own account, it keeps itself
+      if (pending.uri !== undefined && !pending.own) this.#subscribed(record.method, pending.uri)
     }
     pending.release?.()
     // the id as it was sent: some servers send "7" for 7

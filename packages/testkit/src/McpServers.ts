@@ -149,15 +149,18 @@ export const sdk2 = (
     readonly era?: ServerOfAnEra["era"]
     /** How often it writes a comment on its open streams. Default: its own, 15 s. */
     readonly comments?: Duration.Input
+    /** How many subscriptions it has room for. Default: that of the SDK, 1,024. */
+    readonly maxSubscriptions?: number
     /** How long its list of tools may be kept by who has read it. Default: not at all. */
     readonly ttl?: Duration.Input
   } = {}
 ): Started<ServerOfAnEra> =>
   Effect.suspend(() => {
-    const { comments, ttl } = options
+    const { comments, maxSubscriptions, ttl } = options
     let era = options.era ?? "modern"
     const env = {
       ...(comments === undefined ? {} : { COMMENTS: String(Duration.toMillis(comments)) }),
+      ...(maxSubscriptions === undefined ? {} : { SUBSCRIPTIONS: String(maxSubscriptions) }),
       ...(ttl === undefined ? {} : { TTL: String(Duration.toMillis(ttl)) })
     }
     return ServerProcess.make({

@@ -53,6 +53,8 @@ export interface Sdk2Program {
   readonly era: ServerOfAnEra["era"]
   /** For so many milliseconds it does nothing; what it was sent meanwhile it reads then. */
   readonly startDelay?: number
+  /** How many subscriptions it has room for; default: that of the SDK, 1,024. */
+  readonly maxSubscriptions?: number
 }
 
 type Described<Server extends StdioServer = StdioServer> = Effect.Effect<Server, never, Scope.Scope>

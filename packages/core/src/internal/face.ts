@@ -16,6 +16,7 @@ import {
   type SessionUnavailable
 } from "../BackendError.ts"
 import * as CallLimit from "../CallLimit.ts"
+import type { Filter } from "../Changes.ts"
 import { type ConnectionState, Json } from "../ConnectionState.ts"
 import type { Connector } from "../Connector.ts"
 import type { Command } from "../engine/Signal.ts"
@@ -158,6 +159,30 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
       () => [],
       (event) => event
     )
+  }
+
+  listen(filter: Filter): ReturnType<Backend<Client>["listen"]> {
+    const supervisor = this.#supervisor
+    return Stream.suspend(() => {
+      let heard: Supervisor.Heard | undefined
+      return Stream.callback<void>(
+        (queue) =>
+          Effect.acquireRelease(
+            Effect.sync(() => {
+              const reader = { told: () => void Queue.offerUnsafe(queue, undefined), end: () => Queue.endUnsafe(queue) }
+              heard = supervisor.listen(filter, reader)
+              if (supervisor.tag === "Closed") reader.end()
+              return heard
+            }),
+            ({ end }) => end
+          ),
+        // one is enough: what it is about is taken when it comes
+        { bufferSize: 1, strategy: "sliding" }
+      ).pipe(
+        Stream.map(() => heard?.take() ?? []),
+        Stream.flattenIterable
+      )
+    })
   }
 
   get probe(): Effect.Effect<ConnectionState, SessionUnavailable> {

@@ -9,6 +9,7 @@ import type { Action } from "../engine/Action.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
 import type { Kind } from "../Lists.ts"
+import type { Listening } from "./listening.ts"
 import { Lists, type Port as ListsPort } from "./lists.ts"
 import type { OpenSession } from "./sessionCell.ts"
 
@@ -27,6 +28,8 @@ export class Sessions<Client> {
   #draining: ReadonlyArray<OpenSession<Client>> = none
   /** what the server lists */
   readonly lists: Lists
+  /** who hears of changes, where anybody does */
+  #listeners: Set<Listening> | undefined
   /** opened by the attempt that runs, and not adopted yet */
   candidate: OpenSession<Client> | undefined
   /** what was seen when the last session or attempt failed, while there is no session */
@@ -61,6 +64,25 @@ export class Sessions<Client> {
     if (this.#current) this.#drain(this.#current)
     this.#current = open
     this.lists.read(open)
+    if (this.#listeners !== undefined) for (const listening of this.#listeners) listening.begin(open)
+  }
+
+  /** Hears of changes on each session, until what this returns is called. */
+  listen(listening: Listening): () => void {
+    const listeners = (this.#listeners ??= new Set())
+    listeners.add(listening)
+    if (this.#current !== undefined) listening.begin(this.#current)
+    return () => {
+      listeners.delete(listening)
+      if (this.#listeners?.size === 0) this.#listeners = undefined
+    }
+  }
+
+  /** Nothing is read or heard any more. */
+  stop(): void {
+    this.lists.stop()
+    if (this.#listeners !== undefined) for (const listening of this.#listeners) listening.close()
+    this.#listeners = undefined
   }
 
   /** Closes the candidate, which nobody will adopt. */
@@ -80,6 +102,7 @@ export class Sessions<Client> {
       this.#current = undefined
       this.detail = open.detail
       this.lists.pause()
+      if (this.#listeners !== undefined) for (const listening of this.#listeners) listening.end()
     }
     if (drain === undefined) return this.#finish(open, reason)
     open.draining = reason

@@ -12,6 +12,7 @@ import * as Random from "effect/Random"
 import type { Action, Telling } from "../engine/Action.ts"
 import { admission, type ConnectionState } from "../ConnectionState.ts"
 import type { Connector, EraMemory } from "../Connector.ts"
+import type { Change, Filter } from "../Changes.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { Happening, Observer } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
@@ -27,6 +28,7 @@ import * as ClockWatcher from "./clockWatcher.ts"
 import { Closings } from "./closings.ts"
 import * as Deadlines from "./deadlines.ts"
 import type { Limit } from "./limit.ts"
+import * as Listening from "./listening.ts"
 import type { Pool } from "./pool.ts"
 import { limitOf } from "./queueing.ts"
 import { ReplayBudget } from "./replayBudget.ts"
@@ -99,12 +101,22 @@ export interface Supervisor<Client> {
   readonly released: (open: OpenSession<unknown>) => void
   /** what the server lists, as far as it is known */
   readonly lists: Known
+  /** Hears of changes on every session. */
+  listen(filter: Filter, reader: Listening.Reader): Heard
   /** Ends all that is its own, and waits until it has. */
   readonly end: Effect.Effect<void>
   /** how sessions are opened, with what that needs */
   readonly source: Connector<Client>
   /** goes on with another connector, or another policy, or both; nothing where both are as they were */
   reconfigure(next: Configuration<Client>): void
+}
+
+/** What was heard. */
+export interface Heard {
+  /** what has changed since it was taken last */
+  readonly take: () => ReadonlyArray<Change>
+  /** Nobody reads any more. */
+  readonly end: Effect.Effect<void>
 }
 
 /** What of a backend may change while it lives. */
@@ -219,6 +231,18 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
 
   get lists(): Known {
     return this.sessions.lists.known
+  }
+
+  listen(filter: Filter, reader: Listening.Reader): Heard {
+    const listening = new Listening.Listening(this, filter, reader)
+    const stop = this.sessions.listen(listening)
+    return {
+      take: () => listening.take(),
+      end: Effect.suspend(() => {
+        stop()
+        return Listening.ended(listening)
+      })
+    }
   }
 
   get untilAttempt(): Duration.Duration | undefined {
@@ -422,7 +446,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
       this.send({ _tag: "Closed" })
       this.#timers.disarmAll()
       this.#runs.stop()
-      this.sessions.lists.stop()
+      this.sessions.stop()
       return this.closings.ended()
     }).pipe(Effect.ensuring(Effect.sync(() => this.announcer.end())))
   }

@@ -21,7 +21,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import type { Call, Connector, ProbeRung, RequestRecord, Session, SessionHost, Listed } from "../Connector.ts"
+import type { Change, Filter } from "../Changes.ts"
+import type { Call, Connector, Hearing, Listed, ProbeRung, RequestRecord, Session, SessionHost } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
@@ -136,6 +137,8 @@ export interface ScriptedServer {
     readonly lists: number
     /** sessions that the client has open, drained ones included */
     readonly open: number
+    /** who hears of changes */
+    readonly listening: number
     /** attempts and probes under way at once, at most */
     readonly concurrent: number
   }
@@ -149,6 +152,8 @@ export interface ScriptedServer {
   readonly observe: (evidence: Evidence.Evidence) => void
   /** the server says on every open session that a list has changed */
   readonly listChanged: (kind: Kind) => void
+  /** the server tells of a change, on every open session, all who listen to that */
+  readonly changed: (change: Change) => void
   /** a byte arrives of the answer to every request that is under way */
   readonly progress: () => void
 }
@@ -167,6 +172,8 @@ export interface Options {
   readonly stateful?: boolean | undefined
   /** whether bytes of one answer can be told from those of others; default true, as over HTTP */
   readonly separateAnswers?: boolean | undefined
+  /** whether the transport can hear of changes; default true */
+  readonly listens?: boolean | undefined
 }
 
 /**
@@ -189,9 +196,10 @@ export const make = (options: Options = {}): ScriptedServer => {
     singleSession: false
   }
   const executed: Array<string> = []
-  const counts = { attempts: 0, probes: 0, lists: 0, open: 0, concurrent: 0 }
+  const counts = { attempts: 0, probes: 0, lists: 0, open: 0, listening: 0, concurrent: 0 }
   const hosts = new Set<SessionHost>()
   const known = new Set<SessionHost>()
+  const listeners = new Set<Listener>()
   const separateAnswers = options.separateAnswers ?? true
   /** those under way, each with its session */
   const unanswered = new Map<Mutable<RequestRecord>, SessionHost>()
@@ -293,7 +301,32 @@ export const make = (options: Options = {}): ScriptedServer => {
           })
         })
 
+      const listen = (filter: Filter, hearing: Hearing): Effect.Effect<never> =>
+        Effect.sleep(script.latency).pipe(
+          Effect.andThen(
+            Effect.acquireUseRelease(
+              Effect.sync(() => {
+                const listener = { filter, hearing }
+                listeners.add(listener)
+                counts.listening++
+                return listener
+              }),
+              () =>
+                Effect.andThen(
+                  Effect.sync(() => hearing.opened(filter)),
+                  Effect.never
+                ),
+              (listener) =>
+                Effect.sync(() => {
+                  listeners.delete(listener)
+                  counts.listening--
+                })
+            )
+          )
+        )
+
       const session: Session<ScriptedClient> = {
+        ...(options.listens !== false && { listen }),
         client: clientOf(() => [], request),
         era: options.era ?? "legacy",
         stateful: options.stateful ?? true,
@@ -386,6 +419,9 @@ export const make = (options: Options = {}): ScriptedServer => {
     },
     listChanged: (kind) => {
       for (const host of [...hosts]) host.listChanged(kind)
+    },
+    changed: (change) => {
+      for (const { filter, hearing } of listeners) if (isOf(filter, change)) hearing.changed(change)
     }
   }
 }
@@ -460,6 +496,18 @@ const listed = (definition: Definition): Listed => ({
   fingerprint: fingerprint(definition),
   replayable: definition.readOnly === true || definition.idempotent === true
 })
+
+/** Somebody who hears of changes on a session. */
+interface Listener {
+  readonly filter: Filter
+  readonly hearing: Hearing
+}
+
+/** A resource may belong to one that was asked for: as it seems here, where its URI begins with that one's. */
+const isOf = (filter: Filter, change: Change): boolean =>
+  change._tag === "List"
+    ? filter[change.kind] === true
+    : (filter.uris ?? []).some((uri) => change.uri === uri || change.uri.startsWith(`${uri}/`))
 
 type Mutable<A> = { -readonly [Key in keyof A]: A[Key] }
 

@@ -1,6 +1,6 @@
 /**
  * A server on SDK 2.x over HTTP: `node sdk2Http port log era`. `modern`: MCP 2026-07-28 alone; `legacy`: what came before alone, with
- * sessions; `dual`: both behind one URL, without sessions. `COMMENTS`: the milliseconds between the comments on its streams.
+ * sessions; `dual`: both behind one URL, without sessions. `COMMENTS`: the milliseconds between the comments on its streams; `SUBSCRIPTIONS`: how many it has room for.
  */
 import { createMcpHandler, WebStandardStreamableHTTPServerTransport } from "@modelcontextprotocol/server"
 import { randomUUID } from "node:crypto"
@@ -12,6 +12,7 @@ import * as Tools from "./sdk2Tools.ts"
 
 const [port = "0", log = "/dev/null", era = "dual"] = process.argv.slice(2)
 const comments = process.env["COMMENTS"]
+const subscriptions = process.env["SUBSCRIPTIONS"]
 
 type Answering = (request: Request) => Promise<Response>
 
@@ -24,7 +25,8 @@ const both = (legacy: "reject" | "stateless"): Answering => {
     })
   const handler = createMcpHandler(make, {
     legacy,
-    ...(comments === undefined ? {} : { keepAliveMs: Number(comments) })
+    ...(comments === undefined ? {} : { keepAliveMs: Number(comments) }),
+    ...(subscriptions === undefined ? {} : { maxSubscriptions: Number(subscriptions) })
   })
   process.once(
     "SIGTERM",
@@ -52,7 +54,11 @@ const sessions = (): Answering => {
       onsessioninitialized: (begun) => void transports.set(begun, transport),
       onsessionclosed: (ended) => void transports.delete(ended)
     })
-    await Tools.make(log, (server) => server.sendToolListChanged()).connect(transport)
+    const made = Tools.make(log, (server, subscribed) => {
+      server.sendToolListChanged()
+      for (const uri of subscribed) void server.server.sendResourceUpdated({ uri })
+    })
+    await made.connect(transport)
     return transport.handleRequest(request)
   }
 }

@@ -1,4 +1,7 @@
-/** What the servers on SDK 2.x offer: `echo`, `slow`, `ask`, which asks its caller for a name first, and `touch`, after which lists have changed. */
+/**
+ * What the servers on SDK 2.x offer: `echo`, `slow`, `ask`, which asks its caller for a name first, `touch`, after which lists have
+ * changed, and where it can `unlisten`, which ends all subscriptions.
+ */
 import { acceptedContent, inputRequired, McpServer, type ServerContext } from "@modelcontextprotocol/server"
 import { appendFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -6,11 +9,14 @@ import * as z from "zod"
 
 const text = (words: string) => ({ content: [{ type: "text" as const, text: words }] })
 
-/** How a call of `touch` tells of a change. */
-export type Touch = (server: McpServer) => void
+/** How a call of `touch` tells of a change; `subscribed`: of which resources, in the legacy era. */
+export type Touch = (server: McpServer, subscribed: ReadonlySet<string>) => void
+
+/** How a server ends its subscriptions. */
+export type Unlisten = "answered" | "cancelled"
 
 /** Makes a server; what it executes is written to the log. */
-export const make = (log: string, touch: Touch): McpServer => {
+export const make = (log: string, touch: Touch, unlisten?: (how: Unlisten) => Promise<void>): McpServer => {
   const executed = (tool: string, args: unknown) =>
     appendFileSync(log, `${JSON.stringify({ tool, arguments: args })}\n`)
   const ttlMs = Number(process.env["TTL"] ?? 0)
@@ -52,8 +58,27 @@ export const make = (log: string, touch: Touch): McpServer => {
   })
   server.registerTool("touch", { inputSchema: z.object({}) }, () => {
     executed("touch", {})
-    touch(server)
+    touch(server, subscribed)
     return text("touched")
+  })
+  if (unlisten !== undefined)
+    server.registerTool(
+      "unlisten",
+      { inputSchema: z.object({ how: z.enum(["answered", "cancelled"]) }) },
+      async ({ how }) => {
+        executed("unlisten", { how })
+        await unlisten(how)
+        return text("no subscription is left")
+      }
+    )
+  const subscribed = new Set<string>()
+  server.server.setRequestHandler("resources/subscribe", ({ params }) => {
+    subscribed.add(params.uri)
+    return {}
+  })
+  server.server.setRequestHandler("resources/unsubscribe", ({ params }) => {
+    subscribed.delete(params.uri)
+    return {}
   })
   server.registerResource("note", "note://1", { mimeType: "text/plain" }, (uri) => ({
     contents: [{ uri: uri.href, text: "note" }]

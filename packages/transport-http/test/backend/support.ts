@@ -16,6 +16,9 @@ export const quick: KeepalivePolicy.Options = {
   circuit: { failures: 3, openFor: "500 millis" }
 }
 
+/** As quick to come back, and asks nothing of its own accord. */
+export const quiet: KeepalivePolicy.Options = { ...quick, interval: "10 minutes", timeout: "2 seconds" }
+
 export interface Kept {
   readonly backend: Backend.Backend<Client>
   readonly proxy: FaultProxy.FaultProxy
@@ -97,6 +100,12 @@ export const isRenewed =
 /** The state changes among the events, as words. */
 export const path = (events: ReadonlyArray<KeepaliveEvent.KeepaliveEvent>) =>
   events.flatMap((event) => (event._tag === "StateChanged" ? [event.to._tag] : []))
+
+/** The events of one kind. */
+export const only = <Tag extends KeepaliveEvent.KeepaliveEvent["_tag"]>(
+  events: ReadonlyArray<KeepaliveEvent.KeepaliveEvent>,
+  tag: Tag
+) => events.filter((event): event is Extract<KeepaliveEvent.KeepaliveEvent, { _tag: Tag }> => event._tag === tag)
 
 export const tags = (events: ReadonlyArray<KeepaliveEvent.KeepaliveEvent>) => events.map((event) => event._tag)
 

@@ -1,6 +1,6 @@
 /** The pieces that need no server. */
 import { FailureReason } from "@vmcp-keepalive/core"
-import { Message } from "@vmcp-keepalive/sdk-client/peer"
+import { Message, Reopening } from "@vmcp-keepalive/sdk-client/peer"
 import { describe, expect, it } from "@effect/vitest"
 import { Duration } from "effect"
 import { HttpConnector } from "../../src/index.ts"
@@ -12,28 +12,27 @@ import { EventStreamReader, type ServerSentEvent } from "../../src/internal/stre
 import { HttpPeerConnector } from "../../src/peer.ts"
 import { kindFor } from "../../src/internal/stream/incoming.ts"
 import { SeenEvents } from "../../src/internal/stream/seenEvents.ts"
-import * as Standing from "../../src/internal/stream/standingStream.ts"
 
 /** What Node's fetch throws. */
 const wrapped = (code: string, more: object = {}) =>
   new TypeError("fetch failed", { cause: Object.assign(new Error(code), { code, ...more }) })
 
 /** Outcomes of a standing stream's connection, and the delays that follow them. */
-const ended = (lived: number, events = 0, retry?: number): Standing.Outcome => ({
+const ended = (lived: number, events = 0, retry?: number): Reopening.Outcome => ({
   _tag: "Ended",
   lived,
   events,
   retry
 })
-const failed: Standing.Outcome = { _tag: "Failed", evidence: { _tag: "TransportFailure", reason: "refused" } }
-const refused = (status: number, withSession = true): Standing.Outcome => ({
+const failed: Reopening.Outcome = { _tag: "Failed", evidence: { _tag: "TransportFailure", reason: "refused" } }
+const refused = (status: number, withSession = true): Reopening.Outcome => ({
   _tag: "Refused",
   evidence: { _tag: "Refused", status, withSession }
 })
-const delays = (outcomes: ReadonlyArray<Standing.Outcome>) => {
-  let memory = Standing.initial
+const delays = (outcomes: ReadonlyArray<Reopening.Outcome>) => {
+  let memory = Reopening.initial
   return outcomes.map((outcome) => {
-    const next = Standing.step(memory, outcome, 1)
+    const next = Reopening.step(memory, outcome, 1)
     memory = next.memory
     return next.delay
   })
@@ -416,9 +415,9 @@ describe("the standing stream's next step", () => {
   })
 
   it("is to leave it be where there is no such stream", () => {
-    expect(Standing.step(Standing.initial, refused(405), 0).delay).toBeUndefined()
-    expect(Standing.step(Standing.initial, refused(404, false), 0).delay).toBeUndefined()
-    expect(Standing.step(Standing.initial, refused(404), 0).delay).toBeDefined()
+    expect(Reopening.step(Reopening.initial, refused(405), 0).delay).toBeUndefined()
+    expect(Reopening.step(Reopening.initial, refused(404, false), 0).delay).toBeUndefined()
+    expect(Reopening.step(Reopening.initial, refused(404), 0).delay).toBeDefined()
   })
 
   it("reports a doubtful refusal once an outage", () => {
@@ -430,11 +429,11 @@ describe("the standing stream's next step", () => {
       [409, false],
       [429, false]
     ] as const) {
-      const first = Standing.step({ ...Standing.initial, opened: true }, refused(status), 0)
+      const first = Reopening.step({ ...Reopening.initial, opened: true }, refused(status), 0)
       expect(first.observe !== undefined).toBe(reported)
-      expect(Standing.step(first.memory, refused(status), 0).observe).toBeUndefined()
+      expect(Reopening.step(first.memory, refused(status), 0).observe).toBeUndefined()
     }
-    expect(Standing.step(Standing.initial, failed, 0).observe).toBeUndefined()
+    expect(Reopening.step(Reopening.initial, failed, 0).observe).toBeUndefined()
   })
 
   it("never waits less than the server asks, and never more than half a minute otherwise", () => {
@@ -452,16 +451,16 @@ describe("the standing stream's next step", () => {
       // Every pair of outcomes, many times over.
       for (const first of outcomes) {
         for (const second of outcomes) {
-          let memory = Standing.initial
+          let memory = Reopening.initial
           for (let round = 0; round < 20; round++) {
             for (const outcome of [first, second]) {
-              const next = Standing.step(memory, outcome, random)
+              const next = Reopening.step(memory, outcome, random)
               expect(next.delay ?? 0).toBeLessThanOrEqual(30_000)
               expect(next.delay ?? 0).toBeGreaterThanOrEqual(0)
               memory = next.memory
             }
           }
-          expect(Standing.step(memory, ended(10_000, 0, 60_000), random).delay).toBe(60_000)
+          expect(Reopening.step(memory, ended(10_000, 0, 60_000), random).delay).toBe(60_000)
         }
       }
     }

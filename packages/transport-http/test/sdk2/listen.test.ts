@@ -25,30 +25,32 @@ const listener = () => {
 const everything = { toolsListChanged: true, resourcesListChanged: true, resourceSubscriptions: ["note://1"] }
 
 describe("a subscription", { timeout: 60_000 }, () => {
-  it.live("is opened again when its stream is cut, and each list that it is about may have changed then", () =>
-    Effect.gen(function* () {
-      const server = yield* McpServers.sdk2()
-      const { client, heard } = listener()
-      const { host, proxy, session } = yield* openThroughProxy(server, { client })
-      yield* run(session, (view) => view.listen(everything))
-      yield* run(session, (view) => view.callTool(touch))
-      yield* eventually(() => heard.length === 2)
-      assert.deepStrictEqual([...heard].toSorted(), ["note://1", "tools"])
-      heard.length = 0
-      yield* proxy.inject(Fault.CutMidChunk({ on: { rpc: "subscriptions/listen" }, times: 1 }))
-      yield* eventually(() => heard.length === 2)
-      assert.deepStrictEqual([...heard].toSorted(), ["resources", "tools"])
-      assert.deepStrictEqual(
-        host.notices.map(({ notice }) => notice),
-        ["stream_lost", "stream_restored"]
-      )
-      heard.length = 0
-      yield* run(session, (view) => view.callTool(touch))
-      yield* eventually(() => heard.length === 2)
-      assert.deepStrictEqual([...heard].toSorted(), ["note://1", "tools"])
-      assert.deepStrictEqual(host.observed, [])
-      assert.deepStrictEqual(host.losses, [])
-    }).pipe(Effect.scoped)
+  it.live(
+    "is opened again when its stream is cut, and each list and each resource that it is about may have changed then",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* McpServers.sdk2()
+        const { client, heard } = listener()
+        const { host, proxy, session } = yield* openThroughProxy(server, { client })
+        yield* run(session, (view) => view.listen(everything))
+        yield* run(session, (view) => view.callTool(touch))
+        yield* eventually(() => heard.length === 2)
+        assert.deepStrictEqual([...heard].toSorted(), ["note://1", "tools"])
+        heard.length = 0
+        yield* proxy.inject(Fault.CutMidChunk({ on: { rpc: "subscriptions/listen" }, times: 1 }))
+        yield* eventually(() => heard.length === 3)
+        assert.deepStrictEqual([...heard].toSorted(), ["note://1", "resources", "tools"])
+        assert.deepStrictEqual(
+          host.notices.map(({ notice }) => notice),
+          ["stream_lost", "stream_restored"]
+        )
+        heard.length = 0
+        yield* run(session, (view) => view.callTool(touch))
+        yield* eventually(() => heard.length === 2)
+        assert.deepStrictEqual([...heard].toSorted(), ["note://1", "tools"])
+        assert.deepStrictEqual(host.observed, [])
+        assert.deepStrictEqual(host.losses, [])
+      }).pipe(Effect.scoped)
   )
 
   for (const end of ["terminate", "kill"] as const)

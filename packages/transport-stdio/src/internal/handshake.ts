@@ -5,13 +5,7 @@
  * known, and sends `initialize` to the same child. That is no verdict: an answer that comes nevertheless is noticed.
  */
 import { Evidence } from "@vmcp-keepalive/core"
-import { Message, type Requests } from "@vmcp-keepalive/sdk-client/peer"
-
-/** How long an acknowledgment of the subscription is waited for that a client makes to connect, in milliseconds. */
-const acknowledgment = 1000
-
-const acknowledged = "notifications/subscriptions/acknowledged"
-const subscriptionId = "io.modelcontextprotocol/subscriptionId"
+import type { Message, Requests } from "@vmcp-keepalive/sdk-client/peer"
 
 const silent = Evidence.transportFailure("timeout")
 const unknownMethod = { code: -32601, message: "Method not found" }
@@ -34,6 +28,11 @@ export class Handshake {
     this.#patience = patience
   }
 
+  /** Whether the client is connected, or will not be. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
   /** Whether the child was asked for its era, and has said nothing to it. */
   get isUnanswered(): boolean {
     return this.#question?.record.fate === "dispatched"
@@ -52,8 +51,6 @@ export class Handshake {
         return this.#asked(pending)
       case "initialize":
         return this.#wentOn()
-      case "subscriptions/listen":
-        return this.#bound(acknowledgment, pending, () => this.#acknowledge(message))
     }
   }
 
@@ -85,16 +82,6 @@ export class Handshake {
   #wentOn(): void {
     if (this.#question !== undefined && this.isUnanswered)
       this.#requests.fail(this.#question, silent, new Error("The server is silent"))
-  }
-
-  /** As a server does that will tell of all that it was asked for. */
-  #acknowledge({ id, params }: Message.Request): void {
-    const notifications = params?.["notifications"]
-    this.#requests.received({
-      jsonrpc: "2.0",
-      method: acknowledged,
-      params: { notifications: Message.isObject(notifications) ? notifications : {}, _meta: { [subscriptionId]: id } }
-    })
   }
 
   /** Does that in so many milliseconds, unless the request has ended or the client is connected before. */

@@ -2,11 +2,12 @@
  * One session: a child process and the client that talks to it. It ends with the child, and the child with it.
  */
 import { type Connector, Evidence, type FailureDetail, type FailureReason } from "@vmcp-keepalive/core"
-import { Ask, type ClientKind } from "@vmcp-keepalive/sdk-client/peer"
+import { Ask, type ClientKind, Listening } from "@vmcp-keepalive/sdk-client/peer"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
@@ -96,7 +97,9 @@ const openOne = <Client>(
       probe: (rung) =>
         rung._tag === "options" ? Effect.succeed(Evidence.transportFailure("unknown")) : Ask.probe(requests, rung),
       refresh: Effect.succeed(false),
-      list: (listed) => Effect.suspend(() => Ask.list(requests, kind.capabilities(client), settings.limits, listed))
+      list: (listed) => Effect.suspend(() => Ask.list(requests, kind.capabilities(client), settings.limits, listed)),
+      listen: (filter, hearing) =>
+        Listening.listen({ ...wire.listening, capabilities: () => kind.capabilities(client) }, filter, hearing)
     }
   })
 
@@ -131,7 +134,15 @@ const connect = Effect.fnUntraced(function* <Client>(
   const { command, limits, secrets, shutdown } = settings
   // first, since it is the user's and may fail
   const client = yield* kind.make
-  const wire = new Wire(host, limits, patience)
+  const clock = yield* Clock.Clock
+  const run = yield* FiberSet.makeRuntime<never, void>()
+  const wire = new Wire({
+    host,
+    limits,
+    patience,
+    now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
+    fork: (effect) => void run(effect)
+  })
   const stderr = new Stderr.Stderr(settings.stderr, secrets, readers)
   host.output(() => stderr.last)
   const child = yield* ChildProcess.start(command, wire.outbox, {

@@ -8,11 +8,14 @@ import {
   Ask,
   ClientTransport,
   IncomingRequests,
+  type Listening,
+  ListenStream,
   Message as Messages,
   type Requests
 } from "@vmcp-keepalive/sdk-client/peer"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Reader } from "./childProcess.ts"
 import { Handshake } from "./handshake.ts"
@@ -20,6 +23,18 @@ import type { StdioLimits } from "./limits.ts"
 import { type Line, LineSplitter } from "./lines.ts"
 import * as Message from "./message.ts"
 import { Outbox, passed, type Waiting } from "./outbox.ts"
+
+/** What a wire is made of. */
+export interface Options {
+  readonly host: Connector.SessionHost
+  readonly limits: StdioLimits
+  /** how long the server may leave the question for its era unanswered, in milliseconds; `undefined`: without a bound */
+  readonly patience: number | undefined
+  /** monotonic milliseconds */
+  readonly now: () => number
+  /** runs what belongs to the session beside its calls, until the session ends */
+  readonly fork: (effect: Effect.Effect<void>) => void
+}
 
 /** See the module. One for each session. */
 export class Wire {
@@ -35,6 +50,9 @@ export class Wire {
   /** is told that the client is closed */
   onClosed: () => void = () => {}
 
+  /** what listening to changes needs */
+  readonly listening: Omit<Listening.Port, "capabilities">
+
   readonly #host: Connector.SessionHost
   readonly #limits: StdioLimits
   readonly #lines: LineSplitter
@@ -46,8 +64,7 @@ export class Wire {
   #garbage = 0
   #judging = false
 
-  /** `patience`: how long the server may leave the question for its era unanswered */
-  constructor(host: Connector.SessionHost, limits: StdioLimits, patience: number | undefined) {
+  constructor({ fork, host, limits, now, patience }: Options) {
     this.#host = host
     this.#limits = limits
     this.#lines = new LineSplitter(limits.messageBytes, (line) => this.#take(line))
@@ -71,12 +88,23 @@ export class Wire {
     Object.assign(this.transport, { stderr: null, pid: null })
     this.requests = this.transport.requests
     this.handshake = new Handshake(this.requests, patience)
+    this.listening = {
+      transport: this.transport,
+      host,
+      now,
+      fork,
+      subscribed: host.subscriptions,
+      receive: (notification) => this.#deliver(notification),
+      isOpened: () => this.handshake.isOver,
+      isOver: () => this.#state !== "open"
+    }
   }
 
   // ------------------------------------------------------------------------------------------------- what goes out
 
   /** A request; its record tells when it may have reached the server. */
   #request(message: Messages.Request, pending: Requests.Pending): void {
+    if (ListenStream.isOne(message, pending)) return ListenStream.ofClient(this.listening, message, pending)
     const { record } = pending
     const waiting = this.#state === "open" ? this.#write(message, false, () => (record.fate = "dispatched")) : undefined
     if (waiting === undefined) {
@@ -234,6 +262,10 @@ export class Wire {
     // the answer to a probe is short, that to a list is a list
     else if (bytes > this.#limits.probeBytes && pending.own && !Ask.isList(pending.record.method))
       return this.#refuse(pending, "The answer is longer than limits.probeBytes", true)
+    this.#deliver(message)
+  }
+
+  #deliver(message: Messages.Message): void {
     try {
       this.requests.received(message)
     } catch {

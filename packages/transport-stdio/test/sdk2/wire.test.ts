@@ -1,37 +1,9 @@
 /** What is said over the one pipe to a child of either era: how it is asked, told of what nobody waits for, and listened to. */
 import { assert, describe } from "@effect/vitest"
 import { Client } from "@modelcontextprotocol/client"
-import { StdioServers } from "@vmcp-keepalive/testkit"
-import { Effect, Fiber, FileSystem } from "effect"
-import { keep } from "./support.ts"
-import { calm, eventually, executing, inShell, only, promise, quick, quickShutdown, text } from "../backend/support.ts"
-
-const { sdk2 } = StdioServers
-
-interface Said {
-  readonly id?: string | number
-  readonly method: string
-  readonly params?: { readonly requestId?: string | number; readonly name?: string }
-}
-
-/** Keeps a server alive, and reads what it was sent; `line` is what a shell makes of its command. */
-const overheard = Effect.fnUntraced(function* (
-  era: StdioServers.Sdk2Program["era"],
-  options: Parameters<typeof keep>[1] = {},
-  line: (server: string) => string = (server) => server
-) {
-  const fs = yield* FileSystem.FileSystem
-  const file = `${yield* fs.makeTempDirectoryScoped()}/said.jsonl`
-  const server = inShell(yield* sdk2({ era }), (command) => `tee ${file} | ${line(command)}`)
-  const kept = yield* keep(server, { ...options, connector: { shutdown: quickShutdown, ...options.connector } })
-  const said = Effect.map(fs.readFileString(file), (content) =>
-    content
-      .split("\n")
-      .slice(0, -1)
-      .map((message): Said => JSON.parse(message))
-  )
-  return { ...kept, server, said, methods: Effect.map(said, (all) => all.map(({ method }) => method)) }
-})
+import { Effect, Fiber } from "effect"
+import { overheard } from "./support.ts"
+import { calm, eventually, executing, only, promise, quick, text } from "../backend/support.ts"
 
 const eras = [
   { era: "modern", handshake: ["server/discover"], probe: "server/discover" },
@@ -116,6 +88,53 @@ describe("a subscription over the pipe", { timeout: 60_000 }, () => {
       )
       assert.isAtLeast(performance.now() - began, 1000)
       assert.include(text(yield* call(server.echo("hi"))), "hi")
+    })
+  )
+
+  for (const how of ["answered", "cancelled"] as const)
+    promise(`that its server ends while it lives is opened again, and what it is about may have changed: ${how}`, () =>
+      Effect.gen(function* () {
+        const { client, heard } = listening()
+        const { call, events, methods, said, spawns } = yield* overheard("modern", { connector: { client } })
+        const changes = Effect.sync(() => heard.changes)
+        yield* call({ name: "unlisten", arguments: { how } })
+        yield* eventually(changes, (count) => count === 1)
+        yield* call(touch)
+        yield* eventually(changes, (count) => count === 2)
+        // the second time it ends in haste, it is opened again a little later
+        yield* call({ name: "unlisten", arguments: { how } })
+        yield* eventually(changes, (count) => count === 3)
+        yield* call(touch)
+        yield* eventually(changes, (count) => count === 4)
+        assert.strictEqual((yield* methods).filter((method) => method === "subscriptions/listen").length, 3)
+        // a request that was lost is sent again under another id
+        const ids = (yield* said).flatMap(({ id, method }) => (method === "subscriptions/listen" ? [id] : []))
+        assert.strictEqual(new Set(ids).size, 3)
+        assert.deepStrictEqual(
+          only(events, "Noticed").map(({ notice }) => notice),
+          ["stream_lost", "stream_restored", "stream_lost", "stream_restored"]
+        )
+        assert.deepStrictEqual([only(events, "SessionClosed"), spawns.length], [[], 1])
+      })
+    )
+
+  promise("that its server has no room for fails its call, and is not the death of its session", () =>
+    Effect.gen(function* () {
+      const { client, heard } = listening()
+      const { backend, call, event, events, methods, spawns } = yield* overheard(
+        { era: "modern", maxSubscriptions: 1 },
+        { connector: { client } }
+      )
+      const failed = yield* Effect.flip(backend.use((view) => view.listen({ toolsListChanged: true })))
+      assert.strictEqual(failed._tag, "CallFailed")
+      yield* event("ProbeSucceeded")
+      yield* call(touch)
+      yield* eventually(
+        Effect.sync(() => heard.changes),
+        (count) => count === 1
+      )
+      assert.deepStrictEqual([only(events, "SessionClosed"), spawns.length], [[], 1])
+      assert.strictEqual((yield* methods).filter((method) => method === "subscriptions/listen").length, 2)
     })
   )
 

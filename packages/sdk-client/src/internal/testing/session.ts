@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as Ask from "../../Ask.ts"
 import type { ClientKind } from "../../ClientKind.ts"
+import * as Listening from "../../Listening.ts"
 import * as Limits from "../../Limits.ts"
 import type { Wire } from "./wire.ts"
 
@@ -47,7 +48,9 @@ export const open = <Client>(
       call: (traceparent) => kind.call(requests, client, traceparent),
       probe: (rung) => (rung._tag === "options" ? options(wire) : Ask.probe(requests, rung)),
       refresh: Effect.succeed(false),
-      list: (listed) => Effect.suspend(() => Ask.list(requests, kind.capabilities(client), Limits.defaults, listed))
+      list: (listed) => Effect.suspend(() => Ask.list(requests, kind.capabilities(client), Limits.defaults, listed)),
+      listen: (filter, hearing) =>
+        Listening.listen({ ...wire.listening, capabilities: () => kind.capabilities(client) }, filter, hearing)
     }
   })
 

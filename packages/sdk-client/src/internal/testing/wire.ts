@@ -6,6 +6,7 @@ import { type Connector, Evidence, type FailureDetail, type FailureReason } from
 import type * as Effect from "effect/Effect"
 import { ClientTransport } from "../../ClientTransport.ts"
 import * as Message from "../../Message.ts"
+import type * as Listening from "../../Listening.ts"
 import type { Pending, Requests } from "../../Requests.ts"
 import * as Faults from "./faults.ts"
 import { Lane } from "./lane.ts"
@@ -33,6 +34,8 @@ export class Wire {
   /** what the client is connected to */
   readonly transport: ClientTransport
   readonly requests: Requests
+  /** what listening to changes needs */
+  readonly listening: Omit<Listening.Port, "capabilities">
   /** hears why the session ended before it was open */
   onLost: (evidence: Evidence.Evidence) => void = () => {}
   /** whether the handshake is done: from then on the host hears of the end */
@@ -73,6 +76,16 @@ export class Wire {
       }
     })
     this.requests = this.transport.requests
+    this.listening = {
+      transport: this.transport,
+      host,
+      now,
+      fork,
+      subscribed: host.subscriptions,
+      receive: (notification) => this.transport.requests.received(notification),
+      isOpened: () => this.opened,
+      isOver: () => this.#isOver
+    }
     this.#toServer.add(() => this.#begin())
   }
 

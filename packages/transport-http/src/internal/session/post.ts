@@ -3,14 +3,13 @@
  * server merely takes.
  */
 import { Evidence } from "@vmcp-keepalive/core"
-import { Message, type Requests } from "@vmcp-keepalive/sdk-client/peer"
+import { ListenStream, Message, type Requests } from "@vmcp-keepalive/sdk-client/peer"
 import * as Duration from "effect/Duration"
 import type { Asker, Body, Exchange } from "../http/exchange.ts"
 import * as Drain from "../http/drain.ts"
 import * as Failure from "../http/failure.ts"
 import { type Head, mediaType } from "../http/sender.ts"
 import { AnswerStream } from "../stream/answerStream.ts"
-import * as ListenStream from "../stream/listenStream.ts"
 import { JsonAnswer } from "../stream/jsonAnswer.ts"
 import * as Negotiation from "./negotiation.ts"
 import * as RequestHeaders from "./requestHeaders.ts"
@@ -24,11 +23,10 @@ const accepted = "application/json, text/event-stream"
 
 /** The part of a session's wire that sends. */
 export const make = (wire: Wire): Omit<Requests.Wire, "deliver"> => ({
-  request: (message, pending, options) =>
-    (ListenStream.isOne(message, pending)
-      ? new ListenStream.ListenStream(wire, message, pending)
-      : new Post(wire, message, pending, options)
-    ).start(),
+  request: (message, pending, options) => {
+    if (ListenStream.isOne(message, pending)) ListenStream.ofClient(wire.listening, message, pending)
+    else new Post(wire, message, pending, options).start()
+  },
   transmit: (message) => transmit(wire, message)
 })
 

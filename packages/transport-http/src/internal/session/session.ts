@@ -3,7 +3,7 @@
  */
 import { Evidence } from "@vmcp-keepalive/core"
 import type { Connector } from "@vmcp-keepalive/core"
-import { Ask, type ClientKind } from "@vmcp-keepalive/sdk-client/peer"
+import { Ask, type ClientKind, Listening } from "@vmcp-keepalive/sdk-client/peer"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -75,7 +75,9 @@ export const open = <Client, E, R>(
       call: (traceparent) => kind.call(wire.requests, client, traceparent),
       probe: (rung) => (rung._tag === "options" ? StatusOnly.send(wire, "OPTIONS") : Ask.probe(wire.requests, rung)),
       refresh,
-      list: (listed) => Effect.suspend(() => Ask.list(wire.requests, kind.capabilities(client), limits, listed))
+      list: (listed) => Effect.suspend(() => Ask.list(wire.requests, kind.capabilities(client), limits, listed)),
+      listen: (filter, hearing) =>
+        Listening.listen({ ...wire.listening, capabilities: () => kind.capabilities(client) }, filter, hearing)
     }
   })
 

@@ -3,14 +3,20 @@
  * Everything else in this package writes to it or reads it.
  */
 import type { Connector, Evidence } from "@vmcp-keepalive/core"
-import { ClientTransport, IncomingRequests, Message, type Requests } from "@vmcp-keepalive/sdk-client/peer"
+import {
+  ClientTransport,
+  IncomingRequests,
+  type Listening,
+  Message,
+  type Requests
+} from "@vmcp-keepalive/sdk-client/peer"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Decoding from "../http/decoding.ts"
 import { type Asker, Exchange, type Owner } from "../http/exchange.ts"
 import * as Failure from "../http/failure.ts"
 import type { Head, HttpRequest, Sender } from "../http/sender.ts"
-import type { ListenStream } from "../stream/listenStream.ts"
 import { SeenEvents } from "../stream/seenEvents.ts"
 import type { Authorization } from "./authorization.ts"
 import type { HttpLimits } from "./limits.ts"
@@ -92,12 +98,14 @@ export class Wire implements Owner {
   readonly telling: Slots
   readonly incoming: IncomingRequests.IncomingRequests
   readonly events: SeenEvents
+  /** what listening to changes needs */
+  readonly listening: Omit<Listening.Port, "capabilities">
+  /** done when the standing stream is open, or could not be opened the first time */
+  readonly standing = Deferred.makeUnsafe<void>()
   sessionId: string | undefined = undefined
   protocolVersion: string | undefined = undefined
   /** whether the handshake is done: from then on the host hears of the end */
   opened = false
-  /** the streams of subscriptions, by the ids of the requests that they are the answers to */
-  readonly listening = new Map<Message.Id, Pick<ListenStream, "take">>()
   /** why it is not certain that the server is of the legacy era, where the client speaks it */
   doubtfulEra: Evidence.Evidence | undefined = undefined
   /** what a message that is no request of ours met last: the handshake's notification, above all */
@@ -151,6 +159,17 @@ export class Wire implements Owner {
       closed: () => this.#closedByClient()
     })
     this.requests = this.transport.requests
+    this.listening = {
+      transport: this.transport,
+      host,
+      now,
+      fork: options.fork,
+      subscribed: host.subscriptions,
+      standing: Deferred.await(this.standing),
+      receive: (notification) => this.receive(notification, 0),
+      isOpened: () => this.opened,
+      isOver: () => this.isOver
+    }
   }
 
   /** Whether the session has been told to end: nothing is reported from then on. */
@@ -231,13 +250,6 @@ export class Wire implements Owner {
   /** A message of so many bytes came, on the stream that answers the given request, if on one. */
   receive(message: Message.Message, bytes: number, relatedRequestId?: Message.Id): void {
     if (this.#isOver) return
-    const listening = relatedRequestId === undefined ? undefined : this.listening.get(relatedRequestId)
-    if (listening === undefined) return this.#receive(message, bytes, relatedRequestId)
-    const taken = listening.take(message)
-    if (taken !== undefined) this.#receive(taken, bytes)
-  }
-
-  #receive(message: Message.Message, bytes: number, relatedRequestId?: Message.Id): void {
     const cancelled = Message.cancelled(message)
     if (cancelled !== undefined) this.incoming.cancelled(cancelled)
     if (Message.isRequest(message) && !this.incoming.received(message.id, bytes))

@@ -5,9 +5,9 @@
  * standing stream says nothing about the session; a refused one may, and is reported once an outage.
  */
 import { Evidence } from "@vmcp-keepalive/core"
-import { Message } from "@vmcp-keepalive/sdk-client/peer"
+import { Message, Reopening } from "@vmcp-keepalive/sdk-client/peer"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
@@ -17,109 +17,29 @@ import { Heartbeat } from "./heartbeat.ts"
 import { EventStreamReader, isMessage, type ServerSentEvent } from "./eventStream.ts"
 import { replayTime } from "./resumption.ts"
 
-/** How one connection ended, or why there was none. */
-export type Outcome =
-  | { readonly _tag: "Ended"; readonly lived: number; readonly events: number; readonly retry: number | undefined }
-  | { readonly _tag: "Refused"; readonly evidence: Evidence.Refused }
-  | { readonly _tag: "Failed"; readonly evidence: Evidence.Evidence }
-
-/** What is remembered between two connections. */
-export interface Memory {
-  /** whether it has ever been open */
-  readonly opened: boolean
-  /** how many openings in a row have failed */
-  readonly failures: number
-  /** how many connections in a row have ended in haste */
-  readonly hasty: number
-  /** whether this outage has been reported */
-  readonly reported: boolean
-}
-
-/** Nothing has happened. */
-export const initial: Memory = { opened: false, failures: 0, hasty: 0, reported: false }
-
-/** What to do next: wait and open again, or leave it be for good. */
-export interface Step {
-  readonly memory: Memory
-  /** in milliseconds; `undefined`: for good */
-  readonly delay: number | undefined
-  readonly observe: Evidence.Evidence | undefined
-}
-
-/** A life that makes an end honest, in milliseconds: proxies cut what is idle for 5 s and more. */
-const honestLife = 3000
-
-/** The pause where every connection brings something and ends in haste, in milliseconds. */
-const busyPause = 250
-
-const backoff = { initial: 1000, cap: 30_000 }
-/** a server that has not noticed the end of the last stream refuses the next one: it notices soon */
-const conflictInitial = 100
-
-/** Statuses with which a server without sessions says that it has no such stream. */
-const notOffered = new Set([400, 404, 406, 415, 501])
-
-/** Decides what follows an outcome; `random` is in [0, 1). */
-export const step = (memory: Memory, outcome: Outcome, random: number): Step => {
-  switch (outcome._tag) {
-    case "Ended":
-      return afterEnd(memory, outcome, random)
-    case "Refused": {
-      const { evidence } = outcome
-      const absent = evidence.status === 405 || (!evidence.withSession && notOffered.has(evidence.status))
-      // A session whose stream is no more offered is not what it was: the server has become one that knows no sessions.
-      const gone = memory.opened && evidence.withSession && evidence.status === 405
-      if (absent) return { memory, delay: undefined, observe: gone ? evidence : undefined }
-      const asked = evidence.retryAfter === undefined ? 0 : Duration.toMillis(evidence.retryAfter)
-      const first = evidence.status === 409 ? conflictInitial : backoff.initial
-      const observed =
-        Evidence.isSessionUnknown(evidence) ||
-        evidence.status === 401 ||
-        (memory.opened && evidence.status >= 500 && !Evidence.isBusy(evidence))
-      return failed(memory, Math.max(asked, delayAfter(memory.failures, first, random)), evidence, observed)
-    }
-    case "Failed":
-      return failed(memory, delayAfter(memory.failures, backoff.initial, random), outcome.evidence, memory.opened)
-  }
-}
-
-const afterEnd = (memory: Memory, end: Outcome & { readonly _tag: "Ended" }, random: number): Step => {
-  const hasty = end.lived >= honestLife ? 0 : end.events > 0 ? 1 : memory.hasty + 1
-  // What ends in haste for the first time costs no delay: where it opens again at once, nothing is lost.
-  const delay =
-    memory.hasty === 0 || hasty === 0 ? 0 : hasty === 1 ? busyPause : delayAfter(hasty - 2, backoff.initial, random)
-  return {
-    memory: { opened: true, failures: 0, hasty, reported: false },
-    delay: Math.max(delay, end.retry ?? 0),
-    observe: undefined
-  }
-}
-
-const failed = (memory: Memory, delay: number, evidence: Evidence.Evidence, observed: boolean): Step => ({
-  memory: { ...memory, failures: memory.failures + 1, reported: memory.reported || observed },
-  delay,
-  observe: observed && !memory.reported ? evidence : undefined
-})
-
-/** Exponential, up to a cap, of which the upper half is drawn from: many clients must not come back together. */
-const delayAfter = (failures: number, first: number, random: number): number =>
-  Math.min(first * 2 ** failures, backoff.cap) * (0.5 + random / 2)
-
 /** Keeps the stream open, until it is interrupted or the server has no such stream. */
 export const keep = Effect.fnUntraced(function* (wire: Wire) {
-  let memory = initial
+  let memory = Reopening.initial
   let lost = false
+  let first = true
   const position: Position = { lastId: undefined, retry: undefined }
+  const known = Effect.asVoid(Deferred.succeed(wire.standing, undefined))
   while (true) {
-    const outcome = yield* connection(wire, position, () => {
-      if (lost) wire.host.notice("stream_restored")
-      lost = false
-    })
+    const outcome = yield* connection(wire, position, (isReplayed) =>
+      Effect.suspend(() => {
+        if (lost) wire.host.notice("stream_restored")
+        lost = false
+        if (!first && !isReplayed) wire.transport.subscriptions.restored()
+        return known
+      })
+    )
+    first = false
+    yield* known
     if (outcome._tag === "Ended") {
       wire.host.notice("stream_lost")
       lost = true
     }
-    const next = step(memory, outcome, yield* Random.next)
+    const next = Reopening.step(memory, outcome, yield* Random.next)
     memory = next.memory
     if (next.observe !== undefined) wire.host.observe(next.observe)
     if (next.delay === undefined) return
@@ -134,7 +54,11 @@ interface Position {
 }
 
 /** One connection, from its opening to its end; or two, where what was missed is asked for beside. */
-const connection = Effect.fnUntraced(function* (wire: Wire, position: Position, onOpen: () => void) {
+const connection = Effect.fnUntraced(function* (
+  wire: Wire,
+  position: Position,
+  onOpen: (isReplayed: boolean) => Effect.Effect<void>
+) {
   const began = yield* Clock.monotonicTimeNanos
   const tally = { events: 0 }
   const missed = position.lastId === undefined ? undefined : yield* listen(wire, position, tally, position.lastId)
@@ -143,10 +67,10 @@ const connection = Effect.fnUntraced(function* (wire: Wire, position: Position, 
   const plain = yield* listen(wire, position, tally)
   if (Result.isFailure(plain)) {
     if (missed === undefined || Result.isFailure(missed)) return outcomeOf(plain.failure)
-    onOpen()
+    yield* onOpen(true)
     yield* lasting(missed.success)
   } else {
-    onOpen()
+    yield* onOpen(missed !== undefined && Result.isSuccess(missed))
     if (missed !== undefined && Result.isSuccess(missed)) {
       yield* Effect.raceFirst(
         lasting(plain.success, false),
@@ -157,11 +81,11 @@ const connection = Effect.fnUntraced(function* (wire: Wire, position: Position, 
     yield* lasting(plain.success)
   }
   const lived = Number(((yield* Clock.monotonicTimeNanos) - began) / 1_000_000n)
-  const ended: Outcome = { _tag: "Ended", lived, events: tally.events, retry: position.retry }
+  const ended: Reopening.Outcome = { _tag: "Ended", lived, events: tally.events, retry: position.retry }
   return ended
 })
 
-const outcomeOf = (evidence: Evidence.Evidence): Outcome =>
+const outcomeOf = (evidence: Evidence.Evidence): Reopening.Outcome =>
   evidence._tag === "Refused" ? { _tag: "Refused", evidence } : { _tag: "Failed", evidence }
 
 /** Until it ends; it is dropped where nobody waits for that any more. */
