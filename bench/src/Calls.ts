@@ -16,7 +16,7 @@ export interface Taken {
 }
 
 /** Makes calls one after the other, and tells how many milliseconds each took. */
-interface Caller {
+export interface Caller {
   readonly name: string
   readonly make: (times: number, took: (milliseconds: number) => void) => Promise<unknown>
   /** the microseconds of CPU that the process has taken whose cost is asked for; default: this one's */

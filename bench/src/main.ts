@@ -26,6 +26,7 @@ import { rejection } from "./rows/rejection.ts"
 import { stdioCall } from "./rows/stdioCall.ts"
 import { stdioCycles } from "./rows/stdioCycles.ts"
 import { stdioDetection } from "./rows/stdioDetection.ts"
+import { sdk2Call, sdk2CallReal, sdk2Connect, sdk2StdioCall } from "./rows/sdk2.ts"
 import { step } from "./rows/step.ts"
 import * as Summary from "./Summary.ts"
 
@@ -43,6 +44,10 @@ const rows: ReadonlyArray<Row> = [
   httpMany,
   neighbours,
   stdioCall,
+  sdk2Call,
+  sdk2CallReal,
+  sdk2Connect,
+  sdk2StdioCall,
   detection,
   httpKill,
   stdioDetection,

@@ -2,7 +2,6 @@
  * What a tool call takes through the gateway, beside the server itself and beside the gateways of others: each is the program that its
  * users run, in a process of its own, in front of the same kind of server.
  */
-import { Client as ModernClient, StreamableHTTPClientTransport } from "@modelcontextprotocol/client"
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { McpServers, ScriptedServer, StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect, type Scope } from "effect"
@@ -10,6 +9,7 @@ import { fileURLToPath } from "node:url"
 import * as BareClient from "../BareClient.ts"
 import * as Calls from "../Calls.ts"
 import * as GatewayProgram from "../GatewayProgram.ts"
+import * as ModernClient from "../ModernClient.ts"
 import type { Limit, Measured, Result, Row } from "../Row.ts"
 import * as Started from "../Started.ts"
 
@@ -112,7 +112,7 @@ export const gatewayModern: Row = {
   run: Effect.gen(function* () {
     const server = yield* Started.start<Pick<GatewayProgram.Addresses, "mcp">>(modernServer, [])
     const own = yield* GatewayProgram.serve({ mcpServers: { server: { url: server.said.mcp } } })
-    const [bare, through] = [yield* modern(server.said.mcp), yield* modern(own.said.mcp)]
+    const [bare, through] = [yield* ModernClient.http(server.said.mcp), yield* ModernClient.http(own.said.mcp)]
     const results = yield* Calls.interleave(
       [
         Calls.promised(
@@ -131,15 +131,3 @@ export const gatewayModern: Row = {
     return measured(results)
   })
 }
-
-const modern = (url: string) =>
-  Effect.acquireRelease(
-    Effect.promise(async () => {
-      const client = new ModernClient({ name: "modern", version: "0.0.0" })
-      client.setVersionNegotiation({ mode: "auto" })
-      await client.connect(new StreamableHTTPClientTransport(new URL(url)))
-      if (client.getProtocolEra() !== "modern") throw new Error(`${url} does not speak 2026-07-28`)
-      return client
-    }),
-    (client) => Effect.promise(() => client.close().catch(() => {}))
-  )

@@ -12,14 +12,13 @@ import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { CallError, CallRejected, ConfigurationError, SessionUnavailable } from "./BackendError.ts"
 import type { Change, Filter } from "./Changes.ts"
-import type { ConnectionState } from "./ConnectionState.ts"
 import type { Connector } from "./Connector.ts"
 import * as Face from "./internal/face.ts"
 import * as Made from "./internal/made.ts"
 import type * as Pin from "./internal/pin.ts"
-import type * as KeepaliveEvent from "./KeepaliveEvent.ts"
 import * as KeepalivePolicy from "./KeepalivePolicy.ts"
 import type { Lists } from "./Lists.ts"
+import type { Operable } from "./Operable.ts"
 
 // ---------------------------------------------------------------------------------------------------------- models
 
@@ -38,9 +37,8 @@ export const TypeId: "~@vmcp-keepalive/core/Backend" = Face.TypeId
  *
  * @since 0.1.0
  */
-export interface Backend<out Client> extends Pipeable.Pipeable {
+export interface Backend<out Client> extends Operable, Pipeable.Pipeable {
   readonly [TypeId]: typeof TypeId
-  readonly id: string
 
   /**
    * Runs any call of the client on the current session, and settles exactly once.
@@ -73,19 +71,10 @@ export interface Backend<out Client> extends Pipeable.Pipeable {
     body: (session: Pin.PinnedSession<Client>) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | SessionUnavailable | CallRejected, R>
 
-  readonly state: Effect.Effect<ConnectionState>
   /** what is in force: every number decided */
   readonly policy: Effect.Effect<KeepalivePolicy.KeepalivePolicy>
   /** what it is made of now, from which another one like it can be made */
   readonly source: Effect.Effect<Source<Client>>
-  /** The current state first, then every change, to the end of the backend's scope. */
-  readonly changes: Stream.Stream<ConnectionState>
-  /**
-   * What happens from now on, to the end of the backend's scope. A reader that falls behind by more than 4096 events loses
-   * the oldest of them.
-   */
-  readonly events: Stream.Stream<KeepaliveEvent.KeepaliveEvent>
-
   /**
    * What the server lists: its tools, prompts and resources, by name, with fingerprints. Read beside the calls on every new session,
    * and again when the server says that it has changed; while there is no session, what is known of the last one. The event
@@ -107,18 +96,6 @@ export interface Backend<out Client> extends Pipeable.Pipeable {
    */
   listen(filter: Filter): Stream.Stream<Change>
 
-  /** Probes now, or joins the probe that is running, and returns the state that follows. Without a session it fails. */
-  readonly probe: Effect.Effect<ConnectionState, SessionUnavailable>
-  /**
-   * Replaces the session: the new one first, while the old one drains, where the transport and the server can. Without
-   * a session it attempts now, in an open circuit as the trial. Returns the state that follows; an isolated backend
-   * rejects it.
-   */
-  readonly reconnect: Effect.Effect<ConnectionState, CallRejected>
-  /** Closes the backend until `reset`: calls in flight end as `OutcomeUnknown`, further ones are rejected. */
-  readonly isolate: Effect.Effect<void>
-  /** Forgets failures, opens the backend again if it was isolated, and attempts or probes now. */
-  readonly reset: Effect.Effect<void>
   /**
    * Goes on with another connector, another policy of its own, or both; what is left out stays. A policy is changed in place: the
    * session lives on. With another connector it is a planned replacement as with `reconnect`: a new session first, where the transport can,

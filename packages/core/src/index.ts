@@ -32,4 +32,6 @@ export * as KeepaliveSchedule from "./KeepaliveSchedule.ts"
 /** @since 0.1.0 */
 export * as Lists from "./Lists.ts"
 /** @since 0.1.0 */
+export * as Operable from "./Operable.ts"
+/** @since 0.1.0 */
 export * as Starts from "./Starts.ts"

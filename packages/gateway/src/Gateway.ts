@@ -5,7 +5,7 @@
  *
  * It knows no HTTP: an endpoint, or a program that speaks over stdio, opens a connection for each host.
  */
-import { type Backend, BackendError, type ConnectionState, type Fleet } from "@vmcp-keepalive/core"
+import { BackendError, type ConnectionState, type Fleet, Operable } from "@vmcp-keepalive/core"
 import type { KeptPeer } from "@vmcp-keepalive/host"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Context from "effect/Context"
@@ -107,7 +107,7 @@ export type { Conflict } from "./internal/catalogue/resources.ts"
  *
  * @since 0.1.0
  */
-export type Command = "probe" | "reconnect" | "isolate" | "reset"
+export type Command = Operable.Command
 
 /**
  * A gateway.
@@ -145,11 +145,10 @@ export const make = Effect.fnUntraced(function* (
           onNone: () => Effect.succeed(Option.none()),
           onSome: (backend) =>
             Effect.gen(function* () {
-              const given = hosts.operate(id, (own) => commandTo(own, command))
+              const given = hosts.operate(id, (own) => Operable.operate(own, command))
               // what is waited for is one session, not those of all hosts; what takes no time is done when this returns
               yield* command === "isolate" || command === "reset" ? given : Effect.forkIn(given, background)
-              yield* commandTo(backend, command)
-              return Option.some(yield* backend.state)
+              return Option.some(yield* Operable.operate(backend, command))
             })
         })
       ),
@@ -168,11 +167,6 @@ export const layer = (
   Layer.effect(Gateway, make(options))
 
 // ----------------------------------------------------------------------------------------------------------- internal
-
-const commandTo = (
-  backend: Backend.Backend<Peer.Peer>,
-  command: Command
-): Effect.Effect<unknown, BackendError.SessionUnavailable | BackendError.CallRejected> => backend[command]
 
 const waitsOf = ({ initializeWait = "3 seconds", listWait = "2 seconds" }: Options) => {
   const read = { initializeWait: Duration.fromInput(initializeWait), listWait: Duration.fromInput(listWait) }

@@ -4,6 +4,7 @@
 import type * as Duration from "effect/Duration"
 import type { Doubt } from "../Evidence.ts"
 import type { FailureReason } from "../FailureReason.ts"
+import type * as Operable from "../Operable.ts"
 import type { Attention } from "./Probe.ts"
 
 /**
@@ -30,7 +31,7 @@ export type Timer =
  *
  * @since 0.1.0
  */
-export type Command = "probe" | "reconnect" | "isolate" | "reset"
+export type Command = Operable.Command
 
 /**
  * What is learned. Signals of a run or a generation that is no longer current change nothing.

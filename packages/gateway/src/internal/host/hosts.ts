@@ -5,7 +5,7 @@
 import type { KeptPeer } from "@vmcp-keepalive/host"
 import { SharedPeer } from "@vmcp-keepalive/host/gateway"
 import type { Message, Peer } from "@vmcp-keepalive/sdk-client/peer"
-import type { Backend, Fleet } from "@vmcp-keepalive/core"
+import type { Fleet, Operable } from "@vmcp-keepalive/core"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -129,10 +129,7 @@ export class Hosts {
   }
 
   /** Gives a command to the sessions that hosts have of their own with that backend. */
-  operate(
-    id: string,
-    command: (backend: Backend.Backend<Peer.Peer>) => Effect.Effect<unknown, unknown>
-  ): Effect.Effect<void> {
+  operate(id: string, command: (backend: Operable.Operable) => Effect.Effect<unknown, unknown>): Effect.Effect<void> {
     return Effect.suspend(() =>
       Effect.forEach(this.#own(id), (lane) => Effect.ignore(command(lane.backend)), {
         concurrency: "unbounded",

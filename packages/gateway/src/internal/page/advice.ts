@@ -2,10 +2,10 @@
  * The one thing to do about a backend, decided from its state and the reason for it. Where it comes back by itself, that is said, so
  * that nobody does what is needless.
  */
-import type { ConnectionState, FailureReason } from "@vmcp-keepalive/core"
-import type { Action, Command } from "./wire.ts"
+import type { ConnectionState, FailureReason, Operable } from "@vmcp-keepalive/core"
+import type { Action } from "./wire.ts"
 
-const action = (text: string, command: Command | null = null): Action => ({ text, command })
+const action = (text: string, command: Operable.Command | null = null): Action => ({ text, command })
 
 /** What mends the cause, where the cause is outside. It is tried again by itself whatever is done. */
 const remedies: { readonly [Of in FailureReason.FailureReason]?: string } = {
@@ -60,7 +60,7 @@ export const forState = (state: ConnectionState.ConnectionState): Action | undef
 }
 
 /** What an operator may order in this state. */
-export const commands = (state: ConnectionState.Tag): ReadonlyArray<Command> => {
+export const commands = (state: ConnectionState.Tag): ReadonlyArray<Operable.Command> => {
   switch (state) {
     case "Connected":
     case "Unhealthy":

@@ -1,30 +1,33 @@
 /**
  * What an operator orders.
  */
-import type { Backend, BackendError } from "@vmcp-keepalive/core"
+import { Operable } from "@vmcp-keepalive/core"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Source } from "./hub.ts"
-import type { Command } from "./wire.ts"
 
 /** What became of an order: `rejected` where the state of the backend does not allow it. */
 export type Ordered = "done" | "rejected" | "unknown"
 
 /** Carries out a command on a backend. It does not wait for what follows. */
-export type Operate = (id: string, command: Command) => Effect.Effect<Ordered>
+export type Operate = (id: string, command: Operable.Command) => Effect.Effect<Ordered>
 
 /** An operator who waits longer for an answer than this sees the outcome on the page. */
 const patience = "5 seconds"
 
+/** What orders are given to: some of a fleet, or of what knows of backends elsewhere. */
+interface Members {
+  readonly get: (id: string) => Effect.Effect<Option.Option<Operable.Operable<unknown>>>
+}
+
 /** Orders given to the members of a fleet. */
 export const ofFleet =
-  (fleet: Pick<Source, "get">): Operate =>
+  (fleet: Members): Operate =>
   (id, command) =>
     Effect.flatMap(
       fleet.get(id),
       Option.match({
         onNone: () => Effect.succeed<Ordered>("unknown"),
-        onSome: (backend) => ordered(Effect.asSome(run(backend, command)))
+        onSome: (backend) => ordered(Effect.asSome(Operable.operate(backend, command)))
       })
     )
 
@@ -34,8 +37,3 @@ export const ordered = <E>(order: Effect.Effect<Option.Option<unknown>, E>): Eff
     onFailure: (): Ordered => "rejected",
     onSuccess: (given): Ordered => (Option.isSome(given) && Option.isNone(given.value) ? "unknown" : "done")
   })
-
-const run = (
-  backend: Backend.Backend<unknown>,
-  command: Command
-): Effect.Effect<unknown, BackendError.SessionUnavailable | BackendError.CallRejected> => backend[command]

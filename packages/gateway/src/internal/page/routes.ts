@@ -1,7 +1,7 @@
 /**
  * What the page and its API answer over HTTP.
  */
-import type { BackendError } from "@vmcp-keepalive/core"
+import { type BackendError, Operable } from "@vmcp-keepalive/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -16,7 +16,6 @@ import * as Files from "./files.ts"
 import * as Guard from "./guard.ts"
 import type { Hub, Source } from "./hub.ts"
 import * as Operator from "./operator.ts"
-import { Command } from "./wire.ts"
 
 export interface Options {
   readonly hub: Hub
@@ -50,7 +49,7 @@ const unknown = error(404, "There is no such backend.")
 const rejected = error(409, "The state of the backend does not allow it.")
 const noCommand = error(404, "There is no such command.")
 
-const isCommand = Schema.is(Command)
+const isCommand = Schema.is(Operable.Command)
 
 export const all = ({ extras, files, fleet, guard, hub, operate, token }: Options) => {
   const guarded =

@@ -2,12 +2,8 @@
  * What the page and `/api/status` are told, as JSON: everything in it is a number, an id, a name of a list, or words of this project's
  * own. Times are of the gateway's wall clock, in milliseconds since 1970.
  */
-import { ConnectionState } from "@vmcp-keepalive/core"
+import { ConnectionState, Operable } from "@vmcp-keepalive/core"
 import * as Schema from "effect/Schema"
-
-/** What an operator may order. */
-export const Command = Schema.Literals(["probe", "reconnect", "isolate", "reset"])
-export type Command = typeof Command.Type
 
 /** How bad it is: `off` is neither good nor bad. */
 export const Tone = Schema.Literals(["ok", "warn", "bad", "off"])
@@ -22,7 +18,7 @@ export const Mark = Schema.Struct({ at: Schema.Number, label: Schema.String })
 export type Mark = typeof Mark.Type
 
 /** What to do now, in words; and the command that does it, where one does. */
-export const Action = Schema.Struct({ text: Schema.String, command: Schema.NullOr(Command) })
+export const Action = Schema.Struct({ text: Schema.String, command: Schema.NullOr(Operable.Command) })
 export type Action = typeof Action.Type
 
 /** One backend, as it stands. */
@@ -44,7 +40,7 @@ export const Row = Schema.Struct({
   why: Schema.String,
   action: Schema.NullOr(Action),
   /** what an operator may order now */
-  commands: Schema.Array(Command),
+  commands: Schema.Array(Operable.Command),
   /** when the next attempt is due */
   nextAttemptAt: Schema.NullOr(Schema.Number),
   /** median of its last probes, in milliseconds */
