@@ -8,7 +8,7 @@ import * as Pipeable from "effect/Pipeable"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Backend, Options, Reconfiguration, Source } from "../Backend.ts"
+import type { Backend, ListenOptions, Options, Reconfiguration, Source } from "../Backend.ts"
 import {
   type CallRejected,
   ConfigurationError,
@@ -161,7 +161,7 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
     )
   }
 
-  listen(filter: Filter): ReturnType<Backend<Client>["listen"]> {
+  listen(filter: Filter, { initially = false }: ListenOptions = {}): ReturnType<Backend<Client>["listen"]> {
     const supervisor = this.#supervisor
     return Stream.suspend(() => {
       let heard: Supervisor.Heard | undefined
@@ -170,7 +170,7 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
           Effect.acquireRelease(
             Effect.sync(() => {
               const reader = { told: () => void Queue.offerUnsafe(queue, undefined), end: () => Queue.endUnsafe(queue) }
-              heard = supervisor.listen(filter, reader)
+              heard = supervisor.listen(filter, initially, reader)
               if (supervisor.tag === "Closed") reader.end()
               return heard
             }),

@@ -31,13 +31,15 @@ export class Listening {
   readonly #waiting: WaitingChanges
   #open: OpenSession<unknown> | undefined
   #fiber: Fiber.Fiber<never> | undefined
-  /** what was heard of before a gap; `undefined` before anything was */
+  /** what may have changed in the gap before the next opening; `undefined` where there was nothing before */
   #heard: Filter | undefined
 
-  constructor(port: Port, filter: Filter, reader: Reader) {
+  /** `initially`: whether its beginning is as a gap */
+  constructor(port: Port, filter: Filter, initially: boolean, reader: Reader) {
     const uris = new Set(filter.uris)
     this.#port = port
     this.#filter = { ...filter, uris: [...uris] }
+    this.#heard = initially ? this.#filter : undefined
     this.#reader = reader
     this.#waiting = new WaitingChanges(uris)
   }

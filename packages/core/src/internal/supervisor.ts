@@ -101,8 +101,8 @@ export interface Supervisor<Client> {
   readonly released: (open: OpenSession<unknown>) => void
   /** what the server lists, as far as it is known */
   readonly lists: Known
-  /** Hears of changes on every session. */
-  listen(filter: Filter, reader: Listening.Reader): Heard
+  /** Hears of changes on every session; `initially`: of everything at first. */
+  listen(filter: Filter, initially: boolean, reader: Listening.Reader): Heard
   /** Ends all that is its own, and waits until it has. */
   readonly end: Effect.Effect<void>
   /** how sessions are opened, with what that needs */
@@ -233,8 +233,8 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     return this.sessions.lists.known
   }
 
-  listen(filter: Filter, reader: Listening.Reader): Heard {
-    const listening = new Listening.Listening(this, filter, reader)
+  listen(filter: Filter, initially: boolean, reader: Listening.Reader): Heard {
+    const listening = new Listening.Listening(this, filter, initially, reader)
     const stop = this.sessions.listen(listening)
     return {
       take: () => listening.take(),
