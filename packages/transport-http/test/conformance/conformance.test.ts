@@ -4,7 +4,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Suite from "./suite.ts"
 
-const { judge, passes, run } = Suite.make("@modelcontextprotocol/conformance", Suite.program("client.ts"))
+const { judge, passes, run } = Suite.make(
+  import.meta.resolve("@modelcontextprotocol/conformance/package.json"),
+  Suite.program(new URL("client.ts", import.meta.url))
+)
 
 /** What each scenario has to have checked: one that checks nothing passes too. */
 const protocol: Readonly<Record<string, ReadonlyArray<string>>> = {

@@ -2,7 +2,6 @@
 import { afterAll, assert } from "@effect/vitest"
 import { execFile } from "node:child_process"
 import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -15,15 +14,12 @@ export interface Check {
   readonly errorMessage?: string
 }
 
-const require = createRequire(import.meta.url)
+/** A program as the client under test. */
+export const program = (url: URL): string => `"${process.execPath}" "${fileURLToPath(url)}"`
 
-/** A program of this folder as the client under test. */
-export const program = (file: string): string =>
-  `"${process.execPath}" "${fileURLToPath(new URL(file, import.meta.url))}"`
-
-/** The suite of that package, with a client of ours. */
-export const make = (name: string, client: string) => {
-  const script = join(dirname(require.resolve(`${name}/package.json`)), "dist/index.js")
+/** The suite whose package.json that is, with a client of ours. */
+export const make = (manifest: string, client: string) => {
+  const script = join(dirname(fileURLToPath(manifest)), "dist/index.js")
   const directory = mkdtempSync(join(tmpdir(), "vmcp-conformance-"))
   afterAll(() => rmSync(directory, { recursive: true }))
 

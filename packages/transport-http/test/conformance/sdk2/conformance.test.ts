@@ -5,7 +5,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Suite from "../suite.ts"
 
-const { judge, passes, run } = Suite.make("conformance-next", Suite.program("sdk2/client.ts"))
+const { judge, passes, run } = Suite.make(
+  import.meta.resolve("conformance-next/package.json"),
+  Suite.program(new URL("client.ts", import.meta.url))
+)
 
 /** How many of a scenario's checks judge something else than the form of what was sent. */
 const own = (checks: ReadonlyArray<Suite.Check>) => checks.filter(({ id }) => id !== "wire-schema-valid").length
