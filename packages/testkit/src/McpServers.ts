@@ -5,10 +5,13 @@
  */
 import { Duration, Effect } from "effect"
 import type { Scope } from "effect"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import * as Calls from "./internal/calls.ts"
 import * as Processes from "./internal/processes.ts"
 import * as Programs from "./internal/programs.ts"
 import * as ServerProcess from "./internal/serverProcess.ts"
+import * as Temporary from "./internal/temporary.ts"
 import type { Gateway, McpServer, ServerOfAnEra, ServerStartError, Traits } from "./McpServer.ts"
 
 type Started<Server> = Effect.Effect<Server, ServerStartError, Scope.Scope>
@@ -34,14 +37,26 @@ export const everything: Started<McpServer> = ServerProcess.make({
   launch: (port, log) => ({ args: Programs.everything(log, "streamableHttp"), env: { PORT: String(port) } })
 })
 
-/** The stdio server behind a gateway: the reference server, or a small one of ours that starts faster. */
-export type Backend = "everything" | "small"
+/**
+ * The stdio server behind a gateway: the reference server, a small one of ours that starts faster, both of the legacy era, or one on
+ * SDK 2.x, of MCP 2026-07-28 alone (`modern`) or of both eras (`dual`).
+ */
+export type Backend = "everything" | "small" | "modern" | "dual"
 
-const backend = (kind: Backend) => ({
-  slow: kind === "everything" ? Calls.longOperation : Calls.slow,
-  args: (log: string) =>
-    kind === "everything" ? Programs.everything(log, "stdio") : [Programs.script("scriptedStdio"), log]
-})
+const backend = (kind: Backend) =>
+  Effect.map(Temporary.directory, (directory) => {
+    const program = join(directory, "program.json")
+    const ofSdk2 = (log: string) => [Programs.script("sdk2Stdio"), log, program]
+    const args = {
+      everything: (log: string) => Programs.everything(log, "stdio"),
+      small: (log: string) => [Programs.script("scriptedStdio"), log],
+      modern: ofSdk2,
+      dual: ofSdk2
+    }
+    const speaksModern = args[kind] === ofSdk2
+    if (speaksModern) writeFileSync(program, JSON.stringify({ era: kind }))
+    return { slow: kind === "everything" ? Calls.longOperation : Calls.slow, args: args[kind], speaksModern }
+  })
 
 const gateway = (server: ServerProcess.ServerProcess): Gateway => ({
   ...server,
@@ -61,8 +76,7 @@ export const mcpProxy = (
     readonly sessionIdleTimeout?: Duration.Input
   } = {}
 ): Started<Gateway> =>
-  Effect.suspend(() => {
-    const behind = backend(options.backend ?? "everything")
+  Effect.flatMap(backend(options.backend ?? "everything"), (behind) => {
     const idle = options.sessionIdleTimeout
     return ServerProcess.make({
       name: "mcpProxy",
@@ -77,6 +91,8 @@ export const mcpProxy = (
           "--port",
           String(port),
           ...(idle === undefined ? [] : ["--sessionIdleTimeout", String(Duration.toMillis(idle))]),
+          // else it sends `initialize` at once, which a server of the modern era alone refuses
+          ...(behind.speaksModern ? ["--upstreamProtocol", "auto"] : []),
           "--",
           process.execPath,
           ...behind.args(log)
@@ -95,8 +111,7 @@ export const supergateway = (
     readonly sessionTimeout?: Duration.Input
   } = {}
 ): Started<Gateway> =>
-  Effect.suspend(() => {
-    const behind = backend(options.backend ?? "everything")
+  Effect.flatMap(backend(options.backend ?? "everything"), (behind) => {
     const { sessionTimeout, stateful = true } = options
     return ServerProcess.make({
       name: stateful ? "supergateway" : "supergateway, stateless",

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { McpServers } from "../src/index.ts"
-import { call, get, open, request, rpc } from "./client.ts"
+import { call, get, modern, open, request, rpc } from "./client.ts"
 
 const kinds = {
   everything: McpServers.everything,
@@ -43,6 +43,33 @@ describe.each(Object.entries(kinds))("%s", (_name, make) => {
         { tool: "echo", arguments: { message: "again" } }
       ])
       if (again.session !== undefined) yield* request(url, "DELETE", { session: again.session })
+    })
+  )
+})
+
+const gateways = {
+  mcpProxy: McpServers.mcpProxy,
+  supergateway: McpServers.supergateway,
+  "supergateway, stateless": (options: { readonly backend: McpServers.Backend }) =>
+    McpServers.supergateway({ ...options, stateful: false })
+}
+
+describe.each(Object.entries(gateways))("%s in front of a server on SDK 2.x", (name, make) => {
+  it.live.each(["modern", "dual"] as const)("hands on what is asked in the modern era: %s", (backend) =>
+    Effect.gen(function* () {
+      const server = yield* make({ backend })
+      const { message } = yield* modern(server.url, "server/discover")
+      assert.deepInclude(message.result, { supportedVersions: ["2026-07-28"] })
+      const echo = yield* modern(server.url, "tools/call", { ...server.echo("hello") })
+      assert.include(JSON.stringify(echo.message.result), "Echo: hello")
+      assert.deepStrictEqual(yield* server.executions, [{ tool: "echo", arguments: { message: "hello" } }])
+      // mcp-proxy answers `initialize` itself
+      const legacy = yield* rpc(server.url, undefined, "initialize", {
+        protocolVersion: "2025-11-25",
+        capabilities: {},
+        clientInfo: { name: "testkit", version: "1" }
+      })
+      assert.strictEqual(legacy.message.result !== undefined, backend === "dual" || name === "mcpProxy")
     })
   )
 })

@@ -70,6 +70,29 @@ export const open = Effect.fnUntraced(function* (url: string) {
 export const call = (url: string, session: string | undefined, { arguments: args, name }: Call) =>
   rpc(url, session, "tools/call", { name, arguments: args })
 
+/** A request of MCP 2026-07-28, which needs no handshake. */
+export const modern = (url: string, method: string, params: { readonly [key: string]: unknown; name?: string } = {}) =>
+  request(url, "POST", {
+    headers: {
+      "mcp-protocol-version": "2026-07-28",
+      "mcp-method": method,
+      ...(params.name === undefined ? {} : { "mcp-name": params.name })
+    },
+    body: {
+      jsonrpc: "2.0",
+      id: ++ids,
+      method,
+      params: {
+        ...params,
+        _meta: {
+          "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+          "io.modelcontextprotocol/clientInfo": { name: "testkit", version: "1" },
+          "io.modelcontextprotocol/clientCapabilities": {}
+        }
+      }
+    }
+  })
+
 /** The status and form of a GET, whose stream is closed at once. */
 export const get = (url: string, session: string | undefined, headers: Record<string, string> = {}) =>
   Effect.promise(async () => {
