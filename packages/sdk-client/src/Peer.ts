@@ -135,13 +135,16 @@ export interface Options {
 export { isRpcError, RpcError } from "./internal/rpcError.ts"
 
 /**
- * The parameters of a request whose maker is a client of MCP 2026-07-28 itself: it gets the result as it is, also one that asks something
- * (`input_required`), and goes on with `inputResponses` and `requestState` in the parameters of its next request. Over a session of the
- * legacy era such a further request is refused, and not sent. `JSON` does not see the mark, and whoever copies the parameters copies it.
+ * The parameters of a request whose maker is a client of MCP 2026-07-28 itself, which says these `words` of itself (`clientInfo` and
+ * `capabilities`): a server of that era hears them in the place of the peer's own. The maker gets the result as it is, also one that asks
+ * something (`input_required`), and goes on with `inputResponses` and `requestState` in the parameters of its next request. Over a session
+ * of the legacy era such a further request is refused, and not sent. `JSON` does not see the mark, and whoever copies the parameters
+ * copies it.
  *
  * @since 0.1.0
  */
-export const handOn = (params: Message.Params | undefined): Message.Params => HandedOn.mark(params)
+export const handOn = (params: Message.Params | undefined, words: Message.Params): Message.Params =>
+  HandedOn.mark(params, words)
 
 /**
  * A peer that has not been connected yet.

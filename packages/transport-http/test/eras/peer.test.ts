@@ -327,7 +327,7 @@ describe("a server of the modern era is to a peer's user as one of the legacy er
       const { session } = yield* openPeer(server, { peer })
       const leg = (more: object) => ({
         method: "tools/call",
-        params: Peer.handOn({ name: "ask", arguments: {}, ...more })
+        params: Peer.handOn({ name: "ask", arguments: {}, ...more }, hello)
       })
       const first = yield* run(session, (client) => client.request(leg({})))
       assert(Exit.isSuccess(first.result))

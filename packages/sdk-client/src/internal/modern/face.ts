@@ -208,7 +208,9 @@ export class Face {
   #send(question: Question, options: AskOptions): Promise<Message.Result> {
     const { params } = question
     const level = this.#level === undefined ? {} : { [logLevel]: this.#level }
-    const meta = { ...params?._meta, ...level, ...this.#options.envelope }
+    const words = HandedOn.wordsOf(params)
+    const envelope = words === undefined ? this.#options.envelope : Message.envelope(words)
+    const meta = { ...params?._meta, ...level, ...envelope }
     return this.#options.ask({ ...question, params: { ...params, _meta: meta } }, options)
   }
 
