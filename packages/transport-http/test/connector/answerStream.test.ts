@@ -73,6 +73,23 @@ describe("a call whose answer stream is cut", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("gets its result where server-everything sends on it what it keeps of other requests as well", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.everything
+      const { host, proxy, session } = yield* openThroughProxy(server)
+      const call = yield* Effect.forkChild(run(session, (client) => client.callTool(server.slow(1))))
+      yield* eventuallyEffect(Effect.map(server.executions, ({ length }) => length === 1))
+      const others = yield* run(session, (client) => Promise.all([client.listTools(), client.ping()]))
+      expect(Exit.isSuccess(others.result)).toBe(true)
+      yield* (yield* proxy.inject(Fault.CutMidChunk(cutCall))).struck
+      const ended = yield* Fiber.join(call)
+      expect(Exit.isSuccess(ended.result)).toBe(true)
+      expect(ended.requests).toMatchObject([{ fate: "answered", evidence: { _tag: "Answered" } }])
+      expect(host.notices.map(({ notice }) => notice)).toContain("answer_resumed")
+      expect(yield* server.executions).toHaveLength(1)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("gets its result where a server resumes properly but does not refuse a second stream", () =>
     Effect.gen(function* () {
       const server = yield* ScriptedServer.make({ eventStore: true })

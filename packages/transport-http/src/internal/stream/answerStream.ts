@@ -186,7 +186,8 @@ export class AnswerStream implements Body {
     const value = Message.parse(data.toString("utf8"))
     if (value === undefined) return this.wire.host.notice("garbage")
     const message = Message.of(value)
-    if (message === undefined) return this.#refuse()
+    // A server that mixes its streams up may send here the `{}` with which it keeps the beginning of another one.
+    if (message === undefined) return resumed ? undefined : this.#refuse()
     const kind = this.#isForeign && Message.isAnswer(message) ? "answer" : Incoming.kindFor(message, this.pending.id)
     if (resumed && (kind === "progress" || kind === "answer")) this.progressed = true
     switch (kind) {
