@@ -17,7 +17,17 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
+import type { SocketServer } from "effect/socket"
+import type { SqlClient } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
+import * as ClusterOptions from "./ClusterOptions.ts"
+import * as Address from "./internal/address.ts"
+import * as Engine from "./internal/engine/engine.ts"
+import * as Activator from "./internal/owner/activator.ts"
+import * as Listing from "./internal/owner/listing.ts"
+import * as Owner from "./internal/owner/owner.ts"
 import * as Single from "./internal/single.ts"
+import * as View from "./internal/view/view.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
@@ -87,6 +97,46 @@ export class ClusterBackends extends Context.Service<ClusterBackends, Shape>()(
 ) {}
 
 // ------------------------------------------------------------------------------------------------------------- layers
+
+/**
+ * What {@link layer} takes.
+ *
+ * @since 0.1.0
+ */
+export interface Options extends ClusterOptions.Options, SingleOptions {}
+
+/**
+ * A cluster of all processes that have the same storage, over `effect/cluster`. Each takes a share of the backends when it comes, and hands it over when it
+ * ends. The storage is a SQL database (`PgClient.layer` of `@effect/sql-pg`), in which tables are made whose names begin with `vmcp_keepalive_`. Fails
+ * with everything that is wrong in the options or in the specs, and where the storage or the port cannot be had.
+ *
+ * @since 0.1.0
+ */
+export const layer = ({
+  backends,
+  ...options
+}: Options): Layer.Layer<
+  ClusterBackends,
+  BackendError.ConfigurationError | Fleet.FleetConfigurationError | SqlError | SocketServer.SocketServerError,
+  Fleet.Transport<Peer.Peer> | SqlClient.SqlClient
+> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const settings = yield* ClusterOptions.resolve(options)
+      const listing = yield* Listing.make
+      yield* listing.apply(backends, () => Effect.void)
+      const known = Layer.mergeAll(
+        Layer.succeed(Listing.Listing, listing),
+        Layer.succeed(Owner.Places, new Map()),
+        Layer.succeed(Owner.Here, Address.format(settings.address))
+      )
+      const view = Layer.effect(ClusterBackends, View.make(settings.waitForOwner))
+      return Layer.mergeAll(view, Owner.layer, Activator.layer).pipe(
+        Layer.provide(Engine.layer(settings)),
+        Layer.provide(known)
+      )
+    })
+  )
 
 /**
  * What {@link layerSingle} takes.

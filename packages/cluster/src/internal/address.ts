@@ -16,6 +16,9 @@ export const parse = (text: string): Option.Option<Address> => {
   return host === undefined || port < 1 || port > 65_535 ? Option.none() : Option.some({ host, port })
 }
 
+/** Writes one, as it is read. */
+export const format = ({ host, port }: Address): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
+
 /** Whether no other machine reaches this one by that host: loopback, or the address that stands for all of a machine's own. */
 export const isOfOneMachine = (host: string): boolean =>
   /^(localhost|.*\.localhost|127(\.\d+){3}|0(\.0+){3}|(0*:)+0*[01]?|::ffff:127(\.\d+){3})$/i.test(host)
