@@ -77,32 +77,7 @@ describe("a session with a server of", { timeout: 60_000 }, () => {
     )
 })
 
-const statuses = [400, 404, 405, 408, 422, 425, 429, 500, 502, 503] as const
-
-describe("one bad answer to the question for the era", { timeout: 90_000 }, () => {
-  for (const status of statuses)
-    it.live(`does not make a server of both eras one of the legacy era: ${status}`, () =>
-      Effect.gen(function* () {
-        const server = yield* McpServers.sdk2({ era: "dual" })
-        const kept = yield* keep(server, {
-          before: (proxy) =>
-            proxy.inject(Fault.Answer({ status, body: "<html>no</html>", on: { rpc: "server/discover" }, times: 1 }))
-        })
-        assert.strictEqual(yield* kept.era, "modern")
-        assert.strictEqual((yield* kept.backend.state)._tag, "Connected")
-      }).pipe(Effect.scoped)
-    )
-
-  it.live("does not make a server of both eras one of the legacy era: a cut connection", () =>
-    Effect.gen(function* () {
-      const server = yield* McpServers.sdk2({ era: "dual" })
-      const kept = yield* keep(server, {
-        before: (proxy) => proxy.inject(Fault.Reset({ on: { rpc: "server/discover" }, times: 1 }))
-      })
-      assert.strictEqual(yield* kept.era, "modern")
-    }).pipe(Effect.scoped)
-  )
-
+describe("a status alone, in answer to the question for the era,", { timeout: 90_000 }, () => {
   it.live("from a server of the legacy era is its word where it stays with it, also as plain text", () =>
     Effect.gen(function* () {
       let discovers = 0

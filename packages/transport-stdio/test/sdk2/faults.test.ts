@@ -3,11 +3,12 @@ import { assert, describe } from "@effect/vitest"
 import { Client } from "@modelcontextprotocol/client"
 import { untimed } from "@vmcp-keepalive/core/ConnectionState"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, FileSystem } from "effect"
 import { eraOfCall, keep } from "./support.ts"
 import {
   calm,
   executing,
+  inShell,
   is,
   isRenewed,
   only,
@@ -24,6 +25,7 @@ const { everything, sdk2 } = StdioServers
 
 const kinds = [
   ["modern, on SDK 2.x", sdk2({ era: "modern" }), "modern"],
+  ["both eras, on SDK 2.x", sdk2({ era: "dual" }), "modern"],
   ["legacy, on SDK 2.x", sdk2({ era: "legacy" }), "legacy"],
   ["legacy, server-everything on SDK 1.x", everything, "legacy"]
 ] as const
@@ -35,9 +37,9 @@ const connector = { shutdown: quickShutdown }
 
 for (const [name, make, era] of kinds)
   describe(`a child of ${name}`, { timeout: 60_000 }, () => {
-    const kept = (policy = calm) =>
+    const kept = (policy = calm, line: (server: string) => string = (server) => `exec ${server}`) =>
       Effect.gen(function* () {
-        const server: StdioServers.SlowStdioServer = yield* make
+        const server = inShell<StdioServers.SlowStdioServer>(yield* make, line)
         const found = yield* keep(server, { policy, connector })
         assert.strictEqual(yield* found.backend.use((client) => eraOfCall(client, server.echo("era"))), era)
         return { ...found, server, first: found.pid() }
@@ -106,6 +108,56 @@ for (const [name, make, era] of kinds)
         assert.strictEqual(error.reason, "timeout")
         yield* until(isRenewed())
         assert.strictEqual((yield* server.executions).length, 2)
+      })
+    )
+
+    promise("ended by SIGTERM under a call is replaced by one of that era; the outcome is unknown", () =>
+      Effect.gen(function* () {
+        const { backend, call, server, signal, until } = yield* kept()
+        const slow = yield* Effect.forkChild(Effect.flip(call(server.slow(30))))
+        yield* executing(server, 2)
+        signal("SIGTERM")
+        assert.strictEqual((yield* Fiber.join(slow))._tag, "OutcomeUnknown")
+        yield* until(isRenewed())
+        assert.strictEqual(yield* backend.use((client) => eraOfCall(client, server.echo("again"))), era)
+        assert.strictEqual((yield* server.executions).length, 3)
+      })
+    )
+
+    promise("whose output ends in the midst of an answer is found out; the outcome is unknown", () =>
+      Effect.gen(function* () {
+        const policy = { ...calm, ...quick, inFlightGrace: "1 second" } as const
+        const { backend, call, server, until } = yield* kept(
+          policy,
+          (command) => `${command} | dd bs=1 count=50000 2>/dev/null`
+        )
+        const long = server.echo("x".repeat(500_000))
+        assert.strictEqual((yield* Effect.flip(call(long)))._tag, "OutcomeUnknown")
+        yield* until(isRenewed())
+        assert.strictEqual(yield* backend.use((client) => eraOfCall(client, server.echo("again"))), era)
+        assert.strictEqual((yield* server.executions).length, 3)
+      })
+    )
+
+    promise("killed under a call that cannot be started for a while is of that era when it can", () =>
+      Effect.gen(function* () {
+        const fs = yield* FileSystem.FileSystem
+        const broken = `${yield* fs.makeTempDirectoryScoped()}/broken`
+        const { backend, call, server, signal, until } = yield* kept(
+          calm,
+          (command) => `test -e ${broken} && exit 1; exec ${command}`
+        )
+        const slow = yield* Effect.forkChild(Effect.flip(call(server.slow(30))))
+        yield* executing(server, 2)
+        yield* fs.writeFileString(broken, "")
+        signal("SIGKILL")
+        assert.strictEqual((yield* Fiber.join(slow))._tag, "OutcomeUnknown")
+        yield* until(is("CircuitOpen"))
+        assert.strictEqual((yield* Effect.flip(call(server.echo("rejected"))))._tag, "CallRejected")
+        yield* fs.remove(broken)
+        yield* until(isRenewed())
+        assert.strictEqual(yield* backend.use((client) => eraOfCall(client, server.echo("again"))), era)
+        assert.strictEqual((yield* server.executions).length, 3)
       })
     )
 
