@@ -26,19 +26,24 @@ export const gated = <Client>(
 const gatedSession = <Client>(
   session: Connector.Session<Client>,
   isCertain: () => boolean
-): Connector.Session<Client> => ({
-  client: session.client,
-  get era() {
-    return session.era
-  },
-  get stateful() {
-    return session.stateful
-  },
-  separateAnswers: session.separateAnswers,
-  call: (traceparent) => session.call(traceparent),
-  probe: (rung) => Effect.suspend(() => (isCertain() ? session.probe(rung) : Effect.never)),
-  get refresh() {
-    return session.refresh
-  },
-  list: (kind) => Effect.suspend(() => (isCertain() ? session.list(kind) : Effect.never))
-})
+): Connector.Session<Client> => {
+  const { listen } = session
+  return {
+    client: session.client,
+    get era() {
+      return session.era
+    },
+    get stateful() {
+      return session.stateful
+    },
+    separateAnswers: session.separateAnswers,
+    call: (traceparent) => session.call(traceparent),
+    probe: (rung) => Effect.suspend(() => (isCertain() ? session.probe(rung) : Effect.never)),
+    get refresh() {
+      return session.refresh
+    },
+    list: (kind) => Effect.suspend(() => (isCertain() ? session.list(kind) : Effect.never)),
+    listen:
+      listen && ((filter, hearing) => Effect.suspend(() => (isCertain() ? listen(filter, hearing) : Effect.never)))
+  }
+}
