@@ -82,6 +82,14 @@ const otel: ReadonlyArray<Ban> = [
   { regex: "^(@opentelemetry/|@effect/opentelemetry)", message: "Optional peers: only KeepaliveProducer needs them." }
 ]
 
+const cluster: ReadonlyArray<Ban> = [
+  ...published,
+  {
+    regex: "^(@modelcontextprotocol/|@vmcp-keepalive/(sdk-client$|config|gateway|host|otel|transport-))",
+    message: "A cluster knows peers only: no SDK, no transport. Import sdk-client/peer."
+  }
+]
+
 const gateway: ReadonlyArray<Ban> = [
   ...published,
   {
@@ -122,6 +130,7 @@ export default defineConfig({
   overrides: [
     { files: [".ci/**"], rules: { "no-restricted-imports": "off" } },
     { files: ["**/*.config.{js,ts}"], rules: { "import/no-default-export": "off" } },
+    { files: ["packages/cluster/src/**"], rules: { "no-restricted-imports": bans(cluster) } },
     { files: ["packages/config/src/**"], rules: { "no-restricted-imports": bans(config) } },
     { files: ["packages/gateway/src/**"], rules: { "no-restricted-imports": bans(gateway) } },
     { files: ["packages/host/src/**"], rules: { "no-restricted-imports": bans(host) } },

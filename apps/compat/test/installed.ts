@@ -111,6 +111,7 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
         ...metrics("3"),
         // what documents import besides
         "@effect/platform-node@^4.1.0",
+        "@effect/sql-pg@^4.0.5",
         "@effect/vitest@^4.0.5",
         "vitest@^5.1.1"
       ]),

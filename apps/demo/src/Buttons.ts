@@ -23,9 +23,9 @@ export interface Button {
 
 /** Those of every backend, by its id. */
 export const all = (world: World): ReadonlyMap<string, ReadonlyArray<Button>> => {
-  const { effectMcp, everything, mcpProxy, scripted, supergateway } = world
+  const { effectMcp, everything, mcpProxy, scripted, sdk2, supergateway } = world
   return new Map([
-    ...[everything, supergateway, effectMcp, scripted].map(
+    ...[everything, supergateway, effectMcp, sdk2, scripted].map(
       (place) => [place.id, [...http(place), mute(place)]] as const
     ),
     [mcpProxy.id, [...http(mcpProxy), zombie(mcpProxy.server)]],

@@ -1,5 +1,5 @@
 /** What happens to servers over HTTP, and to the network before them. */
-import { Fault } from "@vmcp-keepalive/testkit"
+import { Fault, type McpServer } from "@vmcp-keepalive/testkit"
 import { Duration, Effect, Redacted } from "effect"
 import * as Journal from "./Journal.ts"
 import { bounds } from "./Place.ts"
@@ -22,6 +22,7 @@ export const make = ({
   everything,
   mcpProxy,
   scripted,
+  sdk2,
   supergateway
 }: World): ReadonlyArray<Played> => {
   const grant = (token: string) => Effect.sync(() => credentials.set("scripted", Redacted.make(token)))
@@ -42,6 +43,23 @@ export const make = ({
       closedFor: ["session_lost"],
       // The call that the server refuses is sent again on the new session. Another one whose refusal is still under way
       // when the session ends cannot be told from one that was executed.
+      calls: { ...allOk, unknown: "any" },
+      because: "session_lost"
+    }
+  })
+
+  /** Another server takes its place, of another era, and nobody called meanwhile. */
+  const becomes = (era: McpServer.ServerOfAnEra["era"], name: string): Played => ({
+    name,
+    place: sdk2,
+    quiet: "until over",
+    inject: Effect.andThen(sdk2.server.become(era), now),
+    sign: Journal.closes("session_lost"),
+    expectation: {
+      detectedWithin: plus(bounds(sdk2).firstMiss),
+      recoveredWithin: untilReplaced(sdk2),
+      states: ["Connected", "Connecting", "Connected"],
+      closedFor: ["session_lost"],
       calls: { ...allOk, unknown: "any" },
       because: "session_lost"
     }
@@ -187,6 +205,25 @@ export const make = ({
         executedAgain: "any"
       }
     },
+    {
+      name: "killed in the middle of calls, 2026-07-28",
+      place: sdk2,
+      inFlight: [false, true].map((idempotent) => ({ slow: sdk2.server.slow, seconds: 2, idempotent })),
+      inject: Effect.flatMap(now, (mark) => Effect.as(sdk2.server.kill, mark)),
+      sign: Journal.callEnds("unknown"),
+      until: [Journal.leaves("Connected")],
+      end: sdk2.server.start,
+      expectation: {
+        detectedWithin: slack,
+        recoveredWithin: untilReplaced(sdk2),
+        states: ["Connected", "Unhealthy", "Connected"],
+        closedFor: [],
+        calls: { ...outage, unknown: "some" },
+        executedAgain: "any"
+      }
+    },
+    becomes("legacy", "becomes one of 2025-11-25 behind its URL"),
+    becomes("dual", "becomes one of both eras, which ignores its sessions"),
     {
       name: "standing stream cut when idle",
       place: scripted,

@@ -22,6 +22,8 @@ export interface World {
   readonly mcpProxy: ProxiedPlace<McpServer.Gateway>
   /** Effect's own server: JSON answers, no standing stream */
   readonly effectMcp: ProxiedPlace
+  /** a server on SDK 2.x, of MCP 2026-07-28: no sessions, no standing stream; it becomes one of another era */
+  readonly sdk2: ProxiedPlace<McpServer.ServerOfAnEra>
   /** a server of ours, which does what it is told */
   readonly scripted: ProxiedPlace<ScriptedServer.ScriptedServer>
   /** the reference server for files, over stdio */
@@ -117,18 +119,20 @@ export const make = (
         supergateway: beside(proxied(McpServers.supergateway({ backend: "small" }))),
         mcpProxy: beside(proxied(McpServers.mcpProxy({ backend: "small" }))),
         effectMcp: beside(proxied(McpServers.effectMcp)),
+        sdk2: beside(proxied(McpServers.sdk2({ era: "modern" }))),
         scripted: beside(proxied(ScriptedServer.make({ authorization: Redacted.value(firstCredentials) }))),
         filesystem: StdioServers.filesystem,
         scriptedSh: Effect.flatMap(StdioServers.scripted(), Shell.through)
       },
       { concurrency: "unbounded" }
     )
-    const { effectMcp, everything, filesystem, mcpProxy, scripted, scriptedSh, supergateway } = servers
+    const { effectMcp, everything, filesystem, mcpProxy, scripted, scriptedSh, sdk2, supergateway } = servers
     const file = yield* written({
       everything: { ...reached(everything), ...patient },
       supergateway: reached(supergateway),
       "mcp-proxy": reached(mcpProxy),
       "effect-mcp": { ...reached(effectMcp), ...patient },
+      sdk2: { ...reached(sdk2), ...patient },
       // one session for all: of each reading of its credentials the journal shall say that it was the fleet's
       scripted: { ...reached(scripted), session: "shared" },
       filesystem: started(filesystem),
@@ -150,6 +154,7 @@ export const make = (
       supergateway: yield* behind("supergateway", supergateway),
       mcpProxy: yield* behind("mcp-proxy", mcpProxy),
       effectMcp: yield* behind("effect-mcp", effectMcp),
+      sdk2: yield* behind("sdk2", sdk2),
       scripted: yield* behind("scripted", scripted),
       filesystem: yield* place("filesystem", filesystem),
       scriptedSh: yield* place("scripted-sh", scriptedSh),
@@ -202,6 +207,7 @@ export const places = (world: World): ReadonlyArray<Place> => [
   world.supergateway,
   world.mcpProxy,
   world.effectMcp,
+  world.sdk2,
   world.scripted,
   world.filesystem,
   world.scriptedSh

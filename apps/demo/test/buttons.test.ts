@@ -15,6 +15,7 @@ const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
   supergateway: every,
   "mcp-proxy": every,
   "effect-mcp": every,
+  sdk2: every,
   scripted: every,
   filesystem: ["kill", "freeze"],
   "scripted-sh": ["kill", "freeze", "refuse", "zombie"]

@@ -18,12 +18,12 @@ test("plays the tour in less than 45 seconds, and every expectation is met", asy
   // some of its calls were lost, and its session never was
   expect(report.client.calls.ok).toBeGreaterThan(50)
   expect(report.client.calls.unknown + report.client.calls.rejected).toBeGreaterThan(0)
-  expect(report.faults).toHaveLength(18)
+  expect(report.faults).toHaveLength(21)
   for (const row of report.faults) {
     expect(row).toEqual({
       fault: expect.any(String),
       backend: expect.stringMatching(
-        /^(everything|supergateway|mcp-proxy|effect-mcp|scripted|filesystem|scripted-sh)$/
+        /^(everything|supergateway|mcp-proxy|effect-mcp|sdk2|scripted|filesystem|scripted-sh)$/
       ),
       detectedMs: expect.any(Number),
       recoveredMs: expect.any(Number),
@@ -55,7 +55,7 @@ test("without the faults no expectation is met, and the exit code says so", asyn
   expect(await left()).toEqual([])
   const report: Report = JSON.parse(output.stdout)
   expect(report.met).toBe(false)
-  expect(report.faults).toHaveLength(18)
+  expect(report.faults).toHaveLength(21)
   expect(report.faults.filter(({ detectedMs, met }) => met || detectedMs !== null)).toEqual([])
   // What is wrong is that nothing happened: the calls themselves all went well.
   expect(report.otherwise.met).toBe(true)

@@ -72,14 +72,14 @@ test("keeps running after the tour: page, MCP endpoint, metrics and buttons are 
   expect(new Set(tools.map(({ name }) => name.split("__")[0]))).toEqual(new Set(await ids()))
   await client.close()
   const metrics = await (await fetch(`${origin}/metrics`)).text()
-  expect(metrics).toMatch(/^vmcp_keepalive_backends 7$/m)
+  expect(metrics).toMatch(/^vmcp_keepalive_backends 8$/m)
 
   expect(await press("filesystem", "kill")).toMatchObject({ status: 200 })
   await until(async () => (await rowOf("filesystem")).marks.at(-1)?.label === "Fault: Kill")
 
   const asked = performance.now()
   child.kill("SIGTERM")
-  expect(await ended).toEqual([output.stdout.includes("18 of 18 faults as expected") ? 0 : 1, null])
+  expect(await ended).toEqual([output.stdout.includes("21 of 21 faults as expected") ? 0 : 1, null])
   expect(performance.now() - asked).toBeLessThan(2_000)
   expect(await left()).toEqual([])
 }, 180_000)

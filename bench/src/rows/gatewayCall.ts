@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url"
 import * as BareClient from "../BareClient.ts"
 import * as Calls from "../Calls.ts"
 import * as GatewayProgram from "../GatewayProgram.ts"
-import * as ModernClient from "../ModernClient.ts"
+import * as Sdk2Client from "../Sdk2Client.ts"
 import type { Limit, Measured, Result, Row } from "../Row.ts"
 import * as Started from "../Started.ts"
 
@@ -112,7 +112,7 @@ export const gatewayModern: Row = {
   run: Effect.gen(function* () {
     const server = yield* Started.start<Pick<GatewayProgram.Addresses, "mcp">>(modernServer, [])
     const own = yield* GatewayProgram.serve({ mcpServers: { server: { url: server.said.mcp } } })
-    const [bare, through] = [yield* ModernClient.http(server.said.mcp), yield* ModernClient.http(own.said.mcp)]
+    const [bare, through] = [yield* Sdk2Client.http(server.said.mcp), yield* Sdk2Client.http(own.said.mcp)]
     const results = yield* Calls.interleave(
       [
         Calls.promised(

@@ -11,35 +11,38 @@ import { Effect, Exit, Scope } from "effect"
 import { fileURLToPath } from "node:url"
 import * as Calls from "../Calls.ts"
 import * as LeastTransport from "../LeastTransport.ts"
-import * as ModernClient from "../ModernClient.ts"
+import * as Sdk2Client from "../Sdk2Client.ts"
 import type { Row } from "../Row.ts"
 import * as Session from "../Session.ts"
 import * as Started from "../Started.ts"
 
 const eras = ["modern", "legacy"] as const
 
-const started = (program: "instantModernServer" | "modernServer") =>
-  Effect.map(
-    Started.start<{ readonly mcp: string }>(fileURLToPath(import.meta.resolve(`../programs/${program}.js`)), []),
-    ({ said }) => said.mcp
-  )
+const started = (program: string) =>
+  Effect.map(Started.start<{ readonly mcp: string }>(fileURLToPath(program), []), ({ said }) => said.mcp)
 
-const http = (url: string, era: ModernClient.Era) =>
-  HttpConnector.make({ url, versionNegotiation: ModernClient.negotiation(era) })
+/** answers at once */
+const instant = started(import.meta.resolve("../programs/instantModernServer.js"))
+
+/** SDK 2's handler */
+const real = started(import.meta.resolve("../programs/modernServer.js"))
+
+const http = (url: string, era: Sdk2Client.Era) =>
+  HttpConnector.make({ url, versionNegotiation: Sdk2Client.negotiation(era) })
 
 const echo = (client: Client) => client.callTool({ name: "echo", arguments: { message: "hello" } })
 
 // ----------------------------------------------------------------------------------------------------------- calls
 
-const sdkCalls = (era: ModernClient.Era) => `SDK 2 client.callTool, ${era}`
-const ourCalls = (era: ModernClient.Era) => `backend.use(client.callTool), ${era}`
+const sdkCalls = (era: Sdk2Client.Era) => `SDK 2 client.callTool, ${era}`
+const ourCalls = (era: Sdk2Client.Era) => `backend.use(client.callTool), ${era}`
 
 /** The calls of both in one era. */
-const callers = <R>(era: ModernClient.Era, bare: Client, connector: Connector.Connector<Client, R>) =>
+const callers = <R>(era: Sdk2Client.Era, bare: Client, connector: Connector.Connector<Client, R>) =>
   Effect.gen(function* () {
     const backend = yield* Backend.make({ id: `sdk2-${era}`, connector })
     yield* backend.awaitConnected
-    yield* backend.use((client) => Promise.resolve(ModernClient.expectEra(client, era)))
+    yield* backend.use((client) => Promise.resolve(Sdk2Client.expectEra(client, era)))
     return [
       Calls.promised(sdkCalls(era), () => echo(bare)),
       Calls.effect(ourCalls(era), Effect.orDie(backend.use(echo)))
@@ -47,8 +50,8 @@ const callers = <R>(era: ModernClient.Era, bare: Client, connector: Connector.Co
   })
 
 /** The calls of both in one era, over HTTP. */
-const overHttp = (era: ModernClient.Era, url: string) =>
-  Effect.flatMap(ModernClient.http(url, era), (bare) => callers(era, bare, http(url, era)))
+const overHttp = (era: Sdk2Client.Era, url: string) =>
+  Effect.flatMap(Sdk2Client.http(url, era), (bare) => callers(era, bare, http(url, era)))
 
 const least = "SDK 2 client.callTool over undici's dispatch, modern"
 
@@ -56,7 +59,7 @@ const least = "SDK 2 client.callTool over undici's dispatch, modern"
 const leastOver = (url: string) =>
   Effect.gen(function* () {
     const transport = yield* LeastTransport.make(url)
-    const client = yield* ModernClient.connected(() => transport)
+    const client = yield* Sdk2Client.connected(() => transport)
     return Calls.promised(least, () => echo(client))
   })
 
@@ -65,7 +68,7 @@ export const sdk2Call: Row = {
   title: "A tool call of an SDK 2 client on a healthy HTTP connection, to servers that answer at once",
   unit: "µs",
   run: Effect.gen(function* () {
-    const modern = yield* started("instantModernServer")
+    const modern = yield* instant
     const legacy = yield* ScriptedServer.make({ answers: "json" })
     const all = [
       ...(yield* overHttp("modern", modern)),
@@ -93,7 +96,7 @@ export const sdk2CallReal: Row = {
   title: "A tool call of an SDK 2 client on a healthy HTTP connection, to SDK 2's handler",
   unit: "µs",
   run: Effect.gen(function* () {
-    const url = yield* started("modernServer")
+    const url = yield* real
     const all = [...(yield* overHttp("modern", url)), yield* leastOver(url), ...(yield* overHttp("legacy", url))]
     const results = yield* Calls.interleave(all, { times: 300, rounds: 21, warmUp: 10 })
     return {
@@ -119,8 +122,8 @@ export const sdk2StdioCall: Row = {
   run: Effect.gen(function* () {
     const { args, command } = yield* StdioServers.sdk2({ era: "dual" })
     const all = yield* Effect.forEach(eras, (era) =>
-      Effect.flatMap(ModernClient.stdio({ command, args }, era), (bare) =>
-        callers(era, bare, StdioConnector.make({ command, args, versionNegotiation: ModernClient.negotiation(era) }))
+      Effect.flatMap(Sdk2Client.stdio({ command, args }, era), (bare) =>
+        callers(era, bare, StdioConnector.make({ command, args, versionNegotiation: Sdk2Client.negotiation(era) }))
       )
     )
     const results = yield* Calls.interleave(all.flat(), { times: 500, rounds: 21, warmUp: 10 })
@@ -133,18 +136,18 @@ export const sdk2StdioCall: Row = {
 /** so many in a round that the first of them, which may find no connection, does not count */
 const sessions = 25
 
-const sdkConnects = (era: ModernClient.Era) => `SDK 2 client.connect, ${era}`
-const ourConnects = (era: ModernClient.Era) => `connector.open, ${era}`
+const sdkConnects = (era: Sdk2Client.Era) => `SDK 2 client.connect, ${era}`
+const ourConnects = (era: Sdk2Client.Era) => `connector.open, ${era}`
 
 export const sdk2Connect: Row = {
   name: "sdk2-connect",
   title: "A session is opened with SDK 2 over HTTP to SDK 2's handler, one after the other",
   unit: "µs",
   run: Effect.gen(function* () {
-    const mcp = yield* started("modernServer")
+    const mcp = yield* real
     const results = yield* Calls.interleave(
       eras.flatMap((era) => [
-        opening(sdkConnects(era), ModernClient.http(mcp, era)),
+        opening(sdkConnects(era), Sdk2Client.http(mcp, era)),
         opening(ourConnects(era), Session.open(http(mcp, era)))
       ]),
       { times: sessions, rounds: 31, warmUp: 10 }

@@ -87,14 +87,14 @@ export interface Backend<out Client> extends Operable, Pipeable.Pipeable {
    * the stream is closed. It ends with the backend.
    *
    * After a gap, from the end of what was heard on one session or connection until the server has acknowledged the next, everything of
-   * the filter may have changed, and is told once. Nothing is told at first. A change that a reader has not taken yet is not told twice,
+   * the filter may have changed, and is told once. Nothing is told at first, unless `initially` says so. A change that a reader has not taken yet is not told twice,
    * so that a slow one loses nothing; where more than 1,024 resources wait that were not asked for by their own URI, it is said of
    * those that were.
    *
    * It is no use of the backend: it wakes none that is idle, does not keep one from being so (`idleAfter`; what changes while it
    * is counts as in a gap), delays no connecting, and is no reason to probe.
    */
-  listen(filter: Filter): Stream.Stream<Change>
+  listen(filter: Filter, options?: ListenOptions): Stream.Stream<Change>
 
   /**
    * Goes on with another connector, another policy of its own, or both; what is left out stays. A policy is changed in place: the
@@ -115,6 +115,19 @@ export interface Backend<out Client> extends Operable, Pipeable.Pipeable {
 export interface UseOptions {
   /** whether executing it twice does the same as once, so that it may be sent again when its outcome is unknown; default false */
   readonly idempotent?: boolean | undefined
+}
+
+/**
+ * How changes are heard of.
+ *
+ * @since 0.1.0
+ */
+export interface ListenOptions {
+  /**
+   * Whether the beginning is as a gap: everything of the filter is told once as soon as the server has acknowledged that it tells, so
+   * that who reads what it is told of misses nothing; default false
+   */
+  readonly initially?: boolean | undefined
 }
 
 /**

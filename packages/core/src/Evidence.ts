@@ -314,11 +314,13 @@ export const ofCall = (evidence: Evidence): Doubt | undefined => {
  * What is in doubt when something was seen of a stream that a session keeps open. Its loss alone is no death: one probe decides.
  *
  * But where the stream was open before, and is not offered any more (405), the session is `lost` without a question: behind the URL
- * is a server now that ignores session ids. It would answer every probe, and every call, with all state of the session gone.
+ * is a server now that ignores session ids. It would answer every probe, and every call, with all state of the session gone. A server
+ * that does not know the method of a stream that was open before (-32601) may be of another era now.
  *
  * @since 0.1.0
  */
 export const ofStream = (evidence: Evidence): Doubt | "lost" | undefined => {
+  if (evidence._tag === "ErrorAnswer" && isOtherEra(evidence.code)) return "session"
   if (evidence._tag === "Refused" && evidence.withSession && evidence.status === 405) return "lost"
   const doubt = ofCall(evidence)
   return doubt === "transport" ? "stream" : doubt

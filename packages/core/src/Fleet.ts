@@ -17,6 +17,7 @@ import type { ConnectionState } from "./ConnectionState.ts"
 import type { Connector } from "./Connector.ts"
 import type { FleetConfigurationError, FleetNotReady } from "./internal/fleetErrors.ts"
 import * as Members from "./internal/members.ts"
+import * as Plans from "./internal/plan.ts"
 import * as Transports from "./internal/transports.ts"
 import type { KeepaliveEvent } from "./KeepaliveEvent.ts"
 import type { Options as Policy } from "./KeepalivePolicy.ts"
@@ -89,6 +90,31 @@ export interface Fleet<Client> {
   readonly apply: (specs: ReadonlyArray<Spec>) => Effect.Effect<ReadonlyArray<Change>, FleetConfigurationError>
 }
 
+/**
+ * What one list of specs changes in another: what `apply` would do, for whoever makes the backends elsewhere.
+ *
+ * @since 0.1.0
+ */
+export interface Plan<out Client> {
+  /** ids of those that are listed no longer */
+  readonly removed: ReadonlyArray<string>
+  /** those that are made or changed, in the order of the specs */
+  readonly made: ReadonlyArray<Planned<Client>>
+}
+
+/**
+ * A backend of a {@link Plan}: what `Backend.make` and `reconfigure` take.
+ *
+ * @since 0.1.0
+ */
+export interface Planned<out Client> {
+  readonly id: string
+  readonly connector: Connector<Client>
+  readonly policy: Policy
+  /** what of it changed; `undefined` where it is new */
+  readonly what: ReadonlyArray<"connection" | "policy"> | undefined
+}
+
 // ------------------------------------------------------------------------------------------------------------- errors
 
 /** @since 0.1.0 */
@@ -143,3 +169,24 @@ export const layerTransport = <Settings extends Spec["settings"], Client, R = ne
  * @since 0.1.0
  */
 export const make = <Client>(): Effect.Effect<Fleet<Client>, never, Scope.Scope | Transport<Client>> => Members.make()
+
+/**
+ * Finds out what the specs change where `before` was listed, and starts nothing. Fails with everything that is wrong in them, as `apply` does.
+ *
+ * @since 0.1.0
+ */
+export const plan = <Client>(
+  specs: ReadonlyArray<Spec>,
+  before: ReadonlyArray<Spec> = []
+): Effect.Effect<Plan<Client>, FleetConfigurationError, Transport<Client>> =>
+  Effect.contextWith((context: Context.Context<Transport<Client>>) => {
+    const listed = before.filter(({ enabled }) => enabled !== false)
+    const members = new Map(
+      listed.map(({ id, policy = {}, settings }) => [id, { spec: { settings, policy } }] as const)
+    )
+    const planned = Plans.make<Client>(specs, members, Transports.of(context))
+    return Effect.as(Plans.checked(planned), {
+      removed: planned.removed,
+      made: planned.steps.map(({ connector, id, spec, what }) => ({ id, connector, policy: spec.policy, what }))
+    })
+  })

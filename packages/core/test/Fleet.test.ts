@@ -370,3 +370,54 @@ describe("ready", () => {
     )
   )
 })
+
+describe("a plan", () => {
+  it.effect("says what apply would do, with what backends are made of, and starts nothing", () => {
+    const { layer, servers } = world()
+    return Effect.gen(function* () {
+      const made = Backend.made()
+      const before = [spec("same"), spec("moved"), spec("gone"), spec("off", { enabled: false })]
+      const after = [
+        spec("new"),
+        spec("same"),
+        spec("moved", { settings: at("elsewhere"), policy: { interval: "1 minute" } })
+      ]
+      const plan = yield* Fleet.plan<Client>(after, before)
+      assert.deepStrictEqual(plan.removed, ["gone"])
+      assert.deepStrictEqual(
+        plan.made.map(({ id, policy, what }) => [id, what, policy]),
+        [
+          ["new", undefined, {}],
+          ["moved", ["connection", "policy"], { interval: "1 minute" }]
+        ]
+      )
+      assert.deepStrictEqual([Backend.made(), servers.size], [made, 0])
+
+      const [{ connector, id, policy } = assert.fail()] = plan.made
+      const backend = yield* Backend.make({ id, connector, policy })
+      assert.strictEqual(yield* backend.use((client) => client.callTool("echo")), "echo")
+      assert.deepStrictEqual([...servers.keys()], ["new.example"])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  })
+
+  it.effect("fails with everything that is wrong in the specs, as apply does", () =>
+    withFleet((fleet) =>
+      Effect.gen(function* () {
+        const wrong = [
+          spec("a", { settings: at("") }),
+          spec("b", { settings: { kind: "carrier pigeon" } }),
+          spec("c", { policy: { interval: "1 millis" } }),
+          spec("d"),
+          spec("d")
+        ]
+        const planned = yield* Effect.flip(Fleet.plan<Client>(wrong)).pipe(Effect.provide(world().layer))
+        const applied = yield* Effect.flip(fleet.apply(wrong))
+        assert.deepStrictEqual(planned.errors, applied.errors)
+        assert.deepStrictEqual(
+          planned.errors.map(({ backend }) => backend),
+          ["b", "d", "a", "c"]
+        )
+      })
+    )
+  )
+})

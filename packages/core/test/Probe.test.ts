@@ -560,6 +560,7 @@ describe("what counts as life, and as what", () => {
       discover: failed("session_lost", "JSON-RPC error -32601"),
       attempt: failed("protocol", "JSON-RPC error -32601"),
       call: undefined,
+      stream: "session",
       reason: "protocol"
     },
     {

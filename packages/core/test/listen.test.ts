@@ -54,6 +54,27 @@ describe("a backend that is listened to", () => {
     })
   )
 
+  it.effect("hears of everything at first where that is wanted, whatever the server tells of, and once", () =>
+    Effect.gen(function* () {
+      const { backend, server } = yield* keep({}, { connect: "lazy" })
+      const heard: Array<Changes.Change> = []
+      yield* Effect.forkChild(
+        Stream.runForEach(backend.listen(everything, { initially: true }), (change) =>
+          Effect.sync(() => void heard.push(change))
+        )
+      )
+      yield* moment
+      assert.deepStrictEqual(heard, [])
+      yield* backend.use((client) => client.callTool("echo"))
+      yield* moment
+      assert.deepStrictEqual(heard.splice(0), afterGap)
+      server.kill("process_exit")
+      yield* backend.use((client) => client.callTool("echo"))
+      yield* moment
+      assert.deepStrictEqual(heard, afterGap)
+    })
+  )
+
   for (const end of ["kill", "reconnect", "isolate"] as const)
     it.effect(`hears of everything once after each gap, and of changes as before: ${end}`, () =>
       Effect.gen(function* () {

@@ -23,6 +23,18 @@ import type { Pending } from "./Requests.ts"
 export type Filter = { readonly [what: string]: unknown }
 
 /**
+ * What was asked for of what a server says that it will tell of.
+ *
+ * @since 0.1.0
+ */
+export interface Honored {
+  readonly toolsListChanged: boolean
+  readonly promptsListChanged: boolean
+  readonly resourcesListChanged: boolean
+  readonly resourceSubscriptions: ReadonlyArray<string>
+}
+
+/**
  * What a stream needs of its session.
  *
  * @since 0.1.0
@@ -49,7 +61,7 @@ interface Listener {
   /** whether it is asked again where the first request was refused */
   readonly isPatient: boolean
   /** a connection was acknowledged: the first, or one after a gap */
-  readonly acknowledged: (honored: Filter) => void
+  readonly acknowledged: (said: Filter, honored: Honored) => void
   /** What the client is to get of a message that came, or that is told after a gap. */
   readonly heard: <Of extends Message.Request | Message.Notification>(message: Of, isTold: boolean) => Of
   /** there is no stream, and will be none */
@@ -63,7 +75,7 @@ interface Listener {
  */
 export interface Hearing {
   /** the server tells of so much, from now on: the first time, or after a gap */
-  readonly acknowledged: (honored: Filter) => void
+  readonly acknowledged: (honored: Honored) => void
   /** it tells of something, of which the client hears as well */
   readonly heard: (notification: Message.Notification) => void
   /** the server does not offer it */
@@ -145,7 +157,7 @@ export const ofSession = (
     {
       record: ofRequest({ method }),
       isPatient: true,
-      acknowledged,
+      acknowledged: (_, honored) => acknowledged(honored),
       heard: (message, isTold) => {
         if (!isTold && !("id" in message)) heard(message)
         return message
@@ -232,7 +244,8 @@ class ListenStream {
   }
 
   #acknowledged(notifications: unknown): void {
-    const honored = filterOf(notifications)
+    const said = filterOf(notifications)
+    const honored = within(said, filterOf(this.#params["notifications"]))
     this.#isOpen = true
     // it has its answer, though more will come
     this.#listener.record.met("answered", Evidence.answered)
@@ -241,7 +254,7 @@ class ListenStream {
       this.#port.host.notice("stream_restored")
       for (const change of changesOf(honored)) this.#port.receive(this.#listener.heard(change, true))
     }
-    this.#listener.acknowledged(honored)
+    this.#listener.acknowledged(said, honored)
   }
 
   /** The server ends it without an answer. */
@@ -256,8 +269,7 @@ class ListenStream {
   #ended(evidence: Evidence.Evidence, answer: Message.Answer | Error): void {
     if (this.#isDone) return
     const listener = this.#listener
-    const isRefused = evidence._tag === "ErrorAnswer" && isLasting(evidence.code)
-    if (isRefused || (!this.#isOpen && !listener.isPatient)) return this.#giveUp(evidence, answer)
+    if (!this.#isOpen && !listener.isPatient) return this.#giveUp(evidence, answer)
     // that a stream ended says nothing of the request, which had its answer
     listener.record.met("answered", Evidence.answered)
     const outcome = this.#outcome(evidence)
@@ -305,22 +317,29 @@ class ListenStream {
 
 const filterOf = (value: unknown): Filter => (Message.isObject(value) ? value : {})
 
-/** -32601: the server does not know the method. */
-const isLasting = (code: number): boolean => code === -32601
+/** A server may say more than what was asked for. */
+const within = (said: Filter, asked: Filter): Honored => {
+  const uris = new Set(urisOf(said))
+  const isBoth = (list: string) => said[list] === true && asked[list] === true
+  return {
+    toolsListChanged: isBoth("toolsListChanged"),
+    promptsListChanged: isBoth("promptsListChanged"),
+    resourcesListChanged: isBoth("resourcesListChanged"),
+    resourceSubscriptions: urisOf(asked).filter((uri) => uris.has(uri))
+  }
+}
+
+const urisOf = ({ resourceSubscriptions: uris }: Filter): ReadonlyArray<string> =>
+  Array.isArray(uris) ? uris.filter((uri) => typeof uri === "string") : []
 
 /** Of each list and each resource that a server tells of. */
-const changesOf = (honored: Filter): ReadonlyArray<Message.Notification> => {
-  const uris = honored["resourceSubscriptions"]
-  return [
-    ...["tools", "prompts", "resources"]
-      .filter((kind) => honored[`${kind}ListChanged`] === true)
-      .map((kind): Message.Notification => ({ jsonrpc: "2.0", method: `notifications/${kind}/list_changed` })),
-    ...(Array.isArray(uris) ? uris : [])
-      .filter((uri) => typeof uri === "string")
-      .map((uri): Message.Notification => ({
-        jsonrpc: "2.0",
-        method: "notifications/resources/updated",
-        params: { uri }
-      }))
-  ]
-}
+const changesOf = (honored: Honored): ReadonlyArray<Message.Notification> => [
+  ...(["tools", "prompts", "resources"] as const)
+    .filter((kind) => honored[`${kind}ListChanged`])
+    .map((kind): Message.Notification => ({ jsonrpc: "2.0", method: `notifications/${kind}/list_changed` })),
+  ...honored.resourceSubscriptions.map((uri): Message.Notification => ({
+    jsonrpc: "2.0",
+    method: "notifications/resources/updated",
+    params: { uri }
+  }))
+]

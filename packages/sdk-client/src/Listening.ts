@@ -61,15 +61,12 @@ const wordsOf = ({ uris = [], ...lists }: Changes.Filter): ListenStream.Filter =
   ...(uris.length > 0 ? { resourceSubscriptions: uris } : {})
 })
 
-const filterOf = (honored: ListenStream.Filter): Changes.Filter => {
-  const uris = honored["resourceSubscriptions"]
-  return {
-    tools: honored["toolsListChanged"] === true,
-    prompts: honored["promptsListChanged"] === true,
-    resources: honored["resourcesListChanged"] === true,
-    uris: Array.isArray(uris) ? uris.filter((uri) => typeof uri === "string") : []
-  }
-}
+const filterOf = (honored: ListenStream.Honored): Changes.Filter => ({
+  tools: honored.toolsListChanged,
+  prompts: honored.promptsListChanged,
+  resources: honored.resourcesListChanged,
+  uris: honored.resourceSubscriptions
+})
 
 const changeOf = (message: Message.Notification): Changes.Change | undefined => {
   const kind = Message.listChanged(message)

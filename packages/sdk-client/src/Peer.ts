@@ -7,8 +7,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { ClientKind } from "./ClientKind.ts"
 import type { ClientTransport } from "./ClientTransport.ts"
+import { Face } from "./internal/modern/face.ts"
+import type { AskOptions } from "./internal/modern/face.ts"
+import * as HandedOn from "./internal/modern/handedOn.ts"
+import * as Negotiation from "./internal/modern/negotiation.ts"
+import * as Shape from "./internal/modern/shape.ts"
+import { RpcError } from "./internal/rpcError.ts"
 import * as View from "./internal/view.ts"
-import type * as Message from "./Message.ts"
+import * as Message from "./Message.ts"
 import type { About, Question, Requests } from "./Requests.ts"
 
 /**
@@ -17,14 +23,17 @@ import type { About, Question, Requests } from "./Requests.ts"
  * @since 0.1.0
  */
 export interface Peer {
-  /** Shakes hands over a transport; once. */
-  readonly connect: (transport: ClientTransport) => Promise<void>
+  /**
+   * Shakes hands over a transport; once. `known`: which era the server speaks, where that need not be found out and the peer was not
+   * made for one.
+   */
+  readonly connect: (transport: ClientTransport, known?: "legacy" | "modern") => Promise<void>
   /**
    * Asks the server something. Rejects with {@link RpcError} where it answers with an error, and with another `Error` where no
    * answer came. An abort of the signal sends `notifications/cancelled` and rejects with the signal's reason. No timeout.
    */
   readonly request: (request: Question, options?: RequestOptions) => Promise<Message.Result>
-  /** Tells the server something. */
+  /** Tells the server something. One of the modern era is told nothing. */
   readonly notification: (notification: Question) => Promise<void>
   /** Answers a request of the server's. */
   readonly answer: (answer: Message.Answer) => Promise<void>
@@ -35,8 +44,13 @@ export interface Peer {
   readonly listen: (listener: Listener) => () => void
   /** Ends it: what is under way rejects. */
   readonly close: () => Promise<void>
-  /** what the server said of itself; `undefined` before the handshake is done */
+  /**
+   * what the server said of itself, in the shape of `initialize` whatever its era, in the version that was asked for; `undefined` before
+   * the handshake is done
+   */
   readonly server: Server | undefined
+  /** which era the server speaks; `undefined` before the handshake is done */
+  readonly era: "legacy" | "modern" | undefined
   /** what the server can do; `undefined` before the handshake is done */
   readonly capabilities: { readonly [name: string]: unknown } | undefined
 }
@@ -85,6 +99,13 @@ export type Server = Message.Result & {
 }
 
 /**
+ * Which revisions of MCP to speak.
+ *
+ * @since 0.1.0
+ */
+export type Era = "auto" | "legacy" | "modern"
+
+/**
  * What {@link make} takes.
  *
  * @since 0.1.0
@@ -96,6 +117,11 @@ export interface Options {
    */
   readonly initialize?: Message.Params | undefined
   /**
+   * Which revisions to speak: those with `initialize` (`legacy`), MCP 2026-07-28 (`modern`), or what the server speaks, which it is asked
+   * for (`auto`). A server of the modern era looks like one of the legacy era from here. Default: `auto`
+   */
+  readonly era?: Era | undefined
+  /**
    * Takes every request and notification of the server's, in order, with the request on whose answer stream it came
    * (`relatedRequestId`; HTTP only). Requests are to be answered through {@link Peer.answer}. Default: `ping` is answered,
    * other requests with -32601.
@@ -105,30 +131,20 @@ export interface Options {
   readonly onClose?: ((peer: Peer) => void) | undefined
 }
 
+/** @since 0.1.0 */
+export { isRpcError, RpcError } from "./internal/rpcError.ts"
+
 /**
- * The server answered a request with an error.
+ * The parameters of a request whose maker is a client of MCP 2026-07-28 itself, which says these `words` of itself (`clientInfo` and
+ * `capabilities`): a server of that era hears them in the place of the peer's own. The maker gets the result as it is, also one that asks
+ * something (`input_required`), and goes on with `inputResponses` and `requestState` in the parameters of its next request. Over a session
+ * of the legacy era such a further request is refused, and not sent. `JSON` does not see the mark, and whoever copies the parameters
+ * copies it.
  *
  * @since 0.1.0
  */
-export class RpcError extends Error {
-  override readonly name = "RpcError"
-  readonly code: number
-  readonly data: unknown
-
-  constructor({ code, data, message }: Message.ErrorAnswer["error"]) {
-    super(message)
-    this.code = code
-    this.data = data
-  }
-}
-
-/**
- * Whether it is one, also of another copy of this package that the process has loaded.
- *
- * @since 0.1.0
- */
-export const isRpcError = (value: unknown): value is RpcError =>
-  value instanceof Error && value.name === "RpcError" && "code" in value && typeof value.code === "number"
+export const handOn = (params: Message.Params | undefined, words: Message.Params): Message.Params =>
+  HandedOn.mark(params, words)
 
 /**
  * A peer that has not been connected yet.
@@ -150,14 +166,14 @@ export const Factory: Context.Reference<(() => Peer) | undefined> = Context.Refe
 
 /**
  * Peers, each made by `create`, or by the {@link Factory} where that is left out. Where there are both it is an issue: whoever
- * provided the factory would hear nothing.
+ * provided the factory would hear nothing. `era`: which one to speak, with peers that were not made for one. Default: `auto`
  *
  * @since 0.1.0
  */
-export const kind = (create?: () => Peer): ClientKind<Peer> => ({
+export const kind = (create?: () => Peer, era: Era = "auto"): ClientKind<Peer> => ({
   issues: Factory.useSync((factory) => (create === undefined || factory === undefined ? [] : [twoMakers])),
   make: create === undefined ? Factory.useSync((factory) => (factory ?? make)()) : Effect.sync(create),
-  connect: (peer, transport) => peer.connect(transport),
+  connect: (peer, transport, known) => peer.connect(transport, era === "auto" ? known : era),
   close: (peer) => peer.close(),
   capabilities: (peer) => peer.capabilities,
   call
@@ -179,28 +195,38 @@ const twoMakers: BackendError.ConfigurationIssue = {
   expected: "nothing, where a host's own handshake is handed on"
 }
 
-const newest = {
-  protocolVersion: "2025-11-25",
+const newestVersion = "2025-11-25"
+
+const newest: Message.Params = {
+  protocolVersion: newestVersion,
   capabilities: {},
   clientInfo: { name: "vmcp-keepalive", version: "0.1.0" }
 }
 
-const methodNotFound = -32601
+const unknownMethod = { code: -32601, message: "Method not found" }
+
+const ofAnotherEra = {
+  code: -32602,
+  message: "The server that has asked is not there any more: nothing was executed. Make the call anew"
+}
 
 /** Who waits for an answer. */
 interface Waiting {
-  readonly onAnswer: (() => void) | undefined
+  readonly onAnswer: ((answer: Message.Answer) => void) | undefined
   readonly resolve: (result: Message.Result) => void
   readonly reject: (error: unknown) => void
 }
 
 class RawPeer implements Peer {
   server: Server | undefined = undefined
+  era: Peer["era"] = undefined
   readonly #options: Options
   readonly #waiting = new Map<Message.Id, Waiting>()
   // made for the first that listens
   #listeners: Set<Listener> | undefined
   #transport: ClientTransport | undefined = undefined
+  /** a server of the modern era, as one of the legacy era */
+  #face: Face | undefined = undefined
   #nextId = 0
   #closed = false
 
@@ -213,7 +239,7 @@ class RawPeer implements Peer {
   }
 
   // Bound, since the view of a call hands them on.
-  readonly connect: Peer["connect"] = async (transport) => {
+  readonly connect: Peer["connect"] = async (transport, known) => {
     if (this.#transport !== undefined) throw new Error("A peer connects once")
     this.#transport = transport
     // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the transport is no EventTarget
@@ -221,23 +247,70 @@ class RawPeer implements Peer {
     // oxlint-disable-next-line unicorn/prefer-add-event-listener -- as above
     transport.onmessage = (message: Message.Message, about: About = {}) => this.#take(message, about)
     await transport.start()
-    const server = await this.request({ method: "initialize", params: this.#options.initialize ?? newest })
+    const { era = "auto", initialize = newest } = this.#options
+    const wanted = era === "auto" ? (known ?? era) : era
+    const verdict = wanted === "legacy" ? undefined : await this.#discovered(initialize)
+    if (verdict?._tag === "Modern") return this.#begin(transport, initialize, verdict.discovered)
+    if (verdict?._tag === "Foreign" || wanted === "modern")
+      throw new Error("The server does not speak the revision that was asked for")
+    await this.#initialize(transport, initialize)
+  }
+
+  /** Asks the server for its era. Rejects where it says nothing of it. */
+  #discovered(initialize: Message.Params): Promise<Negotiation.Verdict> {
+    const question = { method: "server/discover", params: { _meta: Message.envelope(initialize) } }
+    return this.#ask(question, { id: "discover" }).then(Negotiation.ofResult, (error: unknown) => {
+      const verdict = Negotiation.ofError(error)
+      if (verdict === undefined) throw error
+      return verdict
+    })
+  }
+
+  #begin(transport: ClientTransport, initialize: Message.Params, discovered: Message.Result): void {
+    const { protocolVersion } = initialize
+    const isLegacy = typeof protocolVersion === "string" && !Message.isModern(protocolVersion)
+    const server = Shape.server(discovered, isLegacy ? protocolVersion : newestVersion)
+    transport.setProtocolVersion(Message.modernRevision)
+    this.#face = new Face({
+      ask: (question, options) => this.#ask(question, options),
+      deliver: (message, about) => this.#handOn(message, about),
+      transport,
+      envelope: Message.envelope(initialize),
+      capabilities: server.capabilities
+    })
+    this.server = server
+    this.era = "modern"
+    this.#face.start()
+  }
+
+  async #initialize(transport: ClientTransport, initialize: Message.Params): Promise<void> {
+    const server = await this.#ask({ method: "initialize", params: initialize }, {})
     if (!isServer(server)) throw new Error("The server's answer to initialize is none")
     transport.setProtocolVersion(server.protocolVersion)
     this.server = server
+    this.era = "legacy"
     await this.notification({ method: "notifications/initialized" })
   }
 
-  readonly request: Peer["request"] = (request, { id = this.#nextId, onAnswer, onId, signal } = {}) =>
-    new Promise((resolve, reject) => {
+  readonly request: Peer["request"] = (request, options = {}) => {
+    if (this.#face !== undefined) return this.#face.request(request, options)
+    if (HandedOn.isFurtherLeg(request.params)) return Promise.reject(new RpcError(ofAnotherEra))
+    const { onId, ...others } = options
+    return this.#ask(request, { ...others, onId: onId && ((id) => typeof id === "number" && onId(id)) })
+  }
+
+  #ask(request: Question, { headers, id = this.#nextId, onAnswer, onId, signal }: AskOptions): Promise<Message.Result> {
+    return new Promise((resolve, reject) => {
       const transport = this.#transport
       if (transport === undefined || this.#closed) return reject(new Error("Not connected"))
       if (signal?.aborted === true) return reject(signal.reason)
-      this.#nextId = Math.max(this.#nextId, id) + 1
+      if (typeof id === "number") this.#nextId = Math.max(this.#nextId, id) + 1
       onId?.(id)
+      // where a request has a stream of its own, its end says that nobody waits any more
+      const requestSignal = this.#face !== undefined && transport.hasPerRequestStream ? signal : undefined
       const abort = () => {
         const cancelled = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id } } as const
-        transport.send(cancelled).catch(() => {})
+        if (requestSignal === undefined) transport.send(cancelled).catch(() => {})
         settled()
         reject(signal?.reason)
       }
@@ -257,15 +330,23 @@ class RawPeer implements Peer {
           reject(error)
         }
       })
-      transport.send({ ...request, jsonrpc: "2.0", id } as Message.Request).catch((error: unknown) => {
+      const options = requestSignal === undefined && headers === undefined ? undefined : { requestSignal, headers }
+      transport.send({ ...request, jsonrpc: "2.0", id } as Message.Request, options).catch((error: unknown) => {
         this.#waiting.get(id)?.reject(error)
       })
     })
+  }
 
   readonly notification: Peer["notification"] = (notification) =>
-    this.#send({ ...notification, jsonrpc: "2.0" } as Message.Notification)
+    this.#face === undefined
+      ? this.#send({ ...notification, jsonrpc: "2.0" } as Message.Notification)
+      : Promise.resolve()
 
-  readonly answer: Peer["answer"] = (answer) => this.#send(answer)
+  readonly answer: Peer["answer"] = (answer) => {
+    if (this.#face === undefined) return this.#send(answer)
+    this.#face.answer(answer)
+    return Promise.resolve()
+  }
 
   readonly listen: Peer["listen"] = (listener) => {
     const listeners = (this.#listeners ??= new Set())
@@ -284,27 +365,35 @@ class RawPeer implements Peer {
   }
 
   #take(message: Message.Message, about: About): void {
-    if ("method" in message) {
-      const { onMessage } = this.#options
-      onMessage?.(message, about, this)
-      if (!("id" in message))
-        for (const listener of [...(this.#listeners ?? [])]) listener.onNotification(message, about)
-      else if (onMessage === undefined) this.#answerItself(message)
-      return
-    }
+    if ("method" in message) return this.#face === undefined ? this.#handOn(message, about) : this.#told(message, about)
     const waiting = message.id === undefined ? undefined : this.#waiting.get(message.id)
     if (waiting === undefined) return
-    waiting.onAnswer?.()
+    waiting.onAnswer?.(message)
     if ("error" in message) waiting.reject(new RpcError(message.error))
     else waiting.resolve(message.result)
   }
 
+  /** A server of the modern era tells something; it asks nothing but in its results. */
+  #told(message: Message.Request | Message.Notification, about: About): void {
+    if ("id" in message) return this.#refuse(message.id)
+    const told = this.#face?.take(message)
+    if (told !== undefined) this.#handOn(told, this.#face?.about(about) ?? about)
+  }
+
+  #handOn(message: Message.Request | Message.Notification, about: About): void {
+    const { onMessage } = this.#options
+    onMessage?.(message, about, this)
+    if (!("id" in message)) for (const listener of [...(this.#listeners ?? [])]) listener.onNotification(message, about)
+    else if (onMessage === undefined) this.#answerItself(message)
+  }
+
   #answerItself({ id, method }: Message.Request): void {
-    const answer: Message.Answer =
-      method === "ping"
-        ? { jsonrpc: "2.0", id, result: {} }
-        : { jsonrpc: "2.0", id, error: { code: methodNotFound, message: "Method not found" } }
-    this.answer(answer).catch(() => {})
+    if (method === "ping") this.answer({ jsonrpc: "2.0", id, result: {} }).catch(() => {})
+    else this.answer({ jsonrpc: "2.0", id, error: unknownMethod }).catch(() => {})
+  }
+
+  #refuse(id: Message.Id): void {
+    this.#send({ jsonrpc: "2.0", id, error: unknownMethod }).catch(() => {})
   }
 
   #end(): void {
@@ -312,6 +401,7 @@ class RawPeer implements Peer {
     this.#closed = true
     const error = new Error("The session has ended")
     for (const { reject } of [...this.#waiting.values()]) reject(error)
+    this.#face?.end(error)
     this.#options.onClose?.(this)
     for (const listener of [...(this.#listeners ?? [])]) listener.onClose?.()
     this.#listeners = undefined

@@ -63,6 +63,9 @@ const conflictInitial = 100
 /** Statuses with which a server without sessions says that it has no such stream. */
 const notOffered = new Set([400, 404, 406, 415, 501])
 
+/** a server that does not know it does not offer it, and one that did before is another server now */
+const unknownMethod = -32601
+
 /**
  * Decides what follows an outcome; `random` is in [0, 1).
  *
@@ -87,6 +90,8 @@ export const step = (memory: Memory, outcome: Outcome, random: number): Step => 
       return failed(memory, Math.max(asked, delayAfter(memory.failures, first, random)), evidence, observed)
     }
     case "Failed":
+      if (outcome.evidence._tag === "ErrorAnswer" && outcome.evidence.code === unknownMethod)
+        return { memory, delay: undefined, observe: memory.opened ? outcome.evidence : undefined }
       return failed(memory, delayAfter(memory.failures, backoff.initial, random), outcome.evidence, memory.opened)
   }
 }

@@ -160,7 +160,8 @@ export class Requests {
   /** the `_meta` of every request, where the agreed revision is of the modern era */
   #agreed: Meta | undefined = undefined
 
-  readonly #subscriptions: Set<string>
+  /** the resources that are subscribed to, in this session and in those that follow: those of the `SessionHost` */
+  readonly subscriptions: Set<string>
   readonly #wire: Wire
   /** those that the transport has not been handed yet: of a client that does something else first */
   readonly #expected = new Set<Tracked>()
@@ -169,9 +170,9 @@ export class Requests {
   #nextOwnId = firstOwnId
   #closed = false
 
-  /** `subscriptions` are those of the `SessionHost`: changed as the server answers. */
+  /** `subscriptions` are changed as the server answers, and in the modern era by the client. */
   constructor(subscriptions: Set<string>, wire: Wire) {
-    this.#subscriptions = subscriptions
+    this.subscriptions = subscriptions
     this.#wire = wire
   }
 
@@ -409,8 +410,8 @@ export class Requests {
   }
 
   #subscribed(method: string, uri: string): void {
-    if (method === "resources/subscribe") this.#subscriptions.add(uri)
-    if (method === "resources/unsubscribe") this.#subscriptions.delete(uri)
+    if (method === "resources/subscribe") this.subscriptions.add(uri)
+    if (method === "resources/unsubscribe") this.subscriptions.delete(uri)
   }
 
   /** The request under way that a message from the server answers, if it answers one. */

@@ -40,6 +40,18 @@ describe("the handshake of a peer", () => {
       expect(link.wire).toEqual([
         {
           jsonrpc: "2.0",
+          id: "discover",
+          method: "server/discover",
+          params: {
+            _meta: {
+              "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+              "io.modelcontextprotocol/clientInfo": { name: "vmcp-keepalive", version: "0.1.0" },
+              "io.modelcontextprotocol/clientCapabilities": {}
+            }
+          }
+        },
+        {
+          jsonrpc: "2.0",
           id: 0,
           method: "initialize",
           params: {
@@ -69,7 +81,7 @@ describe("the handshake of a peer", () => {
         clientInfo: { name: "host", version: "7" }
       }
       const { client: peer, wire } = yield* connect({ initialize })
-      expect(wire[0]).toMatchObject({ method: "initialize", params: initialize })
+      expect(wire[1]).toMatchObject({ method: "initialize", params: initialize })
       expect(peer.server?.protocolVersion).toBe("2025-06-18")
     }).pipe(Effect.scoped)
   )
@@ -94,7 +106,7 @@ describe("the handshake of a peer", () => {
         server.server.setRequestHandler(InitializeRequestSchema, answer)
         const link = yield* Effect.promise(() => linkAs(Peer.kind(), server))
         expect(yield* failure(link.client.connect(link.transport))).toMatchObject(error)
-        expect(link.sent).toEqual(["initialize"])
+        expect(link.sent).toEqual(["server/discover", "initialize"])
         expect(link.client.capabilities).toBe(undefined)
         yield* Effect.promise(() => link.client.close())
       }
@@ -203,7 +215,7 @@ describe("what the server asks of a peer", () => {
       const roots = server.server.request({ method: "roots/list" }, ListRootsResultSchema)
       expect(yield* failure(roots)).toMatchObject({ code: -32601 })
       yield* Effect.promise(() => link.fromServer({ jsonrpc: "2.0", method: "notifications/message", params: {} }))
-      expect(link.wire.slice(2)).toEqual([
+      expect(link.wire.slice(3)).toEqual([
         { jsonrpc: "2.0", id: 0, result: {} },
         { jsonrpc: "2.0", id: 1, error: { code: -32601, message: "Method not found" } }
       ])

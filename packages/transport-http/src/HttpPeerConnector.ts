@@ -17,6 +17,11 @@ import * as Settings from "./internal/settings.ts"
 export interface Options<E = never, R = never> extends Settings.Options<E, R> {
   /** Makes the peer of a session; a fresh one each time. Default: what `Peer.Factory` makes, without it one without capabilities. */
   readonly peer?: (() => Peer.Peer) | undefined
+  /**
+   * Which revisions of the protocol to speak: `legacy` (up to 2025-11-25), `modern` (2026-07-28), or `auto`: `server/discover` is asked
+   * first, and `initialize` where the server does not know it. Default: `auto`
+   */
+  readonly era?: Peer.Era | undefined
 }
 
 /**
@@ -25,7 +30,7 @@ export interface Options<E = never, R = never> extends Settings.Options<E, R> {
  * @since 0.1.0
  */
 export const make = <E = never, R = never>(options: Options<E, R>): Connector.Connector<Peer.Peer, R> =>
-  Settings.connector(options, { kind: Peer.kind(options.peer) })
+  Settings.connector(options, { kind: Peer.kind(options.peer, options.era) })
 
 /**
  * A `fetch` that sends through Effect's `HttpClient`: for `fetch` in {@link Options}.

@@ -13,6 +13,12 @@ import * as Settings from "./internal/settings.ts"
 export interface Options extends Settings.Options {
   /** Makes the peer of a session; a fresh one each time. Default: what `Peer.Factory` makes, without it one without capabilities. */
   readonly peer?: (() => Peer.Peer) | undefined
+  /**
+   * Which revisions of the protocol to speak: `legacy` (up to 2025-11-25), `modern` (2026-07-28), or `auto`: `server/discover` is asked
+   * first, and `initialize` where the server does not know it, or is silent for 10 s: a `connectTimeout` that is shorter does not reach
+   * such a server, unless this says `legacy`. Default: `auto`
+   */
+  readonly era?: Peer.Era | undefined
 }
 
 /**
@@ -27,4 +33,5 @@ export type StdioPeerConnector = Settings.StdioConnector<Peer.Peer>
  *
  * @since 0.1.0
  */
-export const make = (options: Options): StdioPeerConnector => Settings.connector(options, Peer.kind(options.peer))
+export const make = (options: Options): StdioPeerConnector =>
+  Settings.connector(options, Peer.kind(options.peer, options.era))

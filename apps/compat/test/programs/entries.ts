@@ -1,4 +1,5 @@
 /** Every entry that needs no optional peer but the SDKs. */
+export * as Cluster from "@vmcp-keepalive/cluster"
 export * as Config from "@vmcp-keepalive/config"
 export * as Core from "@vmcp-keepalive/core"
 export * as CoreEngine from "@vmcp-keepalive/core/engine"

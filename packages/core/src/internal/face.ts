@@ -8,7 +8,7 @@ import * as Pipeable from "effect/Pipeable"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Backend, Options, Reconfiguration, Source } from "../Backend.ts"
+import type { Backend, ListenOptions, Options, Reconfiguration, Source } from "../Backend.ts"
 import {
   type CallRejected,
   ConfigurationError,
@@ -25,6 +25,7 @@ import * as KeepalivePolicy from "../KeepalivePolicy.ts"
 import type { Lists } from "../Lists.ts"
 import * as Audience from "./audience.ts"
 import * as Call from "./call.ts"
+import type * as Listening from "./listening.ts"
 import * as Made from "./made.ts"
 import * as Pin from "./pin.ts"
 import { poolOf } from "./pool.ts"
@@ -161,16 +162,16 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
     )
   }
 
-  listen(filter: Filter): ReturnType<Backend<Client>["listen"]> {
+  listen(filter: Filter, { initially = false }: ListenOptions = {}): ReturnType<Backend<Client>["listen"]> {
     const supervisor = this.#supervisor
     return Stream.suspend(() => {
-      let heard: Supervisor.Heard | undefined
+      let heard: Listening.Heard | undefined
       return Stream.callback<void>(
         (queue) =>
           Effect.acquireRelease(
             Effect.sync(() => {
               const reader = { told: () => void Queue.offerUnsafe(queue, undefined), end: () => Queue.endUnsafe(queue) }
-              heard = supervisor.listen(filter, reader)
+              heard = supervisor.listen({ filter, initially, reader })
               if (supervisor.tag === "Closed") reader.end()
               return heard
             }),

@@ -23,6 +23,14 @@ export interface Reader {
   readonly end: () => void
 }
 
+/** What is heard, and by whom. */
+export interface Options {
+  readonly filter: Filter
+  /** whether its beginning is as a gap */
+  readonly initially: boolean
+  readonly reader: Reader
+}
+
 /** See the module. */
 export class Listening {
   readonly #port: Port
@@ -31,13 +39,14 @@ export class Listening {
   readonly #waiting: WaitingChanges
   #open: OpenSession<unknown> | undefined
   #fiber: Fiber.Fiber<never> | undefined
-  /** what was heard of before a gap; `undefined` before anything was */
+  /** what may have changed in the gap before the next opening; `undefined` where there was nothing before */
   #heard: Filter | undefined
 
-  constructor(port: Port, filter: Filter, reader: Reader) {
+  constructor(port: Port, { filter, initially, reader }: Options) {
     const uris = new Set(filter.uris)
     this.#port = port
     this.#filter = { ...filter, uris: [...uris] }
+    this.#heard = initially ? this.#filter : undefined
     this.#reader = reader
     this.#waiting = new WaitingChanges(uris)
   }
@@ -99,9 +108,28 @@ export class Listening {
   }
 }
 
-/** Nobody reads any more: done when the server has been told, as far as it is. */
-export const ended = (listening: Listening): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const fiber = listening.end()
-    return fiber === undefined ? Effect.void : Effect.asVoid(Fiber.await(fiber))
-  })
+/** What was heard. */
+export interface Heard {
+  /** what has changed since it was taken last */
+  readonly take: () => ReadonlyArray<Change>
+  /** Nobody reads any more: done when the server has been told, as far as it is. */
+  readonly end: Effect.Effect<void>
+}
+
+/** Hears of changes on every session, those to come included. */
+export const hear = (
+  port: Port,
+  sessions: { readonly listen: (listening: Listening) => () => void },
+  options: Options
+): Heard => {
+  const listening = new Listening(port, options)
+  const stop = sessions.listen(listening)
+  return {
+    take: () => listening.take(),
+    end: Effect.suspend(() => {
+      stop()
+      const fiber = listening.end()
+      return fiber === undefined ? Effect.void : Effect.asVoid(Fiber.await(fiber))
+    })
+  }
+}

@@ -109,12 +109,7 @@ class Members<Client> implements Fleet<Client> {
     this.#changing(
       Effect.gen({ self: this }, function* () {
         const plan = Plan.make(specs, this.#members, this.#transports)
-        const errors = [...plan.errors]
-        for (const { connector, id, spec } of plan.steps) {
-          const checked = yield* Effect.result(Backend.check({ id, connector, policy: spec.policy }))
-          if (Result.isFailure(checked)) errors.push(checked.failure)
-        }
-        if (errors.length > 0) return yield* new FleetConfigurationError({ errors })
+        yield* Plan.checked(plan)
         const [removed, others] = yield* Effect.all(
           [
             Effect.forEach(plan.removed, (id) => this.#remove(id), { concurrency: "unbounded" }),

@@ -1,13 +1,17 @@
 /**
  * What a list of specs changes in a fleet: found out before anything is changed, with everything that is wrong in it.
  */
+import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as MutableHashMap from "effect/MutableHashMap"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Backend from "../Backend.ts"
 import { ConfigurationError } from "../BackendError.ts"
 import type { Connector } from "../Connector.ts"
 import type { Spec } from "../Fleet.ts"
 import type * as KeepalivePolicy from "../KeepalivePolicy.ts"
+import { FleetConfigurationError } from "./fleetErrors.ts"
 import type { Transport } from "./transports.ts"
 
 /** What matters of a member. */
@@ -79,6 +83,17 @@ export const make = <Client>(
   const removed = [...members].flatMap(([id, { spec }]) => (spec === undefined || wanted.has(id) ? [] : [id]))
   return { removed, steps, errors }
 }
+
+/** Fails with everything that is wrong in a plan, and within the connectors and policies of its steps. */
+export const checked = <Client>({ errors, steps }: Plan<Client>): Effect.Effect<void, FleetConfigurationError> =>
+  Effect.gen(function* () {
+    const all = [...errors]
+    for (const { connector, id, spec } of steps) {
+      const one = yield* Effect.result(Backend.check({ id, connector, policy: spec.policy }))
+      if (Result.isFailure(one)) all.push(one.failure)
+    }
+    if (all.length > 0) return yield* new FleetConfigurationError({ errors: all })
+  })
 
 /** Compared by content, also where it is redacted: in JSON a token that was rotated looks as before. */
 const changesOf = (before: Words, after: Spec): ReadonlyArray<"connection" | "policy"> => [

@@ -12,7 +12,6 @@ import * as Random from "effect/Random"
 import type { Action, Telling } from "../engine/Action.ts"
 import { admission, type ConnectionState } from "../ConnectionState.ts"
 import type { Connector, EraMemory } from "../Connector.ts"
-import type { Change, Filter } from "../Changes.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { Happening, Observer } from "../KeepaliveEvent.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
@@ -102,21 +101,13 @@ export interface Supervisor<Client> {
   /** what the server lists, as far as it is known */
   readonly lists: Known
   /** Hears of changes on every session. */
-  listen(filter: Filter, reader: Listening.Reader): Heard
+  listen(options: Listening.Options): Listening.Heard
   /** Ends all that is its own, and waits until it has. */
   readonly end: Effect.Effect<void>
   /** how sessions are opened, with what that needs */
   readonly source: Connector<Client>
   /** goes on with another connector, or another policy, or both; nothing where both are as they were */
   reconfigure(next: Configuration<Client>): void
-}
-
-/** What was heard. */
-export interface Heard {
-  /** what has changed since it was taken last */
-  readonly take: () => ReadonlyArray<Change>
-  /** Nobody reads any more. */
-  readonly end: Effect.Effect<void>
 }
 
 /** What of a backend may change while it lives. */
@@ -233,16 +224,8 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     return this.sessions.lists.known
   }
 
-  listen(filter: Filter, reader: Listening.Reader): Heard {
-    const listening = new Listening.Listening(this, filter, reader)
-    const stop = this.sessions.listen(listening)
-    return {
-      take: () => listening.take(),
-      end: Effect.suspend(() => {
-        stop()
-        return Listening.ended(listening)
-      })
-    }
+  listen(options: Listening.Options): Listening.Heard {
+    return Listening.hear(this, this.sessions, options)
   }
 
   get untilAttempt(): Duration.Duration | undefined {

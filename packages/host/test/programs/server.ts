@@ -51,6 +51,7 @@ createInterface({ input: process.stdin }).on("line", (line) => {
       })
     case "tools/call":
       return call(id, params)
+    default:
+      return id === undefined ? undefined : write({ id, error: { code: -32601, message: "Method not found" } })
   }
-  return undefined
 })

@@ -1,13 +1,29 @@
 /**
- * What the servers on SDK 2.x offer: `echo`, `slow`, `ask`, which asks its caller for a name first, `touch`, after which lists have
- * changed, and where it can `unlisten`, which ends all subscriptions.
+ * What the servers on SDK 2.x offer: `echo`, `slow`, `ask`, which asks its caller for a name first, `sample`, which has it complete a
+ * text, `log`, which logs, `headed`, an argument of which is said in a header, `three`, whose result is a list, `touch`, after which
+ * lists have changed, and where it can `unlisten`, which ends all subscriptions.
  */
-import { acceptedContent, inputRequired, McpServer, type ServerContext } from "@modelcontextprotocol/server"
+import {
+  acceptedContent,
+  fromJsonSchema,
+  inputRequired,
+  inputResponse,
+  McpServer,
+  type ServerContext
+} from "@modelcontextprotocol/server"
 import { appendFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import * as z from "zod"
 
 const text = (words: string) => ({ content: [{ type: "text" as const, text: words }] })
+
+/** The SDK compares the argument with the header `Mcp-Param-Region`. */
+const inHeader = { "x-mcp-header": "Region" }
+const headed = fromJsonSchema<{ readonly region: string }>({
+  type: "object",
+  properties: { region: { type: "string", ...inHeader } },
+  required: ["region"]
+})
 
 /** How a call of `touch` tells of a change; `subscribed`: of which resources, in the legacy era. */
 export type Touch = (server: McpServer, subscribed: ReadonlySet<string>) => void
@@ -23,7 +39,7 @@ export const make = (log: string, touch: Touch, unlisten?: (how: Unlisten) => Pr
   const server = new McpServer(
     { name: "sdk2", version: "1.0.0" },
     {
-      capabilities: { tools: { listChanged: true }, resources: { listChanged: true, subscribe: true } },
+      capabilities: { tools: { listChanged: true }, resources: { listChanged: true, subscribe: true }, logging: {} },
       ...(ttlMs > 0 ? { cacheHints: { "tools/list": { ttlMs, cacheScope: "private" as const } } } : {})
     }
   )
@@ -55,6 +71,30 @@ export const make = (log: string, touch: Touch, unlisten?: (how: Unlisten) => Pr
       })
     await sleep(ms)
     return text(`hello ${String(given["name"])}`)
+  })
+  server.registerTool("sample", { inputSchema: z.object({}) }, (_, { mcpReq }) => {
+    const given = inputResponse(mcpReq.inputResponses, "completion")
+    executed("sample", { leg: given.kind === "missing" ? 1 : 2 })
+    if (given.kind !== "missing") return text(`sampled ${JSON.stringify(given)}`)
+    const messages = [{ role: "user" as const, content: { type: "text" as const, text: "Say something" } }]
+    return inputRequired({ inputRequests: { completion: inputRequired.createMessage({ messages, maxTokens: 10 }) } })
+  })
+  server.registerTool(
+    "log",
+    { inputSchema: z.object({ level: z.enum(["debug", "info", "error"]) }) },
+    async (args, context) => {
+      executed("log", args)
+      await context.mcpReq.log(args.level, "a line")
+      return text("logged")
+    }
+  )
+  server.registerTool("headed", { inputSchema: headed }, (args) => {
+    executed("headed", args)
+    return text(`in ${args.region}`)
+  })
+  server.registerTool("three", { inputSchema: z.object({}), outputSchema: z.array(z.number()) }, () => {
+    executed("three", {})
+    return { content: [], structuredContent: [1, 2, 3] }
   })
   server.registerTool("touch", { inputSchema: z.object({}) }, () => {
     executed("touch", {})

@@ -1,9 +1,11 @@
 /** A backend on a real server behind a fault proxy, with everything it said. */
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { FaultProxy, type McpServer } from "@vmcp-keepalive/testkit"
-import { Backend, type ConnectionState, KeepaliveEvent, type KeepalivePolicy } from "@vmcp-keepalive/core"
-import { Effect, Stream } from "effect"
+import { Backend, type Changes, type ConnectionState, KeepaliveEvent, type KeepalivePolicy } from "@vmcp-keepalive/core"
+import { assert } from "@effect/vitest"
+import { Effect, Fiber, Stream } from "effect"
 import { HttpConnector } from "../../src/index.ts"
+import { eventually } from "../connector/support.ts"
 
 /** Short enough that a death is confirmed within 2 s, long enough for a loaded machine. */
 export const quick: KeepalivePolicy.Options = {
@@ -111,3 +113,27 @@ export const tags = (events: ReadonlyArray<KeepaliveEvent.KeepaliveEvent>) => ev
 
 /** The text of a tool's answer. */
 export const text = (result: unknown) => JSON.stringify(result)
+
+const wordOf = (change: Changes.Change) => (change._tag === "List" ? change.kind : change.uri)
+
+/** Listens until it is stopped, and notes what it hears; `ready`: once the server tells. */
+export const listen = Effect.fnUntraced(function* (
+  backend: Backend.Backend<unknown>,
+  filter: Changes.Filter = { tools: true, resources: true, uris: ["note://1"] }
+) {
+  const heard: Array<string> = []
+  const fiber = yield* Effect.forkScoped(
+    Stream.runForEach(backend.listen(filter, { initially: true }), (change) =>
+      Effect.sync(() => void heard.push(wordOf(change)))
+    ),
+    { startImmediately: true }
+  )
+  /** waits until so much was heard, and no more; in any order */
+  const hears = (...words: ReadonlyArray<string>) =>
+    Effect.gen(function* () {
+      yield* eventually(() => heard.length >= words.length)
+      assert.deepStrictEqual(heard.splice(0).toSorted(), words.toSorted())
+    })
+  const { uris = [], ...lists } = filter
+  return { heard, hears, ready: hears(...Object.keys(lists), ...uris), stop: Fiber.interrupt(fiber) }
+})

@@ -1,71 +1,13 @@
 /**
- * The official conformance suite against a backend over HTTP: every client scenario that it has. It starts a server, runs
- * `client.ts` against it, and judges what it saw.
+ * The official conformance suite against a backend over HTTP: every client scenario that it has, with the client of SDK 1.x.
  */
-import { afterAll, assert, describe, it } from "@effect/vitest"
-import { execFile } from "node:child_process"
-import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { createRequire } from "node:module"
-import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
+import { assert, describe, it } from "@effect/vitest"
+import * as Suite from "./suite.ts"
 
-const require = createRequire(import.meta.url)
-const suite = join(dirname(require.resolve("@modelcontextprotocol/conformance/package.json")), "dist/index.js")
-const client = `"${process.execPath}" "${fileURLToPath(new URL("client.ts", import.meta.url))}"`
-
-const directory = mkdtempSync(join(tmpdir(), "vmcp-conformance-"))
-afterAll(() => rmSync(directory, { recursive: true }))
-
-/** Runs the suite; what two dozen processes compile, they compile once. */
-const run = (args: ReadonlyArray<string>) =>
-  promisify(execFile)(process.execPath, ["--no-deprecation", suite, ...args], {
-    env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: join(directory, "compiled") },
-    timeout: 50_000
-  }).then(
-    ({ stderr, stdout }) => ({ code: 0, output: stdout + stderr }),
-    (error: { code: number; stdout: string; stderr: string }) => ({
-      code: error.code,
-      output: error.stdout + error.stderr
-    })
-  )
-
-interface Check {
-  readonly id: string
-  readonly status: "SUCCESS" | "FAILURE" | "WARNING" | "SKIPPED" | "INFO"
-  readonly errorMessage?: string
-}
-
-/** Runs a scenario; the exit code of the suite, and the checks that judged something. */
-const judge = async (scenario: string, command = client) => {
-  const results = mkdtempSync(join(directory, "results-"))
-  const { code, output } = await run(["client", "--command", command, "--scenario", scenario, "-o", results])
-  const checks = globSync(join(results, "**/checks.json")).flatMap((path): ReadonlyArray<Check> =>
-    JSON.parse(readFileSync(path, "utf8"))
-  )
-  return { code, output, checks: checks.filter(({ status }) => status !== "INFO") }
-}
-
-const passes = async (scenario: string, ids: ReadonlyArray<string>) => {
-  let judged = await judge(scenario)
-  // A reconnection that comes late tells of this machine, not of the client; one that comes early is a failure.
-  for (let more = 2; more > 0 && judged.checks.some(isLate); more--) judged = await judge(scenario)
-  const { checks, code, output } = judged
-  assert.deepStrictEqual(
-    checks.filter(({ status }) => status !== "SUCCESS"),
-    [],
-    output
-  )
-  assert.includeMembers(
-    checks.map(({ id }) => id),
-    [...ids],
-    output
-  )
-  assert.strictEqual(code, 0, output)
-}
-
-const isLate = ({ id, status }: Check) => id === "client-sse-retry-timing" && status === "WARNING"
+const { judge, passes, run } = Suite.make(
+  import.meta.resolve("@modelcontextprotocol/conformance/package.json"),
+  Suite.program(new URL("client.ts", import.meta.url))
+)
 
 /** What each scenario has to have checked: one that checks nothing passes too. */
 const protocol: Readonly<Record<string, ReadonlyArray<string>>> = {
@@ -110,7 +52,7 @@ describe("the official conformance suite", () => {
   })
 
   it("fails a client that does nothing", async () => {
-    const { checks, code } = await judge("tools_call", `"${process.execPath}" -e 0`)
+    const { checks, code } = await judge("tools_call", [], `"${process.execPath}" -e 0`)
     assert.deepStrictEqual(
       checks.map(({ id, status }) => [id, status]),
       [["tool-add-numbers", "FAILURE"]]
@@ -118,5 +60,7 @@ describe("the official conformance suite", () => {
     assert.notStrictEqual(code, 0)
   })
 
-  it.each(Object.entries({ ...protocol, ...authorization }))("%s", (scenario, ids) => passes(scenario, ids))
+  it.each(Object.entries({ ...protocol, ...authorization }))("%s", async (scenario, ids) => {
+    await passes(scenario, ids)
+  })
 })

@@ -6,7 +6,7 @@ import { Effect, Exit, Fiber } from "effect"
 import { is, only, path } from "../backend/support.ts"
 import { eventuallyEffect } from "../connector/support.ts"
 import { keep } from "../sdk2/support.ts"
-import { leavingNothing } from "./support.ts"
+import { leavingNothing } from "./leavingNothing.ts"
 
 /** A probe of some bridges starts a process. */
 const policy: KeepalivePolicy.Options = {

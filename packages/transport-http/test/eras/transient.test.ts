@@ -4,7 +4,7 @@ import { Fault, McpServers } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
 import { only, path } from "../backend/support.ts"
 import { keep } from "../sdk2/support.ts"
-import { leavingNothing } from "./support.ts"
+import { leavingNothing } from "./leavingNothing.ts"
 
 const on = { rpc: "server/discover" }
 /** Of a proxy's. */

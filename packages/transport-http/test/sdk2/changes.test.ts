@@ -1,33 +1,12 @@
 /** What a backend hears of changes, whatever becomes of its server, of its sessions, and of the streams between. */
 import { assert, describe, it } from "@effect/vitest"
-import { Backend, type Changes } from "@vmcp-keepalive/core"
 import { Fault, McpServers } from "@vmcp-keepalive/testkit"
-import { Effect, Fiber, Stream } from "effect"
-import { is, isRenewed, only, quiet } from "../backend/support.ts"
+import { Effect } from "effect"
+import { is, isRenewed, listen, only, quiet } from "../backend/support.ts"
 import { eventually, eventuallyEffect } from "../connector/support.ts"
-import { asked, keep } from "./support.ts"
+import { acknowledgment, asked, keep, keepAt, say, scripted, sse, unknown } from "./support.ts"
 
 const touch = { name: "touch", arguments: {} }
-
-const everything = { tools: true, resources: true, uris: ["note://1"] }
-
-const wordOf = (change: Changes.Change) => (change._tag === "List" ? change.kind : change.uri)
-
-/** Listens until it is stopped, and notes what it hears. */
-const listen = Effect.fnUntraced(function* (backend: Backend.Backend<unknown>, filter: Changes.Filter = everything) {
-  const heard: Array<string> = []
-  const fiber = yield* Effect.forkScoped(
-    Stream.runForEach(backend.listen(filter), (change) => Effect.sync(() => void heard.push(wordOf(change)))),
-    { startImmediately: true }
-  )
-  /** waits until so much was heard, and no more; in any order */
-  const hears = (...words: ReadonlyArray<string>) =>
-    Effect.gen(function* () {
-      yield* eventually(() => heard.length >= words.length)
-      assert.deepStrictEqual(heard.splice(0).toSorted(), words.toSorted())
-    })
-  return { heard, hears, stop: Fiber.interrupt(fiber) }
-})
 
 /** What is heard after a gap, and of a call of `touch`, in each era. */
 const eras = [
@@ -35,16 +14,9 @@ const eras = [
   ["legacy", "resources/subscribe", ["note://1", "resources", "tools"]]
 ] as const
 
-/** Waits until the session listens: the request that it takes is answered. */
-const listening = (kept: Effect.Success<ReturnType<typeof keep>>, method: string, count = 1) =>
-  eventuallyEffect(
-    Effect.map(
-      kept.proxy.requests,
-      (requests) =>
-        requests.filter(({ rpcMethod }) => rpcMethod === method).length >= count &&
-        (method !== "resources/subscribe" || requests.filter(({ method: http }) => http === "GET").length >= count)
-    )
-  )
+/** Waits until a method was asked so often. */
+const times = (kept: Pick<Effect.Success<ReturnType<typeof keep>>, "proxy">, method: string, count: number) =>
+  eventuallyEffect(Effect.map(asked(kept.proxy), (all) => all.filter((name) => name === method).length >= count))
 
 for (const [era, method, gap] of eras)
   describe(`a backend that is listened to, of the ${era} era`, { timeout: 60_000 }, () => {
@@ -52,7 +24,7 @@ for (const [era, method, gap] of eras)
       const server = yield* McpServers.sdk2({ era })
       const kept = yield* keep(server, { policy: quiet })
       const listener = yield* listen(kept.backend)
-      yield* listening(kept, method)
+      yield* listener.ready
       yield* kept.call(touch)
       yield* listener.hears("note://1", "tools")
       return { ...kept, ...listener, server }
@@ -122,20 +94,12 @@ describe("a server that changes its era under a listener", { timeout: 90_000 }, 
         const kept = yield* keep(server, {
           policy: { ...quiet, circuit: "none", waitForSession: "15 seconds", replayBudget: "none" }
         })
-        const { hears } = yield* listen(kept.backend)
+        const { hears, ready } = yield* listen(kept.backend)
         const heardOf = Effect.gen(function* () {
           yield* kept.call(touch)
           yield* hears("note://1", "tools")
         })
-        yield* eventuallyEffect(
-          Effect.map(asked(kept.proxy), (all) => all.includes("subscriptions/listen") || all.includes("GET"))
-        )
-        yield* eventuallyEffect(
-          Effect.map(
-            asked(kept.proxy),
-            (all) => all.includes("subscriptions/listen") || all.includes("resources/subscribe")
-          )
-        )
+        yield* ready
         yield* heardOf
         for (const era of [to, from]) {
           yield* server.become(era)
@@ -153,20 +117,14 @@ describe("a server that has no room for another subscription", { timeout: 60_000
       const server = yield* McpServers.sdk2({ maxSubscriptions: 1 })
       const kept = yield* keep(server, { policy: quiet })
       const first = yield* listen(kept.backend, { tools: true })
-      yield* listening(kept, "subscriptions/listen")
-      yield* kept.call(touch)
-      yield* first.hears("tools")
+      yield* first.ready
       const second = yield* listen(kept.backend, { tools: true })
-      yield* listening(kept, "subscriptions/listen", 3)
+      yield* times(kept, "subscriptions/listen", 3)
       assert.deepStrictEqual([only(kept.events, "SessionClosed"), only(kept.events, "ProbeFailed")], [[], []])
       yield* first.stop
-      yield* listening(kept, "subscriptions/listen", 4)
-      yield* eventuallyEffect(
-        Effect.andThen(
-          kept.call(touch),
-          Effect.sync(() => second.heard.length > 0)
-        )
-      )
+      yield* second.ready
+      yield* kept.call(touch)
+      yield* second.hears("tools")
       assert.deepStrictEqual(
         only(kept.events, "StateChanged").map(({ to }) => to._tag),
         ["Connected"]
@@ -180,14 +138,116 @@ describe("a backend of the modern era that is listened to and idle", { timeout: 
     Effect.gen(function* () {
       const server = yield* McpServers.sdk2()
       const kept = yield* keep(server, { policy: { interval: "1 second" } })
-      yield* listen(kept.backend)
-      yield* listening(kept, "subscriptions/listen")
+      const { ready } = yield* listen(kept.backend)
+      yield* ready
       yield* Effect.sleep("4 seconds")
       assert.deepStrictEqual(
         (yield* asked(kept.proxy)).filter((name) => !name.endsWith("/list")),
         ["server/discover", "subscriptions/listen"]
       )
       assert.isFalse(isRenewed()(yield* kept.backend.state))
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("what the client keeps for later", { timeout: 60_000 }, () => {
+  it.live("does not outlive a change that its backend hears of", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.sdk2({ ttl: "1 hour" })
+      const kept = yield* keep(server, { policy: quiet })
+      const { hears, ready } = yield* listen(kept.backend, { tools: true })
+      yield* ready
+      const list = kept.backend.use((client) => client.listTools())
+      const lists = Effect.map(asked(kept.proxy), (all) => all.filter((name) => name === "tools/list").length)
+      yield* list
+      // those of the backend, which reads them itself
+      const before = yield* lists
+      yield* list
+      assert.strictEqual(yield* lists, before)
+      yield* kept.call(touch)
+      yield* hears("tools")
+      yield* list
+      assert.isAbove(yield* lists, before)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("two who listen to one resource", { timeout: 60_000 }, () => {
+  it.live("and the client share a subscription of the legacy era, which ends with the last of them", () =>
+    Effect.gen(function* () {
+      const server = yield* McpServers.sdk2({ era: "legacy" })
+      const kept = yield* keep(server, { policy: quiet })
+      const first = yield* listen(kept.backend, { uris: ["note://1"] })
+      yield* first.ready
+      const second = yield* listen(kept.backend, { uris: ["note://1"] })
+      yield* second.ready
+      const unsubscribed = Effect.map(asked(kept.proxy), (all) => all.includes("resources/unsubscribe"))
+      yield* first.stop
+      yield* kept.call(touch)
+      yield* second.hears("note://1")
+      assert.isFalse(yield* unsubscribed)
+      yield* kept.backend.use((client) => client.subscribeResource({ uri: "note://1" }))
+      yield* second.stop
+      yield* kept.call(touch)
+      assert.isFalse(yield* unsubscribed)
+      assert.deepStrictEqual([first.heard, second.heard], [[], []])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a server that does as it likes with a subscription", { timeout: 60_000 }, () => {
+  it.live("and tells of more than was asked for is heard of that alone", () =>
+    Effect.gen(function* () {
+      const many = Array.from({ length: 5000 }, (_, index) => `note://${index}`)
+      const server = yield* scripted((_, body, response) => {
+        const honored = { toolsListChanged: true, promptsListChanged: true, resourceSubscriptions: many }
+        response.writeHead(200, sse).write(say(acknowledgment(JSON.parse(body).id, honored)))
+        if (server.began.length === 1) setTimeout(() => response.destroy(), 50)
+      })
+      const { backend } = yield* keepAt(server.url)
+      const { hears, ready } = yield* listen(backend, { tools: true, uris: ["note://7"] })
+      yield* ready
+      yield* hears("note://7", "tools")
+      yield* eventually(() => server.began.length === 2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("and knows none any more has become another one: its session is lost", () =>
+    Effect.gen(function* () {
+      let isOther = false
+      const server = yield* scripted(
+        (_, body, response) => {
+          const { id } = JSON.parse(body)
+          if (isOther) return unknown(id, response)
+          response.writeHead(200, sse).write(say(acknowledgment(id)))
+          isOther = true
+          setTimeout(() => response.destroy(), 50)
+        },
+        (id, response) => {
+          if (!isOther) return false
+          unknown(id, response)
+          return true
+        }
+      )
+      const kept = yield* keepAt(server.url)
+      yield* listen(kept.backend, { tools: true })
+      yield* eventually(() => only(kept.events, "SessionClosed").length > 0)
+      assert.strictEqual(only(kept.events, "SessionClosed")[0]?.reason, "session_lost")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("and never acknowledges delays no connect, and is asked once", () =>
+    Effect.gen(function* () {
+      const server = yield* scripted((_, __, response) => void response.writeHead(200, sse).flushHeaders())
+      const { backend } = yield* keepAt(server.url, "lazy")
+      const { heard } = yield* listen(backend, { tools: true })
+      const began = performance.now()
+      yield* backend.awaitConnected
+      assert.isBelow(performance.now() - began, 1000)
+      yield* eventually(() => server.began.length === 1)
+      yield* Effect.sleep("1 second")
+      assert.deepStrictEqual([heard, server.began.length], [[], 1])
+      assert.isTrue(is("Connected")(yield* backend.state))
     }).pipe(Effect.scoped)
   )
 })

@@ -4,8 +4,8 @@ import { Client } from "@modelcontextprotocol/client"
 import { Fault, McpServers } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
 import { HttpConnector } from "../../src/sdk2/index.ts"
-import { eventually, eventuallyEffect, makeHost, open, run, serve } from "../connector/support.ts"
-import { asked, keep, openThroughProxy } from "./support.ts"
+import { eventually, eventuallyEffect, makeHost, open, run } from "../connector/support.ts"
+import { acknowledgment, asked, keep, openThroughProxy, say, scripted, sse } from "./support.ts"
 
 const touch = { name: "touch", arguments: {} }
 
@@ -111,41 +111,6 @@ describe("a subscription", { timeout: 60_000 }, () => {
   )
 })
 
-/** A server of the modern era that does as it is told with a subscription. */
-const scripted = (listen: Parameters<typeof serve>[0]) => {
-  const began: Array<number> = []
-  return Effect.map(
-    serve((request, body, response) => {
-      const { id, method } = JSON.parse(body)
-      if (method === "subscriptions/listen") {
-        began.push(id)
-        return listen(request, body, response)
-      }
-      response.writeHead(200, { "content-type": "application/json" })
-      response.end(
-        JSON.stringify({
-          jsonrpc: "2.0",
-          id,
-          result: {
-            resultType: "complete",
-            supportedVersions: ["2026-07-28"],
-            capabilities: { tools: { listChanged: true } },
-            ttlMs: 0,
-            cacheScope: "private"
-          }
-        })
-      )
-    }),
-    (server) => ({ ...server, began })
-  )
-}
-
-const sse = { "content-type": "text/event-stream" }
-const say = (message: object) => `data: ${JSON.stringify({ jsonrpc: "2.0", ...message })}\n\n`
-const acknowledgment = (id: unknown) => ({
-  method: "notifications/subscriptions/acknowledged",
-  params: { _meta: { "io.modelcontextprotocol/subscriptionId": id }, notifications: { toolsListChanged: true } }
-})
 const hearing = () =>
   new Client({ name: "test", version: "1" }, { listChanged: { tools: { onChanged: () => {}, autoRefresh: false } } })
 

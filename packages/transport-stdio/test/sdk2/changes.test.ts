@@ -9,14 +9,16 @@ const touch = { name: "touch", arguments: {} }
 
 const wordOf = (change: Changes.Change) => (change._tag === "List" ? change.kind : change.uri)
 
-/** Listens until it is stopped, and notes what it hears. */
+/** Listens until it is stopped, and notes what it hears; `ready`: once the server tells. */
 const listen = Effect.fnUntraced(function* (
   backend: Backend.Backend<unknown>,
   filter: Changes.Filter = { tools: true, resources: true, uris: ["note://1"] }
 ) {
   const heard: Array<string> = []
   const fiber = yield* Effect.forkScoped(
-    Stream.runForEach(backend.listen(filter), (change) => Effect.sync(() => void heard.push(wordOf(change)))),
+    Stream.runForEach(backend.listen(filter, { initially: true }), (change) =>
+      Effect.sync(() => void heard.push(wordOf(change)))
+    ),
     { startImmediately: true }
   )
   /** waits until so much was heard, and no more; in any order */
@@ -28,7 +30,8 @@ const listen = Effect.fnUntraced(function* (
       )
       assert.deepStrictEqual(heard.splice(0).toSorted(), words.toSorted())
     })
-  return { heard, hears, stop: Fiber.interrupt(fiber) }
+  const { uris = [], ...lists } = filter
+  return { heard, hears, ready: hears(...Object.keys(lists), ...uris), stop: Fiber.interrupt(fiber) }
 })
 
 const eras = [
@@ -36,15 +39,12 @@ const eras = [
   ["legacy", "resources/subscribe"]
 ] as const
 
-const listening = ({ methods }: Effect.Success<ReturnType<typeof overheard>>, method: string) =>
-  eventually(methods, (all) => all.includes(method))
-
 for (const [era, method] of eras)
   describe(`a backend that is listened to, with a child of the ${era} era`, { timeout: 60_000 }, () => {
     const start = Effect.gen(function* () {
       const kept = yield* overheard(era)
       const listener = yield* listen(kept.backend)
-      yield* listening(kept, method)
+      yield* listener.ready
       yield* kept.call(touch)
       yield* listener.hears("note://1", "tools")
       return { ...kept, ...listener }
@@ -85,8 +85,8 @@ describe("a backend that is listened to", { timeout: 60_000 }, () => {
     promise(`asks again where the server ends it while the child lives: ${how}`, () =>
       Effect.gen(function* () {
         const kept = yield* overheard("modern")
-        const { hears } = yield* listen(kept.backend)
-        yield* listening(kept, "subscriptions/listen")
+        const { hears, ready } = yield* listen(kept.backend)
+        yield* ready
         yield* kept.call({ name: "unlisten", arguments: { how } })
         yield* hears("note://1", "resources", "tools")
         yield* kept.call(touch)
@@ -98,18 +98,15 @@ describe("a backend that is listened to", { timeout: 60_000 }, () => {
   promise("hears of a program of either era, which is another one at each start", () =>
     Effect.gen(function* () {
       const kept = yield* overheard("modern")
-      const { hears } = yield* listen(kept.backend)
-      yield* listening(kept, "subscriptions/listen")
-      yield* kept.call(touch)
-      yield* hears("note://1", "tools")
-      for (const [era, method] of [...eras, ...eras]) {
+      const { hears, ready } = yield* listen(kept.backend)
+      yield* ready
+      for (const [era] of [...eras, ...eras]) {
         yield* kept.server.become({ era })
         const state = yield* kept.until(is("Connected"))
         assert(state._tag === "Connected")
         kept.signal("SIGKILL", -kept.pid())
         yield* kept.until(isRenewed(state.generation))
         yield* hears("note://1", "resources", "tools")
-        yield* listening(kept, method)
         yield* kept.call(touch)
         yield* hears("note://1", "tools")
       }
@@ -120,21 +117,15 @@ describe("a backend that is listened to", { timeout: 60_000 }, () => {
     Effect.gen(function* () {
       const kept = yield* overheard({ era: "modern", maxSubscriptions: 1 })
       const first = yield* listen(kept.backend, { tools: true })
-      yield* kept.call(touch)
-      yield* first.hears("tools")
+      yield* first.ready
       const second = yield* listen(kept.backend, { tools: true })
       const asked = (count: number) =>
         eventually(kept.methods, (all) => all.filter((each) => each === "subscriptions/listen").length >= count)
       yield* asked(3)
       yield* first.stop
-      yield* asked(4)
-      yield* eventually(
-        Effect.andThen(
-          kept.call(touch),
-          Effect.sync(() => second.heard)
-        ),
-        (heard) => heard.length > 0
-      )
+      yield* second.ready
+      yield* kept.call(touch)
+      yield* second.hears("tools")
       assert.deepStrictEqual([only(kept.events, "SessionClosed"), kept.spawns.length], [[], 1])
     })
   )

@@ -1,10 +1,11 @@
 /**
  * One connection to the gateway for all requests of MCP 2026-07-28 whose clients say the same of themselves. That era has no sessions and
  * no requests of a server's: where a server asks something while it works on a call, the call is answered with what is asked
- * (`input_required`), goes on meanwhile, and ends when the client sends it again with the answers.
+ * (`input_required`), goes on meanwhile, and ends when the client sends it again with the answers. A server of the same era asks so by
+ * itself: what it says, and what its client answers, is handed on as it is.
  */
 import type { KeptPeer } from "@vmcp-keepalive/host"
-import { Message } from "@vmcp-keepalive/sdk-client/peer"
+import { Message, Peer } from "@vmcp-keepalive/sdk-client/peer"
 import { randomUUID } from "node:crypto"
 import * as Questions from "./questions.ts"
 import { severityOf, telling, type Wanted } from "./telling.ts"
@@ -119,6 +120,7 @@ export class Connection {
     const { inputResponses = {}, method, params, requestState } = asked
     if (requestState === undefined) return this.#wait(this.#call(asked), asked)
     const call = this.#held.get(requestState)
+    if (call === undefined && !requestState.startsWith(ours)) return this.#wait(this.#call(asked), asked)
     if (call === undefined || call.method !== method || call.subject !== subjectOf(params)) {
       throw new AnswerError({ code: invalidParams, message: "Unknown or expired requestState" })
     }
@@ -180,9 +182,21 @@ export class Connection {
       held: undefined
     }
     this.#calls.set(id, call)
-    const sent = token === undefined ? params : { ...params, _meta: { ...meta, progressToken: id } }
+    const followed = token === undefined ? params : { ...params, _meta: { ...meta, progressToken: id } }
+    const sent = Questions.mayAsk(method) ? this.#handedOn(followed, asked) : followed
     this.#take({ jsonrpc: "2.0", id, method, ...(sent === undefined ? {} : { params: sent }) })
     return call
+  }
+
+  /** Where the server is of the same era, it answers to this client, and goes on with what that says. */
+  #handedOn(params: Message.Params | undefined, { inputResponses, requestState }: Asked): Message.Params {
+    const { capabilities, clientInfo } = this.#options.words
+    const further = {
+      ...params,
+      ...(inputResponses === undefined ? {} : { inputResponses }),
+      ...(requestState === undefined ? {} : { requestState })
+    }
+    return Peer.handOn(further, { capabilities, clientInfo })
   }
 
   /** Waits until the call is answered, or the server asks something. */
@@ -212,7 +226,7 @@ export class Connection {
 
   /** The call goes on without its client, which gets what is asked. */
   #hold(call: Call): Message.Result {
-    const requestState = randomUUID()
+    const requestState = `${ours}${randomUUID()}`
     const inputRequests: Record<string, unknown> = {}
     for (const [key, request] of call.asked) {
       const { method, params } = request
@@ -267,7 +281,8 @@ export class Connection {
     const id = related ?? Message.progressOf(message)
     if (Message.isId(id)) return this.#calls.get(id)
     const [only, another] = this.#calls.values()
-    return Message.isRequest(message) && another === undefined ? only : undefined
+    const isOfCall = Message.isRequest(message) || message.method === "notifications/message"
+    return isOfCall && another === undefined ? only : undefined
   }
 }
 
@@ -282,6 +297,9 @@ export class AnswerError extends Error {
     this.data = data
   }
 }
+
+/** With this begins the state of calls that are held here: any other is a server's. */
+const ours = `${randomUUID()}:`
 
 /** The id of the handshake, which no call has. */
 const initialization = 0

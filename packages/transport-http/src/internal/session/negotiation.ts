@@ -7,7 +7,7 @@
  * session is taken for one of the legacy era. Else a server of both eras would lose the modern one to one bad answer.
  */
 import { Evidence } from "@vmcp-keepalive/core"
-import { Ask, Message, type Requests } from "@vmcp-keepalive/sdk-client/peer"
+import { Ask, Message } from "@vmcp-keepalive/sdk-client/peer"
 import * as Effect from "effect/Effect"
 import type { Wire } from "./wire.ts"
 
@@ -66,20 +66,16 @@ export const changed = Evidence.transportFailure("session_lost", {
 /** What the client concludes an era of the past from; what it says stands nowhere. */
 export const unknownMethod = { code: -32601, message: "Method not found" }
 
-/** What `server/discover` says of a client that has not said it itself. */
-const nobody: Requests.Meta = {
-  [Message.revisionKey]: "2026-07-28",
-  "io.modelcontextprotocol/clientInfo": { name: "vmcp-keepalive", version: "0.1.0" },
-  "io.modelcontextprotocol/clientCapabilities": {}
-}
-
 /**
  * Asks a server with which a session of the legacy era was begun, on that session, whether it is one of the modern era. Fails where
  * it is, and where nothing can be said: the next attempt begins anew.
  */
 export const confirm = (wire: Wire, doubt: Evidence.Evidence): Effect.Effect<void, Evidence.Evidence> =>
   Effect.flatMap(
-    Ask.ask(wire.requests, { method: "server/discover", params: { _meta: wire.requests.offered ?? nobody } }),
+    Ask.ask(wire.requests, {
+      method: "server/discover",
+      params: { _meta: wire.requests.offered ?? Message.envelope() }
+    }),
     ({ evidence, result }) => {
       if (result !== undefined) return Array.isArray(result["supportedVersions"]) ? Effect.fail(doubt) : Effect.void
       const isRefused = evidence._tag === "Refused" && refusal(evidence.status, "")._tag !== "Failed"

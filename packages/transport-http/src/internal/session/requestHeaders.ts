@@ -3,7 +3,6 @@
  * what is in the body, for proxies that do not read it.
  */
 import { Message, type Requests } from "@vmcp-keepalive/sdk-client/peer"
-import { Buffer } from "node:buffer"
 import type { HeaderRecord } from "./wire.ts"
 import { reservedHeaders } from "./wire.ts"
 
@@ -30,14 +29,8 @@ export const of = (message: Message.Request, options: Requests.SendOptions | und
   headers["mcp-protocol-version"] = revision
   headers["mcp-method"] = message.method
   const name = message.params?.[named.get(message.method) ?? ""]
-  if (typeof name === "string") headers["mcp-name"] = encoded(name)
+  if (typeof name === "string") headers["mcp-name"] = Message.headerValue(name)
   return headers
 }
 
 const none: HeaderRecord = {}
-
-/** A text as the value of a header: as it is where HTTP allows it, in Base64 where not. */
-const encoded = (text: string): string => {
-  const isPlain = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/.test(text) && !/^=\?base64\?.*\?=$/.test(text)
-  return isPlain ? text : `=?base64?${Buffer.from(text, "utf8").toString("base64")}?=`
-}

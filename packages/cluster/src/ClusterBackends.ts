@@ -1,0 +1,202 @@
+/**
+ * The backends of a cluster: every process lists the same ones, each is kept by exactly one of them, and each process sees and operates
+ * all of them.
+ */
+import type {
+  Backend,
+  BackendError,
+  ConnectionState,
+  Connector,
+  KeepaliveEvent,
+  KeepalivePolicy
+} from "@vmcp-keepalive/core"
+import { Fleet, Operable } from "@vmcp-keepalive/core"
+import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Stream from "effect/Stream"
+import type { SocketServer } from "effect/socket"
+import type { SqlClient } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
+import * as ClusterOptions from "./ClusterOptions.ts"
+import * as Address from "./internal/address.ts"
+import * as Engine from "./internal/engine/engine.ts"
+import * as Activator from "./internal/owner/activator.ts"
+import * as Listing from "./internal/owner/listing.ts"
+import * as Owner from "./internal/owner/owner.ts"
+import * as Single from "./internal/single.ts"
+import * as View from "./internal/view/view.ts"
+
+// ------------------------------------------------------------------------------------------------------------- models
+
+/**
+ * A backend of the cluster, wherever it is kept. What is asked of it fails with `SessionUnavailable` where for `waitForOwner` no process
+ * keeps it that can be reached; then nothing was executed.
+ *
+ * @since 0.1.0
+ */
+export interface ClusterBackend extends Operable.Operable<BackendError.SessionUnavailable> {
+  /** the address of the process that keeps it; `undefined` while none does that can be reached */
+  readonly owner: Effect.Effect<string | undefined>
+  /** as `Backend.use` has it, with a client that hands raw messages on */
+  readonly use: Backend.Backend<Peer.Peer>["use"]
+}
+
+/**
+ * How a backend stands in the cluster.
+ *
+ * @since 0.1.0
+ */
+export interface Standing {
+  /** as of {@link ClusterBackend} */
+  readonly owner: string | undefined
+  /** `undefined` while no process keeps it that can be reached */
+  readonly state: ConnectionState.ConnectionState | undefined
+}
+
+/**
+ * See the module.
+ *
+ * @since 0.1.0
+ */
+export interface Shape {
+  readonly get: (id: string) => Effect.Effect<Option.Option<ClusterBackend>>
+  /** in the order in which they are listed */
+  readonly ids: Effect.Effect<ReadonlyArray<string>>
+  /** by id, in the order of `ids`; those that do not answer for a second have no owner in it */
+  readonly states: Effect.Effect<ReadonlyMap<string, Standing>>
+  /**
+   * What happens to any backend of the cluster from now on, those that are listed later included. While a backend goes from one process to
+   * another, and where a reader falls behind, events are lost.
+   */
+  readonly events: Stream.Stream<KeepaliveEvent.KeepaliveEvent>
+  /** Gives an operator's order, and returns the state that follows; none where no such backend is listed. */
+  readonly command: (
+    id: string,
+    command: Operable.Command
+  ) => Effect.Effect<
+    Option.Option<ConnectionState.ConnectionState>,
+    BackendError.SessionUnavailable | BackendError.CallRejected
+  >
+  /**
+   * Lists other backends, as `Fleet.apply` has it: those whose words did not change keep their sessions. Every process is to be told the same;
+   * a configuration file that each of them follows does so (`KeepaliveConfig.follow` takes this service).
+   */
+  readonly apply: Fleet.Fleet<Peer.Peer>["apply"]
+}
+
+/**
+ * The backends of the cluster as a service.
+ *
+ * @since 0.1.0
+ */
+export class ClusterBackends extends Context.Service<ClusterBackends, Shape>()(
+  "@vmcp-keepalive/cluster/ClusterBackends"
+) {}
+
+// ------------------------------------------------------------------------------------------------------------- layers
+
+/**
+ * What {@link layer} takes.
+ *
+ * @since 0.1.0
+ */
+export interface Options extends ClusterOptions.Options, SingleOptions {}
+
+/**
+ * A cluster of all processes that have the same storage, over `effect/cluster`. Each takes a share of the backends when it comes, and hands it over when it
+ * ends. The storage is a SQL database (`PgClient.layer` of `@effect/sql-pg`), in which tables are made whose names begin with `vmcp_keepalive_`. Fails
+ * with everything that is wrong in the options or in the specs, and where the storage or the port cannot be had.
+ *
+ * @since 0.1.0
+ */
+export const layer = ({
+  backends,
+  ...options
+}: Options): Layer.Layer<
+  ClusterBackends,
+  BackendError.ConfigurationError | Fleet.FleetConfigurationError | SqlError | SocketServer.SocketServerError,
+  Fleet.Transport<Peer.Peer> | SqlClient.SqlClient
+> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const settings = yield* ClusterOptions.resolve(options)
+      const listing = yield* Listing.make
+      yield* listing.apply(backends, () => Effect.void)
+      const known = Layer.mergeAll(
+        Layer.succeed(Listing.Listing, listing),
+        Layer.succeed(Owner.Places, new Map()),
+        Layer.succeed(Owner.Here, Address.format(settings.address))
+      )
+      const view = Layer.effect(ClusterBackends, View.make(settings.waitForOwner))
+      return Layer.mergeAll(view, Owner.layer, Activator.layer).pipe(
+        Layer.provide(Engine.layer(settings)),
+        Layer.provide(known)
+      )
+    })
+  )
+
+/**
+ * What {@link layerSingle} takes.
+ *
+ * @since 0.1.0
+ */
+export interface SingleOptions {
+  /** which there are: what a configuration file says, or data of one's own */
+  readonly backends: ReadonlyArray<Fleet.Spec>
+}
+
+/**
+ * A cluster of this process alone, without storage and without a port: for development, and for an app that may run on one machine or on
+ * many. It keeps everything itself, and nothing is ever without an owner. Fails with everything that is wrong in the specs.
+ *
+ * @since 0.1.0
+ */
+export const layerSingle = (
+  options: SingleOptions
+): Layer.Layer<ClusterBackends, Fleet.FleetConfigurationError, Fleet.Transport<Peer.Peer>> =>
+  Layer.effect(
+    ClusterBackends,
+    Effect.gen(function* () {
+      const fleet = yield* Fleet.make<Peer.Peer>()
+      yield* fleet.apply(options.backends)
+      return Single.of(fleet)
+    })
+  )
+
+/**
+ * A backend of {@link layerTest}.
+ *
+ * @since 0.1.0
+ */
+export interface TestBackend {
+  readonly id: string
+  /** how to reach it: of a server of the test's own, such as the `peerConnector` of sdk-client's `TestServer` */
+  readonly connector: Connector.Connector<Peer.Peer>
+  readonly policy?: KeepalivePolicy.Options | undefined
+}
+
+/**
+ * {@link layerSingle} for tests of apps: with connectors in place of specs. For `apply`, settings are `{ kind: "test", connector }`.
+ *
+ * @since 0.1.0
+ */
+export const layerTest = (
+  backends: ReadonlyArray<TestBackend>
+): Layer.Layer<ClusterBackends, Fleet.FleetConfigurationError> =>
+  layerSingle({
+    backends: backends.map(({ connector, ...spec }) => ({ ...spec, settings: { kind: "test", connector } }))
+  }).pipe(
+    Layer.provide(
+      Fleet.layerTransport<TestSettings, Peer.Peer>("test", {
+        is: (settings): settings is TestSettings => "connector" in settings,
+        make: ({ connector }) => connector
+      })
+    )
+  )
+
+interface TestSettings extends Pick<TestBackend, "connector"> {
+  readonly kind: "test"
+}

@@ -1,0 +1,4 @@
+/** @since 0.1.0 */
+export * as ClusterBackends from "./ClusterBackends.ts"
+/** @since 0.1.0 */
+export * as ClusterOptions from "./ClusterOptions.ts"

@@ -1,0 +1,53 @@
+/**
+ * The engine: `effect/cluster` over sockets. The storage has who takes part and whose each shard is; what is asked of backends is never stored.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import {
+  MessageStorage,
+  RunnerHealth,
+  Runners,
+  RunnerServer,
+  Sharding,
+  ShardingConfig,
+  SqlRunnerStorage
+} from "effect/cluster"
+import { RpcSerialization, RpcServer } from "effect/rpc"
+import type { SocketServer } from "effect/socket"
+import type { SqlClient } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Settings } from "../../ClusterOptions.ts"
+import * as Leases from "../lease/Leases.ts"
+import * as Connections from "./connections.ts"
+import { configOf, refreshEvery } from "./sharding.ts"
+
+/** What the names of the tables begin with. */
+const prefix = "vmcp_keepalive"
+
+/**
+ * How long a process that leaves still answers that it keeps nothing: the others see that it has left only at their next look, and would find nobody
+ * where they ask until then.
+ */
+const lameDuck = "300 millis"
+
+export const layer = (
+  settings: Settings
+): Layer.Layer<Sharding.Sharding | Leases.Leases, SqlError | SocketServer.SocketServerError, SqlClient.SqlClient> => {
+  const clients = Connections.clients
+  const storage = Leases.layer({ lease: settings.lease, refresh: refreshEvery(settings) }).pipe(
+    Layer.provide(SqlRunnerStorage.layerWith({ prefix }))
+  )
+  const health = RunnerHealth.layerPing.pipe(Layer.provide(Runners.layerRpc), Layer.provide(clients))
+  const leaving = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sleep(lameDuck)))
+  return leaving.pipe(
+    Layer.provideMerge(RunnerServer.layer),
+    Layer.provideMerge(Sharding.layer),
+    Layer.provide(Runners.layerRpc),
+    Layer.provide(RpcServer.layerProtocolSocketServer),
+    Layer.provide([Connections.server(settings), clients, health]),
+    Layer.provideMerge(storage),
+    Layer.provide(MessageStorage.layerNoop),
+    Layer.provide(ShardingConfig.layer(configOf(settings))),
+    Layer.provide(RpcSerialization.layerSchemaBinary())
+  )
+}

@@ -1,0 +1,64 @@
+/**
+ * The owner's side: one entity of the engine keeps one backend, in its own scope, for as long as this process has the shard.
+ */
+import { type Backend, Operable } from "@vmcp-keepalive/core"
+import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { Entity, type Sharding } from "effect/cluster"
+import { Leases } from "../lease/Leases.ts"
+import { BackendEntity, NotKept } from "../protocol.ts"
+import { gated } from "./gate.ts"
+import { Listing } from "./listing.ts"
+import * as Place from "./place.ts"
+
+/** What this process keeps now, by the ids of the backends. */
+export class Places extends Context.Service<Places, Map<string, Place.Place>>()("@vmcp-keepalive/cluster/Places") {}
+
+/** The name of this process in the cluster. */
+export class Here extends Context.Service<Here, string>()("@vmcp-keepalive/cluster/Here") {}
+
+export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leases | Places | Here> =
+  BackendEntity.toLayer(
+    Effect.gen(function* () {
+      const { entityId: id, shardId } = yield* Entity.CurrentAddress
+      const listing = yield* Listing
+      const leases = yield* Leases
+      const places = yield* Places
+      const owner = yield* Here
+      const isCertain = () => leases.holds(shardId)
+
+      const place = yield* Place.make({
+        id,
+        isCertain,
+        listed: () => listing.current().get(id),
+        gated: (connector) => gated(connector, isCertain)
+      })
+      yield* Effect.acquireRelease(
+        Effect.sync(() => void places.set(id, place)),
+        () => Effect.sync(() => void (places.get(id) === place && places.delete(id)))
+      )
+      yield* place.follow
+
+      const kept = <A, E, R>(ask: (backend: Backend.Backend<Peer.Peer>) => Effect.Effect<A, E, R>) =>
+        Effect.suspend((): Effect.Effect<A, E | NotKept, R> => {
+          const backend = isCertain() ? place.backend() : undefined
+          return backend === undefined ? Effect.fail(new NotKept()) : ask(backend)
+        })
+      const reading = <A>(read: (backend: Backend.Backend<Peer.Peer>) => Stream.Stream<A>) =>
+        Stream.unwrap(kept((backend) => Effect.succeed(read(backend))))
+
+      return BackendEntity.of({
+        State: () => kept((backend) => Effect.map(backend.state, (state) => ({ owner, state }))),
+        Command: ({ payload }) => kept((backend) => Operable.operate(backend, payload.command)),
+        Changes: () => reading((backend) => backend.changes),
+        Events: () => reading((backend) => backend.events),
+        Ensure: () => Effect.void
+      })
+    }),
+    // One question waits for no other, and a backend lives without being asked anything.
+    { concurrency: "unbounded", maxIdleTime: Duration.infinity }
+  )

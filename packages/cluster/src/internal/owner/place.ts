@@ -1,0 +1,80 @@
+/**
+ * Where a backend is kept while this process owns it: made, changed and ended as the listing says.
+ */
+import { Backend, type Connector } from "@vmcp-keepalive/core"
+import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import type { Listed } from "./listing.ts"
+
+export interface Place {
+  /** `undefined` while the id is not listed */
+  readonly backend: () => Backend.Backend<Peer.Peer> | undefined
+  /** whether it is certain that no other process keeps it */
+  readonly isCertain: () => boolean
+  /** Makes it what the listing says. */
+  readonly follow: Effect.Effect<void>
+}
+
+export interface Options {
+  readonly id: string
+  readonly listed: () => Listed | undefined
+  readonly isCertain: () => boolean
+  readonly gated: (connector: Connector.Connector<Peer.Peer>) => Connector.Connector<Peer.Peer>
+}
+
+interface Made {
+  readonly backend: Backend.Backend<Peer.Peer>
+  readonly scope: Scope.Closeable
+  readonly from: Listed
+}
+
+/** A place that ends with the scope, and its backend with it. */
+export const make = ({ gated, id, isCertain, listed }: Options): Effect.Effect<Place, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const oneAtATime = Semaphore.makeUnsafe(1)
+    let made: Made | undefined
+    let isOver = false
+
+    const end = Effect.suspend(() => {
+      const ending = made
+      made = undefined
+      return ending === undefined ? Effect.void : Scope.close(ending.scope, Exit.void)
+    })
+    const begin = (from: Listed) =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const { policy } = from
+        // What could be wrong was looked for when it was listed; what has gone wrong since then is no reason to end this process.
+        const result = yield* Effect.exit(
+          Scope.provide(Backend.make({ id, connector: gated(from.connector), policy }), scope)
+        )
+        if (Exit.isSuccess(result)) made = { backend: result.value, scope, from }
+        else yield* Effect.logWarning(`Backend "${id}" cannot be made`, result.cause)
+      })
+    const change = (from: Listed, { backend, from: before, scope }: Made) => {
+      const connector = from.connector === before.connector ? undefined : gated(from.connector)
+      return Effect.andThen(
+        Effect.ignore(backend.reconfigure({ connector, policy: from.policy })),
+        Effect.sync(() => void (made = { backend, scope, from }))
+      )
+    }
+    const follow = Effect.suspend(() => {
+      const from = isOver ? undefined : listed()
+      if (from === undefined) return end
+      if (made === undefined) return begin(from)
+      return made.from === from ? Effect.void : change(from, made)
+    })
+    const alone = oneAtATime.withPermits(1)
+    yield* Effect.addFinalizer(() =>
+      alone(
+        Effect.suspend(() => {
+          isOver = true
+          return end
+        })
+      )
+    )
+    return { backend: () => made?.backend, isCertain, follow: Effect.uninterruptible(alone(follow)) }
+  })

@@ -1,0 +1,31 @@
+/**
+ * What processes ask of each other: one entity of the engine for each backend, whose id is the backend's. Nothing of it is ever stored.
+ */
+import { BackendError, ConnectionState, KeepaliveEvent, Operable } from "@vmcp-keepalive/core"
+import * as Schema from "effect/Schema"
+import { Entity } from "effect/cluster"
+import { Rpc } from "effect/rpc"
+
+/** Refused by a process that does not keep the backend, or is not certain of its lease. Nothing was executed. */
+export class NotKept extends Schema.TaggedError<NotKept>()("NotKept", {}) {}
+
+export const State = Rpc.make("State", {
+  success: Schema.Struct({ owner: Schema.String, state: ConnectionState.ConnectionState }),
+  error: NotKept
+})
+
+/** Each does the same if it is given twice: it may be given again to the next owner. */
+export const Command = Rpc.make("Command", {
+  payload: { command: Operable.Command },
+  success: ConnectionState.ConnectionState,
+  error: Schema.Union([NotKept, BackendError.SessionUnavailable, BackendError.CallRejected])
+})
+
+export const Changes = Rpc.make("Changes", { success: ConnectionState.ConnectionState, error: NotKept, stream: true })
+
+export const Events = Rpc.make("Events", { success: KeepaliveEvent.KeepaliveEvent, error: NotKept, stream: true })
+
+/** Makes the entity, and so the backend: it is to be kept also where nobody asks for it. */
+export const Ensure = Rpc.make("Ensure")
+
+export const BackendEntity = Entity.make("Backend", [State, Command, Changes, Events, Ensure])

@@ -1,0 +1,137 @@
+/** What is known of leases, and what a storage that is slow or away does to them. */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer, Option } from "effect"
+import { ClusterError, RunnerAddress, RunnerStorage, ShardId } from "effect/cluster"
+import { TestClock } from "effect/testing"
+import { Certainty } from "../../src/internal/lease/certainty.ts"
+import * as Leases from "../../src/internal/lease/Leases.ts"
+
+const address = RunnerAddress.RunnerAddress.make({ host: "10.0.0.1", port: 1 })
+const [first, second] = [ShardId.make("default", 1), ShardId.make("default", 2)]
+const away = new ClusterError.PersistenceError({ cause: "away" })
+
+/** A storage that answers as the test says: with all shards that it is asked for, at once, unless it says otherwise. */
+const leases = (storage: Partial<RunnerStorage.RunnerStorage["Service"]>) => {
+  const inner = Layer.effect(
+    RunnerStorage.RunnerStorage,
+    Effect.map(RunnerStorage.makeMemory, (memory) =>
+      RunnerStorage.RunnerStorage.of({
+        ...memory,
+        acquire: (_, shards) => Effect.succeed([...shards]),
+        refresh: (_, shards) => Effect.succeed([...shards]),
+        ...storage
+      })
+    )
+  )
+  const layer = Leases.layer({ lease: Duration.seconds(15), refresh: Duration.millis(2500) })
+  return Effect.provide(Effect.all([RunnerStorage.RunnerStorage, Leases.Leases]), Layer.provide(layer, inner))
+}
+
+describe("what is certain", () => {
+  it("lasts for the span by whichever clock says less, and not at all where the wall clock was set back", () => {
+    const certainty = new Certainty(1000)
+    certainty.confirm(["a"], { monotonic: 0, wall: 5000 })
+    assert.strictEqual(certainty.left("a", { monotonic: 400, wall: 5400 }), 600)
+    // the machine slept, which the monotonic clock did not see
+    assert.isAtMost(certainty.left("a", { monotonic: 400, wall: 65_000 }), 0)
+    assert.isAtMost(certainty.left("a", { monotonic: 1000, wall: 5400 }), 0)
+    assert.isAtMost(certainty.left("a", { monotonic: -1, wall: 4000 }), 0)
+    assert.isAtMost(certainty.left("b", { monotonic: 0, wall: 5000 }), 0)
+    certainty.forget("a")
+    assert.isAtMost(certainty.left("a", { monotonic: 0, wall: 5000 }), 0)
+  })
+})
+
+describe("a lease", () => {
+  it.effect("counts from when the storage was asked, with a margin", () =>
+    Effect.gen(function* () {
+      const [storage, { holds, left }] = yield* leases({
+        acquire: (_, shards) => Effect.delay(Effect.succeed([...shards]), "5 seconds")
+      })
+      const taking = yield* Effect.forkChild(storage.acquire(address, [first]))
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(taking)
+      assert.strictEqual(left(first), 13_500 - 5000)
+      assert.isFalse(holds(second))
+      yield* TestClock.adjust("8499 millis")
+      assert.isTrue(holds(first))
+      yield* TestClock.adjust("1 millis")
+      assert.isFalse(holds(first))
+    })
+  )
+
+  it.effect("is over once it is given back", () =>
+    Effect.gen(function* () {
+      const [storage, { holds }] = yield* leases({})
+      yield* storage.acquire(address, [first, second])
+      yield* storage.release(address, first)
+      assert.deepStrictEqual([holds(first), holds(second)], [false, true])
+      yield* storage.releaseAll(address)
+      assert.isFalse(holds(second))
+    })
+  )
+
+  it.effect("is looked for again where the one before has it still", () =>
+    Effect.gen(function* () {
+      let looks = 0
+      const [storage] = yield* leases({
+        acquire: (_, shards) =>
+          Effect.sync(() => (++looks < 3 ? [first] : [...shards]).filter((shard) => [...shards].includes(shard)))
+      })
+      const taking = yield* Effect.forkChild(storage.acquire(address, [first, second]))
+      yield* TestClock.adjust("160 millis")
+      assert.deepStrictEqual(yield* Fiber.join(taking), [first, second])
+      assert.strictEqual(looks, 3)
+    })
+  )
+
+  it.effect("is told also where a further look fails, or finds nothing in its time", () =>
+    Effect.gen(function* () {
+      for (const then of [Effect.fail(away), Effect.succeed<Array<ShardId.ShardId>>([])]) {
+        let looks = 0
+        const [storage] = yield* leases({ acquire: () => (++looks === 1 ? Effect.succeed([first]) : then) })
+        const taking = yield* Effect.forkChild(storage.acquire(address, [first, second]))
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* Fiber.join(taking), [first])
+        assert.isAtMost(looks, 8)
+      }
+    })
+  )
+})
+
+describe("a refresh", () => {
+  it.effect("is tried again within its interval, so that a short outage is not even seen", () =>
+    Effect.gen(function* () {
+      let tries = 0
+      const [storage, { left }] = yield* leases({
+        refresh: (_, shards) => Effect.suspend(() => (++tries < 4 ? Effect.fail(away) : Effect.succeed([...shards])))
+      })
+      const refreshing = yield* Effect.forkChild(storage.refresh(address, [first]))
+      yield* TestClock.adjust("300 millis")
+      assert.deepStrictEqual(yield* Fiber.join(refreshing), [first])
+      assert.strictEqual(left(first), 13_500)
+    })
+  )
+
+  for (const [how, refresh] of [
+    ["refuses", () => Effect.fail(away)],
+    ["does not answer", () => Effect.never]
+  ] as const)
+    it.effect(`holds what is certain until well after the next one, while the storage ${how}, and nothing else`, () =>
+      Effect.gen(function* () {
+        const [storage, { left }] = yield* leases({ refresh })
+        yield* storage.acquire(address, [first])
+        yield* TestClock.adjust("7500 millis")
+        const third = yield* Effect.forkChild(storage.refresh(address, [first, second]))
+        yield* TestClock.adjust("1750 millis")
+        assert.deepStrictEqual(yield* Fiber.join(third), [first])
+
+        yield* TestClock.adjust("750 millis")
+        const fourth = yield* Effect.forkChild(Effect.timeoutOption(storage.refresh(address, [first]), "2500 millis"))
+        yield* TestClock.adjust("2500 millis")
+        // the engine drops everything now, while the lease lasts
+        assert.isTrue(Option.isNone(yield* Fiber.join(fourth)))
+        assert.strictEqual(left(first), 1000)
+      })
+    )
+})

@@ -1,0 +1,110 @@
+/**
+ * Many MCP servers of one process, one for each path `/<id>`: what they have counted is what really happened. A replica says who it is in a header.
+ */
+import { Effect, type Scope } from "effect"
+import { randomUUID } from "node:crypto"
+import * as Http from "node:http"
+import type { AddressInfo } from "node:net"
+
+/** a session of one backend, and the replica whose it is */
+export interface Session {
+  readonly backend: string
+  readonly replica: string
+  readonly from: number
+  /** when it last asked something */
+  lastAsked: number
+  /** when it was ended by a DELETE */
+  ended: number | undefined
+}
+
+/** a tool that was executed */
+export interface Executed {
+  readonly backend: string
+  readonly replica: string
+  readonly tag: string
+  readonly at: number
+}
+
+export interface Farm {
+  readonly url: (id: string) => string
+  readonly sessions: () => ReadonlyArray<Session>
+  readonly executed: () => ReadonlyArray<Executed>
+}
+
+interface Asked {
+  readonly id?: number
+  readonly method: string
+  readonly params?: {
+    readonly protocolVersion?: string
+    readonly arguments?: { readonly tag?: string; readonly ms?: number }
+  }
+}
+
+export const make: Effect.Effect<Farm, never, Scope.Scope> = Effect.gen(function* () {
+  const sessions = new Map<string, Session>()
+  const executed: Array<Executed> = []
+  const timers = new Set<NodeJS.Timeout>()
+
+  const answer = (response: Http.ServerResponse, status: number, body?: object, headers: Record<string, string> = {}) =>
+    body === undefined
+      ? response.writeHead(status, headers).end()
+      : response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body))
+
+  const handle = (request: Http.IncomingMessage, response: Http.ServerResponse, body: string) => {
+    const backend = (request.url ?? "").slice(1)
+    const replica = String(request.headers["x-replica"])
+    const sessionId = request.headers["mcp-session-id"]
+    const session = typeof sessionId === "string" ? sessions.get(sessionId) : undefined
+    if (request.method === "GET") return answer(response, 405)
+    if (request.method === "DELETE") {
+      if (session !== undefined) session.ended ??= Date.now()
+      return answer(response, session === undefined ? 404 : 204)
+    }
+    const { id, method, params }: Asked = JSON.parse(body)
+    const result = (result: object, headers?: Record<string, string>) =>
+      answer(response, 200, { jsonrpc: "2.0", id, result }, headers)
+    if (method === "initialize") {
+      const at = Date.now()
+      const made = randomUUID()
+      sessions.set(made, { backend, replica, from: at, lastAsked: at, ended: undefined })
+      const serverInfo = { name: backend, version: "1" }
+      const { protocolVersion } = params ?? {}
+      return result({ protocolVersion, capabilities: { tools: {} }, serverInfo }, { "mcp-session-id": made })
+    }
+    if (session === undefined || session.ended !== undefined) return answer(response, 404)
+    session.lastAsked = Date.now()
+    if (id === undefined) return answer(response, 202)
+    if (method === "tools/list") return result({ tools: [{ name: "work", inputSchema: { type: "object" } }] })
+    if (method !== "tools/call") return result({})
+    const { ms = 0, tag = "" } = params?.arguments ?? {}
+    executed.push({ backend, replica, tag, at: Date.now() })
+    const timer = setTimeout(() => {
+      timers.delete(timer)
+      result({ content: [{ type: "text", text: tag }] })
+    }, ms)
+    timers.add(timer)
+  }
+
+  const server = yield* Effect.acquireRelease(
+    Effect.callback<Http.Server>((resume) => {
+      const made = Http.createServer((request, response) => {
+        const parts: Array<Buffer> = []
+        request.on("data", (part: Buffer) => parts.push(part))
+        request.on("end", () => void handle(request, response, Buffer.concat(parts).toString()))
+      })
+      made.listen(0, "127.0.0.1", () => resume(Effect.succeed(made)))
+    }),
+    (made) =>
+      Effect.callback<void>((resume) => {
+        for (const timer of timers) clearTimeout(timer)
+        made.close(() => resume(Effect.void))
+        made.closeAllConnections()
+      })
+  )
+  const { port } = server.address() as AddressInfo
+  return {
+    url: (id) => `http://127.0.0.1:${port}/${id}`,
+    sessions: () => [...sessions.values()],
+    executed: () => executed
+  }
+})

@@ -1,0 +1,35 @@
+/** What a test and its replicas say to each other over IPC. */
+import type { Operable } from "@vmcp-keepalive/core"
+
+export interface Configuration {
+  readonly address: string
+  readonly storage: number
+  readonly lease: number
+  /** the URLs of the backends, by their ids */
+  readonly backends: { readonly [id: string]: string }
+}
+
+export type Question =
+  | { readonly ask: "states" }
+  | { readonly ask: "command"; readonly id: string; readonly command: Operable.Command }
+  | {
+      readonly ask: "call"
+      readonly id: string
+      readonly tag: string
+      readonly ms?: number
+      readonly idempotent?: boolean
+    }
+  | { readonly ask: "apply"; readonly backends: Configuration["backends"] }
+  | { readonly ask: "events" }
+
+export interface Asked {
+  readonly n: number
+  readonly question: Question
+}
+
+export interface Answer {
+  readonly n: number
+  readonly ok?: unknown
+  /** the tag of what it failed with */
+  readonly error?: string
+}
