@@ -62,7 +62,20 @@ const observe = (
       )
     )
     const error = yield* Effect.match(body(backend), { onFailure: told, onSuccess: () => undefined })
-    return { states: [...states], error, executed: yield* subject.executed }
+    return { states: [...states], error, executed: yield* settled(subject.executed) }
+  })
+
+/** A caller may be told of its outcome before the server has begun: what it executes is read once it is the same for a while. */
+const settled = (executed: Effect.Effect<number>) =>
+  Effect.gen(function* () {
+    let before = yield* executed
+    for (let same = 0; same < 5;) {
+      yield* Effect.sleep("20 millis")
+      const now = yield* executed
+      same = now === before ? same + 1 : 0
+      before = now
+    }
+    return before
   })
 
 /** A test server with the tools `echo` and `slow`. */

@@ -40,7 +40,10 @@ import * as View from "./internal/view/view.ts"
 export interface ClusterBackend extends Operable.Operable<BackendError.SessionUnavailable> {
   /** the address of the process that keeps it; `undefined` while none does that can be reached */
   readonly owner: Effect.Effect<string | undefined>
-  /** as `Backend.use` has it, with a client that hands raw messages on */
+  /**
+   * As `Backend.use` has it. Where another process keeps the backend, the client makes requests, each of which is handed to that process: it waits for
+   * one at most `waitForOwner`, and of the server it hears answers only.
+   */
   readonly use: Backend.Backend<Peer.Peer>["use"]
 }
 

@@ -25,7 +25,18 @@ export const Changes = Rpc.make("Changes", { success: ConnectionState.Connection
 
 export const Events = Rpc.make("Events", { success: KeepaliveEvent.KeepaliveEvent, error: NotKept, stream: true })
 
+/** What a server answered, as JSON: also an error is an answer, and is handed on as it came. */
+export type Answer = typeof Answer.Type
+const Answer = Schema.TaggedStruct("Answer", { isError: Schema.Boolean, json: Schema.String })
+
+/** One raw request of a call, its parameters as JSON. Never sent a second time once a byte of it was written. */
+export const Call = Rpc.make("Call", {
+  payload: { method: Schema.String, params: Schema.UndefinedOr(Schema.String), idempotent: Schema.Boolean },
+  success: Answer,
+  error: Schema.Union([NotKept, BackendError.CallError])
+})
+
 /** Makes the entity, and so the backend: it is to be kept also where nobody asks for it. */
 export const Ensure = Rpc.make("Ensure")
 
-export const BackendEntity = Entity.make("Backend", [State, Command, Changes, Events, Ensure])
+export const BackendEntity = Entity.make("Backend", [State, Command, Changes, Events, Call, Ensure])

@@ -18,6 +18,7 @@ import type { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Settings } from "../../ClusterOptions.ts"
 import * as Leases from "../lease/Leases.ts"
+import * as AtMostOnce from "../once/AtMostOnce.ts"
 import * as Connections from "./connections.ts"
 import { configOf, refreshEvery } from "./sharding.ts"
 
@@ -42,7 +43,7 @@ export const layer = (
   return leaving.pipe(
     Layer.provideMerge(RunnerServer.layer),
     Layer.provideMerge(Sharding.layer),
-    Layer.provide(Runners.layerRpc),
+    Layer.provide(AtMostOnce.layer(settings.drain)),
     Layer.provide(RpcServer.layerProtocolSocketServer),
     Layer.provide([Connections.server(settings), clients, health]),
     Layer.provideMerge(storage),

@@ -2,12 +2,13 @@
  * Nothing leaves this process for a backend whose lease is not certain: no attempt, no probe, no request.
  */
 import { type Connector, Evidence } from "@vmcp-keepalive/core"
+import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Effect from "effect/Effect"
 
-export const gated = <Client>(
-  inner: Connector.Connector<Client>,
+export const gated = (
+  inner: Connector.Connector<Peer.Peer>,
   isCertain: () => boolean
-): Connector.Connector<Client> => ({
+): Connector.Connector<Peer.Peer> => ({
   kind: inner.kind,
   exclusive: inner.exclusive,
   connectTimeout: inner.connectTimeout,
@@ -23,10 +24,10 @@ export const gated = <Client>(
 })
 
 /** What is not asked gets no answer: whoever asks has a bound. */
-const gatedSession = <Client>(
-  session: Connector.Session<Client>,
+const gatedSession = (
+  session: Connector.Session<Peer.Peer>,
   isCertain: () => boolean
-): Connector.Session<Client> => {
+): Connector.Session<Peer.Peer> => {
   const { listen } = session
   return {
     client: session.client,
@@ -37,7 +38,10 @@ const gatedSession = <Client>(
       return session.stateful
     },
     separateAnswers: session.separateAnswers,
-    call: (traceparent) => session.call(traceparent),
+    call: (traceparent) => {
+      const call = session.call(traceparent)
+      return { requests: call.requests, end: call.end, client: gatedPeer(call.client, isCertain) }
+    },
     probe: (rung) => Effect.suspend(() => (isCertain() ? session.probe(rung) : Effect.never)),
     get refresh() {
       return session.refresh
@@ -47,3 +51,24 @@ const gatedSession = <Client>(
       listen && ((filter, hearing) => Effect.suspend(() => (isCertain() ? listen(filter, hearing) : Effect.never)))
   }
 }
+
+/** A callback that makes several requests may have begun while the lease was certain. */
+const gatedPeer = (peer: Peer.Peer, isCertain: () => boolean): Peer.Peer => ({
+  request: (question, options) => (isCertain() ? peer.request(question, options) : refused()),
+  notification: (notification) => (isCertain() ? peer.notification(notification) : refused()),
+  answer: (answer) => (isCertain() ? peer.answer(answer) : refused()),
+  connect: (transport) => peer.connect(transport),
+  listen: (listener) => peer.listen(listener),
+  close: () => peer.close(),
+  get server() {
+    return peer.server
+  },
+  get era() {
+    return peer.era
+  },
+  get capabilities() {
+    return peer.capabilities
+  }
+})
+
+const refused = () => Promise.reject(new Error("It is not certain that no other process keeps this backend"))

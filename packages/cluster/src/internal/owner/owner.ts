@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import { Entity, type Sharding } from "effect/cluster"
 import { Leases } from "../lease/Leases.ts"
 import { BackendEntity, NotKept } from "../protocol.ts"
+import { perform } from "./perform.ts"
 import { gated } from "./gate.ts"
 import { Listing } from "./listing.ts"
 import * as Place from "./place.ts"
@@ -56,6 +57,7 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
         Command: ({ payload }) => kept((backend) => Operable.operate(backend, payload.command)),
         Changes: () => reading((backend) => backend.changes),
         Events: () => reading((backend) => backend.events),
+        Call: ({ payload }) => kept((backend) => perform(backend, payload)),
         Ensure: () => Effect.void
       })
     }),

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 
 /** that no process keeps the backend that can be reached */
 export const unkept = (backend: string): BackendError.SessionUnavailable =>
@@ -47,6 +48,8 @@ export const reach = <A, E>(
   })
   return Effect.timeoutOrElse(asked, { duration: patience, orElse: () => Effect.fail(unkept(id)) })
 }
+
+export const isCallError = Schema.is(BackendError.CallError)
 
 export const isUnavailable = (error: unknown): error is BackendError.SessionUnavailable =>
   error instanceof BackendError.SessionUnavailable

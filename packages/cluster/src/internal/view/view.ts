@@ -12,8 +12,10 @@ import type { ClusterBackend, Shape, Standing } from "../../ClusterBackends.ts"
 import { Listing } from "../owner/listing.ts"
 import { Here, Places } from "../owner/owner.ts"
 import { BackendEntity } from "../protocol.ts"
+import { ask } from "./asking.ts"
+import { using } from "./elsewhere.ts"
 import * as Following from "./following.ts"
-import { isRejected, isUnavailable, reach, unkept } from "./reach.ts"
+import { isRejected, isUnavailable, reach } from "./reach.ts"
 
 /** How long a look at all backends waits for one of them, and how many it asks at a time. */
 const glance = Duration.seconds(1)
@@ -64,6 +66,17 @@ export const make = (
         elsewhere: () => client(id).Events()
       })
 
+    const elsewhere = (id: string) =>
+      using(
+        id,
+        ask({
+          id,
+          patience: waitForOwner,
+          local: () => local(id),
+          send: (request) => client(id).Call(request)
+        })
+      )
+
     const of = (id: string): ClusterBackend => ({
       id,
       owner: Effect.map(glanceAt(id), ({ owner }) => owner),
@@ -86,7 +99,7 @@ export const make = (
       use: (callback, options) =>
         Effect.suspend(() => {
           const backend = local(id)
-          return backend === undefined ? Effect.fail(unkept(id)) : backend.use(callback, options)
+          return backend === undefined ? elsewhere(id)(callback, options) : backend.use(callback, options)
         })
     })
 

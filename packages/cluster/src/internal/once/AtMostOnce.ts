@@ -1,0 +1,125 @@
+/**
+ * At most once: decorates the engine's `Runners`, which sends a request again, for as long as it takes, when the process that had it is gone. For a call
+ * that runs a tool twice. Here one of which a byte may have been written is ended instead, at once; its ticket says so to whoever made it. One of which
+ * none was is left to the engine, which finds the next owner.
+ */
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import {
+  ClusterError,
+  type Message,
+  type MessageStorage,
+  Reply,
+  type RunnerAddress,
+  Runners,
+  type ShardingConfig,
+  Snowflake
+} from "effect/cluster"
+import type { Rpc } from "effect/rpc"
+import { BackendEntity, Call } from "../protocol.ts"
+import * as Ticket from "./ticket.ts"
+
+/** Writes into the ticket of a call that it was handed to the socket. */
+const tracking = (inner: Runners.RpcClientProtocol["Service"]): Runners.RpcClientProtocol["Service"] => ({
+  codecFor: inner.codecFor,
+  make: (address) =>
+    Effect.map(inner.make(address), (protocol) => ({
+      ...protocol,
+      send: (clientId, request, transferables) => {
+        const sent = protocol.send(clientId, request, transferables)
+        if (request._tag !== "Request") return sent
+        return Effect.flatMap(Effect.serviceOption(Ticket.Ticket), (ticket) =>
+          ticket._tag === "None"
+            ? sent
+            : // One that is interrupted may be half under way; one that fails was not taken.
+              Effect.onExit(sent, (exit) =>
+                Effect.sync(() => {
+                  if (Exit.isSuccess(exit) || Exit.hasInterrupts(exit)) ticket.value.written = true
+                })
+              )
+        )
+      }
+    }))
+})
+
+/** `grace`: for how long one that has left may still answer what it has begun. */
+export const layer = (
+  grace: Duration.Duration
+): Layer.Layer<
+  Runners.Runners,
+  never,
+  Runners.RpcClientProtocol | ShardingConfig.ShardingConfig | MessageStorage.MessageStorage
+> =>
+  Layer.effect(
+    Runners.Runners,
+    Effect.gen(function* () {
+      const protocol = yield* Runners.RpcClientProtocol
+      const snowflakes = yield* Snowflake.Generator
+      const runners = yield* Effect.provideService(Runners.makeRpc, Runners.RpcClientProtocol, tracking(protocol))
+
+      // A process that has left the membership answers nobody any more, also where its socket is open: it may be frozen.
+      // One entry for each process that a call was sent to, until it leaves.
+      const departures = new Map<string, Deferred.Deferred<void>>()
+      const nameOf = ({ host, port }: RunnerAddress.RunnerAddress) => `${host} ${port}`
+      const leaving = (address: RunnerAddress.RunnerAddress) => {
+        const known = departures.get(nameOf(address)) ?? Deferred.makeUnsafe<void>()
+        departures.set(nameOf(address), known)
+        return known
+      }
+
+      const ticketOf = <R extends Rpc.Any>(message: Message.Outgoing<R>): Ticket.State | undefined => {
+        if (message._tag !== "OutgoingRequest") return undefined
+        const { address, tag } = message.envelope
+        if (address.entityType !== BackendEntity.type || tag !== Call._tag) return undefined
+        return Context.getOrElse(message.context, Ticket.Ticket, () => ({ written: false }))
+      }
+      /** A refusal is an answer: nothing was executed, and it may be written once more. */
+      const refused = (ticket: Ticket.State) => (error: { readonly _tag: string }) =>
+        Effect.sync(() => {
+          if (error._tag !== "RunnerUnavailable") ticket.written = false
+        })
+
+      return Runners.Runners.of({
+        ...runners,
+        onRunnerUnavailable: (address) =>
+          Effect.suspend(() => {
+            Deferred.doneUnsafe(leaving(address), Exit.void)
+            departures.delete(nameOf(address))
+            return runners.onRunnerUnavailable(address)
+          }),
+        sendLocal: (options) => {
+          const ticket = ticketOf(options.message)
+          if (ticket === undefined) return runners.sendLocal(options)
+          return Effect.suspend(() => {
+            ticket.written = true
+            return Effect.tapError(runners.sendLocal(options), refused(ticket))
+          })
+        },
+        send: (options) => {
+          const { address, message } = options
+          const ticket = ticketOf(message)
+          if (ticket === undefined || message._tag !== "OutgoingRequest") return runners.send(options)
+          const gone = Deferred.await(leaving(address)).pipe(
+            Effect.andThen(Effect.sleep(grace)),
+            Effect.andThen(Effect.fail(new ClusterError.RunnerUnavailable({ address })))
+          )
+          const ended = new Reply.WithExit<never>({
+            id: snowflakes.nextUnsafe(),
+            requestId: message.envelope.requestId,
+            exit: Exit.interrupt()
+          })
+          return Effect.raceFirst(runners.send(options), gone).pipe(
+            Effect.tapError(refused(ticket)),
+            Effect.catchTag("RunnerUnavailable", (error) =>
+              ticket.written ? message.respond(ended) : Effect.fail(error)
+            ),
+            Effect.provideService(Ticket.Ticket, ticket)
+          )
+        }
+      })
+    })
+  ).pipe(Layer.provide(Snowflake.layerGenerator))

@@ -1,0 +1,139 @@
+/** Calls to backends that another process keeps, while processes die: what the servers executed is the truth. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Scope } from "effect"
+import { afterAll, beforeAll } from "vitest"
+import { make, type Replica, type Storage, storage, until } from "./support/world.ts"
+
+const lease = 4000
+const scope = Scope.makeUnsafe()
+let database: Storage
+beforeAll(async () => {
+  database = await Effect.runPromise(Scope.provide(storage, scope))
+}, 60_000)
+afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+/** Two replicas, and the backends that the second one keeps. */
+const world = Effect.gen(function* () {
+  const made = yield* make({ storage: database, backends: 12, lease })
+  const replicas = yield* Effect.all([made.replica, made.replica], { concurrency: "unbounded" })
+  const [caller, owner] = replicas
+  const owners = yield* until(
+    "both keep some",
+    made.owners(caller),
+    (owners) => owners.size === made.ids.length && new Set(owners.values()).size === 2
+  )
+  const ids = [...owners].flatMap(([id, address]) => (address === owner.address ? [id] : []))
+  return { made, caller, owner, ids, executed: (tag: string) => made.farm.executed().filter((one) => one.tag === tag) }
+})
+
+const text = (answer: unknown) => JSON.stringify(answer)
+
+const settledAs = (replica: Replica, question: Parameters<Replica["ask"]>[0]) =>
+  Effect.match(replica.ask(question), { onFailure: (error) => error, onSuccess: () => "ok" })
+
+describe("a call to a backend that another process keeps", () => {
+  it.live("is executed there, once, and its answer comes back", () =>
+    Effect.gen(function* () {
+      const { caller, executed, ids, owner } = yield* world
+      for (const id of ids) {
+        const answer = yield* caller.ask({ ask: "call", id, tag: `one ${id}` })
+        assert.include(text(answer), `one ${id}`)
+        assert.deepStrictEqual(
+          executed(`one ${id}`).map(({ backend, replica }) => [backend, replica]),
+          [[id, owner.address]]
+        )
+      }
+    })
+  )
+
+  it.live("has an unknown outcome at once where the other process is killed, and is never made again", () =>
+    Effect.gen(function* () {
+      const { caller, executed, ids, made, owner } = yield* world
+      const id = ids[0]!
+      const [flying, again] = yield* Effect.all(
+        ["flying", "again"].map((tag) =>
+          Effect.forkChild(
+            Effect.map(
+              settledAs(caller, { ask: "call", id, tag, ms: 30_000, idempotent: tag === "again" }),
+              (outcome) => ({
+                outcome,
+                at: Date.now()
+              })
+            )
+          )
+        )
+      )
+      yield* until(
+        "both are executed",
+        Effect.sync(() => made.farm.executed().length),
+        (count) => count === 2
+      )
+      const killed = Date.now()
+      yield* owner.signal("SIGKILL")
+      const { at, outcome } = yield* Fiber.join(flying!)
+      assert.strictEqual(outcome, "OutcomeUnknown")
+      assert.isBelow(at - killed, 1000)
+
+      // nothing of it was written: it waits for the next owner
+      const waiting = yield* caller.ask({ ask: "call", id, tag: "waiting" })
+      assert.include(text(waiting), "waiting")
+      assert.deepStrictEqual(
+        executed("waiting").map(({ replica }) => replica),
+        [caller.address]
+      )
+      yield* until(
+        "what may be made again is",
+        Effect.sync(() => executed("again").length),
+        (count) => count === 2
+      )
+      yield* Fiber.interrupt(again!)
+      assert.strictEqual(executed("flying").length, 1)
+    })
+  )
+
+  it.live("is executed at most once, and told so truly, while processes end and die under many of them", () =>
+    Effect.gen(function* () {
+      const { caller, executed, made, owner } = yield* world
+      const outcomes = new Map<string, string>()
+      const calls = { areOver: false }
+      const calling = (worker: number) =>
+        Effect.gen(function* () {
+          for (let count = 0; !calls.areOver; count++) {
+            const tag = `${worker}-${count}`
+            const id = made.ids[(worker + count) % made.ids.length]!
+            outcomes.set(tag, yield* settledAs(caller, { ask: "call", id, tag, ms: count % 20 }))
+          }
+        })
+      const workers = yield* Effect.forkChild(
+        Effect.forEach(
+          Array.from({ length: 16 }, (_, index) => index),
+          calling,
+          { concurrency: "unbounded" }
+        )
+      )
+      yield* Effect.sleep("1 second")
+      yield* owner.signal("SIGKILL")
+      const second = yield* made.replica
+      yield* until("the second one keeps some", made.owners(caller), (owners) =>
+        [...owners.values()].includes(second.address)
+      )
+      yield* Effect.sleep("1 second")
+      yield* second.signal("SIGTERM")
+      yield* second.exited
+      yield* Effect.sleep("1 second")
+      calls.areOver = true
+      yield* Fiber.join(workers)
+
+      const twice = [...outcomes.keys()].filter((tag) => executed(tag).length > 1)
+      const deniedButDone = [...outcomes].filter(
+        ([tag, outcome]) => outcome !== "ok" && outcome !== "OutcomeUnknown" && executed(tag).length > 0
+      )
+      const okButNot = [...outcomes].filter(([tag, outcome]) => outcome === "ok" && executed(tag).length !== 1)
+      assert.deepStrictEqual([twice, deniedButDone, okButNot], [[], [], []])
+      const told = [...outcomes.values()]
+      assert.isAbove(told.filter((outcome) => outcome === "ok").length, 100)
+      // every one was settled, and none had to be refused
+      assert.sameMembers([...new Set(told)], ["ok", "OutcomeUnknown"])
+    })
+  )
+})
