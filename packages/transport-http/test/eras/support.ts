@@ -42,7 +42,15 @@ export const keepPeer = Effect.fnUntraced(function* (
   const backend = yield* Backend.make({
     id: server.name,
     connector: HttpPeerConnector.make({ url: `${proxy.url}/mcp`, ...options }),
-    policy: { ...quick, circuit: "none", waitForSession: "15 seconds", interval: "3 seconds", timeout: "2 seconds" }
+    policy: {
+      ...quick,
+      circuit: "none",
+      // that it changes twice within seconds is no flapping here
+      replayBudget: "none",
+      waitForSession: "15 seconds",
+      interval: "3 seconds",
+      timeout: "2 seconds"
+    }
   })
   yield* backend.awaitConnected.pipe(Effect.timeout("20 seconds"), Effect.orDie)
   return {
