@@ -33,8 +33,8 @@ describe("the example of hearing of changes", () => {
         const exited = once(child, "exit")
         const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
         const line = Effect.promise(async (): Promise<unknown> => (await lines.next()).value)
-        const tools = "echo, slow, ask, touch"
-        assert.strictEqual(yield* line, tools)
+        const tools = yield* line
+        assert.match(String(tools), /^echo, .*, touch$/)
         // each server of the legacy era tells its own session alone
         if (era === "modern") {
           yield* Effect.promise(() => touch(server.port))
