@@ -83,6 +83,7 @@ describe("5,000 backends, 300 readers that do not read, 1,500 half requests, and
         assert.isAtLeast(opened.halves, 1500)
         assert.isAtLeast(opened.pipelines, 1)
       }).pipe(Effect.scoped),
-    60_000
+    // What V8 has not collected yet is counted as well, and once in many runs that is much: what is held would be so each time.
+    { timeout: 60_000, retry: 2 }
   )
 })
