@@ -6,7 +6,7 @@ import { relative } from "node:path"
 const folders = ["packages", "apps"].flatMap((parent) =>
   existsSync(parent) ? readdirSync(parent).map((name) => `${parent}/${name}`) : []
 )
-const files = [...folders, "bench"].map((folder) => `${folder}/node_modules/.vitest/results.json`)
+const files = [...folders, "bench", "examples"].map((folder) => `${folder}/node_modules/.vitest/results.json`)
 
 if (process.argv[2] === "--clear") {
   for (const file of files) rmSync(file, { force: true })
