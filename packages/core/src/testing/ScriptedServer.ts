@@ -21,11 +21,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import type { Change, Filter } from "../Changes.ts"
-import type { Call, Connector, Hearing, Listed, ProbeRung, RequestRecord, Session, SessionHost } from "../Connector.ts"
+import type { Change } from "../Changes.ts"
+import type { Call, Connector, Listed, ProbeRung, RequestRecord, Session, SessionHost } from "../Connector.ts"
 import * as Evidence from "../Evidence.ts"
 import type { FailureDetail } from "../FailureDetail.ts"
 import type { FailureReason } from "../FailureReason.ts"
+import { Listeners } from "../internal/testing/listeners.ts"
+import { fateOf, isExecuted, meet } from "../internal/testing/replies.ts"
 import { fingerprint, type Kind } from "../Lists.ts"
 
 /**
@@ -196,10 +198,19 @@ export const make = (options: Options = {}): ScriptedServer => {
     singleSession: false
   }
   const executed: Array<string> = []
-  const counts = { attempts: 0, probes: 0, lists: 0, open: 0, listening: 0, concurrent: 0 }
+  const counts = {
+    attempts: 0,
+    probes: 0,
+    lists: 0,
+    open: 0,
+    concurrent: 0,
+    get listening() {
+      return listeners.size
+    }
+  }
   const hosts = new Set<SessionHost>()
   const known = new Set<SessionHost>()
-  const listeners = new Set<Listener>()
+  const listeners = new Listeners()
   const separateAnswers = options.separateAnswers ?? true
   /** those under way, each with its session */
   const unanswered = new Map<Mutable<RequestRecord>, SessionHost>()
@@ -301,32 +312,10 @@ export const make = (options: Options = {}): ScriptedServer => {
           })
         })
 
-      const listen = (filter: Filter, hearing: Hearing): Effect.Effect<never> =>
-        Effect.sleep(script.latency).pipe(
-          Effect.andThen(
-            Effect.acquireUseRelease(
-              Effect.sync(() => {
-                const listener = { filter, hearing }
-                listeners.add(listener)
-                counts.listening++
-                return listener
-              }),
-              () =>
-                Effect.andThen(
-                  Effect.sync(() => hearing.opened(filter)),
-                  Effect.never
-                ),
-              (listener) =>
-                Effect.sync(() => {
-                  listeners.delete(listener)
-                  counts.listening--
-                })
-            )
-          )
-        )
-
       const session: Session<ScriptedClient> = {
-        ...(options.listens !== false && { listen }),
+        ...(options.listens !== false && {
+          listen: (filter, hearing) => Effect.suspend(() => listeners.listen(filter, hearing, script.latency))
+        }),
         client: clientOf(() => [], request),
         era: options.era ?? "legacy",
         stateful: options.stateful ?? true,
@@ -421,7 +410,7 @@ export const make = (options: Options = {}): ScriptedServer => {
       for (const host of [...hosts]) host.listChanged(kind)
     },
     changed: (change) => {
-      for (const { filter, hearing } of listeners) if (isOf(filter, change)) hearing.changed(change)
+      listeners.changed(change)
     }
   }
 }
@@ -497,18 +486,6 @@ const listed = (definition: Definition): Listed => ({
   replayable: definition.readOnly === true || definition.idempotent === true
 })
 
-/** Somebody who hears of changes on a session. */
-interface Listener {
-  readonly filter: Filter
-  readonly hearing: Hearing
-}
-
-/** A resource may belong to one that was asked for: as it seems here, where its URI begins with that one's. */
-const isOf = (filter: Filter, change: Change): boolean =>
-  change._tag === "List"
-    ? filter[change.kind] === true
-    : (filter.uris ?? []).some((uri) => change.uri === uri || change.uri.startsWith(`${uri}/`))
-
 type Mutable<A> = { -readonly [Key in keyof A]: A[Key] }
 
 type Request = <A>(
@@ -519,46 +496,3 @@ type Request = <A>(
   value: () => A,
   signal: AbortSignal | undefined
 ) => Promise<A>
-
-const isExecuted = ({ _tag }: Reply) => _tag === "Answer" || _tag === "Cut" || _tag === "Disagree" || _tag === "Silence"
-
-const meet = (reply: Reply, latency: Duration.Input, withSession: boolean): Effect.Effect<Evidence.Evidence> => {
-  const after = (evidence: Evidence.Evidence) => Effect.as(Effect.sleep(latency), evidence)
-  switch (reply._tag) {
-    case "Answer":
-      return after(Evidence.answered)
-    case "Error":
-      return after(Evidence.errorAnswer(reply.code))
-    case "Refuse":
-      return after(
-        Evidence.refused({
-          status: reply.status,
-          withSession,
-          ...(reply.retryAfter === undefined ? {} : { retryAfter: Duration.fromInputUnsafe(reply.retryAfter) })
-        })
-      )
-    case "Unreachable":
-      return after(Evidence.transportFailure(reply.reason, reply.detail, reply.code))
-    case "Cut":
-      return after(Evidence.transportFailure(reply.reason))
-    case "Disagree":
-      return after(Evidence.transportFailure("protocol"))
-    case "Silence":
-      return Effect.never
-  }
-}
-
-const fateOf = (evidence: Evidence.Evidence): RequestRecord["fate"] => {
-  switch (evidence._tag) {
-    case "Answered":
-    case "ErrorAnswer":
-      return "answered"
-    case "Refused":
-      return isRefusedUnexecuted(evidence.status) ? "refused" : "dispatched"
-    case "TransportFailure":
-      return evidence.reason === "stream_cut" || evidence.reason === "overflow" ? "dispatched" : "unsent"
-  }
-}
-
-/** 4xx, and the redirects that promise that nothing was done (RFC 9110, 15.4.8 and 15.4.9) */
-const isRefusedUnexecuted = (status: number) => (status >= 400 && status < 500) || status === 307 || status === 308
