@@ -58,7 +58,10 @@ export interface Connector<out Client, out R = never> {
 export interface Origin {
   /** the same for all that share it; with HTTP the origin of the URL. It is told nowhere. */
   readonly key: string
-  /** how many attempts at a time it has room for, at least 1; default: `perOrigin` of `Starts` */
+  /**
+   * How many attempts at a time it has room for, at least 1; default: `perOrigin` of `Starts`. It is read whenever one begins or waits: another one
+   * holds from then on, and takes back no permit.
+   */
   readonly limit?: number | undefined
 }
 
