@@ -7,11 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import type { Audience } from "./audience.ts"
 import type { Listed } from "./listing.ts"
 
 export interface Place {
   /** `undefined` while the id is not listed */
   readonly backend: () => Backend.Backend<Peer.Peer> | undefined
+  /** who hears in other processes what its server says */
+  readonly audience: Audience
   /** whether it is certain that no other process keeps it */
   readonly isCertain: () => boolean
   /** Makes it what the listing says. */
@@ -23,6 +26,7 @@ export interface Options {
   readonly listed: () => Listed | undefined
   readonly isCertain: () => boolean
   readonly gated: (connector: Connector.Connector<Peer.Peer>) => Connector.Connector<Peer.Peer>
+  readonly audience: Audience
 }
 
 interface Made {
@@ -32,7 +36,7 @@ interface Made {
 }
 
 /** A place that ends with the scope, and its backend with it. */
-export const make = ({ gated, id, isCertain, listed }: Options): Effect.Effect<Place, never, Scope.Scope> =>
+export const make = ({ audience, gated, id, isCertain, listed }: Options): Effect.Effect<Place, never, Scope.Scope> =>
   Effect.gen(function* () {
     const oneAtATime = Semaphore.makeUnsafe(1)
     let made: Made | undefined
@@ -76,5 +80,5 @@ export const make = ({ gated, id, isCertain, listed }: Options): Effect.Effect<P
         })
       )
     )
-    return { backend: () => made?.backend, isCertain, follow: Effect.uninterruptible(alone(follow)) }
+    return { audience, backend: () => made?.backend, isCertain, follow: Effect.uninterruptible(alone(follow)) }
   })
