@@ -85,7 +85,7 @@ describe("a backend that another process keeps", () => {
             assert.isAbove(said, asked)
             times[index]!.push(said - asked)
           }
-        const [there, direct] = times.map((each) => each.sort((one, other) => one - other)[20] ?? Infinity)
+        const [there, direct] = times.map((each) => each.toSorted((one, other) => one - other)[20] ?? Infinity)
         yield* Effect.log(`a notification took ${(there! - direct!).toFixed(2)} ms more from another process (median)`)
         // Nagle's algorithm would make it 40 or more.
         assert.isBelow(there! - direct!, 30)
