@@ -152,6 +152,27 @@ describe("a client of a server whose session another process has", () => {
     })
   )
 
+  it.live("is told that it is over where the process keeps the backend no longer, and hears the next one", () =>
+    Effect.gen(function* () {
+      const { audience, there } = yield* elsewhere(chatty().peerConnector)
+      const one = there("one")
+      let closed = false
+      yield* one.use((peer) => {
+        peer.listen({ onNotification: () => {}, onClose: () => (closed = true) })
+        return Promise.resolve()
+      })
+      audience.end()
+      yield* until(
+        "it is told",
+        Effect.sync(() => closed),
+        (isClosed) => isClosed
+      )
+      const order: Array<unknown> = []
+      yield* one.use(heard(call("steps", "again").params, order))
+      assert.strictEqual(order.length, 21)
+    })
+  )
+
   it.live("tells the server something, and cancels by the id that it knows", () =>
     Effect.gen(function* () {
       const told: Array<string> = []

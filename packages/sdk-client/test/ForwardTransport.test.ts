@@ -156,6 +156,7 @@ for (const [sdk, connect] of Object.entries(clients))
           backend.use(async (peer) => {
             const transport = new ForwardTransport.ForwardTransport(peer)
             await transport.start()
+            // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the transport is no EventTarget
             transport.onclose = () => (closed = true)
             const client = await connect(peer)
             const hanging = client.call("hang")
