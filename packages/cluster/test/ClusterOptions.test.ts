@@ -22,7 +22,8 @@ describe("the options of a cluster", () => {
         waitForOwner: Duration.seconds(20),
         shards: 300,
         originStarts: 8,
-        declareDead: "lease"
+        declareDead: "lease",
+        tls: undefined
       })
       const long = yield* resolve({ lease: "1 minute" })
       assert.deepStrictEqual([long.drain, long.waitForOwner], [Duration.seconds(10), Duration.seconds(65)])

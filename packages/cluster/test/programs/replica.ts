@@ -74,6 +74,7 @@ const serve = Layer.effectDiscard(
 const cluster = ClusterBackends.layer({
   address,
   ...options,
+  tls: options?.tls && { ...options.tls, key: Redacted.make(options.tls.key) },
   allowLoopback: true,
   lease: Duration.millis(lease),
   backends: specs(backends)

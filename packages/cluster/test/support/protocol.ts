@@ -12,7 +12,9 @@ export interface Configuration {
 }
 
 /** What is not as by default. */
-export interface ReplicaOptions extends Pick<ClusterOptions.Options, "declareDead" | "originStarts"> {}
+export interface ReplicaOptions extends Pick<ClusterOptions.Options, "declareDead" | "originStarts"> {
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
+}
 
 export type Question =
   | { readonly ask: "states" }
