@@ -9,7 +9,7 @@ import type { Answer, Configuration, Question } from "./protocol.ts"
 
 const programs = fileURLToPath(new URL("../programs/", import.meta.url))
 
-const freePort = Effect.callback<number>((resume) => {
+export const freePort = Effect.callback<number>((resume) => {
   const server = createServer()
   server.listen(0, "127.0.0.1", () => {
     const { port } = server.address() as AddressInfo

@@ -114,6 +114,10 @@ export const make = (
           (all) => new Map(all)
         )
       ),
+      leaseMargin: Effect.sync(() => {
+        const margins = [...places.values()].flatMap((place) => (place.backend() === undefined ? [] : [place.margin()]))
+        return margins.length === 0 ? undefined : Duration.millis(margins.reduce((a, b) => Math.min(a, b)))
+      }),
       events: Following.followAll(listing.current, eventsOf),
       command: (id, command) =>
         Effect.suspend(() => (isListed(id) ? Effect.asSome(Operable.operate(of(id), command)) : Effect.succeedNone)),
