@@ -14,6 +14,7 @@ import type {
 import { Fleet, Operable } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -78,6 +79,11 @@ export interface Shape {
   readonly ids: Effect.Effect<ReadonlyArray<string>>
   /** by id, in the order of `ids`; those that do not answer for a second have no owner in it */
   readonly states: Effect.Effect<ReadonlyMap<string, Standing>>
+  /**
+   * For how long this process is certain at least that no other one keeps what it keeps: as much as an outage of the storage may last now. A refresh makes it
+   * nine tenths of the lease. `undefined` while it keeps nothing, and in a cluster of one process.
+   */
+  readonly leaseMargin: Effect.Effect<Duration.Duration | undefined>
   /**
    * What happens to any backend of the cluster from now on, those that are listed later included. While a backend goes from one process to
    * another, and where a reader falls behind, events are lost.

@@ -17,6 +17,7 @@ export const of = (fleet: Fleet.Fleet<Peer.Peer>): Shape => ({
     fleet.states,
     (states) => new Map([...states].map(([id, state]) => [id, { owner: here, state }] as const))
   ),
+  leaseMargin: Effect.succeed(undefined),
   events: fleet.events,
   command: (id, command) =>
     Effect.flatMap(
