@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import { availableParallelism, cpus, loadavg } from "node:os"
 import { parseArgs } from "node:util"
 import type { Row } from "./Row.ts"
+import { clusterSimulation } from "./rows/clusterSimulation.ts"
 import { detection } from "./rows/detection.ts"
 import { gatewayHttp, gatewayModern, gatewayReal, gatewayStdio } from "./rows/gatewayCall.ts"
 import { gatewayCrowd } from "./rows/gatewayCrowd.ts"
@@ -61,7 +62,8 @@ const rows: ReadonlyArray<Row> = [
   gatewayReal,
   gatewayHttp,
   gatewayModern,
-  gatewayCrowd
+  gatewayCrowd,
+  clusterSimulation
 ]
 
 const { positionals, values } = parseArgs({

@@ -29,6 +29,8 @@ export interface Executed {
 }
 
 export interface Farm {
+  /** for how many milliseconds a server thinks before it answers `initialize`, from now on; at first not at all */
+  readonly think: (ms: number) => void
   readonly url: (id: string) => string
   readonly sessions: () => ReadonlyArray<Session>
   readonly executed: () => ReadonlyArray<Executed>
@@ -61,6 +63,15 @@ export const make: Effect.Effect<Farm, never, Scope.Scope> = Effect.gen(function
   /** by session and request */
   const running = new Map<string, Executed>()
   const timers = new Set<NodeJS.Timeout>()
+  let thinking = 0
+
+  const later = (ms: number, then: () => void) => {
+    const timer = setTimeout(() => {
+      timers.delete(timer)
+      then()
+    }, ms)
+    timers.add(timer)
+  }
 
   const answer = (response: Http.ServerResponse, status: number, body?: object, headers: Record<string, string> = {}) =>
     body === undefined
@@ -86,7 +97,8 @@ export const make: Effect.Effect<Farm, never, Scope.Scope> = Effect.gen(function
       sessions.set(made, { backend, replica, from: at, lastAsked: at, lastMethod: method, ended: undefined })
       const serverInfo = { name: backend, version: "1" }
       const { protocolVersion } = params ?? {}
-      return result({ protocolVersion, capabilities: { tools: {} }, serverInfo }, { "mcp-session-id": made })
+      const answered = { protocolVersion, capabilities: { tools: {} }, serverInfo }
+      return later(thinking, () => result(answered, { "mcp-session-id": made }))
     }
     if (session === undefined || session.ended !== undefined) return answer(response, 404)
     if (method === "notifications/cancelled") {
@@ -104,12 +116,10 @@ export const make: Effect.Effect<Farm, never, Scope.Scope> = Effect.gen(function
     const one: Executed = { backend, replica, tag, at: Date.now(), cancelled: undefined }
     executed.push(one)
     running.set(`${sessionId} ${id}`, one)
-    const timer = setTimeout(() => {
-      timers.delete(timer)
+    later(ms, () => {
       running.delete(`${sessionId} ${id}`)
       result({ content: [{ type: "text", text: tag }] })
-    }, ms)
-    timers.add(timer)
+    })
   }
 
   const server = yield* Effect.acquireRelease(
@@ -130,6 +140,7 @@ export const make: Effect.Effect<Farm, never, Scope.Scope> = Effect.gen(function
   )
   const { port } = server.address() as AddressInfo
   return {
+    think: (ms) => void (thinking = ms),
     url: (id) => `http://127.0.0.1:${port}/${id}`,
     sessions: () => [...sessions.values()],
     executed: () => executed

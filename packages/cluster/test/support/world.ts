@@ -2,9 +2,10 @@
 import { Effect, Schedule, type Scope } from "effect"
 import * as Farm from "./farm.ts"
 import { exited, freePort, started } from "./process.ts"
-import type { Answer, Configuration, Question } from "./protocol.ts"
+import type { Answer, Configuration, Question, ReplicaOptions } from "./protocol.ts"
 import type { Storage } from "./storage.ts"
 
+export { freePort } from "./process.ts"
 export { pglite as storage, type Storage } from "./storage.ts"
 
 /** What a question fails with whose replica has ended, and did not answer it. */
@@ -20,12 +21,15 @@ export interface Replica {
 export interface World {
   readonly farm: Farm.Farm
   readonly ids: ReadonlyArray<string>
+  /** their URLs, by their ids */
+  readonly backends: { readonly [id: string]: string }
   readonly replica: Effect.Effect<Replica, never, Scope.Scope>
   /** the owners that a replica sees, by the ids of the backends, of those that are connected */
   readonly owners: (replica: Replica) => Effect.Effect<ReadonlyMap<string, string>, string>
 }
 
 export const make = (options: {
+  readonly options?: ReplicaOptions
   readonly storage: Storage
   readonly backends: number
   readonly lease: number
@@ -34,14 +38,14 @@ export const make = (options: {
 }): Effect.Effect<World, never, Scope.Scope> =>
   Effect.gen(function* () {
     const farm = yield* Farm.make
-    const { storage } = options
+    const { node, storage, ...given } = options
     const ids = Array.from({ length: options.backends }, (_, index) => `backend-${index}`)
     const backends = Object.fromEntries(ids.map((id) => [id, farm.url(id)]))
 
     const replica = Effect.gen(function* () {
       const address = `127.0.0.1:${yield* freePort}`
-      const configuration: Configuration = { address, storage: storage.port, backends, lease: options.lease }
-      const child = yield* started("replica", [JSON.stringify(configuration)], options.node)
+      const configuration: Configuration = { ...given, address, storage: storage.port, backends }
+      const child = yield* started("replica", [JSON.stringify(configuration)], node)
       const waiting = new Map<number, (answer: Answer) => void>()
       child.on("message", (answer: Answer) => waiting.get(answer.n)?.(answer))
       // Nobody is told anything any more by a process that has ended.
@@ -68,6 +72,7 @@ export const make = (options: {
     return {
       farm,
       ids,
+      backends,
       replica,
       owners: (from) =>
         Effect.map(from.ask({ ask: "states" }), (states) => {

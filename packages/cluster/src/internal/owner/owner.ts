@@ -1,7 +1,7 @@
 /**
  * The owner's side: one entity of the engine keeps one backend, in its own scope, for as long as this process has the shard.
  */
-import { type Backend, Operable } from "@vmcp-keepalive/core"
+import { type Backend, Operable, Ownership } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -15,6 +15,7 @@ import { perform } from "./perform.ts"
 import { gated } from "./gate.ts"
 import { Listing } from "./listing.ts"
 import * as Place from "./place.ts"
+import { tell } from "./telling.ts"
 
 /** What this process keeps now, by the ids of the backends. */
 export class Places extends Context.Service<Places, Map<string, Place.Place>>()("@vmcp-keepalive/cluster/Places") {}
@@ -30,11 +31,18 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
       const leases = yield* Leases
       const places = yield* Places
       const owner = yield* Here
+      const observers = yield* Ownership.observers
       const isCertain = () => leases.holds(shardId)
+      const margin = () => Math.max(0, leases.left(shardId))
 
       const place = yield* Place.make({
         id,
         isCertain,
+        margin,
+        kept: () => {
+          const ends = observers.map((observer) => observer(id, () => Duration.millis(margin())))
+          return () => ends.forEach((end) => end())
+        },
         listed: () => listing.current().get(id),
         gated: (connector) => gated(connector, isCertain)
       })
@@ -56,8 +64,11 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
         State: () => kept((backend) => Effect.map(backend.state, (state) => ({ owner, state }))),
         Command: ({ payload }) => kept((backend) => Operable.operate(backend, payload.command)),
         Changes: () => reading((backend) => backend.changes),
-        Events: () => reading((backend) => backend.events),
+        Events: () => reading(tell),
         Call: ({ payload }) => kept((backend) => perform(backend, payload)),
+        Lists: () => kept((backend) => backend.lists),
+        Connected: () => kept((backend) => backend.awaitConnected),
+        Listen: ({ payload: { filter, initially } }) => reading((backend) => backend.listen(filter, { initially })),
         Ensure: () => Effect.void
       })
     }),

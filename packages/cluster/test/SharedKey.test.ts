@@ -1,0 +1,63 @@
+/** One secret for all processes that have the same database, on a real one. */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Redacted, Scope } from "effect"
+import { SqlClient } from "effect/sql"
+import { afterAll, beforeAll } from "vitest"
+import { SharedKey } from "../src/index.ts"
+import { storage, type Storage } from "./support/world.ts"
+
+const scope = Scope.makeUnsafe()
+let database: Storage
+beforeAll(async () => {
+  database = await Effect.runPromise(Scope.provide(storage, scope))
+}, 60_000)
+afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+const client = () =>
+  PgClient.layer({
+    host: "127.0.0.1",
+    port: database.port,
+    database: "postgres",
+    username: "postgres",
+    password: Redacted.make("postgres")
+  })
+
+const hex = (key: Redacted.Redacted<Uint8Array>) => Buffer.from(Redacted.value(key)).toString("hex")
+
+describe("a shared key", () => {
+  it.live("is the same for processes that ask for it at once, and later; and another one by another name", () =>
+    Effect.gen(function* () {
+      // a client each, and a table that is not there yet
+      const all = yield* Effect.forEach([1, 2, 3, 4], () => Effect.provide(SharedKey.get("ids"), client()), {
+        concurrency: "unbounded"
+      })
+      assert.strictEqual(new Set(all.map(hex)).size, 1)
+      const again = yield* Effect.provide(SharedKey.get("ids"), client())
+      assert.strictEqual(hex(again), all.map(hex)[0])
+      assert.strictEqual(Redacted.value(again).length, 32)
+      assert.notStrictEqual(hex(yield* Effect.provide(SharedKey.get("other"), client())), hex(again))
+      assert.notInclude(String(again), hex(again))
+    })
+  )
+
+  it.live("is not taken where something else stands in its place, and what stands there is in no error", () =>
+    Effect.gen(function* () {
+      yield* SharedKey.get("ids")
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`INSERT INTO vmcp_keepalive_keys (name, secret) VALUES ('broken', 'too short')`
+      const error = yield* Effect.flip(SharedKey.get("broken"))
+      assert.strictEqual(error._tag, "ConfigurationError")
+      assert.include(error.message, "vmcp_keepalive_keys.broken: expected 32 bytes")
+      assert.notInclude(JSON.stringify(error) + String(error), "too short")
+    }).pipe(Effect.provide(client()))
+  )
+
+  it.live("is not had without the storage", () =>
+    Effect.gen(function* () {
+      const nowhere = PgClient.layer({ host: "127.0.0.1", port: 9, database: "postgres", username: "postgres" })
+      const error = yield* Effect.flip(Effect.provide(SharedKey.get("ids"), nowhere))
+      assert.strictEqual(error._tag, "SqlError")
+    })
+  )
+})
