@@ -11,6 +11,7 @@ export interface Configuration {
 
 export type Question =
   | { readonly ask: "states" }
+  | { readonly ask: "processes" }
   | { readonly ask: "command"; readonly id: string; readonly command: Operable.Command }
   | {
       readonly ask: "call"

@@ -25,7 +25,7 @@ const longestOrder = Duration.minutes(3)
 
 export const make = (
   waitForOwner: Duration.Duration
-): Effect.Effect<Shape, never, Sharding.Sharding | Listing | Places | Here> =>
+): Effect.Effect<Omit<Shape, "processes">, never, Sharding.Sharding | Listing | Places | Here> =>
   Effect.gen(function* () {
     const listing = yield* Listing
     const places = yield* Places
