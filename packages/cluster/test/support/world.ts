@@ -9,7 +9,7 @@ import type { Answer, Configuration, Question } from "./protocol.ts"
 
 const programs = fileURLToPath(new URL("../programs/", import.meta.url))
 
-const freePort = Effect.callback<number>((resume) => {
+export const freePort = Effect.callback<number>((resume) => {
   const server = createServer()
   server.listen(0, "127.0.0.1", () => {
     const { port } = server.address() as AddressInfo
@@ -56,6 +56,8 @@ export interface Replica {
 export interface World {
   readonly farm: Farm.Farm
   readonly ids: ReadonlyArray<string>
+  /** their URLs, by their ids */
+  readonly backends: { readonly [id: string]: string }
   readonly replica: Effect.Effect<Replica, never, Scope.Scope>
   /** the owners that a replica sees, by the ids of the backends, of those that are connected */
   readonly owners: (replica: Replica) => Effect.Effect<ReadonlyMap<string, string>, string>
@@ -109,6 +111,7 @@ export const make = (options: {
     return {
       farm,
       ids,
+      backends,
       replica,
       owners: (from) =>
         Effect.map(from.ask({ ask: "states" }), (states) => {
