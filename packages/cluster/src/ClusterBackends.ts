@@ -102,6 +102,11 @@ export interface Shape {
    */
   readonly processes: Effect.Effect<ReadonlyArray<Process>, SqlError>
   /**
+   * For how long this process is certain at least that no other one keeps what it keeps: as much as an outage of the storage may last now. A refresh makes it
+   * nine tenths of the lease. `undefined` while it keeps nothing, and in a cluster of one process.
+   */
+  readonly leaseMargin: Effect.Effect<Duration.Duration | undefined>
+  /**
    * What happens to any backend of the cluster from now on, those that are listed later included. While a backend goes from one process to
    * another, and where a reader falls behind, events are lost.
    */

@@ -7,6 +7,7 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type { ConfigurationIssue } from "./BackendError.ts"
@@ -57,7 +58,10 @@ export interface Connector<out Client, out R = never> {
 export interface Origin {
   /** the same for all that share it; with HTTP the origin of the URL. It is told nowhere. */
   readonly key: string
-  /** how many attempts at a time it has room for, at least 1; default: `perOrigin` of `Starts` */
+  /**
+   * How many attempts at a time it has room for, at least 1; default: `perOrigin` of `Starts`. It is read whenever one begins or waits: another one
+   * holds from then on, and takes back no permit.
+   */
   readonly limit?: number | undefined
 }
 
@@ -97,6 +101,8 @@ export interface SessionHost {
   readonly subscriptions: Set<string>
   /** What is remembered of the server's era from one session to the next. Left out: nothing is. */
   readonly era?: EraMemory | undefined
+  /** What is remembered of the sessions that the server keeps, beyond this process. Left out: nothing is. */
+  readonly sessions?: SessionMemory | undefined
 }
 
 /**
@@ -111,6 +117,21 @@ export interface EraMemory {
    * keeps something for it (a session id, a child process): a day at most. The backend takes it back when an attempt fails.
    */
   legacyUntil: number | undefined
+}
+
+/**
+ * Which sessions the server keeps, written down where another process finds them: one that is killed ends none of its own, and a server that allows
+ * one session only refuses every other until then. `session` is what ends it: a secret, which connectors of the same kind understand.
+ *
+ * @since 0.1.0
+ */
+export interface SessionMemory {
+  /** Those that others have left. A session that is opened ends those of its server first, and waits for that a moment at most. */
+  readonly left: ReadonlyArray<Redacted.Redacted<string>>
+  /** The server keeps a session: called before it is used, and also where its opening fails after that. */
+  readonly began: (session: Redacted.Redacted<string>) => void
+  /** The server has ended it, or has accepted another one after it was told to. */
+  readonly ended: (session: Redacted.Redacted<string>) => void
 }
 
 /**

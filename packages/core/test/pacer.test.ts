@@ -204,6 +204,42 @@ describe("the pacer", () => {
     })
   )
 
+  it.effect("holds the limit that an origin has now: more begin with the next permit, fewer at once", () =>
+    Effect.gen(function* () {
+      const room = { limit: 2 }
+      const origin = {
+        key: "shared",
+        get limit() {
+          return room.limit
+        }
+      }
+      const pacer = new Pacer({ atOnce: 64, perOrigin: 8, hold: 250 }, yield* current)
+      let begun = 0
+      const starts = Array.from({ length: 40 }, () => new Start(pacer, origin, () => begun++))
+      for (const start of starts) start.enter()
+      const begunIn = (span: number) =>
+        Effect.gen(function* () {
+          const before = begun
+          yield* TestClock.adjust(span)
+          return begun - before
+        })
+      assert.strictEqual(begun, 2)
+      room.limit = 6
+      assert.strictEqual(yield* begunIn(249), 0)
+      assert.strictEqual(yield* begunIn(1), 6)
+      room.limit = 3
+      assert.strictEqual(yield* begunIn(250), 3)
+      assert.strictEqual(yield* begunIn(250), 3)
+      // one that had become ready before it shrank
+      starts.find((start) => !start.isWaiting && start.chain !== undefined)?.leave()
+      room.limit = 1
+      assert.strictEqual(yield* begunIn(0), 0)
+      assert.strictEqual(yield* begunIn(250), 1)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(begun, 40)
+    })
+  )
+
   it("lets 100,000 who wait at 10,000 origins begin in under a second of CPU, and as many leave", () => {
     let now = 0
     const dues: Array<() => void> = []

@@ -20,6 +20,7 @@ export const of = (fleet: Fleet.Fleet<Peer.Peer>): Shape => ({
   processes: Effect.map(fleet.ids, (backends) => [
     { address: here, isHere: true, isHealthy: true, backends, left: undefined }
   ]),
+  leaseMargin: Effect.succeed(undefined),
   events: fleet.events,
   command: (id, command) =>
     Effect.flatMap(

@@ -59,15 +59,17 @@ export class Start implements Link<Start> {
 
 /** An origin at which something begins or waits. */
 class Place implements Item {
-  readonly key: string | undefined
-  limit: number
+  readonly #usual: number
+  /** as the last one that entered has it */
+  origin: Origin | undefined
   readonly waiting = new Chain<Start>()
   held = 0
   index = -1
 
-  constructor(key: string | undefined, limit: number) {
-    this.key = key
-    this.limit = limit
+  /** `usual`: the limit of an origin that names none */
+  constructor(origin: Origin | undefined, usual: number) {
+    this.origin = origin
+    this.#usual = usual
   }
 
   /** the number of the one that waits longest */
@@ -75,8 +77,9 @@ class Place implements Item {
     return this.waiting.first?.at ?? Number.POSITIVE_INFINITY
   }
 
+  /** The limit may be another one each time. */
   get hasRoom(): boolean {
-    return this.held < this.limit
+    return this.origin === undefined || this.held < Math.max(1, this.origin.limit ?? this.#usual)
   }
 }
 
@@ -88,7 +91,7 @@ export class Pacer {
   readonly #holding = new Chain<Start>()
   #held = 0
   /** of those without an origin */
-  readonly #nowhere = new Place(undefined, Number.POSITIVE_INFINITY)
+  readonly #nowhere: Place
   /** the others at which somebody waits or holds a permit */
   readonly #places = new Map<string, Place>()
   /** those that have room, and at which somebody waits */
@@ -102,6 +105,7 @@ export class Pacer {
   constructor(limits: Limits, deadlines: Deadlines) {
     this.#limits = limits
     this.#deadlines = deadlines
+    this.#nowhere = new Place(undefined, limits.perOrigin)
   }
 
   enter(start: Start): void {
@@ -131,13 +135,12 @@ export class Pacer {
 
   #placeOf(origin: Origin | undefined): Place {
     if (origin === undefined) return this.#nowhere
-    const limit = Math.max(1, origin.limit ?? this.#limits.perOrigin)
     const known = this.#places.get(origin.key)
     if (known !== undefined) {
-      known.limit = limit
+      known.origin = origin
       return known
     }
-    const place = new Place(origin.key, limit)
+    const place = new Place(origin, this.#limits.perOrigin)
     this.#places.set(origin.key, place)
     return place
   }
@@ -175,8 +178,8 @@ export class Pacer {
     if (!isReady) this.#ready.remove(place)
     else if (place.index < 0) this.#ready.add(place)
     else this.#ready.moved(place)
-    if (place.held > 0 || place.waiting.first !== undefined || place.key === undefined) return
-    this.#places.delete(place.key)
+    if (place.held > 0 || place.waiting.first !== undefined || place.origin === undefined) return
+    this.#places.delete(place.origin.key)
   }
 
   /** Code of others begins in a turn of its own, and never in the midst of what has left. */
@@ -206,6 +209,10 @@ export class Pacer {
       for (let place = this.#ready.first; place !== undefined; place = this.#ready.first) {
         const start = place.waiting.first
         if (start === undefined || this.#held >= this.#limits.atOnce) return
+        if (!place.hasRoom) {
+          this.#look(place)
+          continue
+        }
         place.waiting.remove(start)
         this.#waiting--
         this.#give(start, place, now)

@@ -140,5 +140,6 @@ const bodyOf = (request: IncomingMessage): Promise<Uint8Array<ArrayBuffer> | und
     request.on("data", take)
     request.once("end", () => resolve(Buffer.concat(chunks)))
     request.once("error", reject)
-    request.once("close", () => reject(new Error("The request was cut")))
+    // an error has a stack, which is not to be made for every request: each closes
+    request.once("close", () => request.readableEnded || reject(new Error("The request was cut")))
   })

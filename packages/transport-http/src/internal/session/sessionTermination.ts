@@ -2,13 +2,14 @@
  * Session termination: `DELETE`, so that the server frees what it keeps (MCP 2025-11-25, transports, session management, 5).
  *
  * What ended the session may swallow its `DELETE` as well. A server that allows one session only would then refuse every other
- * one for ever, so the next session that is opened begins with what nobody has taken.
+ * one for ever, so the next session that is opened begins with what nobody has taken, and with what other processes have left.
  */
 import type { Evidence } from "@vmcp-keepalive/core"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as StatusOnly from "./statusOnly.ts"
 import type { SessionIdentity, Wire } from "./wire.ts"
+import * as WrittenSession from "./writtenSession.ts"
 
 /** How long telling the server that a session ends may take. */
 const bound = "1 second"
@@ -24,7 +25,7 @@ const remembered = 8
 
 /** The sessions of one server that are to be terminated. */
 export class SessionTermination {
-  readonly #untaken = new Set<SessionIdentity>()
+  readonly #untaken = new Set<WrittenSession.Kept>()
 
   /** Terminates this session, if it has begun; also one that may have begun, for as long as its handshake is bounded. */
   terminate(wire: Wire): Effect.Effect<void> {
@@ -40,10 +41,11 @@ export class SessionTermination {
       return Effect.andThen(
         decided,
         Effect.suspend(() => {
-          const { identity } = wire
-          if (identity.sessionId === undefined) return Effect.void
-          return Effect.map(terminate(wire, identity), (isTaken) => {
-            if (!isTaken) this.#remember(identity)
+          const kept = WrittenSession.of(wire)
+          if (kept.identity.sessionId === undefined) return Effect.void
+          return Effect.map(terminate(wire, kept.identity), (isTaken) => {
+            if (isTaken) kept.ended()
+            else this.#remember(kept)
           })
         })
       )
@@ -51,16 +53,24 @@ export class SessionTermination {
   }
 
   /**
-   * Terminates again what nobody has taken, over a session that is being opened, before it is. A server that has accepted
-   * another session does not need to hear it once more.
+   * Terminates what nobody has taken, and what others have left, over a session that is being opened, before it is. A server that has
+   * accepted another session does not need to hear it once more.
    */
   terminateBefore<E>(wire: Wire, opening: Effect.Effect<void, E>): Effect.Effect<void, E> {
     return Effect.suspend(() => {
-      const due = [...this.#untaken]
-      if (due.length === 0) return opening
+      const due = new Set([...this.#untaken, ...WrittenSession.left(wire)])
+      if (due.size === 0) return opening
+      const over = (kept: WrittenSession.Kept) => {
+        if (!due.delete(kept)) return
+        this.#untaken.delete(kept)
+        kept.ended()
+      }
       const again = Effect.forEach(
-        due,
-        (identity) => Effect.map(terminate(wire, identity), (isTaken) => isTaken && this.#untaken.delete(identity)),
+        [...due],
+        (kept) =>
+          Effect.map(terminate(wire, kept.identity), (isTaken) => {
+            if (isTaken) over(kept)
+          }),
         { concurrency: "unbounded", discard: true }
       )
       const heard = Effect.callback<void>((resume) =>
@@ -74,13 +84,13 @@ export class SessionTermination {
       return heard.pipe(
         Effect.timeoutOption(patience),
         Effect.andThen(opening),
-        Effect.tap(() => Effect.sync(() => due.forEach((identity) => this.#untaken.delete(identity))))
+        Effect.tap(() => Effect.sync(() => due.forEach(over)))
       )
     })
   }
 
-  #remember(identity: SessionIdentity): void {
-    this.#untaken.add(identity)
+  #remember(kept: WrittenSession.Kept): void {
+    this.#untaken.add(kept)
     const oldest = this.#untaken.size > remembered ? this.#untaken.values().next().value : undefined
     if (oldest !== undefined) this.#untaken.delete(oldest)
   }

@@ -21,6 +21,7 @@ import { SeenEvents } from "../stream/seenEvents.ts"
 import type { Authorization } from "./authorization.ts"
 import type { HttpLimits } from "./limits.ts"
 import { Slots } from "./slots.ts"
+import * as WrittenSession from "./writtenSession.ts"
 
 /** Request headers that belong to the protocol, so that no setting can replace them. */
 export const reservedHeaders: ReadonlySet<string> = new Set([
@@ -155,6 +156,7 @@ export class Wire implements Owner {
       sessionId: () => this.sessionId,
       setProtocolVersion: (version) => {
         this.protocolVersion = version
+        WrittenSession.remember(this)
       },
       closed: () => this.#closedByClient()
     })
