@@ -25,6 +25,8 @@ import type { SqlError } from "effect/sql/SqlError"
 import * as ClusterOptions from "./ClusterOptions.ts"
 import * as Address from "./internal/address.ts"
 import * as Engine from "./internal/engine/engine.ts"
+import * as Members from "./internal/members/Members.ts"
+import { withSharedOrigin } from "./internal/members/sharedOrigin.ts"
 import * as Activator from "./internal/owner/activator.ts"
 import * as Listing from "./internal/owner/listing.ts"
 import * as Owner from "./internal/owner/owner.ts"
@@ -173,7 +175,9 @@ export const layer = ({
   Layer.unwrap(
     Effect.gen(function* () {
       const settings = yield* ClusterOptions.resolve(options)
-      const listing = yield* Listing.make
+      const members = Members.make(settings)
+      const share = () => members.share(settings.originStarts)
+      const listing = yield* Listing.make((connector) => withSharedOrigin(connector, share))
       yield* listing.apply(backends, () => Effect.void)
       const known = Layer.mergeAll(
         Layer.succeed(Listing.Listing, listing),
@@ -189,7 +193,7 @@ export const layer = ({
         )
       )
       return Layer.mergeAll(view, Owner.layer, Activator.layer).pipe(
-        Layer.provide(Engine.layer(settings)),
+        Layer.provide(Engine.layer(settings).pipe(Layer.provide(Layer.succeed(Members.Members, members)))),
         Layer.provide(known)
       )
     })
