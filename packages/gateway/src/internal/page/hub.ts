@@ -2,7 +2,7 @@
  * What is known of all backends: one reader of the fleet, whatever the number of those who look. Changes are gathered for a moment and
  * written once for all of them.
  */
-import type { Backend, Fleet, KeepaliveEvent, Lists } from "@vmcp-keepalive/core"
+import type { ConnectionState, Fleet, KeepaliveEvent, Lists } from "@vmcp-keepalive/core"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
@@ -26,6 +26,8 @@ const beat = "10 seconds"
 const comparing = "5 seconds"
 /** how often a cluster is looked at: a move is seen within that */
 const looking = "2 seconds"
+/** how many backends are asked at a time for what they list */
+const atATime = 64
 /** how many lines are kept of what happened to all backends */
 export const logLimit = 200
 
@@ -94,12 +96,13 @@ export const make = (
       touch(record.id)
     }
 
-    const add = (backend: Backend.Backend<unknown>): Effect.Effect<void> =>
+    const add = (id: string, state: ConnectionState.ConnectionState): Effect.Effect<void> =>
       Effect.gen(function* () {
+        const backend = Option.getOrUndefined(yield* fleet.get(id))
+        if (backend === undefined) return
         const { connector } = yield* backend.source
         const { required } = yield* backend.policy
         const { tools } = yield* backend.lists
-        const state = yield* backend.state
         if (records.has(backend.id)) return
         records.set(
           backend.id,
@@ -118,13 +121,14 @@ export const make = (
     /** Makes the records what the fleet is: members, their order and their states. */
     const compare = Effect.gen(function* () {
       const states = yield* fleet.states
+      const missing = [...states].filter(([id]) => !records.has(id))
+      // what each lists may have to come from elsewhere
+      yield* Effect.forEach(missing, ([id, state]) => add(id, state), { concurrency: atATime, discard: true })
       for (const id of records.keys()) if (!states.has(id)) remove(id)
       for (const [id, state] of states) {
         const record = records.get(id)
-        if (record === undefined) {
-          const backend = yield* fleet.get(id)
-          if (Option.isSome(backend)) yield* add(backend.value)
-        } else if (record.state._tag !== state._tag || record.state.since !== state.since) {
+        if (record === undefined) continue
+        if (record.state._tag !== state._tag || record.state.since !== state.since) {
           Record.enter(record, state, state.since)
           touch(id)
         } else if (record.state !== state) {
