@@ -8,7 +8,8 @@ import type {
   ConnectionState,
   Connector,
   KeepaliveEvent,
-  KeepalivePolicy
+  KeepalivePolicy,
+  Lists
 } from "@vmcp-keepalive/core"
 import { Fleet, Operable } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
@@ -24,6 +25,8 @@ import type { SqlError } from "effect/sql/SqlError"
 import * as ClusterOptions from "./ClusterOptions.ts"
 import * as Address from "./internal/address.ts"
 import * as Engine from "./internal/engine/engine.ts"
+import * as Members from "./internal/members/Members.ts"
+import { withSharedOrigin } from "./internal/members/sharedOrigin.ts"
 import * as Activator from "./internal/owner/activator.ts"
 import * as Listing from "./internal/owner/listing.ts"
 import * as Owner from "./internal/owner/owner.ts"
@@ -36,16 +39,21 @@ import * as View from "./internal/view/view.ts"
  * A backend of the cluster, wherever it is kept. What is asked of it fails with `SessionUnavailable` where for `waitForOwner` no process
  * keeps it that can be reached; then nothing was executed.
  *
+ * Its `changes` and `events` go on from one owner to the next: while no process keeps it they tell of a state `Disconnected` with reason
+ * `unknown`, and the session that an owner had already opened when it was first heard is told as if it were opened then.
+ *
  * @since 0.1.0
  */
-export interface ClusterBackend extends Operable.Operable<BackendError.SessionUnavailable> {
+export interface ClusterBackend
+  extends
+    Operable.Operable<BackendError.SessionUnavailable>,
+    Pick<Backend.Backend<Peer.Peer>, "use" | "pinned" | "listen"> {
   /** the address of the process that keeps it; `undefined` while none does that can be reached */
   readonly owner: Effect.Effect<string | undefined>
-  /**
-   * As `Backend.use` has it. Where another process keeps the backend, the client makes requests, each of which is handed to that process: it waits for
-   * one at most `waitForOwner`, and of the server it hears answers only.
-   */
-  readonly use: Backend.Backend<Peer.Peer>["use"]
+  readonly changes: Backend.Backend<Peer.Peer>["changes"]
+  readonly events: Backend.Backend<Peer.Peer>["events"]
+  /** as of `Backend` */
+  readonly lists: Effect.Effect<Lists.Lists, BackendError.SessionUnavailable>
 }
 
 /**
@@ -93,7 +101,18 @@ export interface Shape {
    * Lists other backends, as `Fleet.apply` has it: those whose words did not change keep their sessions. Every process is to be told the same;
    * a configuration file that each of them follows does so (`KeepaliveConfig.follow` takes this service).
    */
-  readonly apply: Fleet.Fleet<Peer.Peer>["apply"]
+  readonly apply: Fleet.Backends<Peer.Peer>["apply"]
+  /**
+   * The same as the backends of one host, for those who need not know of other processes, such as a gateway. What `get` gives is a
+   * `Backend` wherever it is kept:
+   *
+   * - one that no process keeps which can be reached within a second reads as `Disconnected` with reason `unknown`; its `lists` are those
+   *   known last
+   * - an order that reaches nobody within `waitForOwner` does nothing: `reconnect` and `probe` fail, and the state that follows tells so
+   * - `source` is what this process lists: of it a further backend can be made here, which is this process's own
+   * - `reconfigure` is refused: every process lists the same backends
+   */
+  readonly fleet: Fleet.Backends<Peer.Peer>
 }
 
 /**
@@ -132,7 +151,9 @@ export const layer = ({
   Layer.unwrap(
     Effect.gen(function* () {
       const settings = yield* ClusterOptions.resolve(options)
-      const listing = yield* Listing.make
+      const members = Members.make(settings)
+      const share = () => members.share(settings.originStarts)
+      const listing = yield* Listing.make((connector) => withSharedOrigin(connector, share))
       yield* listing.apply(backends, () => Effect.void)
       const known = Layer.mergeAll(
         Layer.succeed(Listing.Listing, listing),
@@ -141,7 +162,7 @@ export const layer = ({
       )
       const view = Layer.effect(ClusterBackends, View.make(settings.waitForOwner))
       return Layer.mergeAll(view, Owner.layer, Activator.layer).pipe(
-        Layer.provide(Engine.layer(settings)),
+        Layer.provide(Engine.layer(settings).pipe(Layer.provide(Layer.succeed(Members.Members, members)))),
         Layer.provide(known)
       )
     })

@@ -18,6 +18,7 @@ import type { Connector } from "./Connector.ts"
 import type { FleetConfigurationError, FleetNotReady } from "./internal/fleetErrors.ts"
 import * as Members from "./internal/members.ts"
 import * as Plans from "./internal/plan.ts"
+import * as Readiness from "./internal/readiness.ts"
 import * as Transports from "./internal/transports.ts"
 import type { KeepaliveEvent } from "./KeepaliveEvent.ts"
 import type { Options as Policy } from "./KeepalivePolicy.ts"
@@ -55,11 +56,13 @@ export type Change =
     }
 
 /**
- * The backends of one host.
+ * The backends of one host, wherever they are kept: what is asked of a {@link Fleet}, and of a cluster, by whoever does not decide what
+ * belongs to it, such as a gateway.
  *
  * @since 0.1.0
  */
-export interface Fleet<Client> {
+export interface Backends<out Client> {
+  /** The same object for as long as there is a backend of that id. */
   readonly get: (id: string) => Effect.Effect<Option.Option<Backend.Backend<Client>>>
   /** in the order in which they came */
   readonly ids: Effect.Effect<ReadonlyArray<string>>
@@ -77,17 +80,25 @@ export interface Fleet<Client> {
    * that are not. Those that are not required hold nothing back, nor do those that are added meanwhile.
    */
   readonly ready: Effect.Effect<void, FleetNotReady>
+  /**
+   * Makes the fleet what the specs say, and tells what that changed. All or nothing: where anything is wrong, everything that is wrong is told, and
+   * the fleet stays as it is. Ends when removed backends are closed and new ones made; nothing of it waits for a server.
+   */
+  readonly apply: (specs: ReadonlyArray<Spec>) => Effect.Effect<ReadonlyArray<Change>, FleetConfigurationError>
+}
+
+/**
+ * The backends of one host, all kept by this process: members can also be added by code.
+ *
+ * @since 0.1.0
+ */
+export interface Fleet<Client> extends Backends<Client> {
   /** Makes a backend that lives until it is removed, or the fleet's scope ends. Fails where its id is taken, or as `Backend.make` does. */
   add<R = never, SetupR = never>(
     options: Backend.Options<Client, R, SetupR>
   ): Effect.Effect<Backend.Backend<Client>, ConfigurationError, R | SetupR>
   /** Ends a backend, whoever added it, and waits until its session is closed; false where there is none of that id. */
   readonly remove: (id: string) => Effect.Effect<boolean>
-  /**
-   * Makes the fleet what the specs say, and tells what that changed. All or nothing: where anything is wrong, everything that is wrong is told, and
-   * the fleet stays as it is. Ends when removed backends are closed and new ones made; nothing of it waits for a server.
-   */
-  readonly apply: (specs: ReadonlyArray<Spec>) => Effect.Effect<ReadonlyArray<Change>, FleetConfigurationError>
 }
 
 /**
@@ -113,6 +124,17 @@ export interface Planned<out Client> {
   readonly policy: Policy
   /** what of it changed; `undefined` where it is new */
   readonly what: ReadonlyArray<"connection" | "policy"> | undefined
+}
+
+/**
+ * A backend that may be required: what {@link awaitReady} waits for.
+ *
+ * @since 0.1.0
+ */
+export interface Awaited {
+  readonly backend: Pick<Backend.Backend<unknown>, "id" | "policy" | "awaitConnected" | "state">
+  /** from when its `startDeadline` counts, in milliseconds of the monotonic clock (`Clock.monotonicTimeNanos`) */
+  readonly madeAt: number
 }
 
 // ------------------------------------------------------------------------------------------------------------- errors
@@ -190,3 +212,10 @@ export const plan = <Client>(
       made: planned.steps.map(({ connector, id, spec, what }) => ({ id, connector, policy: spec.policy, what }))
     })
   })
+
+/**
+ * Waits for those that are required, as `Backends.ready` does: for whoever keeps backends elsewhere.
+ *
+ * @since 0.1.0
+ */
+export const awaitReady: (members: Iterable<Awaited>) => Effect.Effect<void, FleetNotReady> = Readiness.awaitReady

@@ -54,7 +54,7 @@ export interface View {
  */
 export interface Options {
   /** its backends */
-  readonly fleet: Fleet.Fleet<Peer.Peer>
+  readonly fleet: Fleet.Backends<Peer.Peer>
   /** How long `initialize` waits for backends that are not there yet; those that come later are told by list-changed. Default: 3 seconds */
   readonly initializeWait?: Duration.Input | undefined
   /** How long a list waits for a backend before what is known of it is told instead. Default: 2 seconds */

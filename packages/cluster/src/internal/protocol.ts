@@ -1,7 +1,14 @@
 /**
  * What processes ask of each other: one entity of the engine for each backend, whose id is the backend's. Nothing of it is ever stored.
  */
-import { BackendError, ConnectionState, KeepaliveEvent, Operable } from "@vmcp-keepalive/core"
+import {
+  BackendError,
+  type Changes as Changed,
+  ConnectionState,
+  KeepaliveEvent,
+  Lists as Listing,
+  Operable
+} from "@vmcp-keepalive/core"
 import * as Schema from "effect/Schema"
 import { Entity } from "effect/cluster"
 import { Rpc } from "effect/rpc"
@@ -23,7 +30,14 @@ export const Command = Rpc.make("Command", {
 
 export const Changes = Rpc.make("Changes", { success: ConnectionState.ConnectionState, error: NotKept, stream: true })
 
-export const Events = Rpc.make("Events", { success: KeepaliveEvent.KeepaliveEvent, error: NotKept, stream: true })
+/** What an owner tells: first how the backend stands, then what happens. */
+export type Told = typeof Told.Type
+const Told = Schema.Union([
+  Schema.TaggedStruct("Began", { state: ConnectionState.ConnectionState }),
+  Schema.TaggedStruct("Happened", { event: KeepaliveEvent.KeepaliveEvent })
+])
+
+export const Events = Rpc.make("Events", { success: Told, error: NotKept, stream: true })
 
 /** What a server answered, as JSON: also an error is an answer, and is handed on as it came. */
 export type Answer = typeof Answer.Type
@@ -36,7 +50,49 @@ export const Call = Rpc.make("Call", {
   error: Schema.Union([NotKept, BackendError.CallError])
 })
 
+const Entries = Schema.Array(
+  Schema.Struct({ name: Schema.String, fingerprint: Schema.Number, removed: Schema.Boolean })
+)
+
+/** What is known of the server's lists. */
+export const Lists = Rpc.make("Lists", {
+  success: Schema.Struct({ tools: Entries, prompts: Entries, resources: Entries }),
+  error: NotKept
+})
+
+/** Waits, without a bound, until there is a session. */
+export const Connected = Rpc.make("Connected", { error: Schema.Union([NotKept, BackendError.CallRejected]) })
+
+const isHeard = Schema.optional(Schema.Boolean)
+const Filter: Schema.Codec<Changed.Filter> = Schema.Struct({
+  tools: isHeard,
+  prompts: isHeard,
+  resources: isHeard,
+  uris: Schema.optional(Schema.Array(Schema.String))
+})
+const Change: Schema.Codec<Changed.Change> = Schema.Union([
+  Schema.TaggedStruct("List", { kind: Listing.Kind }),
+  Schema.TaggedStruct("Resource", { uri: Schema.String })
+])
+
+export const Listen = Rpc.make("Listen", {
+  payload: { filter: Filter, initially: Schema.Boolean },
+  success: Change,
+  error: NotKept,
+  stream: true
+})
+
 /** Makes the entity, and so the backend: it is to be kept also where nobody asks for it. */
 export const Ensure = Rpc.make("Ensure")
 
-export const BackendEntity = Entity.make("Backend", [State, Command, Changes, Events, Call, Ensure])
+export const BackendEntity = Entity.make("Backend", [
+  State,
+  Command,
+  Changes,
+  Events,
+  Call,
+  Lists,
+  Connected,
+  Listen,
+  Ensure
+])

@@ -27,7 +27,8 @@ export const of = (fleet: Fleet.Fleet<Peer.Peer>): Shape => ({
         onSome: (backend) => Effect.asSome(Operable.operate(backend, command))
       })
     ),
-  apply: fleet.apply
+  apply: fleet.apply,
+  fleet
 })
 
 const ofBackend = (backend: Backend.Backend<Peer.Peer>): ClusterBackend => ({
@@ -40,5 +41,8 @@ const ofBackend = (backend: Backend.Backend<Peer.Peer>): ClusterBackend => ({
   reconnect: backend.reconnect,
   isolate: backend.isolate,
   reset: backend.reset,
-  use: backend.use
+  use: backend.use,
+  pinned: backend.pinned,
+  lists: backend.lists,
+  listen: (filter, options) => backend.listen(filter, options)
 })

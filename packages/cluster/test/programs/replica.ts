@@ -7,7 +7,7 @@ import { Cause, Duration, Effect, Exit, Layer, Option, References, Redacted, Str
 import { ClusterBackends } from "../../src/index.ts"
 import type { Asked, Configuration, Question } from "../support/protocol.ts"
 
-const { address, backends, lease, storage }: Configuration = JSON.parse(process.argv[2] ?? "{}")
+const { address, backends, lease, options, storage }: Configuration = JSON.parse(process.argv[2] ?? "{}")
 
 const specs = (listed: Configuration["backends"]): ReadonlyArray<Fleet.Spec> =>
   Object.entries(listed).map(([id, url]) => ({
@@ -73,6 +73,8 @@ const serve = Layer.effectDiscard(
 
 const cluster = ClusterBackends.layer({
   address,
+  ...options,
+  tls: options?.tls && { ...options.tls, key: Redacted.make(options.tls.key) },
   allowLoopback: true,
   lease: Duration.millis(lease),
   backends: specs(backends)

@@ -26,6 +26,8 @@ export interface Executed {
 }
 
 export interface Farm {
+  /** for how many milliseconds a server thinks before it answers `initialize`, from now on; at first not at all */
+  readonly think: (ms: number) => void
   readonly url: (id: string) => string
   readonly sessions: () => ReadonlyArray<Session>
   readonly executed: () => ReadonlyArray<Executed>
@@ -44,6 +46,15 @@ export const make: Effect.Effect<Farm, never, Scope.Scope> = Effect.gen(function
   const sessions = new Map<string, Session>()
   const executed: Array<Executed> = []
   const timers = new Set<NodeJS.Timeout>()
+  let thinking = 0
+
+  const later = (ms: number, then: () => void) => {
+    const timer = setTimeout(() => {
+      timers.delete(timer)
+      then()
+    }, ms)
+    timers.add(timer)
+  }
 
   const answer = (response: Http.ServerResponse, status: number, body?: object, headers: Record<string, string> = {}) =>
     body === undefined
@@ -69,7 +80,8 @@ export const make: Effect.Effect<Farm, never, Scope.Scope> = Effect.gen(function
       sessions.set(made, { backend, replica, from: at, lastAsked: at, ended: undefined })
       const serverInfo = { name: backend, version: "1" }
       const { protocolVersion } = params ?? {}
-      return result({ protocolVersion, capabilities: { tools: {} }, serverInfo }, { "mcp-session-id": made })
+      const answered = { protocolVersion, capabilities: { tools: {} }, serverInfo }
+      return later(thinking, () => result(answered, { "mcp-session-id": made }))
     }
     if (session === undefined || session.ended !== undefined) return answer(response, 404)
     session.lastAsked = Date.now()
@@ -78,11 +90,7 @@ export const make: Effect.Effect<Farm, never, Scope.Scope> = Effect.gen(function
     if (method !== "tools/call") return result({})
     const { ms = 0, tag = "" } = params?.arguments ?? {}
     executed.push({ backend, replica, tag, at: Date.now() })
-    const timer = setTimeout(() => {
-      timers.delete(timer)
-      result({ content: [{ type: "text", text: tag }] })
-    }, ms)
-    timers.add(timer)
+    later(ms, () => result({ content: [{ type: "text", text: tag }] }))
   }
 
   const server = yield* Effect.acquireRelease(
@@ -103,6 +111,7 @@ export const make: Effect.Effect<Farm, never, Scope.Scope> = Effect.gen(function
   )
   const { port } = server.address() as AddressInfo
   return {
+    think: (ms) => void (thinking = ms),
     url: (id) => `http://127.0.0.1:${port}/${id}`,
     sessions: () => [...sessions.values()],
     executed: () => executed

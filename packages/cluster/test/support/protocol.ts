@@ -1,5 +1,6 @@
 /** What a test and its replicas say to each other over IPC. */
 import type { Operable } from "@vmcp-keepalive/core"
+import type { ClusterOptions } from "../../src/index.ts"
 
 export interface Configuration {
   readonly address: string
@@ -7,6 +8,12 @@ export interface Configuration {
   readonly lease: number
   /** the URLs of the backends, by their ids */
   readonly backends: { readonly [id: string]: string }
+  readonly options?: ReplicaOptions | undefined
+}
+
+/** What is not as by default. */
+export interface ReplicaOptions extends Pick<ClusterOptions.Options, "declareDead" | "originStarts"> {
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
 }
 
 export type Question =

@@ -5,7 +5,7 @@ import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { fileURLToPath } from "node:url"
 import * as Farm from "./farm.ts"
-import type { Answer, Configuration, Question } from "./protocol.ts"
+import type { Answer, Configuration, Question, ReplicaOptions } from "./protocol.ts"
 
 const programs = fileURLToPath(new URL("../programs/", import.meta.url))
 
@@ -56,6 +56,8 @@ export interface Replica {
 export interface World {
   readonly farm: Farm.Farm
   readonly ids: ReadonlyArray<string>
+  /** their URLs, by their ids */
+  readonly backends: { readonly [id: string]: string }
   readonly replica: Effect.Effect<Replica, never, Scope.Scope>
   /** the owners that a replica sees, by the ids of the backends, of those that are connected */
   readonly owners: (replica: Replica) => Effect.Effect<ReadonlyMap<string, string>, string>
@@ -74,19 +76,20 @@ export const storage: Effect.Effect<Storage, never, Scope.Scope> = Effect.gen(fu
 })
 
 export const make = (options: {
+  readonly options?: ReplicaOptions
   readonly storage: Storage
   readonly backends: number
   readonly lease: number
 }): Effect.Effect<World, never, Scope.Scope> =>
   Effect.gen(function* () {
     const farm = yield* Farm.make
-    const { storage } = options
+    const { storage, ...given } = options
     const ids = Array.from({ length: options.backends }, (_, index) => `backend-${index}`)
     const backends = Object.fromEntries(ids.map((id) => [id, farm.url(id)]))
 
     const replica = Effect.gen(function* () {
       const address = `127.0.0.1:${yield* freePort}`
-      const configuration: Configuration = { address, storage: storage.port, backends, lease: options.lease }
+      const configuration: Configuration = { ...given, address, storage: storage.port, backends }
       const child = yield* started("replica", JSON.stringify(configuration))
       const waiting = new Map<number, (answer: Answer) => void>()
       child.on("message", (answer: Answer) => waiting.get(answer.n)?.(answer))
@@ -109,6 +112,7 @@ export const make = (options: {
     return {
       farm,
       ids,
+      backends,
       replica,
       owners: (from) =>
         Effect.map(from.ask({ ask: "states" }), (states) => {

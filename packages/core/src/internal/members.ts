@@ -3,12 +3,10 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
@@ -18,9 +16,10 @@ import type { ConnectionState } from "../ConnectionState.ts"
 import type { Change, Fleet, Spec, Transport } from "../Fleet.ts"
 import type { KeepaliveEvent } from "../KeepaliveEvent.ts"
 import * as Audience from "./audience.ts"
-import { FleetConfigurationError, FleetNotReady } from "./fleetErrors.ts"
+import { FleetConfigurationError, type FleetNotReady } from "./fleetErrors.ts"
 import * as Face from "./face.ts"
 import * as Plan from "./plan.ts"
+import * as Readiness from "./readiness.ts"
 import * as Transports from "./transports.ts"
 
 /** See `Fleet.make`. */
@@ -81,13 +80,7 @@ class Members<Client> implements Fleet<Client> {
   }
 
   get ready(): Effect.Effect<void, FleetNotReady> {
-    return Effect.gen({ self: this }, function* () {
-      const missing = yield* Effect.forEach([...this.#members], ([id, member]) => this.#missing(id, member), {
-        concurrency: "unbounded"
-      })
-      const backends = missing.flatMap(Option.toArray)
-      if (backends.length > 0) return yield* new FleetNotReady({ backends })
-    })
+    return Effect.suspend(() => Readiness.awaitReady(this.#members.values()))
   }
 
   add<R = never, SetupR = never>(
@@ -188,22 +181,6 @@ class Members<Client> implements Fleet<Client> {
     })
   }
 
-  // ---------------------------------------------------------------------------------------------------------- ready
-
-  /** What is wrong with a member that must be connected and is not, once its time is over. */
-  #missing(id: string, { backend, madeAt }: Member<Client>): Effect.Effect<Option.Option<Missing>> {
-    return Effect.gen({ self: this }, function* () {
-      const { required, startDeadline } = yield* backend.policy
-      if (!required) return Option.none()
-      const left = Math.max(0, madeAt + Duration.toMillis(startDeadline) - this.#now())
-      const waited = yield* Effect.timeoutOption(Effect.result(backend.awaitConnected), left)
-      const state = yield* backend.state
-      if (Option.isSome(waited) && Result.isSuccess(waited.value)) return Option.none()
-      // one that was removed meanwhile is required no longer
-      return state._tag === "Closed" ? Option.none() : Option.some({ backend: id, state })
-    })
-  }
-
   #now(): number {
     return Number(this.#clock.monotonicTimeNanosUnsafe()) / 1e6
   }
@@ -238,11 +215,6 @@ class Members<Client> implements Fleet<Client> {
       { bufferSize: readerBuffer, strategy: "sliding" }
     )
   }
-}
-
-interface Missing {
-  readonly backend: string
-  readonly state: ConnectionState
 }
 
 /** How many events a reader may be behind: those of many backends that change at once. */

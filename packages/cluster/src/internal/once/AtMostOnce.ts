@@ -1,7 +1,7 @@
 /**
  * At most once: decorates the engine's `Runners`, which sends a request again, for as long as it takes, when the process that had it is gone. For a call
- * that runs a tool twice. Here one of which a byte may have been written is ended instead, at once; its ticket says so to whoever made it. One of which
- * none was is left to the engine, which finds the next owner.
+ * that runs a tool twice, and for a stream that nobody sees the gap in it. Here one of which a byte may have been written is ended instead, at once; its
+ * ticket says so to whoever made it. One of which none was is left to the engine, which finds the next owner.
  */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -20,8 +20,11 @@ import {
   Snowflake
 } from "effect/cluster"
 import type { Rpc } from "effect/rpc"
-import { BackendEntity, Call } from "../protocol.ts"
+import { BackendEntity, Call, Changes, Events, Listen } from "../protocol.ts"
 import * as Ticket from "./ticket.ts"
+
+/** What is never sent again: a call, and what an owner tells, whose end is told to the reader, who has missed something then. */
+const once: ReadonlySet<string> = new Set([Call._tag, Changes._tag, Events._tag, Listen._tag])
 
 /** Writes into the ticket of a call that it was handed to the socket. */
 const tracking = (inner: Runners.RpcClientProtocol["Service"]): Runners.RpcClientProtocol["Service"] => ({
@@ -74,7 +77,7 @@ export const layer = (
       const ticketOf = <R extends Rpc.Any>(message: Message.Outgoing<R>): Ticket.State | undefined => {
         if (message._tag !== "OutgoingRequest") return undefined
         const { address, tag } = message.envelope
-        if (address.entityType !== BackendEntity.type || tag !== Call._tag) return undefined
+        if (address.entityType !== BackendEntity.type || !once.has(tag)) return undefined
         return Context.getOrElse(message.context, Ticket.Ticket, () => ({ written: false }))
       }
       /** A refusal is an answer: nothing was executed, and it may be written once more. */

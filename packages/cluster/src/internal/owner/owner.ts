@@ -15,6 +15,7 @@ import { perform } from "./perform.ts"
 import { gated } from "./gate.ts"
 import { Listing } from "./listing.ts"
 import * as Place from "./place.ts"
+import { tell } from "./telling.ts"
 
 /** What this process keeps now, by the ids of the backends. */
 export class Places extends Context.Service<Places, Map<string, Place.Place>>()("@vmcp-keepalive/cluster/Places") {}
@@ -63,8 +64,11 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
         State: () => kept((backend) => Effect.map(backend.state, (state) => ({ owner, state }))),
         Command: ({ payload }) => kept((backend) => Operable.operate(backend, payload.command)),
         Changes: () => reading((backend) => backend.changes),
-        Events: () => reading((backend) => backend.events),
+        Events: () => reading(tell),
         Call: ({ payload }) => kept((backend) => perform(backend, payload)),
+        Lists: () => kept((backend) => backend.lists),
+        Connected: () => kept((backend) => backend.awaitConnected),
+        Listen: ({ payload: { filter, initially } }) => reading((backend) => backend.listen(filter, { initially })),
         Ensure: () => Effect.void
       })
     }),

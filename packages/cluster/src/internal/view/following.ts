@@ -19,24 +19,26 @@ export interface Told<A> {
   /** whether there is anything to come */
   readonly isListed: () => boolean
   readonly local: () => Backend.Backend<Peer.Peer> | undefined
-  readonly here: (backend: Backend.Backend<Peer.Peer>) => Stream.Stream<A>
-  readonly elsewhere: () => Stream.Stream<A, unknown>
+  /** what the owner tells, which may not be the first that is asked */
+  readonly here: (backend: Backend.Backend<Peer.Peer>, isFirst: boolean) => Stream.Stream<A>
+  readonly elsewhere: (isFirst: boolean) => Stream.Stream<A, unknown>
 }
 
-export const follow = <A>({ elsewhere, here, isListed, local }: Told<A>): Stream.Stream<A> => {
-  const once = Stream.suspend(() => {
-    const backend = local()
-    return backend === undefined ? elsewhere() : here(backend)
+export const follow = <A>({ elsewhere, here, isListed, local }: Told<A>): Stream.Stream<A> =>
+  Stream.suspend(() => {
+    let tries = 0
+    const next = Effect.suspend(() => (tries++ === 0 ? Effect.void : Effect.sleep(pause)))
+    return Stream.fromEffectRepeat(next).pipe(
+      Stream.takeWhile(isListed),
+      Stream.flatMap(() => {
+        const isFirst = tries === 1
+        const backend = local()
+        const told = backend === undefined ? elsewhere(isFirst) : here(backend, isFirst)
+        // An owner that ends, or keeps it no longer, has nothing more to tell.
+        return Stream.catchCause(told, () => Stream.empty)
+      })
+    )
   })
-  const again: Stream.Stream<A> = Stream.suspend(() => (isListed() ? all : Stream.empty))
-  const all = once.pipe(
-    // An owner that ends, or keeps it no longer, has nothing more to tell.
-    Stream.catchCause(() => Stream.empty),
-    Stream.concat(Stream.fromEffectDrain(Effect.sleep(pause))),
-    Stream.concat(again)
-  )
-  return again
-}
 
 /** What all backends tell that are listed, and are to be. */
 export const followAll = <A>(

@@ -1,7 +1,7 @@
 /**
  * Asking a backend's owner, whoever that is: what was not executed is asked again, of the next one, for a bounded time.
  */
-import { BackendError } from "@vmcp-keepalive/core"
+import { BackendError, type ConnectionState } from "@vmcp-keepalive/core"
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -20,20 +20,27 @@ export const unkept = (backend: string): BackendError.SessionUnavailable =>
     retryAfter: undefined
   })
 
+/** The same as a state. Why there is no session is not known here: the word for that is `unknown`. */
+export const unkeptSince = (since: number): ConnectionState.ConnectionState => ({
+  _tag: "Disconnected",
+  since,
+  nextAttemptAt: undefined,
+  attempt: 0,
+  reason: "unknown"
+})
+
 /** between two tries */
 const pause = "100 millis"
 
 /**
- * Asks until an owner answers, at most for that long. Only for what does the same if it is asked twice: an owner that dies may have done it. Whatever
+ * Asks until an owner answers. Only for what does the same if it is asked twice: an owner that dies may have done it. Whatever
  * is no answer of an owner comes from the engine, or from one that keeps it no longer.
  */
-export const reach = <A, E>(
-  id: string,
-  patience: Duration.Duration,
+export const persist = <A, E>(
   ask: Effect.Effect<A, unknown>,
   isAnswer: (error: unknown) => error is E
-): Effect.Effect<A, E | BackendError.SessionUnavailable> => {
-  const asked = Effect.gen(function* () {
+): Effect.Effect<A, E> =>
+  Effect.gen(function* () {
     while (true) {
       // An owner that ends interrupts whoever asked it: in a fiber of its own that is no interruption of the caller's.
       const fiber = yield* Effect.forkChild(ask, { startImmediately: true })
@@ -46,8 +53,15 @@ export const reach = <A, E>(
       yield* Effect.sleep(pause)
     }
   })
-  return Effect.timeoutOrElse(asked, { duration: patience, orElse: () => Effect.fail(unkept(id)) })
-}
+
+/** The same, at most for that long. */
+export const reach = <A, E>(
+  id: string,
+  patience: Duration.Duration,
+  ask: Effect.Effect<A, unknown>,
+  isAnswer: (error: unknown) => error is E
+): Effect.Effect<A, E | BackendError.SessionUnavailable> =>
+  Effect.timeoutOrElse(persist(ask, isAnswer), { duration: patience, orElse: () => Effect.fail(unkept(id)) })
 
 export const isCallError = Schema.is(BackendError.CallError)
 

@@ -21,7 +21,7 @@ import { Host } from "./host.ts"
 
 /** What they are made of. */
 export interface Options {
-  readonly fleet: Fleet.Fleet<Peer.Peer>
+  readonly fleet: Fleet.Backends<Peer.Peer>
   readonly backends: Backends
   /** of the gateway: sessions that hosts share are listened to for as long */
   readonly scope: Scope.Scope

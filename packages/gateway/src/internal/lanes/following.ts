@@ -15,7 +15,7 @@ import type { Backends } from "./backends.ts"
 
 /** What is followed, and by whom. */
 export interface Options {
-  readonly fleet: Fleet.Fleet<Peer.Peer>
+  readonly fleet: Fleet.Backends<Peer.Peer>
   readonly backends: Backends
   readonly hosts: Hosts
 }

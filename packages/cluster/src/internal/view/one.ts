@@ -1,0 +1,138 @@
+/**
+ * A backend of the cluster, wherever it is kept. What this process keeps itself is asked without the engine.
+ */
+import { type Backend, BackendError, type ConnectionState, Operable } from "@vmcp-keepalive/core"
+import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Stream from "effect/Stream"
+import type { ClusterBackend, Standing } from "../../ClusterBackends.ts"
+import { tell } from "../owner/telling.ts"
+import type { BackendEntity } from "../protocol.ts"
+import { ask } from "./asking.ts"
+import { Continued, type Heard, states } from "./continued.ts"
+import { using } from "./elsewhere.ts"
+import * as Following from "./following.ts"
+import { isRejected, isUnavailable, persist, reach, unkept } from "./reach.ts"
+
+/** How long a look at a backend waits for whoever keeps it. */
+const aGlance = Duration.seconds(1)
+/** How long an order may take beyond the finding of an owner: an attempt has its own, shorter bound. */
+const longestOrder = Duration.minutes(3)
+
+export interface Options {
+  readonly id: string
+  /** the name of this process */
+  readonly here: string
+  readonly waitForOwner: Duration.Duration
+  readonly isListed: () => boolean
+  /** what this process keeps itself */
+  readonly local: () => Backend.Backend<Peer.Peer> | undefined
+  /** asks whoever keeps it */
+  readonly client: ReturnType<Effect.Success<typeof BackendEntity.client>>
+  /** the wall clock, in milliseconds */
+  readonly now: () => number
+}
+
+/** Beside what every user sees: */
+export interface One extends ClusterBackend {
+  /** how it stands, where that is told within a second */
+  readonly glance: Effect.Effect<Standing>
+  /** as of `Backend` */
+  readonly awaitConnected: Effect.Effect<void, BackendError.CallRejected>
+}
+
+export const make = ({ client, here, id, isListed, local, now, waitForOwner }: Options): One => {
+  const standing = (patience: Duration.Duration) =>
+    Effect.suspend(() => {
+      const backend = local()
+      return backend === undefined
+        ? reach(id, patience, client.State(), Predicate.isNever)
+        : Effect.map(backend.state, (state) => ({ owner: here, state }))
+    })
+  const glance: Effect.Effect<Standing> = Effect.orElseSucceed(standing(aGlance), () => ({
+    owner: undefined,
+    state: undefined
+  }))
+  const order = <E>(
+    command: Operable.Command,
+    give: (backend: Operable.Operable) => Effect.Effect<ConnectionState.ConnectionState, E>,
+    isAnswer: (error: unknown) => error is E
+  ) =>
+    Effect.suspend((): Effect.Effect<ConnectionState.ConnectionState, E | BackendError.SessionUnavailable> => {
+      const backend = local()
+      if (backend !== undefined) return give(backend)
+      const asked = reach(id, longestOrder, client.Command({ command }), isAnswer)
+      return Effect.andThen(standing(waitForOwner), asked)
+    })
+  const elsewhere = using(id, ask({ id, patience: waitForOwner, local, send: (request) => client.Call(request) }))
+  const removed = Effect.fail(
+    new BackendError.CallRejected({
+      backend: id,
+      state: "Closed",
+      reason: "closed",
+      detail: undefined,
+      retryAfter: undefined
+    })
+  )
+  // A backend that has ended where it was kept until now goes on elsewhere, as long as it is listed.
+  const isShut = (error: unknown): error is BackendError.CallRejected =>
+    isRejected(error) && (error.state !== "Closed" || !isListed())
+
+  return {
+    id,
+    owner: Effect.map(glance, ({ owner }) => owner),
+    glance,
+    state: Effect.map(standing(waitForOwner), ({ state }) => state),
+    changes: Stream.suspend(() => {
+      const continued = states(now)
+      return Following.follow<ConnectionState.ConnectionState | undefined>({
+        isListed,
+        local,
+        here: (backend) => Stream.concat(backend.changes, Stream.make(undefined)),
+        elsewhere: () => Stream.concat(orNothing(client.Changes()), Stream.make(undefined))
+      }).pipe(Stream.map(continued), Stream.flattenIterable)
+    }),
+    events: Stream.suspend(() => {
+      const continued = new Continued(id, now)
+      const ended = Stream.make<[Heard]>({ _tag: "Ended" })
+      return Following.follow<Heard>({
+        isListed,
+        local,
+        here: (backend) => Stream.concat(tell(backend), ended),
+        elsewhere: () => Stream.concat(orNothing(client.Events()), ended)
+      }).pipe(
+        Stream.map((heard) => continued.take(heard)),
+        Stream.flattenIterable
+      )
+    }),
+    probe: order("probe", (backend) => backend.probe, isUnavailable),
+    reconnect: order("reconnect", (backend) => backend.reconnect, isRejected),
+    isolate: Effect.asVoid(
+      order("isolate", (backend) => Effect.andThen(backend.isolate, backend.state), Predicate.isNever)
+    ),
+    reset: Effect.asVoid(order("reset", (backend) => Effect.andThen(backend.reset, backend.state), Predicate.isNever)),
+    use: (callback, options) => Effect.suspend(() => local()?.use(callback, options) ?? elsewhere(callback, options)),
+    // Not carried yet: where another process keeps it, none of its sessions can be held.
+    pinned: (body) => Effect.suspend(() => local()?.pinned(body) ?? Effect.fail(unkept(id))),
+    lists: Effect.suspend(() => local()?.lists ?? reach(id, waitForOwner, client.Lists(), Predicate.isNever)),
+    listen: (filter, { initially = false } = {}) =>
+      Following.follow({
+        isListed,
+        local,
+        // Between two owners is a gap, after which everything may have changed.
+        here: (backend, isFirst) => backend.listen(filter, { initially: initially || !isFirst }),
+        elsewhere: (isFirst) => client.Listen({ filter, initially: initially || !isFirst })
+      }),
+    awaitConnected: persist(
+      Effect.suspend((): Effect.Effect<void, unknown> =>
+        isListed() ? (local()?.awaitConnected ?? client.Connected()) : removed
+      ),
+      isShut
+    )
+  }
+}
+
+/** An owner that ends, or keeps it no longer, has nothing more to tell. */
+const orNothing = <A>(told: Stream.Stream<A, unknown>): Stream.Stream<A> => Stream.catchCause(told, () => Stream.empty)
