@@ -62,7 +62,7 @@ const moved = (shards: ReadonlyArray<number>, before: ReadonlyArray<string>, aft
 
 /** In how many milliseconds the last of so many attempts of one process has succeeded, all of origins of their own. */
 const comesBack = (count: number, took: number): number => {
-  const permits = new Array<number>(limits.attempts).fill(0)
+  const permits = Array.from({ length: limits.attempts }, () => 0)
   let last = 0
   for (let left = count; left > 0; left--) {
     // each takes the permit that is free first
