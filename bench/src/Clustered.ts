@@ -34,12 +34,6 @@ const freePort = Effect.promise(async () => {
   return typeof address === "object" && address !== null ? address.port : 0
 })
 
-/** A database. */
-export const storage: Effect.Effect<Started.Started<{ readonly port: number }>, never, Scope.Scope> = Effect.flatMap(
-  freePort,
-  (port) => Started.start(program("storage"), [String(port)])
-)
-
 /** An address on this machine at which nobody listens. */
 export const address: Effect.Effect<string> = Effect.map(freePort, (port) => `127.0.0.1:${port}`)
 

@@ -1,7 +1,7 @@
 /** What a call takes that another process of a cluster makes, beside one that this process makes itself. */
 import { ClusterBackends } from "@vmcp-keepalive/cluster"
 import { Backend } from "@vmcp-keepalive/core"
-import { McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
+import { Database, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { HttpPeerConnector, type Peer } from "@vmcp-keepalive/transport-http/peer"
 import { Context, Effect, Layer, Option, type Scope } from "effect"
 import * as Calls from "../Calls.ts"
@@ -27,9 +27,9 @@ const row = (
   unit: "µs",
   run: Effect.gen(function* () {
     const { url } = yield* serve
-    const { said } = yield* Clustered.storage
+    const { port } = yield* Database.make
     const backends = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`backend-${index}`, url]))
-    const common: Clustered.Common = { storage: said.port, backends, interval: 300, lease: 15 }
+    const common: Clustered.Common = { storage: port, backends, interval: 300, lease: 15 }
     yield* Clustered.member(common)
     const address = yield* Clustered.address
     const cluster = Context.get(

@@ -1,4 +1,5 @@
 /** How 300 backends of a cluster come back that were all let go, since the database was away for longer than the lease. */
+import { Database } from "@vmcp-keepalive/testkit"
 import { Effect, type Scope } from "effect"
 import { randomUUID } from "node:crypto"
 import { once } from "node:events"
@@ -88,9 +89,9 @@ export const clusterHerd: Row = {
   unit: "ms",
   run: Effect.gen(function* () {
     const server = yield* serve
-    const storage = yield* Clustered.storage
+    const storage = yield* Database.make
     const backends = Object.fromEntries(Array.from({ length: count }, (_, index) => [`backend-${index}`, server.url]))
-    const common: Clustered.Common = { storage: storage.said.port, backends, interval: 60, lease }
+    const common: Clustered.Common = { storage: storage.port, backends, interval: 60, lease }
     for (let left = processes; left > 0; left--) yield* Clustered.member(common)
     yield* until(() => server.open() === count)
     // sessions still go from one to another

@@ -1,5 +1,5 @@
 /** What servers are asked by three processes that keep the same backends between them, beside one that keeps them all. */
-import { ScriptedServer } from "@vmcp-keepalive/testkit"
+import { Database, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
 import * as Clustered from "../Clustered.ts"
 import type { Result, Row } from "../Row.ts"
@@ -14,9 +14,9 @@ const looks = { rounds: 5, seconds: 2 }
 const probes = (processes: number): Effect.Effect<Result, unknown> =>
   Effect.gen(function* () {
     const server = yield* ScriptedServer.make({ answers: "json", getStream: false })
-    const { said } = yield* Clustered.storage
+    const { port } = yield* Database.make
     const backends = Object.fromEntries(Array.from({ length: count }, (_, index) => [`backend-${index}`, server.url]))
-    const common: Clustered.Common = { storage: said.port, backends, interval, lease: 15 }
+    const common: Clustered.Common = { storage: port, backends, interval, lease: 15 }
     const asked = Effect.map(server.stats, ({ byRpcMethod, sessions }) => ({
       pings: byRpcMethod["ping"] ?? 0,
       sessions,
