@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect } from "effect"
+import { Starts } from "@vmcp-keepalive/core"
+import { Duration, Effect, Redacted } from "effect"
 import { ClusterOptions } from "../src/index.ts"
 
 const resolve = (options: Partial<ClusterOptions.Options>) =>
@@ -19,17 +20,32 @@ describe("the options of a cluster", () => {
         lease: Duration.seconds(15),
         drain: Duration.millis(7500),
         waitForOwner: Duration.seconds(20),
-        shards: 300
+        shards: 300,
+        originStarts: 8,
+        declareDead: "lease",
+        tls: undefined,
+        sessionLedger: undefined
       })
       const long = yield* resolve({ lease: "1 minute" })
       assert.deepStrictEqual([long.drain, long.waitForOwner], [Duration.seconds(10), Duration.seconds(65)])
+      const limited = yield* Effect.provide(resolve({}), Starts.layer({ perOrigin: 3 }))
+      assert.strictEqual(limited.originStarts, 3)
     })
   )
 
   it.effect("are refused all at once, each by its name and with what is expected, and without its value", () =>
     Effect.gen(function* () {
       const secret = "user:secret@10.0.0.7:7777"
-      const options = { address: secret, lease: "2 seconds", drain: -1, waitForOwner: "soon", shards: 1.5, leese: 1 }
+      const options = {
+        address: secret,
+        lease: "2 seconds",
+        drain: -1,
+        waitForOwner: "soon",
+        shards: 1.5,
+        originStarts: 0,
+        declareDead: "soon",
+        leese: 1
+      }
       const all = yield* wrong(options)
       assert.sameMembers(all, [
         "address: host:port, as others reach this process",
@@ -37,9 +53,22 @@ describe("the options of a cluster", () => {
         "drain: a duration from 0 seconds, less than the lease",
         "waitForOwner: a duration from 0 seconds to 1 hour",
         "shards: a whole number from 1 to 10,000",
+        "originStarts: a whole number from 1 to 10,000",
+        'declareDead: "lease" or "refused"',
         "leese: no such setting"
       ])
       assert.notInclude(all.join(), "secret")
+    })
+  )
+
+  it.effect("have a key of 32 bytes for the ledger, which is never told", () =>
+    Effect.gen(function* () {
+      const key = Redacted.make(Buffer.alloc(32, 7).toString("base64"))
+      assert.strictEqual((yield* resolve({ sessionLedger: { key } })).sessionLedger?.key, key)
+      const expected = ["sessionLedger: a key of 32 bytes in Base64, redacted"]
+      for (const other of [Redacted.make("secret"), Redacted.value(key), undefined, 7])
+        assert.deepStrictEqual(yield* wrong({ sessionLedger: { key: other } }), expected)
+      assert.deepStrictEqual(yield* wrong({ sessionLedger: { key, keys: 1 } }), expected)
     })
   )
 

@@ -24,7 +24,7 @@ const ids = Array.from({ length: 12 }, (_, index) => `backend-${index}`)
 const of = Effect.fn(function* (era: "legacy" | "modern") {
   const server = yield* McpServers.sdk2({ era })
   const backends = Object.fromEntries(ids.map((id) => [id, server.url]))
-  const made = yield* make({ storage: database, backends, lease })
+  const made = yield* make({ storage: database, backends: 0, servers: { backends }, lease })
   const other = yield* made.replica
   const { address, cluster } = yield* member({ storage: database, lease, backends })
   const keptBy = (owner: string) =>

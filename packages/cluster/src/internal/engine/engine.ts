@@ -18,12 +18,14 @@ import type { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Settings } from "../../ClusterOptions.ts"
 import * as Leases from "../lease/Leases.ts"
+import * as Deaths from "../members/deaths.ts"
+import * as Members from "../members/Members.ts"
 import * as AtMostOnce from "../once/AtMostOnce.ts"
 import * as Connections from "./connections.ts"
 import { configOf, refreshEvery } from "./sharding.ts"
 
 /** What the names of the tables begin with. */
-const prefix = "vmcp_keepalive"
+export const prefix = "vmcp_keepalive"
 
 /**
  * How long a process that leaves still answers that it keeps nothing: the others see that it has left only at their next look, and would find nobody
@@ -33,11 +35,17 @@ const lameDuck = "300 millis"
 
 export const layer = (
   settings: Settings
-): Layer.Layer<Sharding.Sharding | Leases.Leases, SqlError | SocketServer.SocketServerError, SqlClient.SqlClient> => {
-  const clients = Connections.clients
+): Layer.Layer<
+  Sharding.Sharding | Leases.Leases,
+  SqlError | SocketServer.SocketServerError,
+  SqlClient.SqlClient | Members.Members
+> => {
+  const clients = Connections.clients(settings)
   const storage = Leases.layer({ lease: settings.lease, refresh: refreshEvery(settings) }).pipe(
+    Layer.provide(Members.layer(settings)),
     Layer.provide(SqlRunnerStorage.layerWith({ prefix }))
   )
+  const deaths = settings.declareDead === "refused" ? Deaths.layer({ ...settings, prefix }) : Layer.empty
   const health = RunnerHealth.layerPing.pipe(Layer.provide(Runners.layerRpc), Layer.provide(clients))
   const leaving = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sleep(lameDuck)))
   return leaving.pipe(
@@ -46,6 +54,7 @@ export const layer = (
     Layer.provide(AtMostOnce.layer(settings.drain)),
     Layer.provide(RpcServer.layerProtocolSocketServer),
     Layer.provide([Connections.server(settings), clients, health]),
+    Layer.provideMerge(deaths),
     Layer.provideMerge(storage),
     Layer.provide(MessageStorage.layerNoop),
     Layer.provide(ShardingConfig.layer(configOf(settings))),

@@ -26,7 +26,10 @@ export class Listing extends Context.Service<
   }
 >()("@vmcp-keepalive/cluster/Listing") {}
 
-export const make: Effect.Effect<Listing["Service"], never, Fleet.Transport<Peer.Peer>> = Effect.gen(function* () {
+/** `asOne`: what the connectors become, of which every process has one. */
+export const make = Effect.fnUntraced(function* (
+  asOne: (connector: Connector.Connector<Peer.Peer>) => Connector.Connector<Peer.Peer>
+): Effect.fn.Return<Listing["Service"], never, Fleet.Transport<Peer.Peer>> {
   const context = yield* Effect.context<Fleet.Transport<Peer.Peer>>()
   const oneAtATime = Semaphore.makeUnsafe(1)
   let before: ReadonlyArray<Fleet.Spec> = []
@@ -41,7 +44,7 @@ export const make: Effect.Effect<Listing["Service"], never, Fleet.Transport<Peer
       made.map(({ connector, id, policy, what }) => {
         // another policy alone is no other connection
         const kept = what === undefined || what.includes("connection") ? undefined : listed.get(id)
-        return [id, { policy, connector: kept?.connector ?? connector }] as const
+        return [id, { policy, connector: kept?.connector ?? asOne(connector) }] as const
       })
     )
     const next = new Map<string, Listed>()

@@ -1,7 +1,7 @@
 /**
  * The owner's side: one entity of the engine keeps one backend, in its own scope, for as long as this process has the shard.
  */
-import { type Backend, Operable } from "@vmcp-keepalive/core"
+import { type Backend, Operable, Ownership } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -10,6 +10,8 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { Entity, type Sharding } from "effect/cluster"
+import { Ledger } from "../ledger/Ledger.ts"
+import { remembering } from "../ledger/remembering.ts"
 import { Leases } from "../lease/Leases.ts"
 import { BackendEntity, NotKept } from "../protocol.ts"
 import { Audience } from "./audience.ts"
@@ -28,7 +30,7 @@ export class Here extends Context.Service<Here, string>()("@vmcp-keepalive/clust
 /** How many requests of other processes may be under way for one backend, what they listen to included. */
 const mostAtATime = 4096
 
-export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leases | Places | Here> =
+export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leases | Ledger | Places | Here> =
   BackendEntity.toLayer(
     Effect.gen(function* () {
       const { entityId: id, shardId } = yield* Entity.CurrentAddress
@@ -36,15 +38,27 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
       const leases = yield* Leases
       const places = yield* Places
       const owner = yield* Here
+      const observers = yield* Ownership.observers
       const isCertain = () => leases.holds(shardId)
+      const margin = () => Math.max(0, leases.left(shardId))
+      // before the place, so that what ends with it is still removed
+      const book = yield* Effect.flatMap(Ledger, (ledger) => ledger.of(id))
 
       const audience = new Audience(`${owner} ${yield* Random.nextInt}`)
       const place = yield* Place.make({
         id,
         isCertain,
+        margin,
+        kept: () => {
+          const ends = observers.map((observer) => observer(id, () => Duration.millis(margin())))
+          return () => ends.forEach((end) => end())
+        },
         listed: () => listing.current().get(id),
         audience,
-        gated: (connector) => gated(connector, isCertain, audience.opened)
+        gated: (connector) => {
+          const certain = gated(connector, isCertain, audience.opened)
+          return book === undefined ? certain : remembering(certain, book)
+        }
       })
       yield* Effect.acquireRelease(
         Effect.sync(() => void places.set(id, place)),

@@ -17,6 +17,8 @@ export interface Place {
   readonly audience: Audience
   /** whether it is certain that no other process keeps it */
   readonly isCertain: () => boolean
+  /** for how many milliseconds that is certain; 0 where it is not */
+  readonly margin: () => number
   /** Makes it what the listing says. */
   readonly follow: Effect.Effect<void>
 }
@@ -25,6 +27,9 @@ export interface Options {
   readonly id: string
   readonly listed: () => Listed | undefined
   readonly isCertain: () => boolean
+  readonly margin: () => number
+  /** Tells that there is a backend; what it returns, that it has ended. */
+  readonly kept: () => () => void
   readonly gated: (connector: Connector.Connector<Peer.Peer>) => Connector.Connector<Peer.Peer>
   readonly audience: Audience
 }
@@ -36,7 +41,15 @@ interface Made {
 }
 
 /** A place that ends with the scope, and its backend with it. */
-export const make = ({ audience, gated, id, isCertain, listed }: Options): Effect.Effect<Place, never, Scope.Scope> =>
+export const make = ({
+  audience,
+  gated,
+  id,
+  isCertain,
+  kept,
+  listed,
+  margin
+}: Options): Effect.Effect<Place, never, Scope.Scope> =>
   Effect.gen(function* () {
     const oneAtATime = Semaphore.makeUnsafe(1)
     let made: Made | undefined
@@ -52,13 +65,20 @@ export const make = ({ audience, gated, id, isCertain, listed }: Options): Effec
     const begin = (from: Listed) =>
       Effect.gen(function* () {
         const scope = yield* Scope.make()
+        let left = () => {}
+        // before the backend is made, so that it is told after that has ended
+        yield* Scope.addFinalizer(
+          scope,
+          Effect.sync(() => left())
+        )
         const { policy } = from
         // What could be wrong was looked for when it was listed; what has gone wrong since then is no reason to end this process.
         const result = yield* Effect.exit(
           Scope.provide(Backend.make({ id, connector: gated(from.connector), policy }), scope)
         )
-        if (Exit.isSuccess(result)) made = { backend: result.value, scope, from }
-        else yield* Effect.logWarning(`Backend "${id}" cannot be made`, result.cause)
+        if (Exit.isFailure(result)) return yield* Effect.logWarning(`Backend "${id}" cannot be made`, result.cause)
+        made = { backend: result.value, scope, from }
+        left = kept()
       })
     const change = (from: Listed, { backend, from: before, scope }: Made) => {
       const connector = from.connector === before.connector ? undefined : gated(from.connector)
@@ -82,5 +102,5 @@ export const make = ({ audience, gated, id, isCertain, listed }: Options): Effec
         })
       )
     )
-    return { audience, backend: () => made?.backend, isCertain, follow: Effect.uninterruptible(alone(follow)) }
+    return { audience, backend: () => made?.backend, isCertain, margin, follow: Effect.uninterruptible(alone(follow)) }
   })
