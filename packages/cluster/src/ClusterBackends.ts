@@ -14,6 +14,7 @@ import type {
 import { Fleet, Operable } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -31,6 +32,7 @@ import * as Activator from "./internal/owner/activator.ts"
 import * as Listing from "./internal/owner/listing.ts"
 import * as Owner from "./internal/owner/owner.ts"
 import * as Single from "./internal/single.ts"
+import * as Processes from "./internal/view/processes.ts"
 import * as View from "./internal/view/view.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
@@ -69,6 +71,24 @@ export interface Standing {
 }
 
 /**
+ * A process that takes part.
+ *
+ * @since 0.1.0
+ */
+export interface Process {
+  /** its name: where the others reach it */
+  readonly address: string
+  /** whether it is this one */
+  readonly isHere: boolean
+  /** whether it answered when the others asked it last */
+  readonly isHealthy: boolean
+  /** the ids of the backends that it has a lease on */
+  readonly backends: ReadonlyArray<string>
+  /** for how long it has all of them yet without another word of its own to the storage; `undefined` where it has none */
+  readonly left: Duration.Duration | undefined
+}
+
+/**
  * See the module.
  *
  * @since 0.1.0
@@ -79,6 +99,16 @@ export interface Shape {
   readonly ids: Effect.Effect<ReadonlyArray<string>>
   /** by id, in the order of `ids`; those that do not answer for a second have no owner in it */
   readonly states: Effect.Effect<ReadonlyMap<string, Standing>>
+  /**
+   * The processes of the cluster and what each keeps, by their addresses, as the storage has it: one query, whatever the number of backends. Fails while
+   * the storage does not answer.
+   */
+  readonly processes: Effect.Effect<ReadonlyArray<Process>, SqlError>
+  /**
+   * For how long this process is certain at least that no other one keeps what it keeps: as much as an outage of the storage may last now. A refresh makes it
+   * nine tenths of the lease. `undefined` while it keeps nothing, and in a cluster of one process.
+   */
+  readonly leaseMargin: Effect.Effect<Duration.Duration | undefined>
   /**
    * What happens to any backend of the cluster from now on, those that are listed later included. While a backend goes from one process to
    * another, and where a reader falls behind, events are lost.
@@ -156,7 +186,14 @@ export const layer = ({
         Layer.succeed(Owner.Here, Address.format(settings.address)),
         settings.sessionLedger === undefined ? Ledger.none : Ledger.layer(settings.sessionLedger.key)
       )
-      const view = Layer.effect(ClusterBackends, View.make(settings.waitForOwner))
+      const view = Layer.effect(
+        ClusterBackends,
+        Effect.zipWith(
+          View.make(settings.waitForOwner),
+          Processes.make(Engine.prefix, settings.lease),
+          (view, processes) => ({ ...view, processes })
+        )
+      )
       return Layer.mergeAll(view, Owner.layer, Activator.layer).pipe(
         Layer.provide(Engine.layer(settings).pipe(Layer.provide(Layer.succeed(Members.Members, members)))),
         Layer.provide(known)

@@ -5,13 +5,13 @@
  * (`CallSettled`), and of what servers write, only the names of what they list (`ListChanged`), which of resources are URIs without their query. No URL, header, session id, tool argument or text of an error is in one. Observers get every event
  * synchronously; `Backend.events` offers them as a stream.
  */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { ConnectionState } from "./ConnectionState.ts"
 import { FailureReason } from "./FailureReason.ts"
+import * as Observers from "./internal/observers.ts"
 import { Count, Span, Time } from "./internal/schemas.ts"
 import { Kind } from "./Lists.ts"
 
@@ -448,6 +448,8 @@ export const Json = Schema.toCodecJson(KeepaliveEvent)
  */
 export type Observer = (event: KeepaliveEvent) => void
 
+const all = Observers.make<Observer>("@vmcp-keepalive/core/Observer/")
+
 /**
  * An observer for every backend made with this layer; an Effect may make it, in the layer's scope. Each layer stands
  * beside all others, however they are put together (`mergeAll`, `provideMerge`, an array), and hides none of them; the
@@ -455,31 +457,16 @@ export type Observer = (event: KeepaliveEvent) => void
  *
  * @since 0.1.0
  */
-export const layerObserver = <E = never, R = never>(
+export const layerObserver: <E = never, R = never>(
   observer: Observer | Effect.Effect<Observer, E, R>
-): Layer.Layer<never, E, Exclude<R, Scope.Scope>> =>
-  Layer.effect(
-    // One key for all would leave the last of two layers that are built side by side, and the others without a word.
-    Context.Service<never, Observer>(`${keyPrefix}${keys.next++}`),
-    Effect.isEffect(observer) ? observer : Effect.succeed(observer)
-  )
-
-const keyPrefix = "@vmcp-keepalive/core/Observer/"
-// one count for all copies of this package that a process may have loaded
-const count = Symbol.for(keyPrefix)
-const keys: { next: number } = Reflect.get(globalThis, count) ?? { next: 0 }
-Reflect.set(globalThis, count, keys)
+) => Layer.Layer<never, E, Exclude<R, Scope.Scope>> = all.layer
 
 /**
  * The observers of the context, each once; where there are none, events cost nothing.
  *
  * @since 0.1.0
  */
-export const observers: Effect.Effect<ReadonlyArray<Observer>> = Effect.map(Effect.context<never>(), (context) => {
-  const found = new Set<Observer>()
-  for (const [key, value] of context.mapUnsafe) if (key.startsWith(keyPrefix)) found.add(value)
-  return [...found]
-})
+export const observers: Effect.Effect<ReadonlyArray<Observer>> = all.all
 
 /**
  * Makes with that observer in place of those of the context: for backends that are part of something else, which hands on what of their
@@ -490,7 +477,4 @@ export const observers: Effect.Effect<ReadonlyArray<Observer>> = Effect.map(Effe
 export const withObserver =
   (observer: Observer) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.updateContext(effect, (context: Context.Context<R>) => {
-      const others = [...context.mapUnsafe].filter(([key]) => !key.startsWith(keyPrefix))
-      return Context.makeUnsafe<R>(new Map([...others, [`${keyPrefix}only`, observer]]))
-    })
+    Effect.updateContext(effect, all.only(observer)<R>)

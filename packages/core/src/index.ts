@@ -34,4 +34,6 @@ export * as Lists from "./Lists.ts"
 /** @since 0.1.0 */
 export * as Operable from "./Operable.ts"
 /** @since 0.1.0 */
+export * as Ownership from "./Ownership.ts"
+/** @since 0.1.0 */
 export * as Starts from "./Starts.ts"

@@ -5,6 +5,7 @@
  * include it and export what it counts, and nothing else that is in the registry.
  */
 import * as KeepaliveEvent from "@vmcp-keepalive/core/KeepaliveEvent"
+import * as Ownership from "@vmcp-keepalive/core/Ownership"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -255,16 +256,16 @@ const counting = <Handle>(
   { conventions = false, maxBackends = defaultMaxBackends, removeAfter = Settings.removeAfter }: Settings.Options,
   onFull: (maxBackends: number) => Effect.Effect<void>
 ): Layer.Layer<never> =>
-  KeepaliveEvent.layerObserver(
+  Layer.unwrap(
     Effect.gen(function* () {
-      const { observe } = yield* Recorder.join({
+      const { keep, observe } = yield* Recorder.join({
         conventions,
         maxBackends,
         removeAfter: Duration.fromInputUnsafe(removeAfter),
         target: yield* target,
         onFull: onFull(maxBackends)
       })
-      return observe
+      return Layer.merge(KeepaliveEvent.layerObserver(observe), Ownership.layerObserver(keep))
     })
   )
 

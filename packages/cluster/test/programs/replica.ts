@@ -41,6 +41,11 @@ const answerTo = (question: Question, events: ReadonlyArray<KeepaliveEvent.Keepa
     switch (question.ask) {
       case "states":
         return [...(yield* cluster.states)].map(([id, { owner, state }]) => [id, owner ?? null, state?._tag ?? null])
+      case "processes":
+        return (yield* cluster.processes).map(({ left, ...process }) => ({
+          ...process,
+          left: left === undefined ? null : Duration.toMillis(left)
+        }))
       case "command":
         return Option.getOrUndefined(yield* cluster.command(question.id, question.command))?._tag
       case "apply":

@@ -22,6 +22,7 @@ export interface ReplicaOptions extends Pick<ClusterOptions.Options, "declareDea
 
 export type Question =
   | { readonly ask: "states" }
+  | { readonly ask: "processes" }
   | { readonly ask: "command"; readonly id: string; readonly command: Operable.Command }
   | {
       readonly ask: "call"

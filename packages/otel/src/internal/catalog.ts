@@ -28,7 +28,12 @@ export interface Histogram extends Common {
 }
 
 const counter = (name: string, description: string): Simple => ({ kind: "counter", name, description, unit: "" })
-const gauge = (name: string, description: string): Simple => ({ kind: "gauge", name, description, unit: "" })
+const gauge = (name: string, description: string, unit: "" | "s" = ""): Simple => ({
+  kind: "gauge",
+  name,
+  description,
+  unit
+})
 const seconds = (name: string, description: string, boundaries: ReadonlyArray<number>): Histogram => ({
   kind: "histogram",
   name,
@@ -68,6 +73,11 @@ export const listChanges = counter("vmcp_keepalive_list_changes_total", "Entries
 export const backends = gauge("vmcp_keepalive_backends", "Backends that are not closed")
 export const dropped = counter("vmcp_keepalive_dropped_total", "Events of backends beyond maxBackends")
 
+/** Of a cluster only. */
+export const owner = gauge("vmcp_keepalive_cluster_owner", "1 where this process keeps it, and is certain of that")
+export const moves = counter("vmcp_keepalive_cluster_moves_total", "How often this process began to keep it")
+export const leaseMargin = gauge("vmcp_keepalive_cluster_lease_margin_seconds", "How long leases are certain", "s")
+
 /** Of OpenTelemetry's conventions for MCP, stability "development"; only where `conventions` asks for them. */
 export const operation = seconds("mcp.client.operation.duration", "Time until a request was answered", ofConventions)
 export const session = seconds("mcp.client.session.duration", "How long a session lasted", ofConventions)
@@ -96,6 +106,9 @@ export const all: ReadonlyMap<string, Entry> = new Map(
     sessionExpired,
     listChanges,
     dropped,
+    owner,
+    moves,
+    leaseMargin,
     operation,
     session
   ].map((entry) => [entry.name, entry])

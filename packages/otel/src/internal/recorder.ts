@@ -5,9 +5,10 @@
  * twice, and no layer ends the series of another.
  */
 import type { KeepaliveEvent, Observer } from "@vmcp-keepalive/core/KeepaliveEvent"
+import type * as Ownership from "@vmcp-keepalive/core/Ownership"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberHandle from "effect/FiberHandle"
@@ -30,6 +31,7 @@ export interface Options<Handle> {
 
 export interface Recorder {
   readonly observe: Observer
+  readonly keep: Ownership.Observer
   /** wall-clock nanoseconds: no figure is older */
   readonly startedAt: bigint
 }
@@ -143,6 +145,29 @@ const make = Effect.fnUntraced(function* <Handle>({
     if (isEnd && others === 1) uncounted.delete(backend)
   }
 
+  /** of each backend of a cluster that this process keeps, with series or without */
+  const margins = new Set<() => Duration.Duration>()
+  let removeMargin: (() => void) | undefined
+  const leastMargin = () => {
+    let least = Number.POSITIVE_INFINITY
+    for (const margin of margins) least = Math.min(least, Duration.toSeconds(margin()))
+    return least
+  }
+
+  const keep: Ownership.Observer = (backend, margin) => {
+    if (ended) return () => {}
+    margins.add(margin)
+    removeMargin ??= target.observe(Catalog.leaseMargin, {}, leastMargin)
+    const left = counted.get(backend)?.kept(() => Duration.toMillis(margin()) > 0)
+    return () => {
+      left?.()
+      margins.delete(margin)
+      if (margins.size > 0) return
+      removeMargin?.()
+      removeMargin = undefined
+    }
+  }
+
   const removeBackends = target.observe(Catalog.backends, {}, () => {
     wiring.check()
     return living
@@ -152,10 +177,11 @@ const make = Effect.fnUntraced(function* <Handle>({
     Effect.sync(() => {
       ended = true
       removeBackends()
+      removeMargin?.()
       for (const series of counted.values()) series.remove()
       if (dropped !== undefined) target.remove(dropped)
     })
   )
-  const recorder: Recorder = { observe, startedAt: clock.currentTimeNanosUnsafe() }
+  const recorder: Recorder = { observe, keep, startedAt: clock.currentTimeNanosUnsafe() }
   return recorder
 })

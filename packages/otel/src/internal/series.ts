@@ -12,6 +12,8 @@ import type { Target } from "./target.ts"
 
 export interface Series {
   readonly count: (event: KeepaliveEvent) => void
+  /** Counts that this process keeps the backend of a cluster, until what it returns runs. */
+  readonly kept: (isCertain: () => boolean) => () => void
   /** whether every backend of this id has closed */
   readonly isClosed: () => boolean
   readonly remove: () => void
@@ -64,6 +66,7 @@ const rejected = byWord(Catalog.rejected, "reason")
 const required = plain(Catalog.required)
 const replayDenied = plain(Catalog.replayDenied)
 const sessionExpired = plain(Catalog.sessionExpired)
+const moves = plain(Catalog.moves)
 const callDuration = byWord(Catalog.callDuration, "outcome")
 const inState = byWord(Catalog.state, "state")
 
@@ -90,6 +93,8 @@ export const make = <Handle>(backend: string, target: Target<Handle>, now: (() =
   let removeInFlight: (() => void) | undefined
   let callsQueued = 0
   let removeQueued: (() => void) | undefined
+  const keeping = new Set<() => boolean>()
+  let removeOwner: (() => void) | undefined
 
   const update = (column: Column, value: number) => {
     let handle = handles.get(column)
@@ -191,12 +196,20 @@ export const make = <Handle>(backend: string, target: Target<Handle>, now: (() =
           return event.to._tag === "Closed" ? close() : enter(event.to._tag)
       }
     },
+    kept: (isCertain) => {
+      update(moves, 1)
+      keeping.add(isCertain)
+      const isOwner = () => ([...keeping].some((isCertain) => isCertain()) ? 1 : 0)
+      removeOwner ??= target.observe(Catalog.owner, { backend_id: backend }, isOwner)
+      return () => void keeping.delete(isCertain)
+    },
     isClosed: () => state === "Closed",
     remove: () => {
       for (const handle of handles.values()) target.remove(handle)
       handles.clear()
       removeInFlight?.()
       removeQueued?.()
+      removeOwner?.()
     }
   }
 }

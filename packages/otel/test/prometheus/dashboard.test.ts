@@ -198,7 +198,9 @@ describe.skipIf(Prometheus.isMissingFor("promtool:"))("the bars of every panel",
     holds(
       Shipped.counting.map((target) => {
         const { labels, metric } = countedBy(target)
-        const legend = Object.fromEntries(Shipped.legendLabels(target).map((label) => [label, labels[label] ?? ""]))
+        const legend = Object.fromEntries(
+          Shipped.legendLabels(target).map((label) => [label, { ...labels, ...prod }[label] ?? ""])
+        )
         const asked = (interval: string) =>
           Shipped.substituted(target.expr, { interval, job: "prod", backend: "github" })
         // the same in another job, and where backends are chosen in another backend: none of it may be in the bars
@@ -370,6 +372,50 @@ describe.skipIf(Prometheus.isMissingFor("promtool:"))("the panel", () => {
               labels: { ...prod, backend_id, state: String(state) },
               value: Number(value)
             }))
+          }
+        ]
+      }
+    ])
+  })
+
+  it.live("of states and of what is not Connected count a backend of a cluster where it is kept", () => {
+    const state = (instance: string, state: string, course: Course) =>
+      series("vmcp_keepalive_state", { ...github, instance, state }, course)
+    const owner = (instance: string, course: Course) =>
+      series("vmcp_keepalive_cluster_owner", { ...github, instance }, course)
+    const asked = (title: string) =>
+      Shipped.substituted(Shipped.targetOf(title).expr, { interval: "1m", range: "1h", job: "prod" })
+    return holds([
+      {
+        name: "moved",
+        life: [
+          // from a to b, whose attempts fail; what a had is told for another minute
+          state("a:9464", "Connected", { 0: 1, 610: 0, 670: gone }),
+          state("a:9464", "Closed", { 0: 0, 610: 1, 670: gone }),
+          owner("a:9464", { 0: 1, 610: 0, 670: gone }),
+          state("b:9464", "Connected", { 615: 0 }),
+          state("b:9464", "Disconnected", { 615: 1 }),
+          owner("b:9464", { 615: 1 })
+        ],
+        answers: [
+          {
+            expr: `(${asked("Backends by state")}) != 0`,
+            second: 630,
+            samples: [{ labels: { state: "Disconnected" }, value: 1 }]
+          },
+          {
+            expr: `(${asked("Backends that are not Connected")}) >= bool 0`,
+            second: 660,
+            samples: [{ labels: { ...github, instance: "b:9464", state: "Disconnected" }, value: 1 }]
+          },
+          { expr: asked("Kept twice"), second: 660, samples: [{ labels: {}, value: 0 }] },
+          {
+            expr: asked("Backends kept by each process"),
+            second: 630,
+            samples: [
+              { labels: { ...prod, instance: "a:9464" }, value: 0 },
+              { labels: { ...prod, instance: "b:9464" }, value: 1 }
+            ]
           }
         ]
       }

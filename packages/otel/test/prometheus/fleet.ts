@@ -2,7 +2,7 @@
  * A life that has everything in it: real backends on the live clock meet every kind of fault, while a real Prometheus
  * scrapes what they expose and an observer counts by itself.
  */
-import { Backend, KeepaliveEvent, type KeepalivePolicy } from "@vmcp-keepalive/core"
+import { Backend, KeepaliveEvent, type KeepalivePolicy, Ownership } from "@vmcp-keepalive/core"
 import { ScriptedServer } from "@vmcp-keepalive/core/testing"
 import { Prometheus } from "@vmcp-keepalive/testkit"
 import { Context, Duration, Effect, Fiber, Layer, Logger, Metric, Schedule } from "effect"
@@ -42,10 +42,24 @@ const policy: KeepalivePolicy.Options = {
   removalGrace: 0
 }
 
+/** for how long leases are certain, in this process of a cluster */
+const lease = { long: Duration.seconds(9), short: Duration.seconds(2) }
+
 const kept = Effect.fnUntraced(function* (id: string, others: KeepalivePolicy.Options = {}) {
   const server = ScriptedServer.make()
   server.script.latency = "3 millis"
-  return { server, backend: yield* Backend.make({ id, connector: server.connector, policy: { ...policy, ...others } }) }
+  const backend = yield* Backend.make({ id, connector: server.connector, policy: { ...policy, ...others } })
+  let margin = lease.long
+  /** From now on this process is the one of a cluster that keeps it. */
+  const take = Effect.flatMap(Ownership.observers, (observers) =>
+    Effect.forEach(observers, (observe) =>
+      Effect.acquireRelease(
+        Effect.sync(() => observe(id, () => margin)),
+        (left) => Effect.sync(left)
+      )
+    )
+  )
+  return { server, backend, take, shorten: () => void (margin = lease.short) }
 })
 
 const pay = (client: ScriptedServer.ScriptedClient, signal: AbortSignal) => client.callTool("pay", { signal })
@@ -112,6 +126,7 @@ const live = Effect.gen(function* () {
   yield* Effect.all([steady, failing, flapping, locked].map(({ backend }) => backend.awaitConnected))
   // one more than maxBackends
   const uncounted = yield* kept("uncounted")
+  for (const { take } of [steady, failing, flapping, locked, uncounted]) yield* take
   yield* isIn("Connected", "steady", "failing", "flapping", "locked")
 
   // calls that are answered make probes needless; some end otherwise, one alone with an unknown outcome
@@ -148,6 +163,7 @@ const live = Effect.gen(function* () {
     schedule: Schedule.spaced("5 millis")
   })
 
+  flapping.shorten()
   // a server that first keeps silent and then is gone; one that rejects the credentials
   failing.server.script.probe = ScriptedServer.silence
   failing.server.script.connect = ScriptedServer.unreachable()
@@ -158,9 +174,12 @@ const live = Effect.gen(function* () {
   yield* Effect.repeat(Effect.flip(failing.backend.use(pay)), { times: 2 })
   // by now it has lived for longer than it may
   yield* isExpired("steady")
-  // but for the one of a process without backends
+  // but for the one of a process without backends, and those of what one process of a cluster cannot do alone
   const rules = yield* Prometheus.until("every alert is active", prometheus.rules, (rules) =>
-    rules.every(({ alerts, name }) => alerts.length > 0 || name === "McpNoBackends")
+    rules.every(
+      ({ alerts, name }) =>
+        alerts.length > 0 || ["McpNoBackends", "McpClusterKeepsNothing", "McpBackendKeptTwice"].includes(name)
+    )
   )
 
   // from here on nothing happens, so that figures can be compared: the next attempts of the others are an hour away
@@ -186,7 +205,15 @@ export const layer = Layer.effect(
       )
     )
     const life = yield* Effect.provideContext(live, services)
-    const counted = { vmcp_keepalive_backends: 5, vmcp_keepalive_dropped_total: dropped }
+    const counted: On.Figures = {
+      vmcp_keepalive_backends: 5,
+      vmcp_keepalive_dropped_total: dropped,
+      vmcp_keepalive_cluster_lease_margin_seconds: Duration.toSeconds(lease.short)
+    }
+    for (const backend_id of ["steady", "failing", "flapping", "locked"]) {
+      counted[On.seriesName("vmcp_keepalive_cluster_owner", { backend_id })] = 1
+      counted[On.seriesName("vmcp_keepalive_cluster_moves_total", { backend_id })] = 1
+    }
     return { ...life, expected: { ...expected(), ...counted } }
   }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
 )

@@ -32,6 +32,7 @@ const toCount: ReadonlyArray<{ title: string; legend: string; metric: string; ou
   { title: "Attempts failed, all backends", legend: "{{reason}}", metric: "connect_failure_total" },
   { title: "Sessions lost by backend", legend: "{{backend_id}}", metric: "session_lost_total" },
   { title: "Circuits opened by backend", legend: "{{backend_id}}", metric: "auto_disabled_total" },
+  { title: "Backends taken", legend: "{{instance}}", metric: "cluster_moves_total" },
   { title: "Sessions lost because", legend: "{{reason}}", metric: "session_lost_total" },
   { title: "Attempts failed because", legend: "{{reason}}", metric: "connect_failure_total" },
   { title: "Circuit opened because", legend: "{{reason}}", metric: "auto_disabled_total" },
@@ -52,12 +53,14 @@ const toCount: ReadonlyArray<{ title: string; legend: string; metric: string; ou
 /** The columns of the table of reasons. */
 const reasons = { A: "connect_failure_total", B: "session_lost_total", C: "failure_total" }
 
-const seriesOf = (figures: On.Figures, metric: string): ReadonlyArray<Prometheus.Series> =>
+const seriesOf = (figures: On.Figures, metric: string, instance = ""): ReadonlyArray<Prometheus.Series> =>
   Prometheus.seriesOf(
     Object.entries(figures)
       .map(([series, figure]) => `${series} ${figure}`)
       .join("\n")
-  ).filter(({ labels }) => labels["__name__"] === `vmcp_keepalive_${metric}`)
+  ).flatMap(({ labels, values }) =>
+    labels["__name__"] === `vmcp_keepalive_${metric}` ? [{ labels: { ...labels, instance }, values }] : []
+  )
 
 /** All that the series show, by one of their labels. */
 const sums = (series: ReadonlyArray<Prometheus.Series>, label = ""): On.Figures => {
@@ -164,11 +167,11 @@ describe.skipIf(Prometheus.isMissingFor("Prometheus:"))("Prometheus", () => {
       "shows as many as there were in the panel $title: $legend",
       ({ legend, metric, title, ...only }) =>
         Effect.gen(function* () {
-          const { began, expected, prometheus } = yield* Fleet
+          const { began, endpoint, expected, prometheus } = yield* Fleet
           const target = Shipped.targetOf(title, legend)
           const [label] = Shipped.legendLabels(target)
           const counted = sums(
-            seriesOf(expected, metric).filter(
+            seriesOf(expected, metric, endpoint).filter(
               ({ labels }) => labels["outcome"] === (only.outcome ?? labels["outcome"])
             ),
             label
@@ -303,14 +306,14 @@ describe.skipIf(Prometheus.isMissingFor("Prometheus:"))("Prometheus", () => {
     it.effect.each(Shipped.alerts)("has data for the alert $alert, whatever its threshold", ({ expr }) =>
       Effect.gen(function* () {
         const { prometheus } = yield* Fleet
-        const sides = expr.split(/\sand ignoring \(\w+\)\s/)
+        const sides = expr.split(/\s(?:and ignoring|unless on) \(\w+\)\s/)
         for (const side of sides) {
           // a comparison with bool answers 0 or 1, and drops nothing
-          const query = side.replaceAll(/(==|>=|>) (?=\d+\s*$)/g, "$1 bool ")
+          const query = side.replaceAll(/(==|>=|>|<) (?=[\d.]+\s*$)/g, "$1 bool ")
           assert.notStrictEqual(query, side)
           const series = yield* prometheus.query(query)
           assert.isNotEmpty(series, side)
-          const isOfBackends = !/vmcp_keepalive_(dropped_total|backends)/.test(side)
+          const isOfBackends = !/vmcp_keepalive_(dropped_total|backends|cluster_lease)|by \(job\)/.test(side)
           for (const { labels } of series) assert.strictEqual("backend_id" in labels, isOfBackends, side)
         }
       })
@@ -342,7 +345,8 @@ describe.skipIf(Prometheus.isMissingFor("Prometheus:"))("Prometheus", () => {
           "McpCallOutcomeUnknown flapping",
           "McpBackendOverloaded steady",
           "McpBackendNeedsCredentials locked",
-          "McpMetricsDropped "
+          "McpMetricsDropped ",
+          "McpClusterLeaseShort "
         ])
       })
     )

@@ -1,5 +1,5 @@
 /** The dashboard and the alerts as they are shipped, the tools that read them, and what the package exposes. */
-import { FailureReason, type KeepaliveEvent, Lists } from "@vmcp-keepalive/core"
+import { FailureReason, type KeepaliveEvent, Lists, Ownership } from "@vmcp-keepalive/core"
 import { Prometheus } from "@vmcp-keepalive/testkit"
 import { Duration, Effect, Logger, Schema } from "effect"
 import { spawn } from "node:child_process"
@@ -221,6 +221,7 @@ export const scrapeOfEverything = (options: KeepaliveMetrics.Options = {}): Effe
     for (const happenings of Object.values(everyKind)) {
       for (const backend of ["counted", "counted", "dropped"]) tell(backend, ...happenings)
     }
+    for (const observe of yield* Ownership.observers) observe("counted", () => Duration.seconds(9))
     return yield* Prometheus.read(url)
   }).pipe(
     Effect.provide(KeepaliveMetrics.layerPrometheus({ ...options, port: 0, maxBackends: 1 })),

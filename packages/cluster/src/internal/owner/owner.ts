@@ -1,7 +1,7 @@
 /**
  * The owner's side: one entity of the engine keeps one backend, in its own scope, for as long as this process has the shard.
  */
-import { type Backend, Operable } from "@vmcp-keepalive/core"
+import { type Backend, Operable, Ownership } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -33,13 +33,20 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
       const leases = yield* Leases
       const places = yield* Places
       const owner = yield* Here
+      const observers = yield* Ownership.observers
       const isCertain = () => leases.holds(shardId)
+      const margin = () => Math.max(0, leases.left(shardId))
       // before the place, so that what ends with it is still removed
       const book = yield* Effect.flatMap(Ledger, (ledger) => ledger.of(id))
 
       const place = yield* Place.make({
         id,
         isCertain,
+        margin,
+        kept: () => {
+          const ends = observers.map((observer) => observer(id, () => Duration.millis(margin())))
+          return () => ends.forEach((end) => end())
+        },
         listed: () => listing.current().get(id),
         gated: (connector) => {
           const certain = gated(connector, isCertain)

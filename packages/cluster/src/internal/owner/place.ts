@@ -14,6 +14,8 @@ export interface Place {
   readonly backend: () => Backend.Backend<Peer.Peer> | undefined
   /** whether it is certain that no other process keeps it */
   readonly isCertain: () => boolean
+  /** for how many milliseconds that is certain; 0 where it is not */
+  readonly margin: () => number
   /** Makes it what the listing says. */
   readonly follow: Effect.Effect<void>
 }
@@ -22,6 +24,9 @@ export interface Options {
   readonly id: string
   readonly listed: () => Listed | undefined
   readonly isCertain: () => boolean
+  readonly margin: () => number
+  /** Tells that there is a backend; what it returns, that it has ended. */
+  readonly kept: () => () => void
   readonly gated: (connector: Connector.Connector<Peer.Peer>) => Connector.Connector<Peer.Peer>
 }
 
@@ -32,7 +37,14 @@ interface Made {
 }
 
 /** A place that ends with the scope, and its backend with it. */
-export const make = ({ gated, id, isCertain, listed }: Options): Effect.Effect<Place, never, Scope.Scope> =>
+export const make = ({
+  gated,
+  id,
+  isCertain,
+  kept,
+  listed,
+  margin
+}: Options): Effect.Effect<Place, never, Scope.Scope> =>
   Effect.gen(function* () {
     const oneAtATime = Semaphore.makeUnsafe(1)
     let made: Made | undefined
@@ -46,13 +58,20 @@ export const make = ({ gated, id, isCertain, listed }: Options): Effect.Effect<P
     const begin = (from: Listed) =>
       Effect.gen(function* () {
         const scope = yield* Scope.make()
+        let left = () => {}
+        // before the backend is made, so that it is told after that has ended
+        yield* Scope.addFinalizer(
+          scope,
+          Effect.sync(() => left())
+        )
         const { policy } = from
         // What could be wrong was looked for when it was listed; what has gone wrong since then is no reason to end this process.
         const result = yield* Effect.exit(
           Scope.provide(Backend.make({ id, connector: gated(from.connector), policy }), scope)
         )
-        if (Exit.isSuccess(result)) made = { backend: result.value, scope, from }
-        else yield* Effect.logWarning(`Backend "${id}" cannot be made`, result.cause)
+        if (Exit.isFailure(result)) return yield* Effect.logWarning(`Backend "${id}" cannot be made`, result.cause)
+        made = { backend: result.value, scope, from }
+        left = kept()
       })
     const change = (from: Listed, { backend, from: before, scope }: Made) => {
       const connector = from.connector === before.connector ? undefined : gated(from.connector)
@@ -76,5 +95,5 @@ export const make = ({ gated, id, isCertain, listed }: Options): Effect.Effect<P
         })
       )
     )
-    return { backend: () => made?.backend, isCertain, follow: Effect.uninterruptible(alone(follow)) }
+    return { backend: () => made?.backend, isCertain, margin, follow: Effect.uninterruptible(alone(follow)) }
   })

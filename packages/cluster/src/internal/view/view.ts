@@ -3,7 +3,7 @@
  */
 import { type Fleet, Operable } from "@vmcp-keepalive/core"
 import * as Clock from "effect/Clock"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Sharding } from "effect/cluster"
@@ -20,7 +20,7 @@ const atATime = 64
 
 export const make = (
   waitForOwner: Duration.Duration
-): Effect.Effect<Shape, never, Sharding.Sharding | Listing | Places | Here> =>
+): Effect.Effect<Omit<Shape, "processes">, never, Sharding.Sharding | Listing | Places | Here> =>
   Effect.gen(function* () {
     const listing = yield* Listing
     const places = yield* Places
@@ -61,6 +61,10 @@ export const make = (
           (all) => new Map(all)
         )
       ),
+      leaseMargin: Effect.sync(() => {
+        const margins = [...places.values()].flatMap((place) => (place.backend() === undefined ? [] : [place.margin()]))
+        return margins.length === 0 ? undefined : Duration.millis(margins.reduce((a, b) => Math.min(a, b)))
+      }),
       events,
       command: (id, command) =>
         Effect.suspend(() => (isListed(id) ? Effect.asSome(Operable.operate(of(id), command)) : Effect.succeedNone)),
