@@ -101,17 +101,18 @@ describe("a server that allows one session only", () => {
     () =>
       Effect.gen(function* () {
         const { first, lost, made, other, servers } = yield* world(undefined)
+        const at = Date.now()
+        const since = (all: ReadonlyArray<{ readonly backend: string; readonly at: number }>) =>
+          new Set(all.flatMap(({ at: when, backend }) => (when > at && lost.includes(backend) ? [backend] : [])))
         yield* first.signal("SIGKILL")
         yield* until(
           "each has refused the next owner",
-          Effect.sync(() => lost.filter((id) => servers.refused().get(id)?.has(other.address) !== true)),
-          (missing) => missing.length === 0
+          Effect.sync(() => since(servers.refused()).size),
+          (refused) => refused === lost.length
         )
+        assert.strictEqual(since(servers.opened()).size, 0)
         const owners = yield* made.owners(other)
         assert.isTrue(lost.every((id) => !owners.has(id)))
-        assert.isTrue(
-          servers.opened().every(({ backend, replica }) => !lost.includes(backend) || replica === first.address)
-        )
       }),
     within
   )
