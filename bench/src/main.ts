@@ -8,6 +8,9 @@ import { Effect } from "effect"
 import { availableParallelism, cpus, loadavg } from "node:os"
 import { parseArgs } from "node:util"
 import type { Row } from "./Row.ts"
+import { clusterCall, clusterCallReal } from "./rows/clusterCall.ts"
+import { clusterHerd } from "./rows/clusterHerd.ts"
+import { clusterProbes } from "./rows/clusterProbes.ts"
 import { clusterSimulation } from "./rows/clusterSimulation.ts"
 import { detection } from "./rows/detection.ts"
 import { gatewayHttp, gatewayModern, gatewayReal, gatewayStdio } from "./rows/gatewayCall.ts"
@@ -63,6 +66,10 @@ const rows: ReadonlyArray<Row> = [
   gatewayHttp,
   gatewayModern,
   gatewayCrowd,
+  clusterCall,
+  clusterCallReal,
+  clusterProbes,
+  clusterHerd,
   clusterSimulation
 ]
 
