@@ -78,14 +78,20 @@ export const storage: Effect.Effect<Storage, never, Scope.Scope> = Effect.gen(fu
 export const make = (options: {
   readonly options?: ReplicaOptions
   readonly storage: Storage
-  readonly backends: number
+  /** how many the farm has, or the URLs of others by their ids */
+  readonly backends: number | { readonly [id: string]: string }
   readonly lease: number
 }): Effect.Effect<World, never, Scope.Scope> =>
   Effect.gen(function* () {
     const farm = yield* Farm.make
     const { storage, ...given } = options
-    const ids = Array.from({ length: options.backends }, (_, index) => `backend-${index}`)
-    const backends = Object.fromEntries(ids.map((id) => [id, farm.url(id)]))
+    const count = typeof options.backends === "number" ? options.backends : 0
+    const ofFarm = Array.from({ length: count }, (_, index) => `backend-${index}`)
+    const backends =
+      typeof options.backends === "number"
+        ? Object.fromEntries(ofFarm.map((id) => [id, farm.url(id)]))
+        : options.backends
+    const ids = Object.keys(backends)
 
     const replica = Effect.gen(function* () {
       const address = `127.0.0.1:${yield* freePort}`

@@ -7,13 +7,15 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { Entity, type Sharding } from "effect/cluster"
 import { Leases } from "../lease/Leases.ts"
 import { BackendEntity, NotKept } from "../protocol.ts"
-import { perform } from "./perform.ts"
+import { Audience } from "./audience.ts"
 import { gated } from "./gate.ts"
 import { Listing } from "./listing.ts"
+import { meet, perform } from "./perform.ts"
 import * as Place from "./place.ts"
 import { tell } from "./telling.ts"
 
@@ -35,6 +37,7 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
       const isCertain = () => leases.holds(shardId)
       const margin = () => Math.max(0, leases.left(shardId))
 
+      const audience = new Audience(`${owner} ${yield* Random.nextInt}`)
       const place = yield* Place.make({
         id,
         isCertain,
@@ -44,7 +47,8 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
           return () => ends.forEach((end) => end())
         },
         listed: () => listing.current().get(id),
-        gated: (connector) => gated(connector, isCertain)
+        audience,
+        gated: (connector) => gated(connector, isCertain, audience.opened)
       })
       yield* Effect.acquireRelease(
         Effect.sync(() => void places.set(id, place)),
@@ -65,7 +69,11 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
         Command: ({ payload }) => kept((backend) => Operable.operate(backend, payload.command)),
         Changes: () => reading((backend) => backend.changes),
         Events: () => reading(tell),
-        Call: ({ payload }) => kept((backend) => perform(backend, payload)),
+        Call: ({ payload }) => kept((backend) => perform({ backend, audience }, payload)),
+        Meet: () => kept((backend) => meet({ backend, audience })),
+        Attach: ({ payload: { caller } }) => reading(() => audience.attach(caller)),
+        Pin: ({ payload: { pin } }) =>
+          Stream.unwrap(kept((backend) => Effect.succeed(audience.pins.hold(backend, pin)))),
         Lists: () => kept((backend) => backend.lists),
         Connected: () => kept((backend) => backend.awaitConnected),
         Listen: ({ payload: { filter, initially } }) => reading((backend) => backend.listen(filter, { initially })),
