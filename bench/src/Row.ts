@@ -5,7 +5,7 @@
  */
 import type { Effect, Scope } from "effect"
 
-export type Unit = "ns" | "µs" | "ms" | "B" | "descriptors"
+export type Unit = "ns" | "µs" | "ms" | "B" | "descriptors" | "backends" | "a second"
 
 /** One who is measured. */
 export interface Contestant<Value = number> {

@@ -8,6 +8,10 @@ import { Effect } from "effect"
 import { availableParallelism, cpus, loadavg } from "node:os"
 import { parseArgs } from "node:util"
 import type { Row } from "./Row.ts"
+import { clusterCall, clusterCallReal } from "./rows/clusterCall.ts"
+import { clusterHerd } from "./rows/clusterHerd.ts"
+import { clusterProbes } from "./rows/clusterProbes.ts"
+import { clusterSimulation } from "./rows/clusterSimulation.ts"
 import { detection } from "./rows/detection.ts"
 import { gatewayHttp, gatewayModern, gatewayReal, gatewayStdio } from "./rows/gatewayCall.ts"
 import { gatewayCrowd } from "./rows/gatewayCrowd.ts"
@@ -61,7 +65,12 @@ const rows: ReadonlyArray<Row> = [
   gatewayReal,
   gatewayHttp,
   gatewayModern,
-  gatewayCrowd
+  gatewayCrowd,
+  clusterCall,
+  clusterCallReal,
+  clusterProbes,
+  clusterHerd,
+  clusterSimulation
 ]
 
 const { positionals, values } = parseArgs({

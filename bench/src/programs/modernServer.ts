@@ -1,6 +1,6 @@
 /** A server of MCP 2026-07-28 as its SDK makes one, with the tool `echo {message}`; it answers clients of the earlier era, too. */
 import { createMcpHandler, Server } from "@modelcontextprotocol/server"
-import { nodeListener } from "@vmcp-keepalive/host/endpoint"
+import { byFetch, nodeListener } from "@vmcp-keepalive/host/endpoint"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 
@@ -15,7 +15,7 @@ const make = () => {
 }
 
 const handler = createMcpHandler(make)
-const { listener } = nodeListener((url, init) => handler.fetch(new Request(url, init)))
+const { listener } = nodeListener(byFetch((url, init) => handler.fetch(new Request(url, init))))
 const server = createServer(listener).listen(0, "127.0.0.1", () => {
   const { port } = server.address() as AddressInfo
   console.log(JSON.stringify({ mcp: `http://127.0.0.1:${port}/mcp` }))

@@ -25,6 +25,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import * as ClusterOptions from "./ClusterOptions.ts"
 import * as Address from "./internal/address.ts"
 import * as Engine from "./internal/engine/engine.ts"
+import * as Ledger from "./internal/ledger/Ledger.ts"
 import * as Members from "./internal/members/Members.ts"
 import { withSharedOrigin } from "./internal/members/sharedOrigin.ts"
 import * as Activator from "./internal/owner/activator.ts"
@@ -182,7 +183,8 @@ export const layer = ({
       const known = Layer.mergeAll(
         Layer.succeed(Listing.Listing, listing),
         Layer.succeed(Owner.Places, new Map()),
-        Layer.succeed(Owner.Here, Address.format(settings.address))
+        Layer.succeed(Owner.Here, Address.format(settings.address)),
+        settings.sessionLedger === undefined ? Ledger.none : Ledger.layer(settings.sessionLedger.key)
       )
       const view = Layer.effect(
         ClusterBackends,

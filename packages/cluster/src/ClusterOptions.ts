@@ -8,7 +8,10 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import type * as Redacted from "effect/Redacted"
 import * as Address from "./internal/address.ts"
+import * as Seal from "./internal/ledger/seal.ts"
+import * as TlsIssues from "./internal/tls.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
@@ -55,6 +58,32 @@ export interface Options {
    * again. Default: `lease`
    */
   readonly declareDead?: "lease" | "refused" | undefined
+  /**
+   * Mutual TLS between the processes: each has a certificate of an authority that all trust, for the host of its address, and refuses whoever has none.
+   * They are read once. Default: none, so that whoever reaches the port may do what a process of the cluster may
+   */
+  readonly tls?: Tls | undefined
+  /**
+   * That the next owner of a backend ends the session of one that died or is frozen, which a server that allows one session only waits for. What
+   * names a session is kept in the storage, encrypted with the `key`: 32 bytes in Base64 (`openssl rand -base64 32`), the same in every process.
+   * Default: no session is kept, and none is ended
+   */
+  readonly sessionLedger?: { readonly key: Redacted.Redacted<string> } | undefined
+}
+
+/**
+ * The certificates of a process, in PEM.
+ *
+ * @since 0.1.0
+ */
+export interface Tls {
+  /** the authorities whose certificates are accepted */
+  readonly ca: string
+  /** that of this process, with those between it and an authority, if there are any */
+  readonly cert: string
+  readonly key: Redacted.Redacted<string>
+  /** The name that the certificates of all processes are for, in place of the hosts of their addresses: as where these are of pods */
+  readonly name?: string | undefined
 }
 
 /**
@@ -70,6 +99,8 @@ export interface Settings {
   readonly shards: number
   readonly originStarts: number
   readonly declareDead: "lease" | "refused"
+  readonly tls: Tls | undefined
+  readonly sessionLedger: { readonly key: Redacted.Redacted<string> } | undefined
 }
 
 // ------------------------------------------------------------------------------------------------------- constructors
@@ -90,7 +121,9 @@ export const resolve = (options: Options): Effect.Effect<Settings, BackendError.
     waitForOwner: Duration.fromInputUnsafe(options.waitForOwner ?? Duration.sum(lease, Duration.seconds(5))),
     shards: options.shards ?? 300,
     originStarts: options.originStarts ?? limits.perOrigin,
-    declareDead: options.declareDead ?? "lease"
+    declareDead: options.declareDead ?? "lease",
+    tls: options.tls,
+    sessionLedger: options.sessionLedger
   }))
 }
 
@@ -121,7 +154,18 @@ const fields = {
   waitForOwner: Span("0 seconds", "1 hour"),
   shards: Count,
   originStarts: Count,
-  declareDead: Schema.UndefinedOr(Schema.Literals(["lease", "refused"]))
+  declareDead: Schema.UndefinedOr(Schema.Literals(["lease", "refused"])),
+  tls: Schema.UndefinedOr(
+    Schema.Struct({
+      ca: Schema.String,
+      cert: Schema.String,
+      key: Schema.Redacted(Schema.String),
+      name: Schema.optional(Schema.NonEmptyString)
+    })
+  ),
+  sessionLedger: Schema.UndefinedOr(
+    Schema.Struct({ key: Schema.Redacted(Schema.String.check(Schema.makeFilter(Seal.isKey))) })
+  )
 }
 
 const expected: { readonly [Field in keyof typeof fields]: string } = {
@@ -132,7 +176,9 @@ const expected: { readonly [Field in keyof typeof fields]: string } = {
   waitForOwner: "a duration from 0 seconds to 1 hour",
   shards: "a whole number from 1 to 10,000",
   originStarts: "a whole number from 1 to 10,000",
-  declareDead: '"lease" or "refused"'
+  declareDead: '"lease" or "refused"',
+  tls: "ca and cert in PEM, key redacted, and optionally name",
+  sessionLedger: "a key of 32 bytes in Base64, redacted"
 }
 
 const isField = (key: unknown): key is keyof typeof fields => typeof key === "string" && key in expected
@@ -153,6 +199,8 @@ const issuesOf = (options: Options): ReadonlyArray<BackendError.ConfigurationIss
     shards: undefined,
     originStarts: undefined,
     declareDead: undefined,
+    tls: undefined,
+    sessionLedger: undefined,
     ...options,
     lease,
     drain,
@@ -167,7 +215,9 @@ const issuesOf = (options: Options): ReadonlyArray<BackendError.ConfigurationIss
   const address = Option.getOrUndefined(Address.parse(String(options.address)))
   if (address !== undefined && options.allowLoopback !== true && Address.isOfOneMachine(address.host))
     wrong.set("address", "an address at which other machines reach this process")
+  if (options.tls !== undefined && address !== undefined && !wrong.has("tls"))
+    for (const [key, expected] of TlsIssues.issuesOf(options.tls, address.host)) wrong.set(key, expected)
   const held = Duration.isDuration(lease) ? lease : defaultLease
   if (Duration.isDuration(drain) && Duration.isGreaterThanOrEqualTo(drain, held)) wrong.set("drain", expected.drain)
-  return [...wrong].map(([key, expected]) => ({ path: [key], expected }))
+  return [...wrong].map(([key, expected]) => ({ path: key.split("."), expected }))
 }

@@ -107,11 +107,11 @@ export const layer = (options: Options): Layer.Layer<never, never, Gateway | Htt
   Layer.effectDiscard(
     Effect.gen(function* () {
       const router = yield* HttpRouter.HttpRouter
-      const endpoint = yield* hosts(options)
+      const answering = yield* hosts(options)
       const rules = rulesOf(options)
       yield* router.add("*", pathOf(options), (request) => {
         const refused = Guard.refusal(askingOf(request), rules)
-        return refused === undefined ? passed(endpoint.fetch, request) : Effect.succeed(refusal(refused))
+        return refused === undefined ? passed(answering, request) : Effect.succeed(refusal(refused))
       })
       yield* mountHealth(options, rules)
     })
@@ -128,9 +128,9 @@ export const serve = <E, R>(
 ): Layer.Layer<Address, E | Server.ListenError, Gateway | Exclude<R, HttpRouter.HttpRouter>> => {
   const { host = "127.0.0.1", port } = options
   const address = Effect.gen(function* () {
-    const endpoint = yield* hosts(options)
+    const answering = yield* hosts(options)
     const node = yield* Effect.acquireRelease(
-      Effect.sync(() => SessionEndpoint.nodeListener(endpoint.fetch)),
+      Effect.sync(() => SessionEndpoint.nodeListener(answering)),
       ({ end }) => Effect.sync(end)
     )
     const router = yield* HttpRouter.HttpRouter
@@ -177,17 +177,12 @@ const pathOf = ({ path = "/mcp" }: Options): `/${string}` => path
 const rulesOf = ({ allowedHosts = [], token }: Options): Guard.Rules => ({ allowedHosts, token })
 
 /** What answers hosts of both eras, until the scope closes. */
-interface Hosts {
-  /** A body is bytes. */
-  readonly fetch: (url: string, init: RequestInit) => Promise<Response>
-}
-
 const hosts = Effect.fnUntraced(function* ({
   key,
   idleTimeout = key === undefined ? Duration.infinity : "1 hour",
   maxSessions = 1000,
   sessionLifetime = "7 days"
-}: Options): Effect.fn.Return<Hosts, never, Gateway | Scope.Scope> {
+}: Options): Effect.fn.Return<SessionEndpoint.Answering, never, Gateway | Scope.Scope> {
   const gateway = yield* Gateway
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
@@ -210,25 +205,24 @@ const hosts = Effect.fnUntraced(function* ({
     Effect.sync(() => Modern.make({ open })),
     closing
   )
-  return {
-    fetch: async (url, { signal, ...init }) => {
-      if (init.body instanceof Uint8Array && Body.isCostly(init.body)) return Body.tooLarge()
-      if (Modern.saysLegacy(init.headers instanceof Headers ? init.headers : new Headers(init.headers)))
-        return legacy.fetch(url, { ...init, signal: signal ?? null })
-      const request = new Request(url, { ...init, signal: signal ?? null })
-      if (await Modern.isLegacy(request)) return legacy.fetch(request)
-      return modern.fetch(request)
-    }
+  return async (received) => {
+    if (received.body !== null && Body.isCostly(received.body)) return SessionEndpoint.answerOf(Body.tooLarge())
+    if (Modern.saysLegacy(received.headers)) return legacy.answer(received)
+    const request = new Request(received.url, received.init())
+    if (await Modern.isLegacy(request)) return legacy.answer(received)
+    return SessionEndpoint.answerOf(await modern.fetch(request))
   }
 })
 
-/** Answers a request of the router's by a `fetch`; one that was interrupted is aborted. */
-const passed = (fetch: Hosts["fetch"], request: HttpServerRequest.HttpServerRequest) =>
+/** Answers a request of the router's; one that was interrupted is aborted. */
+const passed = (answering: SessionEndpoint.Answering, request: HttpServerRequest.HttpServerRequest) =>
   Effect.gen(function* () {
     const { body, headers, method, url } = yield* HttpServerRequest.toWeb(request)
     const answer = yield* Effect.tryPromise(async (signal) => {
       const bytes = body && (await Body.read(body))
-      return bytes === undefined ? Body.tooLarge() : fetch(url, { method, headers, body: bytes, signal })
+      if (bytes === undefined) return Body.tooLarge()
+      const init = { method, headers, body: bytes, signal }
+      return SessionEndpoint.responseOf(await answering({ ...init, url, init: () => init }))
     })
     const isStream = answer.headers.get("content-type")?.startsWith("text/event-stream") === true
     return HttpServerResponse.fromWeb(

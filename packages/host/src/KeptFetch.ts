@@ -6,6 +6,7 @@
  * when they reconnect, gets another connection to the server.
  */
 import { Endpoint } from "./internal/fetch/endpoint.ts"
+import type { Answer, Asked } from "./internal/fetch/exchange.ts"
 import { type Keeper, make, type Observed, type Options as KeeperOptions } from "./internal/keeper.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
@@ -40,6 +41,8 @@ export interface KeptFetch extends Observed {
    * is wrong or a layer cannot be built.
    */
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>
+  /** The same without objects of the Web's, for what puts it on a port. */
+  readonly answer: (asked: Asked) => Promise<Answer>
   /** Ends all sessions: what is under way is answered with an error. Resolves when everything that they held is freed. */
   readonly close: () => Promise<void>
 }
@@ -66,6 +69,7 @@ class Kept implements KeptFetch {
   readonly id: string
   readonly url: URL
   readonly fetch: KeptFetch["fetch"]
+  readonly answer: KeptFetch["answer"]
   readonly on: Observed["on"]
   readonly #keeper: Keeper
   readonly #endpoint: Endpoint
@@ -78,6 +82,7 @@ class Kept implements KeptFetch {
     this.#keeper = keeper
     this.#endpoint = new Endpoint({ id, maxSessions, open: keeper.open })
     this.fetch = this.#endpoint.fetch
+    this.answer = this.#endpoint.answer
   }
 
   get state(): Observed["state"] {

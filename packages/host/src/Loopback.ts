@@ -52,7 +52,7 @@ export const listen = async (kept: KeptFetch, options: Options = {}): Promise<Li
   const issues = issuesOf(host, wanted)
   if (issues.length > 0) throw new BackendError.ConfigurationError({ backend: kept.id, issues })
   const path = `/${randomBytes(24).toString("base64url")}`
-  const { end, listener } = NodeListener.make(kept.fetch)
+  const { end, listener } = NodeListener.make(kept.answer)
   let port = 0
   const server = createServer((request, response) => {
     const refused = refusal(request, { path, port })

@@ -1,14 +1,17 @@
 /**
- * An endpoint of MCP's Streamable HTTP (2025-11-25) for hosts, in a `fetch` that answers by itself: what a server of one's own puts on
- * a port. Each `initialize` opens a session, and for each session a connection, message by message.
+ * An endpoint of MCP's Streamable HTTP (2025-11-25) for hosts, which answers by itself: what a server of one's own puts on a port. Each
+ * `initialize` opens a session, and for each session a connection, message by message.
  *
  * Bodies are at most 16 MiB; what a host does not read, or opens no stream for, is bounded. Who may ask is the server's matter.
  */
 import * as Node from "./internal/fetch/nodeListener.ts"
+import type { Answer, Answering, Asked } from "./internal/fetch/exchange.ts"
 import { Endpoint, type Ids, type Options as EndpointOptions } from "./internal/fetch/endpoint.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
+/** @since 0.1.0 */
+export type { Answer, Answering, Asked, Received } from "./internal/fetch/exchange.ts"
 /** @since 0.1.0 */
 export type { Ids } from "./internal/fetch/endpoint.ts"
 /** @since 0.1.0 */
@@ -44,7 +47,9 @@ export interface Options {
  * @since 0.1.0
  */
 export interface SessionEndpoint {
-  /** Answers a request, whatever its URL. An abort, or a body that is cancelled, cancels the request of the host. */
+  /** Answers a request, whatever its URL. What belongs to it alone is written by who gets the answer, see {@link nodeListener}. */
+  readonly answer: (asked: Asked) => Promise<Answer>
+  /** The same as a `fetch`. An abort, or a body that is cancelled, cancels the request of the host. */
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>
   /** how many sessions there are */
   readonly size: number
@@ -68,10 +73,12 @@ export interface SessionEndpoint {
 export const make = (options: Options): SessionEndpoint => new Endpoint(options)
 
 /**
- * Answers requests of `node:http` with a `fetch`: bodies are at most 16 MiB, event streams get a comment every 15 s. Methods other than POST, GET
+ * Answers requests of `node:http`: bodies are at most 16 MiB, event streams get a comment every 15 s. Methods other than POST, GET
  * and DELETE are refused. `end` stops the comments; the server closes its connections itself.
  *
  * @since 0.1.0
  */
-export const nodeListener = (fetch: (url: string, init: RequestInit) => Promise<Response>): Node.NodeListener =>
-  Node.make(fetch)
+export const nodeListener = (answering: Answering): Node.NodeListener => Node.make(answering)
+
+/** @since 0.1.0 */
+export { answerOf, byFetch, responseOf } from "./internal/fetch/exchange.ts"

@@ -5,7 +5,7 @@
  * none of them. Progress reaches the host that has asked for it, and a log message each whose level it is at; the server has the most
  * verbose of the levels, and each resource is subscribed to while one of the hosts has.
  */
-import type { Backend, BackendError } from "@vmcp-keepalive/core"
+import type { Backend, BackendError, ConnectionState } from "@vmcp-keepalive/core"
 import { Message, type Peer, type Requests } from "@vmcp-keepalive/sdk-client/peer"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
@@ -70,19 +70,30 @@ export interface SharedPeer {
  */
 export const make = (options: Options): Effect.Effect<SharedPeer, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const shared = new Shared(options, yield* Effect.context<never>())
-    const heard = Stream.runForEach(options.backend.events, (event) =>
-      event._tag === "AttemptSucceeded" ? shared.sessionOpened(event.generation) : Effect.void
-    )
+    const { backend } = options
+    const state = yield* backend.state
+    const shared = new Shared(options, state, yield* Effect.context<never>())
+    // states and not events, of which each call has two
+    const heard = Stream.runForEach(backend.changes, (state) => shared.changed(state))
     yield* Effect.forkScoped(heard, { startImmediately: true })
-    const state = yield* options.backend.state
-    if (state._tag === "Connected" || state._tag === "Unhealthy") yield* Effect.forkScoped(shared.met)
+    if (generationOf(state) !== undefined) yield* Effect.forkScoped(shared.met)
     return shared
   })
 
 // ----------------------------------------------------------------------------------------------------------- internal
 
 type RpcError = Message.ErrorAnswer["error"]
+
+type State = ConnectionState.ConnectionState
+
+/** Of the session that is open. */
+const generationOf = (state: State): number | undefined =>
+  state._tag === "Connected" || state._tag === "Unhealthy" ? state.generation : undefined
+
+/** Whether both are of one session. Who is connected anew has another one, also where generations are counted anew. */
+const isOneSession = (before: State, now: State): boolean =>
+  generationOf(before) === generationOf(now) &&
+  !(before._tag === "Connected" && now._tag === "Connected" && before.since !== now.since)
 
 /** A request under way, by the token of its progress and by its id on the wire. */
 interface Asked {
@@ -102,6 +113,8 @@ class Shared implements SharedPeer {
   /** by id on the wire, of each session, which is known by what the server said in it: each call sees a peer of its own */
   readonly byId = new WeakMap<Peer.Server, Map<Message.Id, Asked>>()
   readonly #initializeTimeout: Duration.Duration
+  /** of the backend, as far as it was heard of */
+  #state: State
   /** what the server said in the newest session */
   server: Peer.Server | undefined
   /** what the server was told, in the newest session */
@@ -110,8 +123,9 @@ class Shared implements SharedPeer {
   #known: Peer.Server | undefined
   #nextToken = 0
 
-  constructor({ backend, initializeTimeout = "50 seconds" }: Options, context: Context.Context<never>) {
+  constructor({ backend, initializeTimeout = "50 seconds" }: Options, state: State, context: Context.Context<never>) {
     this.backend = backend
+    this.#state = state
     this.context = context
     this.#initializeTimeout = Duration.fromInputUnsafe(initializeTimeout)
   }
@@ -156,8 +170,16 @@ class Shared implements SharedPeer {
     return asked
   }
 
+  /** The backend is in this state. */
+  changed(state: State): Effect.Effect<void> {
+    const generation = generationOf(state)
+    const isKnown = generation === undefined || isOneSession(this.#state, state)
+    this.#state = state
+    return isKnown ? Effect.void : this.#sessionOpened(generation)
+  }
+
   /** The server has not been told of the level that hosts have set, and hosts not of what may have changed. */
-  sessionOpened(generation: number): Effect.Effect<void> {
+  #sessionOpened(generation: number): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       yield* this.met
       const { server } = this

@@ -1,11 +1,11 @@
 /**
- * Self-signed certificates for servers of a test, made when the test runs: no key lies in the repository, no other program
+ * Certificates for servers and clients of a test, self-signed or of such a one, made when the test runs: no key lies in the repository, no other program
  * is needed, and a certificate can be for any name and any time.
  */
 import { Effect } from "effect"
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto"
 
-/** PEM, as `node:tls` takes both. The certificate is also the authority (`ca`) that trusts it. */
+/** PEM, as `node:tls` takes both. A self-signed certificate is also the authority (`ca`) that trusts it, and those that it issues. */
 export interface Certificate {
   readonly cert: string
   readonly key: string
@@ -20,6 +20,8 @@ export interface Options {
   readonly notBefore?: Date
   /** Default: in a day. */
   readonly notAfter?: Date
+  /** who signs it: a self-signed one; default: it signs itself */
+  readonly issuer?: Certificate
 }
 
 const hour = 3_600_000
@@ -29,7 +31,8 @@ export const make = (options: Options = {}): Effect.Effect<Certificate> =>
   Effect.sync(() => {
     const now = Date.now()
     const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
-    const name = sequence(set(sequence(oid(commonName), der(utf8String, Buffer.from("testkit")))))
+    const { issuer } = options
+    const authority = nameOf("testkit")
     const algorithm = sequence(oid(ecdsaWithSha256))
     // RFC 5280, 4.1
     const unsigned = sequence(
@@ -37,14 +40,14 @@ export const make = (options: Options = {}): Effect.Effect<Certificate> =>
       // positive, and never twice for one issuer
       der(integer, Buffer.concat([Buffer.from([1]), randomBytes(15)])),
       algorithm,
-      name,
+      authority,
       sequence(time(options.notBefore ?? new Date(now - hour)), time(options.notAfter ?? new Date(now + 24 * hour))),
-      name,
+      issuer === undefined ? authority : nameOf("issued by testkit"),
       publicKey.export({ type: "spki", format: "der" }),
       der(
         explicit(3),
         sequence(
-          extension(basicConstraints, sequence(der(boolean, Buffer.from([0xff])))),
+          extension(basicConstraints, issuer === undefined ? sequence(der(boolean, Buffer.from([0xff]))) : sequence()),
           extension(
             subjectAltName,
             sequence(
@@ -57,7 +60,7 @@ export const make = (options: Options = {}): Effect.Effect<Certificate> =>
         )
       )
     )
-    const signature = sign("sha256", unsigned, privateKey)
+    const signature = sign("sha256", unsigned, issuer?.key ?? privateKey)
     const signed = sequence(unsigned, algorithm, der(bitString, Buffer.concat([Buffer.from([0]), signature])))
     return {
       cert: `-----BEGIN CERTIFICATE-----\n${signed.toString("base64")}\n-----END CERTIFICATE-----\n`,
@@ -83,6 +86,7 @@ const der = (tag: number, contents: Buffer): Buffer => {
   return Buffer.concat([Buffer.from([tag, ...size]), contents])
 }
 const sequence = (...parts: ReadonlyArray<Buffer>) => der(0x30, Buffer.concat(parts))
+const nameOf = (name: string) => sequence(set(sequence(oid(commonName), der(utf8String, Buffer.from(name)))))
 const set = (part: Buffer) => der(0x31, part)
 const oid = (encoded: string) => der(objectId, Buffer.from(encoded, "hex"))
 const extension = (id: string, value: Buffer) => sequence(oid(id), der(octetString, value))

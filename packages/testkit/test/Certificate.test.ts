@@ -33,4 +33,16 @@ describe("a certificate", () => {
       assert.strictEqual(yield* seen(good, "localhost", other), "DEPTH_ZERO_SELF_SIGNED_CERT")
     })
   )
+
+  it.live("that another one has issued is good for who trusts that one, and issues none itself", () =>
+    Effect.gen(function* () {
+      const [authority, stranger] = yield* Effect.all([Certificate.make(), Certificate.make()])
+      const issued = yield* Certificate.make({ names: ["mcp.test"], issuer: authority })
+      assert.strictEqual(yield* seen(issued, "mcp.test", authority), "secure")
+      assert.strictEqual(yield* seen(issued, "other.test", authority), "ERR_TLS_CERT_ALTNAME_INVALID")
+      assert.notStrictEqual(yield* seen(issued, "mcp.test", stranger), "secure")
+      const below = yield* Certificate.make({ names: ["mcp.test"], issuer: issued })
+      assert.notStrictEqual(yield* seen({ ...below, cert: below.cert + issued.cert }, "mcp.test", authority), "secure")
+    })
+  )
 })

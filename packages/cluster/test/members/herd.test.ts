@@ -70,41 +70,44 @@ describe("backends whose process was killed", () => {
 })
 
 describe("backends that all lost their sessions, since the storage was away for longer than the lease", () => {
-  it.live("come back with it, each to where it was, no more of one origin at a time than was set for all", () =>
-    Effect.gen(function* () {
-      const originStarts = 6
-      const thinking = 150
-      const {
-        owners,
-        replicas,
-        world: made
-      } = yield* world({
-        lease: 4000,
-        backends: 60,
-        replicas: 3,
-        options: { originStarts }
-      })
-      made.farm.think(thinking)
-      yield* database.signal("SIGSTOP")
-      yield* until(
-        "all are ended",
-        Effect.sync(() => open(made).length),
-        (count) => count === 0
-      )
-      yield* Effect.sleep("6 seconds")
-      const at = Date.now()
-      yield* database.signal("SIGCONT")
-      const after = yield* settled(made, replicas)
+  it.live(
+    "come back with it, each to where it was, no more of one origin at a time than was set for all",
+    () =>
+      Effect.gen(function* () {
+        const originStarts = 6
+        const thinking = 150
+        const {
+          owners,
+          replicas,
+          world: made
+        } = yield* world({
+          lease: 4000,
+          backends: 60,
+          replicas: 3,
+          options: { originStarts }
+        })
+        made.farm.think(thinking)
+        yield* database.signal("SIGSTOP")
+        yield* until(
+          "all are ended",
+          Effect.sync(() => open(made).length),
+          (count) => count === 0
+        )
+        yield* Effect.sleep("6 seconds")
+        const at = Date.now()
+        yield* database.signal("SIGCONT")
+        const after = yield* settled(made, replicas)
 
-      assert.deepStrictEqual(after, owners)
-      const back = made.farm.sessions().filter(({ from }) => from > at)
-      const most = mostAtOnce(back, thinking)
-      const took = Math.max(...back.map(({ from }) => from)) - Math.min(...back.map(({ from }) => from))
-      console.log(`${back.length} came back within ${took} ms, ${most} at a time at most`)
-      // each once: none was handed over again
-      assert.strictEqual(back.length, made.ids.length)
-      assert.isAtMost(most, originStarts)
-      assert.isAtLeast(took, (made.ids.length / originStarts - 1) * thinking)
-    }).pipe(Effect.ensuring(Effect.suspend(() => database.signal("SIGCONT"))))
+        assert.deepStrictEqual(after, owners)
+        const back = made.farm.sessions().filter(({ from }) => from > at)
+        const most = mostAtOnce(back, thinking)
+        const took = Math.max(...back.map(({ from }) => from)) - Math.min(...back.map(({ from }) => from))
+        console.log(`${back.length} came back within ${took} ms, ${most} at a time at most`)
+        // each once: none was handed over again
+        assert.strictEqual(back.length, made.ids.length)
+        assert.isAtMost(most, originStarts)
+        assert.isAtLeast(took, (made.ids.length / originStarts - 1) * thinking)
+      }).pipe(Effect.ensuring(Effect.suspend(() => database.signal("SIGCONT")))),
+    90_000
   )
 })

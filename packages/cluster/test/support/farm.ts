@@ -13,6 +13,7 @@ export interface Session {
   readonly from: number
   /** when it last asked something */
   lastAsked: number
+  lastMethod: string
   /** when it was ended by a DELETE */
   ended: number | undefined
 }
@@ -23,6 +24,8 @@ export interface Executed {
   readonly replica: string
   readonly tag: string
   readonly at: number
+  /** when the server was told to end it */
+  cancelled: number | undefined
 }
 
 export interface Farm {
@@ -33,11 +36,23 @@ export interface Farm {
   readonly executed: () => ReadonlyArray<Executed>
 }
 
+/** The sessions that asked something after another replica had begun one with the same server: two acted at once. */
+export const actedAtOnce = (sessions: ReadonlyArray<Session>): ReadonlyArray<string> =>
+  sessions.flatMap(({ backend, from, lastAsked, lastMethod, replica }, index) => {
+    const after = sessions.slice(index + 1).find((other) => other.backend === backend && other.replica !== replica)
+    return after === undefined || lastAsked <= after.from
+      ? []
+      : [
+          `${backend}: ${replica}, since ${from}, asked ${lastMethod} ${lastAsked - after.from} ms after ${after.replica} began`
+        ]
+  })
+
 interface Asked {
   readonly id?: number
   readonly method: string
   readonly params?: {
     readonly protocolVersion?: string
+    readonly requestId?: number
     readonly arguments?: { readonly tag?: string; readonly ms?: number }
   }
 }
@@ -45,6 +60,8 @@ interface Asked {
 export const make: Effect.Effect<Farm, never, Scope.Scope> = Effect.gen(function* () {
   const sessions = new Map<string, Session>()
   const executed: Array<Executed> = []
+  /** by session and request */
+  const running = new Map<string, Executed>()
   const timers = new Set<NodeJS.Timeout>()
   let thinking = 0
 
@@ -77,20 +94,32 @@ export const make: Effect.Effect<Farm, never, Scope.Scope> = Effect.gen(function
     if (method === "initialize") {
       const at = Date.now()
       const made = randomUUID()
-      sessions.set(made, { backend, replica, from: at, lastAsked: at, ended: undefined })
+      sessions.set(made, { backend, replica, from: at, lastAsked: at, lastMethod: method, ended: undefined })
       const serverInfo = { name: backend, version: "1" }
       const { protocolVersion } = params ?? {}
       const answered = { protocolVersion, capabilities: { tools: {} }, serverInfo }
       return later(thinking, () => result(answered, { "mcp-session-id": made }))
     }
     if (session === undefined || session.ended !== undefined) return answer(response, 404)
+    if (method === "notifications/cancelled") {
+      // Whoever wakes up ends what it has begun, in its own session: that is no act.
+      const told = running.get(`${sessionId} ${params?.requestId}`)
+      if (told !== undefined) told.cancelled ??= Date.now()
+      return answer(response, 202)
+    }
     session.lastAsked = Date.now()
+    session.lastMethod = method
     if (id === undefined) return answer(response, 202)
     if (method === "tools/list") return result({ tools: [{ name: "work", inputSchema: { type: "object" } }] })
     if (method !== "tools/call") return result({})
     const { ms = 0, tag = "" } = params?.arguments ?? {}
-    executed.push({ backend, replica, tag, at: Date.now() })
-    later(ms, () => result({ content: [{ type: "text", text: tag }] }))
+    const one: Executed = { backend, replica, tag, at: Date.now(), cancelled: undefined }
+    executed.push(one)
+    running.set(`${sessionId} ${id}`, one)
+    later(ms, () => {
+      running.delete(`${sessionId} ${id}`)
+      result({ content: [{ type: "text", text: tag }] })
+    })
   }
 
   const server = yield* Effect.acquireRelease(

@@ -1,50 +1,15 @@
 /** A storage, servers, and replicas that come and go, each a process of its own. */
 import { Effect, Schedule, type Scope } from "effect"
-import { type ChildProcess, fork } from "node:child_process"
-import { createServer } from "node:net"
-import type { AddressInfo } from "node:net"
-import { fileURLToPath } from "node:url"
 import * as Farm from "./farm.ts"
+import { exited, freePort, started } from "./process.ts"
 import type { Answer, Configuration, Question, ReplicaOptions } from "./protocol.ts"
+import type { Storage } from "./storage.ts"
 
-const programs = fileURLToPath(new URL("../programs/", import.meta.url))
+export { freePort } from "./process.ts"
+export { pglite as storage, type Storage } from "./storage.ts"
 
-export const freePort = Effect.callback<number>((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
-
-const exited = (child: ChildProcess) =>
-  Effect.callback<void>((resume) => {
-    if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
-    child.once("exit", () => resume(Effect.void))
-  })
-
-/** A program that has said that it is ready, and is killed with the scope. */
-const started = (name: string, argument: string) =>
-  Effect.acquireRelease(
-    Effect.callback<ChildProcess>((resume) => {
-      const child = fork(`${programs}${name}.ts`, [argument], { execArgv: [] })
-      child.once("exit", (code, signal) => resume(Effect.die(new Error(`${name} ended: ${code ?? signal}`))))
-      child.once("message", () => resume(Effect.succeed(child)))
-    }),
-    (child) =>
-      Effect.suspend(() => {
-        // in order, so that nothing of it is in the way of what comes next
-        child.kill("SIGTERM")
-        return Effect.timeoutOrElse(exited(child), {
-          duration: "8 seconds",
-          orElse: () =>
-            Effect.andThen(
-              Effect.sync(() => child.kill("SIGKILL")),
-              exited(child)
-            )
-        })
-      })
-  )
+/** What a question fails with whose replica has ended, and did not answer it. */
+export const gone = "gone"
 
 export interface Replica {
   readonly address: string
@@ -63,42 +28,40 @@ export interface World {
   readonly owners: (replica: Replica) => Effect.Effect<ReadonlyMap<string, string>, string>
 }
 
-export interface Storage {
-  readonly port: number
-  readonly signal: (signal: "SIGSTOP" | "SIGCONT") => Effect.Effect<void>
-}
-
-/** A database in a process of its own. */
-export const storage: Effect.Effect<Storage, never, Scope.Scope> = Effect.gen(function* () {
-  const port = yield* freePort
-  const child = yield* started("storage", String(port))
-  return { port, signal: (signal) => Effect.sync(() => void child.kill(signal)) }
-})
-
 export const make = (options: {
   readonly options?: ReplicaOptions
   readonly storage: Storage
   /** how many the farm has, or the URLs of others by their ids */
   readonly backends: number | { readonly [id: string]: string }
   readonly lease: number
+  /** Node's own options for the replicas */
+  readonly node?: ReadonlyArray<string>
+  /** servers of a test's own, beside those of the farm */
+  readonly servers?: Partial<Pick<Configuration, "backends" | "commands">>
 }): Effect.Effect<World, never, Scope.Scope> =>
   Effect.gen(function* () {
     const farm = yield* Farm.make
-    const { storage, ...given } = options
+    const { node, servers = {}, storage, ...given } = options
+    const { backends: urls = {}, commands = {} } = servers
     const count = typeof options.backends === "number" ? options.backends : 0
     const ofFarm = Array.from({ length: count }, (_, index) => `backend-${index}`)
-    const backends =
+    const farmed =
       typeof options.backends === "number"
         ? Object.fromEntries(ofFarm.map((id) => [id, farm.url(id)]))
         : options.backends
-    const ids = Object.keys(backends)
+    const backends = { ...farmed, ...urls }
+    const ids = [...Object.keys(backends), ...Object.keys(commands)]
 
     const replica = Effect.gen(function* () {
       const address = `127.0.0.1:${yield* freePort}`
-      const configuration: Configuration = { ...given, address, storage: storage.port, backends }
-      const child = yield* started("replica", JSON.stringify(configuration))
+      const configuration: Configuration = { ...given, address, storage: storage.port, backends, commands }
+      const child = yield* started("replica", [JSON.stringify(configuration)], node)
       const waiting = new Map<number, (answer: Answer) => void>()
       child.on("message", (answer: Answer) => waiting.get(answer.n)?.(answer))
+      // Nobody is told anything any more by a process that has ended.
+      child.once("disconnect", () => {
+        for (const [n, answer] of waiting) answer({ n, error: gone })
+      })
       let asked = 0
       return {
         address,
@@ -106,12 +69,13 @@ export const make = (options: {
         signal: (signal) => Effect.sync(() => void child.kill(signal)),
         ask: (question) =>
           Effect.callback<unknown, string>((resume) => {
+            if (!child.connected) return resume(Effect.fail(gone))
             const n = ++asked
             waiting.set(n, ({ error, ok }) => {
               waiting.delete(n)
               resume(error === undefined ? Effect.succeed(ok) : Effect.fail(error))
             })
-            child.send({ n, question })
+            child.send({ n, question }, () => {})
           })
       } satisfies Replica
     })

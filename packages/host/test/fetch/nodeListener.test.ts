@@ -1,31 +1,11 @@
 /** What a client sees on its socket of a `fetch` that answers requests of `node:http`. */
 import { assert, describe, it } from "@effect/vitest"
-import { createServer } from "node:http"
 import { once } from "node:events"
-import { connect, type AddressInfo, type Socket } from "node:net"
-import { onTestFinished } from "vitest"
-import { type Fetch, make } from "../../src/internal/fetch/nodeListener.ts"
+import { connect, type Socket } from "node:net"
+import { byFetch, type Fetch } from "../../src/internal/fetch/exchange.ts"
+import { post, serving } from "./socket.ts"
 
-/** A server that answers so, and a socket to it, whose pieces are what is read at a time. */
-const world = async (fetch: Fetch) => {
-  const { end, listener } = make(fetch)
-  const server = createServer(listener).listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as AddressInfo
-  const socket = connect({ port, host: "127.0.0.1" })
-  const pieces: Array<string> = []
-  socket.setEncoding("latin1").on("data", (piece: string) => pieces.push(piece))
-  onTestFinished(async () => {
-    end()
-    socket.destroy()
-    server.close().closeAllConnections()
-    await once(server, "close")
-  })
-  return { socket, pieces }
-}
-
-const post = (socket: Socket, body = "{}") =>
-  socket.write(`POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+const world = (fetch: Fetch) => serving(byFetch(fetch))
 
 const events = { headers: { "content-type": "text/event-stream" } }
 const encoder = new TextEncoder()

@@ -17,6 +17,8 @@ export interface Options {
   readonly ids?: Ids
   /** What the server answers to initialize; nothing where there is none. Default: a result. */
   readonly initialized?: (id: Message.Id) => Message.Answer | undefined
+  /** What the server answers at once to everything else. Default: nothing */
+  readonly answered?: (id: Message.Id) => Message.Answer
 }
 
 const initialized = (id: Message.Id): Message.Answer => ({
@@ -45,8 +47,8 @@ export const endpoint = (options: Options = {}) => {
           const message = Message.of(value)
           if (message === undefined) throw new Error("not a message")
           connection.taken.push(message)
-          if (!Message.isRequest(message) || message.method !== "initialize") return
-          const said = answer(message.id)
+          if (!Message.isRequest(message)) return
+          const said = message.method === "initialize" ? answer(message.id) : options.answered?.(message.id)
           if (said !== undefined) deliver(said, {})
         },
         close: () => {

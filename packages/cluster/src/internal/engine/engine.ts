@@ -40,7 +40,7 @@ export const layer = (
   SqlError | SocketServer.SocketServerError,
   SqlClient.SqlClient | Members.Members
 > => {
-  const clients = Connections.clients
+  const clients = Connections.clients(settings)
   const storage = Leases.layer({ lease: settings.lease, refresh: refreshEvery(settings) }).pipe(
     Layer.provide(Members.layer(settings)),
     Layer.provide(SqlRunnerStorage.layerWith({ prefix }))

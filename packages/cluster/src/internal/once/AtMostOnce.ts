@@ -38,10 +38,10 @@ const tracking = (inner: Runners.RpcClientProtocol["Service"]): Runners.RpcClien
         return Effect.flatMap(Effect.serviceOption(Ticket.Ticket), (ticket) =>
           ticket._tag === "None"
             ? sent
-            : // One that is interrupted may be half under way; one that fails was not taken.
+            : // Where there is no connection it fails. One that is interrupted, or dies of an error of the socket, may be half under way, or there.
               Effect.onExit(sent, (exit) =>
                 Effect.sync(() => {
-                  if (Exit.isSuccess(exit) || Exit.hasInterrupts(exit)) ticket.value.written = true
+                  if (!Exit.hasFails(exit)) ticket.value.written = true
                 })
               )
         )

@@ -10,6 +10,8 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { Entity, type Sharding } from "effect/cluster"
+import { Ledger } from "../ledger/Ledger.ts"
+import { remembering } from "../ledger/remembering.ts"
 import { Leases } from "../lease/Leases.ts"
 import { BackendEntity, NotKept } from "../protocol.ts"
 import { Audience } from "./audience.ts"
@@ -25,7 +27,7 @@ export class Places extends Context.Service<Places, Map<string, Place.Place>>()(
 /** The name of this process in the cluster. */
 export class Here extends Context.Service<Here, string>()("@vmcp-keepalive/cluster/Here") {}
 
-export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leases | Places | Here> =
+export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leases | Ledger | Places | Here> =
   BackendEntity.toLayer(
     Effect.gen(function* () {
       const { entityId: id, shardId } = yield* Entity.CurrentAddress
@@ -36,6 +38,8 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
       const observers = yield* Ownership.observers
       const isCertain = () => leases.holds(shardId)
       const margin = () => Math.max(0, leases.left(shardId))
+      // before the place, so that what ends with it is still removed
+      const book = yield* Effect.flatMap(Ledger, (ledger) => ledger.of(id))
 
       const audience = new Audience(`${owner} ${yield* Random.nextInt}`)
       const place = yield* Place.make({
@@ -48,7 +52,10 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
         },
         listed: () => listing.current().get(id),
         audience,
-        gated: (connector) => gated(connector, isCertain, audience.opened)
+        gated: (connector) => {
+          const certain = gated(connector, isCertain, audience.opened)
+          return book === undefined ? certain : remembering(certain, book)
+        }
       })
       yield* Effect.acquireRelease(
         Effect.sync(() => void places.set(id, place)),

@@ -22,10 +22,10 @@ export interface Modern {
 const maxRequestBodySize = 16 * 1024 * 1024
 
 /** Whether its headers say that a request is of an earlier era. */
-export const saysLegacy = (headers: Headers): boolean => {
+export const saysLegacy = (headers: Pick<Headers, "get">): boolean => {
   // ISO dates, of which the earlier ones come first
   const version = headers.get("mcp-protocol-version")
-  return headers.has("mcp-session-id") || (version !== null && version < firstModern)
+  return headers.get("mcp-session-id") !== null || (version !== null && version < firstModern)
 }
 
 /** Whether its body says so, where its headers do not. */

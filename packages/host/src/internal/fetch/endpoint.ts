@@ -1,11 +1,12 @@
 /**
- * An endpoint of MCP's Streamable HTTP (2025-11-25) without a port: a `fetch` that answers by itself. Each `initialize` opens a
- * session of its own.
+ * An endpoint of MCP's Streamable HTTP (2025-11-25) without a port, which answers by itself. Each `initialize` opens a session of its
+ * own.
  */
 import { Message } from "@vmcp-keepalive/sdk-client/peer"
 import type { Deliver } from "../delivery.ts"
 import type { Opened } from "../keeper.ts"
 import { EventStream } from "./eventStream.ts"
+import { type Answer, type Asked, askedOf, responseOf } from "./exchange.ts"
 import { HostSession } from "./hostSession.ts"
 import { bodyBytes, isRefusal, readBody, readHead, type Refusal, refusals, refuse } from "./httpRequest.ts"
 
@@ -59,26 +60,26 @@ export class Endpoint {
   }
 
   /** Rejects with the reason of the signal, like every `fetch`, and with what keeps a connection from being made. */
-  readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
-    // The signal is read apart: many requests share one that lives as long as their client, and each would hold on to it.
-    const { signal: given = input instanceof Request ? input.signal : undefined, ...rest } = init
-    const request = askedOf(input, rest)
-    const signal = given ?? undefined
+  readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> =>
+    responseOf(await this.answer(askedOf(input, init)))
+
+  /** The same without objects of the Web's. */
+  readonly answer = async ({ body, headers, method: asked, signal }: Asked): Promise<Answer> => {
     signal?.throwIfAborted()
-    const method = readHead(request.method, request.headers)
+    const method = readHead(asked, headers)
     if (isRefusal(method)) return refuse(method)
-    const id = request.headers.get("mcp-session-id")
+    const id = headers.get("mcp-session-id")
     if (method === "POST") {
-      const message = await messageOf(request.body)
+      const message = await messageOf(body)
       signal?.throwIfAborted()
       return isRefusal(message) ? refuse(message) : this.#post(id, message, signal)
     }
     const session = await this.#find(id)
     signal?.throwIfAborted()
     if (isRefusal(session)) return refuse(session)
-    if (method === "GET") return answer(session, session.listen(signal))
+    if (method === "GET") return answered(session, session.listen(signal))
     this.#terminate(session)
-    return new Response(null, { status: 200 })
+    return { status: 200, headers: {} }
   }
 
   /** Ends the sessions without a request under way and without a reader that were not used since this was called last. */
@@ -95,15 +96,15 @@ export class Endpoint {
     await Promise.all(this.#endings)
   }
 
-  async #post(id: string | null, message: Message.Message, signal: AbortSignal | undefined): Promise<Response> {
+  async #post(id: string | null, message: Message.Message, signal: AbortSignal | undefined): Promise<Answer> {
     const isInitialize = Message.isRequest(message) && message.method === "initialize"
     // what is known needs no turn of its own
     const known = (id !== null && !this.#resuming.has(id) && this.#sessions.get(id)) || (await this.#find(id))
     signal?.throwIfAborted()
-    if (!isInitialize) return isRefusal(known) ? refuse(known) : answer(known, known.post(message, signal))
+    if (!isInitialize) return isRefusal(known) ? refuse(known) : answered(known, known.post(message, signal))
     if (!isRefusal(known)) return refuse(refusals.initialized)
     const session = await this.#start(this.#ids.make(message.params ?? {}), signal)
-    return isRefusal(session) ? refuse(session) : answer(session, session.post(message, signal))
+    return isRefusal(session) ? refuse(session) : answered(session, session.post(message, signal))
   }
 
   get #ids(): Ids {
@@ -127,7 +128,7 @@ export class Endpoint {
     if (isRefusal(session)) return session
     const initialized = session.post({ jsonrpc: "2.0", id: resumption, method: "initialize", params }, undefined)
     // its host has had this answer long ago
-    if (initialized instanceof EventStream) await new Response(initialized.body).arrayBuffer()
+    if (initialized instanceof EventStream) await ended(initialized)
     if (!this.#sessions.has(id)) return refusals.unknownSession
     session.post({ jsonrpc: "2.0", method: "notifications/initialized" }, undefined)
     return session
@@ -201,23 +202,6 @@ const leastOf = (sessions: Iterable<HostSession>): HostSession | undefined => {
   return idle.find(({ isAttended }) => !isAttended) ?? idle[0]
 }
 
-/** What is read of a request. */
-interface Asked {
-  readonly method: string
-  readonly headers: Headers
-  readonly body: ReadableStream<Uint8Array> | Uint8Array | string | null
-}
-
-const askedOf = (input: string | URL | Request, init: RequestInit): Asked => {
-  if (input instanceof Request) return Object.keys(init).length === 0 ? input : new Request(input, init)
-  const { body = null, headers, method = "GET" } = init
-  // what is in memory need not become a stream, which takes longer than all the rest
-  const isThere = body === null || typeof body === "string" || body instanceof Uint8Array
-  return isThere
-    ? { method: method.toUpperCase(), headers: headers instanceof Headers ? headers : new Headers(headers), body }
-    : new Request(input, init)
-}
-
 const decoded = new TextDecoder()
 
 /** The message in the body, which is read no further than one may be long. */
@@ -238,10 +222,14 @@ const messageOf = async (body: Asked["body"]): Promise<Message.Message | Refusal
   return readBody(text + decoder.decode())
 }
 
-const answer = ({ id }: HostSession, outcome: EventStream | Refusal | undefined): Response => {
-  if (isRefusal(outcome)) return refuse(outcome)
-  if (outcome === undefined) return new Response(null, { status: 202 })
-  return new Response(outcome.body, {
-    headers: { "content-type": "text/event-stream", "cache-control": "no-cache, no-transform", "mcp-session-id": id }
-  })
+/** Reads it to its end. */
+const ended = async (stream: EventStream): Promise<void> => {
+  while ((await stream.next())._tag === "Some");
 }
+
+const answered = ({ id }: HostSession, body: EventStream | Refusal | undefined): Answer => {
+  if (isRefusal(body)) return refuse(body)
+  return body === undefined ? accepted : { status: 200, headers: { "mcp-session-id": id }, body }
+}
+
+const accepted: Answer = { status: 202, headers: {} }

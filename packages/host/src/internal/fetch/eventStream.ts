@@ -1,6 +1,6 @@
 /**
- * The body of an answer: server-sent events, each a message. What was not read yet waits here, within a bound, and is read by
- * pulling: nothing else holds it.
+ * The body of an answer: messages, of which the last one is the answer itself. What was not read yet waits here, within a bound, and is
+ * read by pulling: nothing else holds it.
  */
 import type { Message } from "@vmcp-keepalive/sdk-client/peer"
 
@@ -15,45 +15,52 @@ export interface Options {
   readonly most?: number | undefined
 }
 
+/** What is read at a time. */
+export type Part<Data = string> =
+  /** events, each a message that is no answer */
+  | { readonly _tag: "Some"; readonly data: Data }
+  /** the answer, as JSON: nothing comes behind it */
+  | { readonly _tag: "Answer"; readonly json: string }
+  | { readonly _tag: "End" }
+
+/** What says that a body is server-sent events. */
+export const headers = { "content-type": "text/event-stream", "cache-control": "no-cache, no-transform" }
+
+/** A message, which is JSON, as a server-sent event. */
+export const eventOf = (json: string): string => `event: message\ndata: ${json}\n\n`
+
 const encoder = new TextEncoder()
+
+const end: Part<never> = { _tag: "End" }
 
 /** See the module. */
 export class EventStream {
-  readonly body: ReadableStream<Uint8Array>
+  readonly #abandoned: () => void
   readonly #most: number
   /** what waits */
   #text = ""
   /** what comes at the end */
-  #last = ""
+  #answer: string | undefined
   #isEnding = false
   /** nothing more is read */
   #isOver = false
+  #failure: { readonly error: unknown } | undefined
   /** whether something else was read just before: an answer is set apart from it, since hosts drop what comes with one */
   #isCrowded = false
   /** resumes the reader */
   #wake: (() => void) | undefined
-  #controller: ReadableStreamDefaultController<Uint8Array> | undefined
 
   constructor({ abandoned, most = 16 * 1024 * 1024 }: Options) {
+    this.#abandoned = abandoned
     this.#most = most
-    this.body = new ReadableStream<Uint8Array>(
-      {
-        start: (controller) => {
-          this.#controller = controller
-        },
-        pull: (controller) => this.#pull(controller),
-        cancel: () => {
-          if (this.#over()) abandoned()
-        }
-      },
-      { highWaterMark: 0 }
-    )
   }
+
+  // ---------------------------------------------------------------------------------------------------- to be written
 
   /** Whether it was taken: false where the reader has left too much unread. */
   push(message: Message.Message): boolean {
     if (this.#isOver || this.#isEnding) return true
-    const event = eventOf(message)
+    const event = eventOf(JSON.stringify(message))
     if (this.#text !== "" && this.#text.length + event.length > this.#most) return false
     this.#text += event
     this.#wake?.()
@@ -64,7 +71,7 @@ export class EventStream {
   end(answer?: Message.Answer): void {
     if (this.#isOver || this.#isEnding) return
     this.#isEnding = true
-    if (answer !== undefined) this.#last = eventOf(answer)
+    if (answer !== undefined) this.#answer = JSON.stringify(answer)
     this.#wake?.()
   }
 
@@ -75,25 +82,49 @@ export class EventStream {
 
   /** The reader gets this error instead of an end. */
   fail(error: unknown): void {
-    if (this.#over()) this.#controller?.error(error)
+    if (!this.#isOver) this.#failure = { error }
+    this.#over()
   }
 
-  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+  // ------------------------------------------------------------------------------------------------------- to be read
+
+  /** Waits for what comes next. One at a time; rejects where it has failed. */
+  async next(): Promise<Part> {
     if (this.#text === "" && this.#isEnding && this.#isCrowded) await new Promise((resolve) => setImmediate(resolve))
     while (this.#text === "" && !this.#isEnding && !this.#isOver) {
       this.#isCrowded = false
       await new Promise<void>((resolve) => (this.#wake = resolve))
     }
-    if (this.#isOver) return
-    if (this.#text !== "") {
-      const text = this.#text
+    if (this.#failure !== undefined) throw this.#failure.error
+    const [text, json] = [this.#text, this.#answer]
+    if (text !== "") {
       this.#text = ""
       this.#isCrowded = true
-      return controller.enqueue(encoder.encode(text))
+      return { _tag: "Some", data: text }
     }
-    if (this.#last !== "") controller.enqueue(encoder.encode(this.#last))
     this.#over()
-    controller.close()
+    return json === undefined ? end : { _tag: "Answer", json }
+  }
+
+  /** The reader goes away. */
+  cancel(): void {
+    if (this.#over()) this.#abandoned()
+  }
+
+  /** The same as the body of a `Response`; once. */
+  get body(): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          const part = await this.next()
+          if (part._tag === "Some") return controller.enqueue(encoder.encode(part.data))
+          if (part._tag === "Answer") controller.enqueue(encoder.encode(eventOf(part.json)))
+          controller.close()
+        },
+        cancel: () => this.cancel()
+      },
+      { highWaterMark: 0 }
+    )
   }
 
   /** Whether it was not over before. */
@@ -101,10 +132,8 @@ export class EventStream {
     if (this.#isOver) return false
     this.#isOver = true
     this.#text = ""
-    this.#last = ""
+    this.#answer = undefined
     this.#wake?.()
     return true
   }
 }
-
-const eventOf = (message: Message.Message): string => `event: message\ndata: ${JSON.stringify(message)}\n\n`

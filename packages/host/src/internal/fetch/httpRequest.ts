@@ -2,6 +2,7 @@
  * What an HTTP request asks of an endpoint of MCP's Streamable HTTP (2025-11-25), read from the request and from nothing else.
  */
 import { Message } from "@vmcp-keepalive/sdk-client/peer"
+import type { Answer } from "./exchange.ts"
 
 /** What is asked for: a message is handed in, the standing stream is opened, the session is ended. */
 export type Method = "POST" | "GET" | "DELETE"
@@ -46,7 +47,7 @@ export const refusals = {
 } as const satisfies Record<string, Refusal>
 
 /** Reads all but the body. */
-export const readHead = (method: string, headers: Headers): Method | Refusal => {
+export const readHead = (method: string, headers: Pick<Headers, "get">): Method | Refusal => {
   if (method !== "POST" && method !== "GET" && method !== "DELETE") return refusals.method
   const version = headers.get("mcp-protocol-version")
   if (version !== null && !versions.has(version)) return refusals.version
@@ -67,11 +68,11 @@ export const readBody = (text: string): Message.Message | Refusal => {
 }
 
 /** The answer that says so. */
-export const refuse = ({ code, message, status }: Refusal): Response =>
-  Response.json(
-    { jsonrpc: "2.0", id: null, error: { code, message } },
-    { status, headers: status === 405 ? { allow: "POST, GET, DELETE" } : {} }
-  )
+export const refuse = ({ code, message, status }: Refusal): Answer => ({
+  status,
+  headers: { "content-type": "application/json", ...(status === 405 ? { allow: "POST, GET, DELETE" } : {}) },
+  body: JSON.stringify({ jsonrpc: "2.0", id: null, error: { code, message } })
+})
 
 /** Whether a client takes that type; without the header it takes any (RFC 9110, section 12.5.1). */
 const accepts = (accept: string | null, type: string): boolean => {

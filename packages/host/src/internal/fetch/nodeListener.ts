@@ -1,13 +1,13 @@
 /**
- * Answers requests of `node:http` with a `fetch`.
+ * Answers requests of `node:http`.
  *
  * What is written goes out as few packets as possible: each wakes the client, which takes as long as everything that is done here.
+ * An answer that is all there is to say is JSON: of what a call takes a client on an SDK, a quarter is for reading an event stream.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
+import { eventOf, EventStream, headers as ofEvents, type Part } from "./eventStream.ts"
+import type { Answer, Answering, Received } from "./exchange.ts"
 import { bodyBytes } from "./httpRequest.ts"
-
-/** What answers. */
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
 /** What listens to a server, until it is ended. */
 export interface NodeListener {
@@ -18,18 +18,18 @@ export interface NodeListener {
 /** Clients cut a body in which nothing comes for long: Node's `fetch` after 300 s. In milliseconds, as servers of the SDKs do. */
 const commentInterval = 15_000
 
-/** How long the head of an answer waits for the first event, to go out with it, in milliseconds. Most tools have answered by then. */
+/** How long the head of an answer waits for what goes out with it, in milliseconds. Most tools have answered by then. */
 const headDelay = 10
 
 /** Event streams that are open get a comment now and then. */
-export const make = (fetch: Fetch): NodeListener => {
+export const make = (answering: Answering): NodeListener => {
   const streams = new Set<ServerResponse>()
   const comments = setInterval(() => {
     for (const stream of streams) if (!stream.writableNeedDrain) stream.write(":\n\n")
   }, commentInterval)
   comments.unref()
   return {
-    listener: (request, response) => void serve(fetch, request, response, streams),
+    listener: (request, response) => void serve(answering, request, response, streams),
     end: () => clearInterval(comments)
   }
 }
@@ -38,34 +38,21 @@ const methods: ReadonlySet<string> = new Set(["POST", "GET", "DELETE"])
 
 /** Answers one request; it is among the streams while it is an event stream. Never rejects. */
 const serve = async (
-  fetch: Fetch,
+  answering: Answering,
   request: IncomingMessage,
   response: ServerResponse,
   streams: Set<ServerResponse>
 ): Promise<void> => {
-  const gone = new AbortController()
-  response.once("close", () => {
-    if (!response.writableEnded) gone.abort()
-  })
   // told by its end
   response.on("error", ignore)
   try {
-    const { method = "", url = "/" } = request
+    const { method = "" } = request
     if (!methods.has(method)) return refuse(response, 405, { allow: "POST, GET, DELETE" })
     const body = method === "POST" ? await bodyOf(request) : null
     if (body === undefined) return refuse(response, 413)
-    const answer = await fetch(`http://localhost${url}`, {
-      method,
-      headers: headersOf(request),
-      body,
-      signal: gone.signal
-    })
-    response.writeHead(answer.status, Object.fromEntries(answer.headers))
-    if (answer.body === null) return void response.end()
-    if (answer.headers.get("content-type")?.startsWith("text/event-stream")) streams.add(response)
-    // a client that listens waits for the head alone
-    if (method === "GET") response.flushHeaders()
-    await write(answer.body, response)
+    const asked = new Asked(request, body)
+    onGone(response, () => asked.abort())
+    await write(await answering(asked), response, streams, method === "GET")
   } catch {
     // It went away, or a connection could not be made: what is wrong is told where that is made, and in events.
     if (response.headersSent) response.destroy()
@@ -75,26 +62,114 @@ const serve = async (
   }
 }
 
-/** Writes a body as it comes, no faster than it is read. Rejects where the body fails. */
-const write = async (body: ReadableStream<Uint8Array>, response: ServerResponse): Promise<void> => {
-  const reader = body.getReader()
-  const flush = setTimeout(() => response.flushHeaders(), headDelay)
-  const close = () => {
-    if (!response.writableEnded) reader.cancel().catch(ignore)
+/** What was asked; what becomes of it is no object of the Web's before somebody needs one. */
+class Asked implements Received {
+  readonly method: string
+  readonly headers: Received["headers"]
+  readonly body: Received["body"]
+  readonly url: string
+  readonly #request: IncomingMessage
+  #gone: AbortController | undefined
+
+  constructor(request: IncomingMessage, body: Received["body"]) {
+    const { headers, method = "", url = "/" } = request
+    this.#request = request
+    this.method = method
+    this.url = `http://localhost${url}`
+    this.headers = {
+      get: (name) => {
+        const value = headers[name]
+        return typeof value === "string" ? value : null
+      }
+    }
+    this.body = body
   }
-  response.once("close", close)
+
+  readonly init = (): RequestInit => {
+    const headers = new Headers()
+    for (const [name, value] of Object.entries(this.#request.headers)) {
+      if (typeof value === "string") headers.append(name, value)
+    }
+    this.#gone ??= new AbortController()
+    return { method: this.method, headers, body: this.body, signal: this.#gone.signal }
+  }
+
+  /** The client has gone away. */
+  abort(): void {
+    this.#gone?.abort()
+  }
+}
+
+/** Calls that when the client goes away before it was answered. */
+const onGone = (response: ServerResponse, gone: () => void): void => {
+  response.once("close", () => {
+    if (!response.writableEnded) gone()
+  })
+}
+
+/** Writes an answer: a body as it comes, no faster than it is read. Rejects where the body fails. `isStanding`: the client waits for the head. */
+const write = async (
+  { body = "", headers, status }: Answer,
+  response: ServerResponse,
+  streams: Set<ServerResponse>,
+  isStanding: boolean
+): Promise<void> => {
+  if (typeof body === "string") return writeAll(response, status, headers, body)
+  const isMessages = body instanceof EventStream
+  const source = isMessages ? body : new Parts(body)
+  const head = isMessages ? { ...ofEvents, ...headers } : headers
+  const begin = () => {
+    if (response.headersSent) return
+    response.writeHead(status, head)
+    if (head["content-type"]?.startsWith("text/event-stream")) streams.add(response)
+  }
+  const flush = () => {
+    begin()
+    response.flushHeaders()
+  }
+  onGone(response, () => source.cancel())
+  if (response.destroyed) return source.cancel()
+  if (!isMessages) begin()
+  if (isStanding) flush()
+  const delayed = setTimeout(flush, headDelay)
   try {
-    if (response.destroyed) return close()
     for (;;) {
-      const { done, value } = await reader.read()
-      clearTimeout(flush)
+      const part = await source.next()
+      clearTimeout(delayed)
       if (response.destroyed) return
-      if (done) return void response.end()
-      if (!response.write(value)) await drained(response)
+      if (part._tag === "Answer" && !response.headersSent) {
+        return writeAll(response, status, { ...headers, "content-type": "application/json" }, part.json)
+      }
+      begin()
+      if (part._tag === "End") return void response.end()
+      if (part._tag === "Answer") return void response.end(eventOf(part.json))
+      if (!response.write(part.data)) await drained(response)
     }
   } finally {
-    clearTimeout(flush)
-    response.off("close", close)
+    clearTimeout(delayed)
+  }
+}
+
+/** All that there is, as one piece: where its length is known, its end needs none of its own. */
+const writeAll = (response: ServerResponse, status: number, headers: Answer["headers"], text: string): void => {
+  response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(text) }).end(text)
+}
+
+/** A body of bytes. */
+class Parts {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>
+
+  constructor(body: ReadableStream<Uint8Array>) {
+    this.#reader = body.getReader()
+  }
+
+  async next(): Promise<Part<Uint8Array>> {
+    const { done, value } = await this.#reader.read()
+    return done ? { _tag: "End" } : { _tag: "Some", data: value }
+  }
+
+  cancel(): void {
+    this.#reader.cancel().catch(ignore)
   }
 }
 
@@ -113,15 +188,6 @@ const ignore = () => {}
 /** An answer without a body, and the end of the connection: something may be left of the request. */
 export const refuse = (response: ServerResponse, status: number, headers: Record<string, string> = {}): void => {
   response.writeHead(status, { ...headers, "content-length": 0, connection: "close" }).end()
-}
-
-const headersOf = ({ headers }: IncomingMessage): Headers => {
-  const found = new Headers()
-  for (const name in headers) {
-    const value = headers[name]
-    if (typeof value === "string") found.append(name, value)
-  }
-  return found
 }
 
 /** `undefined` where there is too much of it. Rejects where it ends too early. */

@@ -1,0 +1,84 @@
+/**
+ * What is lost when processes or their storage go, and for how long. The bounds are those that are promised, with what a busy machine takes beside them;
+ * `bench cluster-failover` prints the figures.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Scope } from "effect"
+import { afterAll, beforeAll } from "vitest"
+import { type Storage, storages } from "../support/storage.ts"
+import * as Measure from "./measure.ts"
+
+/** What a machine that does other things takes beside what is measured. */
+const busy = 1500
+
+for (const { missing, name, storage } of storages)
+  describe.skipIf(missing !== undefined)(
+    `failover with ${name}${missing === undefined ? "" : ` (${missing})`}`,
+    { timeout: 120_000 },
+    () => {
+      const scope = Scope.makeUnsafe()
+      let database: Storage
+      beforeAll(async () => {
+        database = await Effect.runPromise(Scope.provide(storage, scope))
+      }, 60_000)
+      afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+      const quick = () => ({ storage: database, lease: 4000 })
+
+      it.live(
+        "tells a call in flight at once that its process was killed, and serves again within the lease and a second",
+        () =>
+          Effect.gen(function* () {
+            const { calls, servedAgain, toldWithin, unknown, waited } = yield* Measure.killed(quick())
+            assert.isAbove(calls, 0)
+            assert.deepStrictEqual([unknown, waited], [calls, calls])
+            assert.isBelow(toldWithin, 200 + busy)
+            assert.isBelow(servedAgain, 5000 + busy)
+          })
+      )
+
+      it.live("fails no call where a process ends in order, and does not wait for its lease", () =>
+        Effect.gen(function* () {
+          const { calls, failed, takenOver } = yield* Measure.ended({ ...quick(), lease: 15_000 })
+          assert.isAbove(calls, 0)
+          assert.strictEqual(failed, 0)
+          assert.isBelow(takenOver, 1000 + busy)
+        })
+      )
+
+      it.live("lets nobody act beside the next owner, of a process that was frozen under calls", () =>
+        Effect.gen(function* () {
+          const { actedAtOnce, calls, takenOver, toldWithin, unknown } = yield* Measure.frozen({
+            ...quick(),
+            seconds: 10
+          })
+          assert.deepStrictEqual(actedAtOnce, [])
+          assert.isAbove(calls, 0)
+          assert.strictEqual(unknown, calls)
+          // as soon as it has left, and may no longer answer what it has begun
+          assert.isBelow(toldWithin, 4000 + 2000 + 1000 + busy)
+          assert.isBelow(takenOver, 5000 + busy)
+        })
+      )
+
+      it.live("closes no session and fails no call while the storage is away for 8 seconds of a lease of 15", () =>
+        Effect.gen(function* () {
+          const { calls, closed, failed, opened } = yield* Measure.withoutStorage({
+            storage: database,
+            lease: 15_000,
+            seconds: 8
+          })
+          assert.isAbove(calls, 100)
+          assert.deepStrictEqual([failed, closed, opened], [0, 0, 0])
+        })
+      )
+
+      it.live("cancels at the server what a killed process has called, and keeps the session", () =>
+        Effect.gen(function* () {
+          const { calls, cancelledWithin, ended, opened } = yield* Measure.callerKilled(quick())
+          assert.isAbove(calls, 0)
+          assert.isBelow(cancelledWithin, 500 + busy)
+          assert.deepStrictEqual([ended, opened], [0, 0])
+        })
+      )
+    }
+  )

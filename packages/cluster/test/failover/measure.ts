@@ -1,0 +1,214 @@
+/** What it takes when processes or their storage go: in milliseconds from the signal, as a caller in another process and the servers see it. */
+import { Deferred, Effect, Fiber } from "effect"
+import { actedAtOnce, type Session } from "../support/farm.ts"
+import type { Storage } from "../support/storage.ts"
+import { make, type Replica, until } from "../support/world.ts"
+
+export interface Options {
+  readonly storage: Storage
+  readonly lease: number
+  readonly backends?: number
+}
+
+const now = () => Date.now()
+
+/** Two replicas that keep some of the backends each: one that calls, and another one that something happens to. */
+const two = ({ backends = 12, ...options }: Options) =>
+  Effect.gen(function* () {
+    const world = yield* make({ ...options, backends })
+    const caller = yield* world.replica
+    const owner = yield* world.replica
+    const owners = yield* until(
+      "both keep some",
+      world.owners(caller),
+      (owners) => owners.size === backends && new Set(owners.values()).size === 2
+    )
+    const lost = world.ids.filter((id) => owners.get(id) === owner.address)
+    const sessionsOf = ({ address }: Replica) => world.farm.sessions().filter(({ replica }) => replica === address)
+    return { world, caller, owner, lost, sessionsOf }
+  })
+
+interface Ended {
+  readonly id: string
+  readonly outcome: string
+  readonly began: number
+  readonly at: number
+}
+
+const called = (caller: Replica, id: string, tag: string, ms = 0): Effect.Effect<Ended> =>
+  Effect.suspend(() => {
+    const began = now()
+    return Effect.map(
+      Effect.match(caller.ask({ ask: "call", id, tag, ms }), { onFailure: (error) => error, onSuccess: () => "ok" }),
+      (outcome) => ({ id, outcome, began, at: now() })
+    )
+  })
+
+/** Calls all of them all the while, one call to each at a time, as long as that goes on. */
+const callingWhile = <A, E>(caller: Replica, ids: ReadonlyArray<string>, during: Effect.Effect<A, E>) =>
+  Effect.gen(function* () {
+    const ended: Array<Ended> = []
+    const isOver = yield* Deferred.make<void>()
+    const calling = (id: string) =>
+      Effect.gen(function* () {
+        for (let number = 0; !Deferred.isDoneUnsafe(isOver); number++) {
+          ended.push(yield* called(caller, id, `${id} ${number}`))
+          yield* Effect.sleep("40 millis")
+        }
+      })
+    const calls = yield* Effect.forkChild(Effect.forEach(ids, calling, { concurrency: "unbounded" }))
+    // every one of them has been answered
+    yield* until(
+      "all answer",
+      Effect.sync(() => new Set(ended.map(({ id }) => id)).size),
+      (size) => size === ids.length
+    )
+    const found = yield* during
+    yield* Deferred.succeed(isOver, undefined)
+    yield* Fiber.join(calls)
+    return { ended, found }
+  })
+
+const longest = (numbers: ReadonlyArray<number>) => Math.max(0, ...numbers)
+
+const count = (ended: ReadonlyArray<Ended>, outcome: string) => ended.filter((one) => one.outcome === outcome).length
+
+/** When the last of them had its first session of another replica. */
+const takenOver = (sessions: ReadonlyArray<Session>, from: number, ids: ReadonlyArray<string>) =>
+  longest(
+    ids.map((id) => {
+      const [first] = sessions.filter((session) => session.backend === id && session.from >= from)
+      return first === undefined ? Infinity : first.from - from
+    })
+  )
+
+/** The owner is killed under calls, while others wait for the next one. */
+export const killed = (options: Options) =>
+  Effect.gen(function* () {
+    const { caller, lost, owner, world } = yield* two(options)
+    const flying = yield* Effect.forkChild(
+      Effect.forEach(lost, (id) => called(caller, id, `flying ${id}`, 60_000), { concurrency: "unbounded" })
+    )
+    yield* until(
+      "all are executed",
+      Effect.sync(() => world.farm.executed().length),
+      (executed) => executed === lost.length
+    )
+    const at = now()
+    yield* owner.signal("SIGKILL")
+    const waiting = yield* Effect.forEach(lost, (id) => called(caller, id, `waiting ${id}`), {
+      concurrency: "unbounded"
+    })
+    const told = yield* Fiber.join(flying)
+    return {
+      calls: told.length,
+      unknown: count(told, "OutcomeUnknown"),
+      toldWithin: longest(told.map((one) => one.at - at)),
+      waited: count(waiting, "ok"),
+      servedAgain: longest(waiting.map((one) => one.at - at))
+    }
+  })
+
+/** The owner ends in order, while all of its backends are called from elsewhere, and nothing takes long. */
+export const ended = (options: Options) =>
+  Effect.gen(function* () {
+    const { caller, lost, owner, sessionsOf } = yield* two(options)
+    let at = 0
+    const handover = Effect.gen(function* () {
+      at = now()
+      yield* owner.signal("SIGTERM")
+      yield* owner.exited
+      const exited = now() - at
+      yield* until(
+        "all are taken over",
+        Effect.sync(() => takenOver(sessionsOf(caller), at, lost)),
+        (taken) => taken < Infinity
+      )
+      yield* Effect.sleep("500 millis")
+      return exited
+    })
+    const { ended, found } = yield* callingWhile(caller, lost, handover)
+    return {
+      calls: ended.length,
+      failed: ended.length - count(ended, "ok"),
+      takenOver: takenOver(sessionsOf(caller), at, lost),
+      longestCall: longest(ended.map((one) => one.at - one.began)),
+      exited: found
+    }
+  })
+
+/** The owner is frozen under calls of all replicas, for longer than its lease; then it goes on. */
+export const frozen = ({ seconds, ...options }: Options & { readonly seconds: number }) =>
+  Effect.gen(function* () {
+    const { caller, lost, owner, sessionsOf, world } = yield* two(options)
+    const own = yield* Effect.forkChild(
+      callingWhile(owner, lost, Effect.andThen(Effect.sleep("1 second"), Effect.sleep(seconds * 1000)))
+    )
+    const flying = yield* Effect.forkChild(
+      Effect.forEach(lost, (id) => called(caller, id, `flying ${id}`, 60_000), { concurrency: "unbounded" })
+    )
+    yield* until(
+      "all are executed",
+      Effect.sync(() => world.farm.executed().filter(({ tag }) => tag.startsWith("flying")).length),
+      (executed) => executed === lost.length
+    )
+    const at = now()
+    yield* owner.signal("SIGSTOP")
+    yield* Effect.sleep(seconds * 1000)
+    yield* owner.signal("SIGCONT")
+    const told = yield* Fiber.join(flying)
+    yield* Fiber.join(own)
+    return {
+      calls: told.length,
+      unknown: count(told, "OutcomeUnknown"),
+      toldWithin: longest(told.map((one) => one.at - at)),
+      takenOver: takenOver(sessionsOf(caller), at, lost),
+      actedAtOnce: actedAtOnce(world.farm.sessions())
+    }
+  })
+
+/** The storage answers nobody for a while, while all backends are called. */
+export const withoutStorage = ({ seconds, ...options }: Options & { readonly seconds: number }) =>
+  Effect.gen(function* () {
+    const { caller, world } = yield* two(options)
+    const sessions = world.farm.sessions().length
+    const away = Effect.gen(function* () {
+      yield* options.storage.signal("SIGSTOP")
+      yield* Effect.sleep(seconds * 1000)
+      yield* options.storage.signal("SIGCONT")
+      yield* Effect.sleep(options.lease / 3)
+    })
+    const { ended } = yield* callingWhile(caller, world.ids, away)
+    return {
+      calls: ended.length,
+      failed: ended.length - count(ended, "ok"),
+      longestCall: longest(ended.map((one) => one.at - one.began)),
+      closed: world.farm.sessions().filter(({ ended }) => ended !== undefined).length,
+      opened: world.farm.sessions().length - sessions
+    }
+  }).pipe(Effect.ensuring(Effect.suspend(() => options.storage.signal("SIGCONT"))))
+
+/** The process whose call it is dies, and the owner lives. */
+export const callerKilled = (options: Options) =>
+  Effect.gen(function* () {
+    const { caller, lost, owner, sessionsOf, world } = yield* two(options)
+    const ids = new Set(lost)
+    const ofOwner = () => sessionsOf(owner).filter(({ backend }) => ids.has(backend))
+    const sessions = ofOwner().length
+    yield* Effect.forkChild(
+      Effect.forEach(lost, (id) => called(caller, id, `orphan ${id}`, 60_000), { concurrency: "unbounded" })
+    )
+    const executed = () => world.farm.executed()
+    yield* until("all are executed", Effect.sync(executed), (all) => all.length === lost.length)
+    const at = now()
+    yield* caller.signal("SIGKILL")
+    yield* until("all are cancelled", Effect.sync(executed), (all) =>
+      all.every(({ cancelled }) => cancelled !== undefined)
+    )
+    return {
+      calls: lost.length,
+      cancelledWithin: longest(executed().map(({ cancelled = Infinity }) => cancelled - at)),
+      ended: ofOwner().filter(({ ended }) => ended !== undefined).length,
+      opened: ofOwner().length - sessions
+    }
+  })
