@@ -42,8 +42,13 @@ export const make = (options: {
     const farm = yield* Farm.make
     const { node, servers = {}, storage, ...given } = options
     const { backends: urls = {}, commands = {} } = servers
-    const farmed = Array.from({ length: options.backends }, (_, index) => `backend-${index}`)
-    const backends = { ...Object.fromEntries(farmed.map((id) => [id, farm.url(id)])), ...urls }
+    const count = typeof options.backends === "number" ? options.backends : 0
+    const ofFarm = Array.from({ length: count }, (_, index) => `backend-${index}`)
+    const farmed =
+      typeof options.backends === "number"
+        ? Object.fromEntries(ofFarm.map((id) => [id, farm.url(id)]))
+        : options.backends
+    const backends = { ...farmed, ...urls }
     const ids = [...Object.keys(backends), ...Object.keys(commands)]
 
     const replica = Effect.gen(function* () {
