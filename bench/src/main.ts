@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import { availableParallelism, cpus, loadavg } from "node:os"
 import { parseArgs } from "node:util"
 import type { Row } from "./Row.ts"
+import { clusterFailover } from "./rows/clusterFailover.ts"
 import { clusterSimulation } from "./rows/clusterSimulation.ts"
 import { detection } from "./rows/detection.ts"
 import { gatewayHttp, gatewayModern, gatewayReal, gatewayStdio } from "./rows/gatewayCall.ts"
@@ -63,6 +64,7 @@ const rows: ReadonlyArray<Row> = [
   gatewayHttp,
   gatewayModern,
   gatewayCrowd,
+  clusterFailover,
   clusterSimulation
 ]
 
