@@ -11,6 +11,7 @@ import type { Row } from "./Row.ts"
 import { clusterCall, clusterCallReal } from "./rows/clusterCall.ts"
 import { clusterHerd } from "./rows/clusterHerd.ts"
 import { clusterProbes } from "./rows/clusterProbes.ts"
+import { clusterFailover } from "./rows/clusterFailover.ts"
 import { clusterSimulation } from "./rows/clusterSimulation.ts"
 import { detection } from "./rows/detection.ts"
 import { gatewayHttp, gatewayModern, gatewayReal, gatewayStdio } from "./rows/gatewayCall.ts"
@@ -70,6 +71,7 @@ const rows: ReadonlyArray<Row> = [
   clusterCallReal,
   clusterProbes,
   clusterHerd,
+  clusterFailover,
   clusterSimulation
 ]
 

@@ -10,7 +10,7 @@ import {
   Operable
 } from "@vmcp-keepalive/core"
 import * as Schema from "effect/Schema"
-import { Entity } from "effect/cluster"
+import { ClusterSchema, Entity } from "effect/cluster"
 import { Rpc } from "effect/rpc"
 
 /** Refused by a process that does not keep the backend, or is not certain of its lease. Nothing was executed. */
@@ -28,7 +28,17 @@ export const Command = Rpc.make("Command", {
   error: Schema.Union([NotKept, BackendError.SessionUnavailable, BackendError.CallRejected])
 })
 
-export const Changes = Rpc.make("Changes", { success: ConnectionState.ConnectionState, error: NotKept, stream: true })
+/**
+ * What has no end of its own ends as soon as its owner hands the backend over: as a call under way it would be waited for, and the next owner with it, as
+ * long as `drain` allows.
+ */
+const isEndless = ClusterSchema.InterruptOnTermination
+
+export const Changes = Rpc.make("Changes", {
+  success: ConnectionState.ConnectionState,
+  error: NotKept,
+  stream: true
+}).annotate(isEndless, true)
 
 /** What an owner tells: first how the backend stands, then what happens. */
 export type Told = typeof Told.Type
@@ -37,7 +47,7 @@ const Told = Schema.Union([
   Schema.TaggedStruct("Happened", { event: KeepaliveEvent.KeepaliveEvent })
 ])
 
-export const Events = Rpc.make("Events", { success: Told, error: NotKept, stream: true })
+export const Events = Rpc.make("Events", { success: Told, error: NotKept, stream: true }).annotate(isEndless, true)
 
 /** What a server answered, as JSON: also an error is an answer, and is handed on as it came. */
 export type Answer = typeof Answer.Type
@@ -121,7 +131,9 @@ export const Lists = Rpc.make("Lists", {
 })
 
 /** Waits, without a bound, until there is a session. */
-export const Connected = Rpc.make("Connected", { error: Schema.Union([NotKept, BackendError.CallRejected]) })
+export const Connected = Rpc.make("Connected", {
+  error: Schema.Union([NotKept, BackendError.CallRejected])
+}).annotate(isEndless, true)
 
 const isHeard = Schema.optional(Schema.Boolean)
 const Filter: Schema.Codec<Changed.Filter> = Schema.Struct({
@@ -140,7 +152,7 @@ export const Listen = Rpc.make("Listen", {
   success: Change,
   error: NotKept,
   stream: true
-})
+}).annotate(isEndless, true)
 
 /** Makes the entity, and so the backend: it is to be kept also where nobody asks for it. */
 export const Ensure = Rpc.make("Ensure")

@@ -1,6 +1,6 @@
 /** Replicas that are killed, ended, frozen and joined, and a storage that crashes, while every replica calls every backend all the while. */
 import { Clock, Deferred, Effect, Exit, Fiber, Random, Scope } from "effect"
-import { actedAtOnce } from "../support/farm.ts"
+import { type Act, actedAtOnce } from "../support/farm.ts"
 import type { Storage } from "../support/storage.ts"
 import { gone, make, type Replica, until } from "../support/world.ts"
 
@@ -10,6 +10,9 @@ const lease = 4000
 const callers = 6
 /** how long a call may take after everything is well again, and the rest of a freeze for one whose caller was frozen */
 const settling = "60 seconds"
+
+/** how long a busy machine takes for a write that was due when a process was frozen, in milliseconds; the next look at the lease is earlier than the next probe */
+const leftOver = 300
 
 const troubles = ["SIGKILL", "SIGTERM", "SIGSTOP 10 s", "SIGSTOP 20 s", "storage restart", "join"] as const
 type Trouble = (typeof troubles)[number]
@@ -24,7 +27,9 @@ export interface Report {
   readonly doneButNot: ReadonlyArray<string>
   readonly unsettled: ReadonlyArray<string>
   /** owners of one backend, as its server saw them */
-  readonly actedAtOnce: ReadonlyArray<string>
+  readonly actedAtOnce: ReadonlyArray<Act>
+  /** those of the one case that cannot be closed: frozen between the look at the lease and the write, which comes as soon as the process goes on */
+  readonly frozenBeforeTheWrite: ReadonlyArray<Act>
   /** what happened to which replica when */
   readonly log: ReadonlyArray<string>
 }
@@ -62,6 +67,8 @@ export const chaos = (options: {
     const scope = yield* Scope.Scope
     const isOver = yield* Deferred.make<void>()
     const living = new Set<Living>()
+    /** when which replica went on, by its address */
+    const thawed: Array<readonly [address: string, at: number]> = []
     const everyCaller: Array<Fiber.Fiber<void>> = []
     let joined = 0
 
@@ -114,6 +121,7 @@ export const chaos = (options: {
         const thaw = Effect.suspend(() => {
           one.isFrozen = false
           note("goes on", one)
+          thawed.push([one.replica.address, Date.now()])
           return one.replica.signal("SIGCONT")
         })
         yield* Effect.forkIn(
@@ -165,6 +173,9 @@ export const chaos = (options: {
 
     const executed = count(world.farm.executed().map(({ tag }) => tag))
     const settled = [...outcomes]
+    const acts = actedAtOnce(world.farm.sessions())
+    const isLeftOver = ({ at, replica }: Act) =>
+      thawed.some(([address, thaw]) => address === replica && at >= thaw && at - thaw < leftOver)
     return {
       did: count(did),
       told: count(outcomes.values()),
@@ -172,7 +183,8 @@ export const chaos = (options: {
       deniedButDone: settled.flatMap(([tag, told]) => (!mayHaveRun.has(told) && tag in executed ? [tag] : [])),
       doneButNot: settled.flatMap(([tag, told]) => (told === "ok" && !(tag in executed) ? [tag] : [])),
       unsettled: [...underWay],
-      actedAtOnce: actedAtOnce(world.farm.sessions()),
+      actedAtOnce: acts.filter((act) => !isLeftOver(act)),
+      frozenBeforeTheWrite: acts.filter(isLeftOver),
       log
     }
   }).pipe(Effect.scoped)

@@ -21,7 +21,8 @@ const two = ({ backends = 12, ...options }: Options) =>
     const owners = yield* until(
       "both keep some",
       world.owners(caller),
-      (owners) => owners.size === backends && new Set(owners.values()).size === 2
+      (owners) => owners.size === backends && new Set(owners.values()).size === 2,
+      60_000
     )
     const lost = world.ids.filter((id) => owners.get(id) === owner.address)
     const sessionsOf = ({ address }: Replica) => world.farm.sessions().filter(({ replica }) => replica === address)
@@ -96,10 +97,11 @@ export const killed = (options: Options) =>
     )
     const at = now()
     yield* owner.signal("SIGKILL")
+    const told = yield* Fiber.join(flying)
+    // What was written before its death was noticed would not be known to have failed.
     const waiting = yield* Effect.forEach(lost, (id) => called(caller, id, `waiting ${id}`), {
       concurrency: "unbounded"
     })
-    const told = yield* Fiber.join(flying)
     return {
       calls: told.length,
       unknown: count(told, "OutcomeUnknown"),
@@ -137,33 +139,40 @@ export const ended = (options: Options) =>
     }
   })
 
-/** The owner is frozen under calls of all replicas, for longer than its lease; then it goes on. */
+/**
+ * The owner is frozen with calls under way there, and asked for more meanwhile by callers of its own, which it hears of when it goes on; its lease is
+ * over then.
+ */
 export const frozen = ({ seconds, ...options }: Options & { readonly seconds: number }) =>
   Effect.gen(function* () {
     const { caller, lost, owner, sessionsOf, world } = yield* two(options)
-    const own = yield* Effect.forkChild(
-      callingWhile(owner, lost, Effect.andThen(Effect.sleep("1 second"), Effect.sleep(seconds * 1000)))
-    )
-    const flying = yield* Effect.forkChild(
-      Effect.forEach(lost, (id) => called(caller, id, `flying ${id}`, 60_000), { concurrency: "unbounded" })
-    )
+    const all = (from: Replica, what: string, ms = 0) =>
+      Effect.forkChild(
+        Effect.forEach(lost, (id) => called(from, id, `${what} ${id}`, ms), { concurrency: "unbounded" })
+      )
+    const executed = (what: string) => world.farm.executed().filter(({ tag }) => tag.startsWith(what))
+    const flying = yield* all(caller, "flying", 60_000)
     yield* until(
       "all are executed",
-      Effect.sync(() => world.farm.executed().filter(({ tag }) => tag.startsWith("flying")).length),
+      Effect.sync(() => executed("flying").length),
       (executed) => executed === lost.length
     )
     const at = now()
     yield* owner.signal("SIGSTOP")
+    const queued = yield* all(owner, "queued")
     yield* Effect.sleep(seconds * 1000)
     yield* owner.signal("SIGCONT")
     const told = yield* Fiber.join(flying)
-    yield* Fiber.join(own)
+    const later = yield* Fiber.join(queued)
     return {
       calls: told.length,
       unknown: count(told, "OutcomeUnknown"),
       toldWithin: longest(told.map((one) => one.at - at)),
       takenOver: takenOver(sessionsOf(caller), at, lost),
-      actedAtOnce: actedAtOnce(world.farm.sessions())
+      queued: later.length,
+      answered: count(later, "ok"),
+      executed: executed("queued").length,
+      actedAtOnce: actedAtOnce(world.farm.sessions()).map(({ backend, what }) => `${backend}: ${what}`)
     }
   })
 
@@ -172,6 +181,8 @@ export const withoutStorage = ({ seconds, ...options }: Options & { readonly sec
   Effect.gen(function* () {
     const { caller, world } = yield* two(options)
     const sessions = world.farm.sessions().length
+    const closed = () => world.farm.sessions().filter(({ ended }) => ended !== undefined).length
+    const before = closed()
     const away = Effect.gen(function* () {
       yield* options.storage.signal("SIGSTOP")
       yield* Effect.sleep(seconds * 1000)
@@ -183,7 +194,7 @@ export const withoutStorage = ({ seconds, ...options }: Options & { readonly sec
       calls: ended.length,
       failed: ended.length - count(ended, "ok"),
       longestCall: longest(ended.map((one) => one.at - one.began)),
-      closed: world.farm.sessions().filter(({ ended }) => ended !== undefined).length,
+      closed: closed() - before,
       opened: world.farm.sessions().length - sessions
     }
   }).pipe(Effect.ensuring(Effect.suspend(() => options.storage.signal("SIGCONT"))))

@@ -36,15 +36,21 @@ export interface Farm {
   readonly executed: () => ReadonlyArray<Executed>
 }
 
-/** The sessions that asked something after another replica had begun one with the same server: two acted at once. */
-export const actedAtOnce = (sessions: ReadonlyArray<Session>): ReadonlyArray<string> =>
+/** A request in a session after another replica had begun one with the same server. */
+export interface Act {
+  readonly backend: string
+  readonly replica: string
+  readonly at: number
+  readonly what: string
+}
+
+/** The last such request of every session: two replicas acted at once. */
+export const actedAtOnce = (sessions: ReadonlyArray<Session>): ReadonlyArray<Act> =>
   sessions.flatMap(({ backend, from, lastAsked, lastMethod, replica }, index) => {
     const after = sessions.slice(index + 1).find((other) => other.backend === backend && other.replica !== replica)
-    return after === undefined || lastAsked <= after.from
-      ? []
-      : [
-          `${backend}: ${replica}, since ${from}, asked ${lastMethod} ${lastAsked - after.from} ms after ${after.replica} began`
-        ]
+    if (after === undefined || lastAsked <= after.from) return []
+    const what = `${lastMethod} in a session since ${from}, ${lastAsked - after.from} ms after ${after.replica} began`
+    return [{ backend, replica, at: lastAsked, what }]
   })
 
 interface Asked {

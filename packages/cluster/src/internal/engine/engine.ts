@@ -3,11 +3,14 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import {
   MessageStorage,
+  RunnerAddress,
   RunnerHealth,
   Runners,
   RunnerServer,
+  RunnerStorage,
   Sharding,
   ShardingConfig,
   SqlRunnerStorage
@@ -47,7 +50,18 @@ export const layer = (
   )
   const deaths = settings.declareDead === "refused" ? Deaths.layer({ ...settings, prefix }) : Layer.empty
   const health = RunnerHealth.layerPing.pipe(Layer.provide(Runners.layerRpc), Layer.provide(clients))
-  const leaving = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sleep(lameDuck)))
+  // Everything is ended by then: the others need not wait for the rest.
+  const leaving = Layer.effectDiscard(
+    Effect.gen(function* () {
+      const { releaseAll } = yield* RunnerStorage.RunnerStorage
+      const address = RunnerAddress.RunnerAddress.make(settings.address)
+      // The engine replaces its connection while others use it, which fails then.
+      const released = Effect.ignore(Effect.retry(releaseAll(address), Schedule.spaced("30 millis")))
+      yield* Effect.addFinalizer(() =>
+        Effect.all([Effect.timeoutOption(released, lameDuck), Effect.sleep(lameDuck)], { concurrency: "unbounded" })
+      )
+    })
+  )
   return leaving.pipe(
     Layer.provideMerge(RunnerServer.layer),
     Layer.provideMerge(Sharding.layer),

@@ -1,11 +1,12 @@
-/** Measures each failover once, on the storage that is named (`pglite`, `postgres`), and prints what it took as JSON. */
+/** Measures each failover once, or those that are named after it, on the storage that is named (`pglite`, `postgres`), and prints what it took as JSON. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, type Scope } from "effect"
 import { pglite, postgres } from "../support/storage.ts"
-import * as Measure from "./measure.ts"
+import * as Measure from "../failover/measure.ts"
 
 const measured = Effect.gen(function* () {
-  const storage = yield* process.argv[2] === "postgres" ? postgres : pglite
+  const [kind, ...names] = process.argv.slice(2)
+  const storage = yield* kind === "postgres" ? postgres : pglite
   const quick = { storage, lease: 4000 }
   const all: { readonly [name: string]: Effect.Effect<object, string, Scope.Scope> } = {
     killed: Measure.killed(quick),
@@ -16,7 +17,8 @@ const measured = Effect.gen(function* () {
     "caller killed": Measure.callerKilled(quick)
   }
   for (const [name, measure] of Object.entries(all))
-    yield* Console.log(JSON.stringify({ name, ...(yield* Effect.scoped(measure)) }))
+    if (names.length === 0 || names.includes(name))
+      yield* Console.log(JSON.stringify({ name, ...(yield* Effect.scoped(measure)) }))
 })
 
 NodeRuntime.runMain(Effect.scoped(measured))
