@@ -42,4 +42,18 @@ describe("the installed program", () => {
       })
     }
   )
+
+  it("says which packages to install where a cluster is asked for, before it starts: nobody else has them", async () => {
+    await writeFile(
+      join(folder, "one.json"),
+      JSON.stringify({ mcpServers: { one: { url: "http://127.0.0.1:9/mcp" } } })
+    )
+    const flags = ["--cluster", "postgres://nobody@127.0.0.1:9/none", "--address", "10.0.0.7:7777"]
+    const ended = await vmcp("serve", "--config", "one.json", "--port", "0", "--state", join(folder, "state"), ...flags)
+    assert.deepStrictEqual(ended, {
+      code: 1,
+      stdout: "",
+      stderr: "a cluster needs packages that are not installed: npm install @vmcp-keepalive/cluster @effect/sql-pg\n"
+    })
+  })
 })

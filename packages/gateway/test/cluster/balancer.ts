@@ -35,6 +35,8 @@ export const make = (ports: ReadonlyArray<number>): Effect.Effect<Balancer, neve
       onward.once("response", (answer) => {
         answered.set(port, (answered.get(port) ?? 0) + 1)
         response.writeHead(answer.statusCode ?? 502, answer.headers)
+        // a stream may have nothing to say for long
+        response.flushHeaders()
         answer.on("error", () => response.destroy())
         answer.on("close", () => (answer.complete ? undefined : response.destroy()))
         answer.pipe(response)

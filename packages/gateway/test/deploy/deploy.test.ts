@@ -9,6 +9,7 @@ import { dirname, join } from "node:path"
 import { promisify } from "node:util"
 import { parse } from "yaml"
 import { assert, describe, it } from "vitest"
+import { variable as clusterVariable } from "../../src/internal/cli/cluster.ts"
 import { defaultPort } from "../../src/internal/cli/preparing.ts"
 import { variables } from "../../src/internal/cli/state.ts"
 import { folderWith, run } from "../cli/program.ts"
@@ -31,6 +32,11 @@ const isInstalled = (command: string) =>
   (process.env["PATH"] ?? "").split(":").some((one) => existsSync(join(one, command)))
 
 // ------------------------------------------------------------------------------------------------------------- image
+
+interface Package {
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+}
 
 const dockerfile = DockerfileParser.parse(read("deploy/Dockerfile"))
 
@@ -81,11 +87,11 @@ describe("the image", () => {
     const packed = /for package in ([a-z -]+);/.exec(read("deploy/Dockerfile"))?.[1]?.split(" ")
     const needed = new Set(["gateway"])
     for (const folder of needed) {
-      const { dependencies = {} }: { readonly dependencies?: Readonly<Record<string, string>> } = JSON.parse(
-        read(`packages/${folder}/package.json`)
-      )
-      for (const name of Object.keys(dependencies))
-        if (name.startsWith("@vmcp-keepalive/")) needed.add(name.slice("@vmcp-keepalive/".length))
+      const { dependencies = {}, peerDependencies = {} }: Package = JSON.parse(read(`packages/${folder}/package.json`))
+      for (const [name, range] of Object.entries({ ...dependencies, ...peerDependencies }))
+        if (folder === "gateway" && name === "@effect/sql-pg")
+          assert.include(read("deploy/Dockerfile"), `'${name}@${range}'`)
+        else if (name.startsWith("@vmcp-keepalive/")) needed.add(name.slice("@vmcp-keepalive/".length))
     }
     assert.deepStrictEqual(packed?.toSorted(), [...needed].toSorted())
   })
@@ -267,6 +273,7 @@ interface Probe {
 interface Container {
   readonly args: ReadonlyArray<string>
   readonly ports: ReadonlyArray<{ readonly name: string; readonly containerPort: number }>
+  readonly env?: ReadonlyArray<unknown>
   readonly livenessProbe: Probe
   readonly readinessProbe: Probe
   readonly volumeMounts: ReadonlyArray<{ readonly name: string; readonly mountPath: string }>
@@ -278,28 +285,45 @@ interface Manifest {
   readonly data: Readonly<Record<string, string>>
   readonly stringData: Readonly<Record<string, string>>
   readonly spec: {
-    readonly template: { readonly spec: { readonly containers: ReadonlyArray<Container> } }
+    readonly template: {
+      readonly metadata: { readonly labels: Readonly<Record<string, string>> }
+      readonly spec: { readonly containers: ReadonlyArray<Container> }
+    }
+    readonly ingress?: ReadonlyArray<{
+      readonly from?: ReadonlyArray<unknown>
+      readonly ports: ReadonlyArray<{ readonly port: string }>
+    }>
     readonly ports: ReadonlyArray<{ readonly port: number; readonly targetPort: string }>
   }
 }
 
-const manifests = yaml("deploy/kubernetes/vmcp-keepalive.yaml") as ReadonlyArray<Manifest>
+const of = (file: string) => {
+  const manifests = yaml(`deploy/kubernetes/${file}`) as ReadonlyArray<Manifest>
 
-const manifest = (kind: string): Manifest => {
-  const found = manifests.find((each) => each.kind === kind)
-  if (found === undefined) throw new Error(`there is no ${kind}`)
-  return found
+  const manifest = (kind: string): Manifest => {
+    const found = manifests.find((each) => each.kind === kind)
+    if (found === undefined) throw new Error(`there is no ${kind}`)
+    return found
+  }
+
+  const container = (): Container => {
+    const [first] = manifest("Deployment").spec.template.spec.containers
+    if (first === undefined) throw new Error("there is no container")
+    return first
+  }
+
+  return { container, manifest, manifests }
 }
 
-const container = (): Container => {
-  const [first] = manifest("Deployment").spec.template.spec.containers
-  if (first === undefined) throw new Error("there is no container")
-  return first
-}
+describe.each(["vmcp-keepalive.yaml", "vmcp-keepalive-cluster.yaml"])("the Kubernetes manifests of %s", (file) => {
+  const { container, manifest, manifests } = of(file)
 
-describe("the Kubernetes manifests", () => {
   it("have the fields and the types of the API, and no other", async () => {
-    const groups: Readonly<Record<string, string>> = { Deployment: "apps/v1" }
+    const groups: Readonly<Record<string, string>> = {
+      Deployment: "apps/v1",
+      NetworkPolicy: "networking.k8s.io/v1",
+      PodDisruptionBudget: "policy/v1"
+    }
     const lines = manifests.flatMap((each, index) => {
       const from = `kubernetes-models/${groups[each.kind] ?? "v1"}/${each.kind}`
       return [
@@ -350,8 +374,10 @@ describe("the Kubernetes manifests", () => {
 
   it("set no variable that the program or its file does not take", () => {
     const file = manifest("ConfigMap").data["mcp.json"] ?? ""
+    const { flags } = invocationOf(container().args)
     const taken = new Set<string>([
       ...Object.values(variables),
+      ...(flags.has("--address") ? [clusterVariable] : []),
       ...[...file.matchAll(/\$\{(\w+)\}/g)].map(([, name = ""]) => name)
     ])
     assert.deepStrictEqual(new Set(Object.keys(manifest("Secret").stringData)), taken)
@@ -364,6 +390,33 @@ describe("the Kubernetes manifests", () => {
       env: manifest("Secret").stringData
     })
     assert.deepStrictEqual([code, stderr], [0, ""])
+  })
+})
+
+describe("the Kubernetes manifests of a cluster", () => {
+  const { container, manifest } = of("vmcp-keepalive-cluster.yaml")
+
+  it("give each pod an address of its own, at a port that only pods of the gateway reach", () => {
+    const [address = ""] = invocationOf(container().args).flags.get("--address") ?? []
+    const ports = new Map(container().ports.map(({ containerPort, name }) => [name, containerPort]))
+    assert.strictEqual(address, `$(POD_IP):${ports.get("cluster")}`)
+    assert.deepStrictEqual(container().env, [
+      { name: "POD_IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } }
+    ])
+    const rules = manifest("NetworkPolicy").spec.ingress ?? []
+    const labels = manifest("Deployment").spec.template.metadata.labels
+    for (const { from, ports } of rules)
+      if (ports.some(({ port }) => port === "cluster"))
+        assert.deepStrictEqual(from, [{ podSelector: { matchLabels: labels } }])
+    // whatever a policy does not name is closed
+    assert.deepStrictEqual(
+      new Set(rules.flatMap((rule) => rule.ports.map(({ port }) => port))),
+      new Set(container().ports.map(({ name }) => name))
+    )
+    assert.notInclude(
+      manifest("Service").spec.ports.map(({ targetPort }) => targetPort),
+      "cluster"
+    )
   })
 })
 

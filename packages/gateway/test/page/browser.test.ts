@@ -2,9 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Fault, FaultProxy } from "@vmcp-keepalive/testkit"
 import axe from "axe-core"
-import { Effect } from "effect"
-import type { Page } from "@vmcp-keepalive/testkit/Browser"
+import { Duration, Effect } from "effect"
+import type { Page as Tab } from "@vmcp-keepalive/testkit/Browser"
 import * as Browser from "@vmcp-keepalive/testkit/Browser"
+import type { Page } from "../../src/index.ts"
 import * as Fleets from "./fleets.ts"
 import * as Served from "./served.ts"
 import * as World from "./world.ts"
@@ -21,10 +22,10 @@ const start = Effect.gen(function* () {
   return { ...world, ...tab, url }
 })
 
-const press = (page: Page, key: string) => Effect.promise(() => page.keyboard.press(key))
+const press = (page: Tab, key: string) => Effect.promise(() => page.keyboard.press(key))
 
 /** What the element that has the focus is called. */
-const focused = (page: Page) =>
+const focused = (page: Tab) =>
   Effect.promise(() =>
     page.evaluate(() => {
       const element = document.activeElement
@@ -33,7 +34,7 @@ const focused = (page: Page) =>
   )
 
 /** Presses Tab until an element of this name has the focus, which is seen. */
-const tabTo = (page: Page, name: string): Effect.Effect<void> =>
+const tabTo = (page: Tab, name: string): Effect.Effect<void> =>
   Effect.gen(function* () {
     for (let presses = 0; presses < 60; presses++) {
       if ((yield* focused(page)) === name) {
@@ -49,7 +50,7 @@ const tabTo = (page: Page, name: string): Effect.Effect<void> =>
   })
 
 /** What axe finds. It is run as a test does, past the page's own policy, which allows no foreign script. */
-const violations = (page: Page) =>
+const violations = (page: Tab) =>
   Effect.promise(async () => {
     await page.evaluate(axe.source)
     return page.evaluate(async () => {
@@ -170,6 +171,54 @@ describe.skipIf(Browser.isMissingFor("the page in a browser"))("the page in a br
       assert.notStrictEqual(yield* Effect.promise(() => page.title()), "taken")
       assert.deepStrictEqual(problems, [])
     })
+  )
+
+  it.live(
+    "shows the gateways of a cluster, and that its database is silent, without a violation and sideways scrolling",
+    () =>
+      Effect.gen(function* () {
+        const { fleet } = yield* Fleets.make(["one", "two"])
+        const here = "10.0.0.1:7777"
+        const other = "[2001:db8::2]:7777"
+        const process = (address: string, backends: ReadonlyArray<string>) => ({
+          address,
+          isHere: address === here,
+          isHealthy: address === here,
+          backends,
+          left: Duration.seconds(14)
+        })
+        let isSilent = false
+        const cluster: Page.Cluster = {
+          processes: Effect.suspend(() =>
+            isSilent ? Effect.fail("no answer") : Effect.succeed([process(here, ["one"]), process(other, ["two"])])
+          ),
+          leaseMargin: Effect.succeed(Duration.seconds(9))
+        }
+        const url = yield* Served.serve({ fleet, cluster })
+        const { page, problems } = yield* Browser.open(yield* Browser.launch, url)
+        yield* Browser.shown(page, "one", "Idle")
+        yield* Effect.promise(async () => {
+          await page.getByRole("heading", { name: "2 gateways" }).waitFor()
+          await page.locator("#processes li").filter({ hasText: "this one · 1 backend · lease 14 s" }).waitFor()
+          await page
+            .locator("#processes li")
+            .filter({ hasText: `${other}1 backend · lease 14 s · does not answer` })
+            .waitFor()
+          await Browser.rowOf(page, "two").getByText(`on ${other}`).waitFor()
+        })
+        isSilent = true
+        const silent = page.getByText(/does not answer since .*: this gateway lets go of its backends in 9 s/)
+        yield* Effect.promise(() => silent.waitFor())
+        for (const width of widths) {
+          const sideways = yield* Effect.promise(async () => {
+            await page.setViewportSize({ width, height: 900 })
+            return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+          })
+          assert.strictEqual(sideways, 0, String(width))
+        }
+        assert.deepStrictEqual(yield* violations(page), [])
+        assert.deepStrictEqual(problems, [])
+      })
   )
 
   it.live("has no violation that axe finds, overlaps nothing and scrolls nowhere sideways, in light and dark", () =>
