@@ -35,16 +35,20 @@ export const make = (options: {
   readonly lease: number
   /** Node's own options for the replicas */
   readonly node?: ReadonlyArray<string>
+  /** servers of a test's own, beside those of the farm */
+  readonly servers?: Partial<Pick<Configuration, "backends" | "commands">>
 }): Effect.Effect<World, never, Scope.Scope> =>
   Effect.gen(function* () {
     const farm = yield* Farm.make
-    const { node, storage, ...given } = options
-    const ids = Array.from({ length: options.backends }, (_, index) => `backend-${index}`)
-    const backends = Object.fromEntries(ids.map((id) => [id, farm.url(id)]))
+    const { node, servers = {}, storage, ...given } = options
+    const { backends: urls = {}, commands = {} } = servers
+    const farmed = Array.from({ length: options.backends }, (_, index) => `backend-${index}`)
+    const backends = { ...Object.fromEntries(farmed.map((id) => [id, farm.url(id)])), ...urls }
+    const ids = [...Object.keys(backends), ...Object.keys(commands)]
 
     const replica = Effect.gen(function* () {
       const address = `127.0.0.1:${yield* freePort}`
-      const configuration: Configuration = { ...given, address, storage: storage.port, backends }
+      const configuration: Configuration = { ...given, address, storage: storage.port, backends, commands }
       const child = yield* started("replica", [JSON.stringify(configuration)], node)
       const waiting = new Map<number, (answer: Answer) => void>()
       child.on("message", (answer: Answer) => waiting.get(answer.n)?.(answer))

@@ -9,6 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { Entity, type Sharding } from "effect/cluster"
+import { Ledger } from "../ledger/Ledger.ts"
+import { remembering } from "../ledger/remembering.ts"
 import { Leases } from "../lease/Leases.ts"
 import { BackendEntity, NotKept } from "../protocol.ts"
 import { perform } from "./perform.ts"
@@ -23,7 +25,7 @@ export class Places extends Context.Service<Places, Map<string, Place.Place>>()(
 /** The name of this process in the cluster. */
 export class Here extends Context.Service<Here, string>()("@vmcp-keepalive/cluster/Here") {}
 
-export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leases | Places | Here> =
+export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leases | Ledger | Places | Here> =
   BackendEntity.toLayer(
     Effect.gen(function* () {
       const { entityId: id, shardId } = yield* Entity.CurrentAddress
@@ -34,6 +36,8 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
       const observers = yield* Ownership.observers
       const isCertain = () => leases.holds(shardId)
       const margin = () => Math.max(0, leases.left(shardId))
+      // before the place, so that what ends with it is still removed
+      const book = yield* Effect.flatMap(Ledger, (ledger) => ledger.of(id))
 
       const place = yield* Place.make({
         id,
@@ -44,7 +48,10 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
           return () => ends.forEach((end) => end())
         },
         listed: () => listing.current().get(id),
-        gated: (connector) => gated(connector, isCertain)
+        gated: (connector) => {
+          const certain = gated(connector, isCertain)
+          return book === undefined ? certain : remembering(certain, book)
+        }
       })
       yield* Effect.acquireRelease(
         Effect.sync(() => void places.set(id, place)),

@@ -20,7 +20,7 @@ const atATime = 64
 
 export const make = (
   waitForOwner: Duration.Duration
-): Effect.Effect<Shape, never, Sharding.Sharding | Listing | Places | Here> =>
+): Effect.Effect<Omit<Shape, "processes">, never, Sharding.Sharding | Listing | Places | Here> =>
   Effect.gen(function* () {
     const listing = yield* Listing
     const places = yield* Places
