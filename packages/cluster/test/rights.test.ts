@@ -46,6 +46,7 @@ const keeps = (user: string, database: Storage): Effect.Effect<void, unknown, Sc
           address,
           allowLoopback: true,
           lease: "3 seconds",
+          sessionLedger: { key: Redacted.make(Buffer.alloc(32, 7).toString("base64")) },
           backends: [{ id: "a", settings }]
         }).pipe(Layer.provide(HttpPeerTransport.layer()))
       ),
