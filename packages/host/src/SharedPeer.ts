@@ -119,6 +119,8 @@ class Shared implements SharedPeer {
   server: Peer.Server | undefined
   /** what the server was told, in the newest session */
   #level: string | undefined
+  /** the session of which hosts know */
+  #known: Peer.Server | undefined
   #nextToken = 0
 
   constructor({ backend, initializeTimeout = "50 seconds" }: Options, state: State, context: Context.Context<never>) {
@@ -162,6 +164,7 @@ class Shared implements SharedPeer {
     if (server === undefined) return asked
     this.byId.set(server, asked)
     this.server = server
+    this.#known ??= server
     this.#level = undefined
     peer.listen({ onNotification: (notification, about) => this.#told(notification, about, asked) })
     return asked
@@ -184,8 +187,9 @@ class Shared implements SharedPeer {
       // Before hosts ask; but one that does not answer holds nobody back. Calls end with the backend.
       const telling = Effect.runForkWith(this.context)(this.tellLevel)
       yield* Effect.timeoutOption(Fiber.join(telling), "1 second")
-      // before the first they have listed nothing
-      if (generation > 1) for (const host of this.hosts) host.afterSession(server)
+      // before the first they have listed nothing; where another process of a cluster has taken it over, generations are counted anew
+      if (generation > 1 || this.#known !== server) for (const host of this.hosts) host.afterSession(server)
+      this.#known = server
     })
   }
 
@@ -196,7 +200,9 @@ class Shared implements SharedPeer {
     if (message.method === "notifications/progress") return this.#progressed(message)
     if (message.method === "notifications/message") {
       const anySet = SharedHost.levelOf(this.hosts) !== undefined
-      for (const host of related === undefined ? this.hosts : [related.host]) {
+      // one that belongs to a request of another process's, or of nobody's any more, is for none of the hosts
+      const hosts = relatedRequestId === undefined ? this.hosts : related === undefined ? [] : [related.host]
+      for (const host of hosts) {
         if (SharedHost.getsLog(host, message, anySet)) host.tell(message, related)
       }
     } else if (message.method === "notifications/resources/updated") {

@@ -1,5 +1,5 @@
 /** The engine in this process, in a test's time: on a storage, a way to other processes, and a check of their health that a test has its hands on. */
-import { Effect, Layer, Schema } from "effect"
+import { Effect, identity, Layer, Schema } from "effect"
 import {
   ClusterError,
   Entity,
@@ -33,6 +33,8 @@ export const Thing = Entity.make("Thing", [Rpc.make("Ask", { success: Schema.Str
 export interface Over {
   readonly storage?: Partial<RunnerStorage.RunnerStorage["Service"]>
   readonly runners?: Partial<Runners.Runners["Service"]>
+  /** what stands between the engine and the storage */
+  readonly decorated?: (storage: Layer.Layer<RunnerStorage.RunnerStorage>) => Layer.Layer<RunnerStorage.RunnerStorage>
   readonly health?: Partial<RunnerHealth.RunnerHealth["Service"]>
 }
 
@@ -42,9 +44,10 @@ export interface Over {
  */
 export const engine = (over: Over = {}) =>
   Effect.gen(function* () {
+    const { decorated = identity } = over
     const settings = yield* ClusterOptions.resolve({ address: "10.0.0.1:1" })
     const log: Array<string> = []
-    const polls = { of: 0 }
+    const polls = { of: 0, fail: false }
     const members = new Map<string, boolean>()
     const noted = <A, E>(what: string, effect: Effect.Effect<A, E>) =>
       Effect.suspend(() => {
@@ -69,9 +72,10 @@ export const engine = (over: Over = {}) =>
           )
         ),
       unregister: (address) => noted("unregister", storage.unregister(address)),
-      getRunners: Effect.sync(() => {
+      getRunners: Effect.suspend(() => {
         polls.of++
-        return [...members].map(([host, isHealthy]) => [runnerOf(addressOf(host)), isHealthy] as const)
+        if (polls.fail) return Effect.fail(away)
+        return Effect.succeed([...members].map(([host, isHealthy]) => [runnerOf(addressOf(host)), isHealthy] as const))
       }),
       setRunnerHealth: (address, isHealthy) =>
         noted(
@@ -90,7 +94,7 @@ export const engine = (over: Over = {}) =>
     const health = Layer.succeed(RunnerHealth.RunnerHealth, { isAlive: () => Effect.succeed(true), ...over.health })
     const context = yield* Layer.build(
       Sharding.layer.pipe(
-        Layer.provide([runners, health, Layer.succeed(RunnerStorage.RunnerStorage, recorded)]),
+        Layer.provide([runners, health, decorated(Layer.succeed(RunnerStorage.RunnerStorage, recorded))]),
         Layer.provide(MessageStorage.layerNoop),
         Layer.provide(ShardingConfig.layer(configOf(settings)))
       )

@@ -10,6 +10,8 @@ import * as SingleSession from "../support/singleSession.ts"
 import { make, type Replica, type Storage, storage, until, type World } from "../support/world.ts"
 
 const lease = 4000
+/** of each test: processes come and go, and leases run out */
+const within = 60_000
 const scope = Scope.makeUnsafe()
 let database: Storage
 beforeAll(async () => {
@@ -70,84 +72,99 @@ const everything = Effect.gen(function* () {
 )
 
 describe("a server that allows one session only", () => {
-  it.live("has one of the next owner within the lease and a second after its owner was killed", () =>
-    Effect.gen(function* () {
-      const { first, lost, made, other, servers } = yield* world(newKey())
-      assert.isAtLeast(lost.length, 5)
-      const at = Date.now()
-      yield* first.signal("SIGKILL")
-      yield* settled(made, [other])
-      const back = servers
-        .opened()
-        .filter(({ backend, replica, at: began }) => began > at && lost.includes(backend) && replica === other.address)
-      const slowest = Math.max(...back.map(({ at: began }) => began - at))
-      console.log(`measured: ${back.length} of ${lost.length} servers of one session back after ${slowest} ms`)
-      assert.strictEqual(back.length, lost.length)
-      assert.isBelow(slowest, lease + 1000)
-      // and it can be used
-      for (const id of lost) yield* other.ask({ ask: "call", id, tag: "" })
-    })
-  )
-
-  it.live("refuses the next owner where no sessions are remembered", () =>
-    Effect.gen(function* () {
-      const { first, lost, made, other, servers } = yield* world(undefined)
-      yield* first.signal("SIGKILL")
-      yield* until(
-        "each has refused the next owner",
-        Effect.sync(() => lost.filter((id) => servers.refused().get(id)?.has(other.address) !== true)),
-        (missing) => missing.length === 0
-      )
-      const owners = yield* made.owners(other)
-      assert.isTrue(lost.every((id) => !owners.has(id)))
-      assert.isTrue(
-        servers.opened().every(({ backend, replica }) => !lost.includes(backend) || replica === first.address)
-      )
-    })
-  )
-
-  it.live("is taken from an owner that is frozen, whose session the next one ends", () =>
-    Effect.gen(function* () {
-      const { first, lost, made, other, servers } = yield* world(newKey())
-      const at = Date.now()
-      yield* first.signal("SIGSTOP")
-      yield* settled(made, [other])
-      for (const id of lost) {
-        const [before, after] = servers
+  it.live(
+    "has one of the next owner within the lease and a second after its owner was killed",
+    () =>
+      Effect.gen(function* () {
+        const { first, lost, made, other, servers } = yield* world(newKey())
+        assert.isAtLeast(lost.length, 5)
+        const at = Date.now()
+        yield* first.signal("SIGKILL")
+        yield* settled(made, [other])
+        const back = servers
           .opened()
-          .filter(({ backend }) => backend === id)
-          .slice(-2)
-        assert.strictEqual(before?.ended?.by, other.address)
-        assert.strictEqual(after?.replica, other.address)
-        assert.isAtLeast(after!.at, before!.ended!.at)
-        assert.isAbove(before!.ended!.at, at)
-      }
-      yield* first.signal("SIGCONT")
-      // it takes part again
-      yield* settled(made, [first, other])
-    })
+          .filter(
+            ({ backend, replica, at: began }) => began > at && lost.includes(backend) && replica === other.address
+          )
+        const slowest = Math.max(...back.map(({ at: began }) => began - at))
+        console.log(`measured: ${back.length} of ${lost.length} servers of one session back after ${slowest} ms`)
+        assert.strictEqual(back.length, lost.length)
+        assert.isBelow(slowest, lease + 1000)
+        // and it can be used
+        for (const id of lost) yield* other.ask({ ask: "call", id, tag: "" })
+      }),
+    within
   )
 
-  it.live("keeps its session to itself: the ledger has it encrypted, and has nothing once it has ended in order", () =>
-    Effect.gen(function* () {
-      const key = newKey()
-      const { first, made, other, servers } = yield* world(key)
-      const rows = yield* everything
-      assert.isAtLeast(rows.length, made.ids.length)
-      const readable = rows.map((row) => JSON.stringify(row) + Buffer.from(row.session, "base64").toString("latin1"))
-      for (const id of servers.sessionIds()) assert.isFalse(readable.some((text) => text.includes(id)))
-      const before = new Set(rows.map(({ session }) => session))
-      for (const replica of [first, other]) {
-        yield* replica.signal("SIGTERM")
-        yield* replica.exited
-      }
-      const open = servers.opened().filter(({ ended }) => ended === undefined)
-      assert.deepStrictEqual(open, [])
-      assert.deepStrictEqual(
-        (yield* everything).filter(({ session }) => before.has(session)),
-        []
-      )
-    })
+  it.live(
+    "refuses the next owner where no sessions are remembered",
+    () =>
+      Effect.gen(function* () {
+        const { first, lost, made, other, servers } = yield* world(undefined)
+        const at = Date.now()
+        const since = (all: ReadonlyArray<{ readonly backend: string; readonly at: number }>) =>
+          new Set(all.flatMap(({ at: when, backend }) => (when > at && lost.includes(backend) ? [backend] : [])))
+        yield* first.signal("SIGKILL")
+        yield* until(
+          "each has refused the next owner",
+          Effect.sync(() => since(servers.refused()).size),
+          (refused) => refused === lost.length
+        )
+        assert.strictEqual(since(servers.opened()).size, 0)
+        const owners = yield* made.owners(other)
+        assert.isTrue(lost.every((id) => !owners.has(id)))
+      }),
+    within
+  )
+
+  it.live(
+    "is taken from an owner that is frozen, whose session the next one ends",
+    () =>
+      Effect.gen(function* () {
+        const { first, lost, made, other, servers } = yield* world(newKey())
+        const at = Date.now()
+        yield* first.signal("SIGSTOP")
+        yield* settled(made, [other])
+        for (const id of lost) {
+          const [before, after] = servers
+            .opened()
+            .filter(({ backend }) => backend === id)
+            .slice(-2)
+          assert.strictEqual(before?.ended?.by, other.address)
+          assert.strictEqual(after?.replica, other.address)
+          assert.isAtLeast(after!.at, before!.ended!.at)
+          assert.isAbove(before!.ended!.at, at)
+        }
+        yield* first.signal("SIGCONT")
+        // it takes part again
+        yield* settled(made, [first, other])
+      }),
+    within
+  )
+
+  it.live(
+    "keeps its session to itself: the ledger has it encrypted, and has nothing once it has ended in order",
+    () =>
+      Effect.gen(function* () {
+        const key = newKey()
+        const { first, made, other, servers } = yield* world(key)
+        const rows = yield* everything
+        assert.isAtLeast(rows.length, made.ids.length)
+        const readable = rows.map((row) => JSON.stringify(row) + Buffer.from(row.session, "base64").toString("latin1"))
+        for (const id of servers.sessionIds()) assert.isFalse(readable.some((text) => text.includes(id)))
+        const before = new Set(rows.map(({ session }) => session))
+        for (const replica of [first, other]) {
+          yield* replica.signal("SIGTERM")
+          yield* replica.exited
+        }
+        const open = servers.opened().filter(({ ended }) => ended === undefined)
+        assert.deepStrictEqual(open, [])
+        assert.deepStrictEqual(
+          (yield* everything).filter(({ session }) => before.has(session)),
+          []
+        )
+      }),
+    within
   )
 })
 
@@ -186,6 +203,7 @@ describe("a child process", () => {
           lost.map(() => 0)
         )
         yield* settled(made, [replicas[1]])
-      })
+      }),
+    within
   )
 })

@@ -22,8 +22,8 @@ export interface SingleSession {
   readonly url: (id: string) => string
   /** the sessions so far, in their order */
   readonly opened: () => ReadonlyArray<Opened>
-  /** which replicas were refused a session, by the ids of the backends */
-  readonly refused: () => ReadonlyMap<string, ReadonlySet<string>>
+  /** whose sessions were refused */
+  readonly refused: () => ReadonlyArray<Pick<Opened, "backend" | "replica" | "at">>
   /** ids of the sessions so far, which nobody else is to learn */
   readonly sessionIds: () => ReadonlyArray<string>
 }
@@ -31,7 +31,7 @@ export interface SingleSession {
 export const make: Effect.Effect<SingleSession, never, Scope.Scope> = Effect.gen(function* () {
   const opened: Array<Opened> = []
   const sessionIds: Array<string> = []
-  const refused = new Map<string, Set<string>>()
+  const refused: Array<Pick<Opened, "backend" | "replica" | "at">> = []
   const transports = new Map<string, StreamableHTTPServerTransport>()
   const replicaOf = ({ headers }: Http.IncomingMessage) => String(headers["x-replica"])
 
@@ -58,7 +58,7 @@ export const make: Effect.Effect<SingleSession, never, Scope.Scope> = Effect.gen
     const session = opened.findLast((one) => one.backend === backend)
     await (known ?? (await begin(backend, request))).handleRequest(request, response)
     if (request.method === "POST" && response.statusCode === 400)
-      refused.set(backend, (refused.get(backend) ?? new Set()).add(replicaOf(request)))
+      refused.push({ backend, replica: replicaOf(request), at: Date.now() })
     if (request.method === "DELETE" && session !== undefined && !transports.has(backend))
       session.ended = { by: replicaOf(request), at: Date.now() }
   }

@@ -31,7 +31,8 @@ export interface World {
 export const make = (options: {
   readonly options?: ReplicaOptions
   readonly storage: Storage
-  readonly backends: number
+  /** how many the farm has, or the URLs of others by their ids */
+  readonly backends: number | { readonly [id: string]: string }
   readonly lease: number
   /** Node's own options for the replicas */
   readonly node?: ReadonlyArray<string>
@@ -42,8 +43,13 @@ export const make = (options: {
     const farm = yield* Farm.make
     const { node, servers = {}, storage, ...given } = options
     const { backends: urls = {}, commands = {} } = servers
-    const farmed = Array.from({ length: options.backends }, (_, index) => `backend-${index}`)
-    const backends = { ...Object.fromEntries(farmed.map((id) => [id, farm.url(id)])), ...urls }
+    const count = typeof options.backends === "number" ? options.backends : 0
+    const ofFarm = Array.from({ length: count }, (_, index) => `backend-${index}`)
+    const farmed =
+      typeof options.backends === "number"
+        ? Object.fromEntries(ofFarm.map((id) => [id, farm.url(id)]))
+        : options.backends
+    const backends = { ...farmed, ...urls }
     const ids = [...Object.keys(backends), ...Object.keys(commands)]
 
     const replica = Effect.gen(function* () {
