@@ -1,7 +1,9 @@
 /** What two processes hear of one server whose session one of them has, over the wire between them. */
 import { assert, describe, it } from "@effect/vitest"
+import { Client as Client2 } from "@modelcontextprotocol/client"
+import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { BackendError } from "@vmcp-keepalive/core"
-import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import { ForwardTransport, type Peer } from "@vmcp-keepalive/sdk-client/peer"
 import { McpServers } from "@vmcp-keepalive/testkit"
 import { Effect, Exit, Fiber, Option, Scope } from "effect"
 import { afterAll, beforeAll } from "vitest"
@@ -19,10 +21,10 @@ afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 const ids = Array.from({ length: 12 }, (_, index) => `backend-${index}`)
 
 /** A real server, this process, and another one that keeps the backend. */
-const world = Effect.gen(function* () {
-  const server = yield* McpServers.sdk2({ era: "legacy" })
+const of = Effect.fn(function* (era: "legacy" | "modern") {
+  const server = yield* McpServers.sdk2({ era })
   const backends = Object.fromEntries(ids.map((id) => [id, server.url]))
-  const made = yield* make({ storage: database, backends, lease })
+  const made = yield* make({ storage: database, backends: 0, servers: { backends }, lease })
   const other = yield* made.replica
   const { address, cluster } = yield* member({ storage: database, lease, backends })
   const keptBy = (owner: string) =>
@@ -39,6 +41,7 @@ const world = Effect.gen(function* () {
   const get = (id: string | undefined) => Effect.map(cluster.fleet.get(id ?? ""), Option.getOrThrow)
   return { backend: yield* get(there[0]), here: yield* get(here[0]), other, server }
 })
+const world = of("legacy")
 
 const call = (name: string, args: object, progressToken?: string) => ({
   method: "tools/call",
@@ -85,9 +88,11 @@ describe("a backend that another process keeps", () => {
             assert.isAbove(said, asked)
             times[index]!.push(said - asked)
           }
-        const [there, direct] = times.map((each) => each.sort((one, other) => one - other)[20] ?? Infinity)
-        yield* Effect.log(`a notification took ${(there! - direct!).toFixed(2)} ms more from another process (median)`)
-        // Nagle's algorithm would make it 40 or more.
+        const [there, direct] = times.map((each) => each.toSorted((one, other) => one - other)[10] ?? Infinity)
+        yield* Effect.log(
+          `a notification took ${(there! - direct!).toFixed(2)} ms more from another process (first quartile)`
+        )
+        // Nagle's algorithm would make each 40 or more; other work on this machine makes some so.
         assert.isBelow(there! - direct!, 30)
 
         order.length = 0
@@ -140,4 +145,50 @@ describe("a backend that another process keeps", () => {
       }),
     60_000
   )
+
+  for (const era of ["legacy", "modern"] as const)
+    it.live(
+      `serves clients of both SDKs there, where its server is of the ${era} era`,
+      () =>
+        Effect.gen(function* () {
+          const { backend, server } = yield* of(era)
+          const seen = yield* backend.use(async (peer, signal) => {
+            const one = new Client({ name: "one", version: "1" })
+            const two = new Client2({ name: "two", version: "2" }, { versionNegotiation: { mode: "auto" } })
+            await one.connect(new ForwardTransport.ForwardTransport(peer))
+            await two.connect(new ForwardTransport.ForwardTransport(peer))
+            const steps: ReadonlyArray<Array<number>> = [[], []]
+            const slow = { name: "slow", arguments: { ms: 450 } }
+            await Promise.all([
+              one.callTool(slow, undefined, { signal, onprogress: ({ progress }) => steps[0]!.push(progress) }),
+              two.callTool(slow, { signal, onprogress: ({ progress }) => steps[1]!.push(progress) })
+            ])
+            const answers = [
+              await one.callTool({ name: "echo", arguments: { message: "one" } }),
+              await two.callTool({ name: "echo", arguments: { message: "two" } })
+            ]
+            const refused = await one.callTool({ name: "no such tool" }).then(
+              ({ isError }) => isError === true,
+              () => true
+            )
+            await one.close()
+            await two.close()
+            return { answers, refused, steps }
+          })
+          assert.include(JSON.stringify(seen.answers[0]), "Echo: one")
+          assert.include(JSON.stringify(seen.answers[1]), "Echo: two")
+          assert.isTrue(seen.refused)
+          for (const steps of seen.steps) {
+            assert.isAbove(steps.length, 1)
+            // all of its own, once and in order
+            assert.deepStrictEqual(
+              steps,
+              steps.map((_, index) => index)
+            )
+          }
+          const slow = (yield* server.executions).filter(({ tool }) => tool === "slow")
+          assert.strictEqual(slow.length, 2)
+        }),
+      60_000
+    )
 })

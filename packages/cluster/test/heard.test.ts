@@ -5,10 +5,12 @@ import { RootsListChangedNotificationSchema } from "@modelcontextprotocol/sdk/ty
 import { BackendError } from "@vmcp-keepalive/core"
 import type { Message, Peer } from "@vmcp-keepalive/sdk-client/peer"
 import { TestServer } from "@vmcp-keepalive/sdk-client/testing"
-import { Effect, Fiber } from "effect"
+import { Duration, Effect, Fiber } from "effect"
+import { ClusterError, EntityAddress, EntityId, EntityType, ShardId } from "effect/cluster"
 import { mostPins } from "../src/internal/owner/pins.ts"
 import { Outbox } from "../src/internal/owner/outbox.ts"
 import { tooLong } from "../src/internal/owner/perform.ts"
+import { ask } from "../src/internal/view/asking.ts"
 import { elsewhere } from "./support/elsewhere.ts"
 import { until } from "./support/world.ts"
 
@@ -150,6 +152,27 @@ describe("a client of a server whose session another process has", () => {
     })
   )
 
+  it.live("is told that it is over where the process keeps the backend no longer, and hears the next one", () =>
+    Effect.gen(function* () {
+      const { audience, there } = yield* elsewhere(chatty().peerConnector)
+      const one = there("one")
+      let closed = false
+      yield* one.use((peer) => {
+        peer.listen({ onNotification: () => {}, onClose: () => (closed = true) })
+        return Promise.resolve()
+      })
+      audience.end()
+      yield* until(
+        "it is told",
+        Effect.sync(() => closed),
+        (isClosed) => isClosed
+      )
+      const order: Array<unknown> = []
+      yield* one.use(heard(call("steps", "again").params, order))
+      assert.strictEqual(order.length, 21)
+    })
+  )
+
   it.live("tells the server something, and cancels by the id that it knows", () =>
     Effect.gen(function* () {
       const told: Array<string> = []
@@ -271,6 +294,34 @@ describe("a message between two processes", () => {
         there("one").use((peer) => peer.request({ method: "tools/list", params: { x: "x".repeat(64 * 1024 * 1024) } }))
       )
       assert.deepStrictEqual(JSON.stringify(error), JSON.stringify(tooLong("tools", "request")))
+    })
+  )
+
+  it.live("that its owner has no room for was not executed, and its call is rejected at once", () =>
+    Effect.gen(function* () {
+      const address = EntityAddress.make({
+        entityType: EntityType.make("Backend"),
+        entityId: EntityId.make("tools"),
+        shardId: ShardId.make("default", 1)
+      })
+      const error = yield* Effect.flip(
+        ask({
+          id: "tools",
+          patience: Duration.minutes(1),
+          local: () => undefined,
+          send: () => Effect.fail(new ClusterError.MailboxFull({ address }))
+        })({
+          kind: "request",
+          method: "tools/list",
+          params: undefined,
+          idempotent: false,
+          caller: "one",
+          label: 0,
+          pin: undefined
+        })
+      )
+      assert.instanceOf(error, BackendError.CallRejected)
+      assert.strictEqual(error._tag === "CallRejected" && error.reason, "overloaded")
     })
   )
 })

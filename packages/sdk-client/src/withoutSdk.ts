@@ -5,6 +5,8 @@ export * as ClientKind from "./ClientKind.ts"
 /** @since 0.1.0 */
 export * as ClientTransport from "./ClientTransport.ts"
 /** @since 0.1.0 */
+export * as ForwardTransport from "./ForwardTransport.ts"
+/** @since 0.1.0 */
 export * as IncomingRequests from "./IncomingRequests.ts"
 /** @since 0.1.0 */
 export * as Limits from "./Limits.ts"

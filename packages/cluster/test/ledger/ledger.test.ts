@@ -1,11 +1,16 @@
 /** What processes write down of sessions, and what the next one finds, on a real database. */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
+import { Backend } from "@vmcp-keepalive/core"
+import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import { HttpPeerConnector } from "@vmcp-keepalive/transport-http/peer"
 import { Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { randomBytes } from "node:crypto"
 import { afterAll, beforeAll } from "vitest"
 import * as Ledger from "../../src/internal/ledger/Ledger.ts"
+import { remembering } from "../../src/internal/ledger/remembering.ts"
+import * as Farm from "../support/farm.ts"
 import { type Storage, storages } from "../support/storage.ts"
 import { until } from "../support/world.ts"
 
@@ -72,6 +77,31 @@ for (const { missing, name, storage } of storages)
         const two = yield* book("told")
         assert.deepStrictEqual(texts(yield* two.left), ["session a", "session b"])
         assert.deepStrictEqual(yield* (yield* book("other")).left, [])
+      })
+    )
+
+    it.live("has a session before the first call is made on it, and ends the one that another process left", () =>
+      Effect.gen(function* () {
+        const farm = yield* Farm.make
+        const keep = Effect.gen(function* () {
+          const connector = remembering(HttpPeerConnector.make({ url: farm.url("calls") }), yield* book("calls"))
+          return yield* Backend.make({ id: "calls", connector, policy: { connect: "lazy" } })
+        })
+        const known = (backend: Backend.Backend<Peer.Peer>) =>
+          backend.use(() => Effect.map(rowsOf("calls"), (rows) => rows.length))
+        // it is not ended before this test is
+        const first = yield* keep
+        assert.strictEqual(yield* known(first), 1)
+        const ending = yield* Scope.make()
+        const second = yield* Scope.provide(keep, ending)
+        yield* known(second)
+        const [left, next] = farm.sessions()
+        assert.isDefined(left?.ended)
+        assert.isAtLeast(next!.from, left!.ended!)
+        yield* until("the one that is left is forgotten", rowsOf("calls"), (rows) => rows.length === 1)
+        yield* Scope.close(ending, Exit.void)
+        assert.isDefined(farm.sessions()[1]?.ended)
+        assert.lengthOf(yield* rowsOf("calls"), 0)
       })
     )
 

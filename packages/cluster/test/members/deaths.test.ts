@@ -9,14 +9,8 @@ import { afterAll, beforeAll } from "vitest"
 import * as ClusterOptions from "../../src/ClusterOptions.ts"
 import { configOf } from "../../src/internal/engine/sharding.ts"
 import * as Deaths from "../../src/internal/members/deaths.ts"
-import { storage, type Storage, until } from "../support/world.ts"
-
-const scope = Scope.makeUnsafe()
-let database: Storage
-beforeAll(async () => {
-  database = await Effect.runPromise(Scope.provide(storage, scope))
-}, 60_000)
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+import { type Storage, storages } from "../support/storage.ts"
+import { until } from "../support/world.ts"
 
 const lease = Duration.seconds(15)
 const shards = [ShardId.make("default", 1), ShardId.make("default", 2)]
@@ -33,6 +27,7 @@ const listening = Effect.acquireRelease(
   (server) => close(server)
 )
 
+let database: Storage
 let tests = 0
 
 /** Another process that has both shards, and one that looks whether it is dead, from now on. */
@@ -80,55 +75,69 @@ const staysWith = ({ engine, other, registered }: Effect.Success<typeof world>) 
     assert.strictEqual((yield* engine.refresh(other, shards)).length, 2)
   })
 
-describe("a process", () => {
-  it.live("that says nothing and refuses connections is dead: its leases end, long before they run out", () =>
-    Effect.gen(function* () {
-      const { engine, other, registered, self, server } = yield* world
-      const at = Date.now()
-      yield* close(server)
-      yield* until("its shards are taken", engine.acquire(self, shards), (taken) => taken.length === 2)
-      assert.isBelow(Date.now() - at, 2000)
-      assert.deepStrictEqual(yield* registered, [self.port])
-      // it is told so
-      assert.deepStrictEqual(yield* engine.refresh(other, shards), [])
-    })
-  )
+for (const { missing, name, storage } of storages)
+  describe.skipIf(missing !== undefined)(
+    `a process, with ${name}${missing === undefined ? "" : ` (${missing})`},`,
+    () => {
+      const scope = Scope.makeUnsafe()
+      beforeAll(async () => {
+        database = await Effect.runPromise(Scope.provide(storage, scope))
+      }, 60_000)
+      afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
-  it.live("that says nothing but accepts connections is not: it may be frozen", () => Effect.flatMap(world, staysWith))
+      it.live("that says nothing and refuses connections is dead: its leases end, long before they run out", () =>
+        Effect.gen(function* () {
+          const { engine, other, registered, self, server } = yield* world
+          const at = Date.now()
+          yield* close(server)
+          yield* until("its shards are taken", engine.acquire(self, shards), (taken) => taken.length === 2)
+          assert.isBelow(Date.now() - at, 2000)
+          assert.deepStrictEqual(yield* registered, [self.port])
+          // it is told so
+          assert.deepStrictEqual(yield* engine.refresh(other, shards), [])
+        })
+      )
 
-  it.live("that refuses connections but writes that it lives is not: a firewall may reject them", () =>
-    Effect.gen(function* () {
-      const made = yield* world
-      yield* close(made.server)
-      yield* Effect.forkScoped(Effect.repeat(made.engine.refresh(made.other, []), Schedule.spaced("150 millis")))
-      yield* staysWith(made)
-    })
-  )
+      it.live("that says nothing but accepts connections is not: it may be frozen", () =>
+        Effect.flatMap(world, staysWith)
+      )
 
-  it.live("that has begun anew at the same address keeps what it has, though the one before it was found dead", () =>
-    Effect.gen(function* () {
-      const { end, engine, other, register, silent } = yield* worldOf(lease, false)
-      const name = `${other.host}:${other.port}`
-      yield* until("the one before is overdue", silent, (names) => names.includes(name))
-      yield* register(other)
-      yield* engine.acquire(other, shards)
-      assert.strictEqual(yield* end(name), 0)
-      assert.strictEqual((yield* engine.refresh(other, shards)).length, 2)
-      yield* until("it is overdue, too", silent, (names) => names.includes(name))
-      assert.strictEqual(yield* end(name), 2)
-      assert.strictEqual(yield* end(name), 0)
-    })
-  )
+      it.live("that refuses connections but writes that it lives is not: a firewall may reject them", () =>
+        Effect.gen(function* () {
+          const made = yield* world
+          yield* close(made.server)
+          yield* Effect.forkScoped(Effect.repeat(made.engine.refresh(made.other, []), Schedule.spaced("150 millis")))
+          yield* staysWith(made)
+        })
+      )
 
-  it.live("that looks for dead ones says itself that it lives, and is not registered by that", () =>
-    Effect.gen(function* () {
-      const { engine, registered, self } = yield* worldOf("1 second")
-      // its row would have run out by now
-      yield* Effect.sleep("2500 millis")
-      assert.include(yield* registered, self.port)
-      yield* engine.unregister(self)
-      yield* Effect.sleep("500 millis")
-      assert.notInclude(yield* registered, self.port)
-    })
+      it.live(
+        "that has begun anew at the same address keeps what it has, though the one before it was found dead",
+        () =>
+          Effect.gen(function* () {
+            const { end, engine, other, register, silent } = yield* worldOf(lease, false)
+            const name = `${other.host}:${other.port}`
+            yield* until("the one before is overdue", silent, (names) => names.includes(name))
+            yield* register(other)
+            yield* engine.acquire(other, shards)
+            assert.strictEqual(yield* end(name), 0)
+            assert.strictEqual((yield* engine.refresh(other, shards)).length, 2)
+            yield* until("it is overdue, too", silent, (names) => names.includes(name))
+            assert.strictEqual(yield* end(name), 2)
+            assert.strictEqual(yield* end(name), 0)
+          })
+      )
+
+      it.live("that looks for dead ones says itself that it lives, and is not registered by that", () =>
+        Effect.gen(function* () {
+          const { engine, registered, self } = yield* worldOf("1 second")
+          // its row would have run out by now
+          yield* Effect.sleep("2500 millis")
+          assert.include(yield* registered, self.port)
+          yield* engine.unregister(self)
+          yield* Effect.sleep("500 millis")
+          assert.notInclude(yield* registered, self.port)
+        })
+      )
+    }
   )
-})

@@ -31,8 +31,7 @@ export interface World {
 export const make = (options: {
   readonly options?: ReplicaOptions
   readonly storage: Storage
-  /** how many the farm has, or the URLs of others by their ids */
-  readonly backends: number | { readonly [id: string]: string }
+  readonly backends: number
   readonly lease: number
   /** Node's own options for the replicas */
   readonly node?: ReadonlyArray<string>

@@ -28,6 +28,7 @@ interface Open {
 interface Attached {
   readonly outbox: Outbox
   readonly notify: () => void
+  readonly end: () => void
   /** the number of the last notification that waits for it, or has gone to it */
   last: number
 }
@@ -95,7 +96,12 @@ export class Audience {
         (queue) =>
           Effect.acquireRelease(
             Effect.sync(() => {
-              const attached: Attached = { outbox, notify: () => void Queue.offerUnsafe(queue, undefined), last: 0 }
+              const attached: Attached = {
+                outbox,
+                notify: () => void Queue.offerUnsafe(queue, undefined),
+                end: () => void Queue.endUnsafe(queue),
+                last: 0
+              }
               outbox.push({ _tag: "Attached", session: this.#newest })
               this.#attached.set(caller, attached)
               attached.notify()
@@ -111,6 +117,11 @@ export class Audience {
         Stream.flattenIterable
       )
     })
+  }
+
+  /** The backend has ended: there is nothing more to hear. */
+  readonly end = (): void => {
+    for (const { end } of this.#attached.values()) end()
   }
 
   /** A caller asks something. Progress gets a token that no other caller has. */

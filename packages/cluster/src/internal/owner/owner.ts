@@ -27,6 +27,9 @@ export class Places extends Context.Service<Places, Map<string, Place.Place>>()(
 /** The name of this process in the cluster. */
 export class Here extends Context.Service<Here, string>()("@vmcp-keepalive/cluster/Here") {}
 
+/** How many requests of other processes may be under way for one backend, what they listen to included. */
+const mostAtATime = 4096
+
 export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leases | Ledger | Places | Here> =
   BackendEntity.toLayer(
     Effect.gen(function* () {
@@ -88,5 +91,5 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
       })
     }),
     // One question waits for no other, and a backend lives without being asked anything.
-    { concurrency: "unbounded", maxIdleTime: Duration.infinity }
+    { concurrency: "unbounded", maxIdleTime: Duration.infinity, mailboxCapacity: mostAtATime }
   )

@@ -58,7 +58,9 @@ export const make = ({
     const end = Effect.suspend(() => {
       const ending = made
       made = undefined
-      return ending === undefined ? Effect.void : Scope.close(ending.scope, Exit.void)
+      return ending === undefined
+        ? Effect.void
+        : Effect.ensuring(Scope.close(ending.scope, Exit.void), Effect.sync(audience.end))
     })
     const begin = (from: Listed) =>
       Effect.gen(function* () {

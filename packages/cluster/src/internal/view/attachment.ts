@@ -15,7 +15,7 @@ export interface Known {
 }
 
 /** How long an answer waits at most for what the server had sent before it. */
-const longestWait = "250 millis"
+const longestWait = "2 seconds"
 
 export class Attachment {
   readonly #sessions = new Map<string, Known>()

@@ -34,10 +34,11 @@ export const make = (
     const isListed = (id: string) => listing.current().has(id)
     const caller = `${here} ${yield* Random.nextInt}`
     const attachments = yield* FiberMap.make<string>()
+    // The same one for everybody, also where it is listed anew: as many as were ever listed.
     const ones = new Map<string, One.One>()
     const of = (id: string): One.One => {
       const one = ones.get(id) ?? made(id)
-      if (isListed(id)) ones.set(id, one)
+      ones.set(id, one)
       return one
     }
     const made = (id: string): One.One =>
@@ -61,11 +62,7 @@ export const make = (
       listing,
       of,
       events,
-      apply: (specs: ReadonlyArray<Fleet.Spec>) =>
-        Effect.tap(
-          listing.apply(specs, (id) => places.get(id)?.follow ?? Effect.void),
-          () => Effect.sync(() => ones.forEach((_, id) => isListed(id) || ones.delete(id)))
-        )
+      apply: (specs: ReadonlyArray<Fleet.Spec>) => listing.apply(specs, (id) => places.get(id)?.follow ?? Effect.void)
     })
 
     return {
