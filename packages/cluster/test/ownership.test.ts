@@ -72,49 +72,52 @@ const settled = (members: ReadonlyArray<Member>, ids: ReadonlyArray<string>) =>
   )
 
 describe("an observer of ownership", () => {
-  it.live("is told of each backend where it is kept, for as long as it is, and how certain that is", () =>
-    Effect.gen(function* () {
-      const database = yield* storage
-      const farm = yield* Farm.make
-      const ids = Array.from({ length: 12 }, (_, index) => `backend-${index}`)
-      const one = yield* member(database, farm, ids)
-      yield* settled([one], ids)
-      const isOfLease = (margin: Duration.Duration | undefined) => {
-        assert.isDefined(margin)
-        assert.isAbove(Duration.toMillis(margin), 0)
-        assert.isAtMost(Duration.toMillis(margin), Duration.toMillis(lease) * 0.9)
-      }
-      for (const margin of one.margins.values()) isOfLease(margin())
-      isOfLease(yield* one.leaseMargin)
+  it.live(
+    "is told of each backend where it is kept, for as long as it is, and how certain that is",
+    () =>
+      Effect.gen(function* () {
+        const database = yield* storage
+        const farm = yield* Farm.make
+        const ids = Array.from({ length: 12 }, (_, index) => `backend-${index}`)
+        const one = yield* member(database, farm, ids)
+        yield* settled([one], ids)
+        const isOfLease = (margin: Duration.Duration | undefined) => {
+          assert.isDefined(margin)
+          assert.isAbove(Duration.toMillis(margin), 0)
+          assert.isAtMost(Duration.toMillis(margin), Duration.toMillis(lease) * 0.9)
+        }
+        for (const margin of one.margins.values()) isOfLease(margin())
+        isOfLease(yield* one.leaseMargin)
 
-      // one that comes takes its share, and gives it back when it ends
-      const two = yield* member(database, farm, ids)
-      yield* settled([one, two], ids)
-      const moved = [...two.margins.keys()]
-      yield* two.end
-      yield* settled([one], ids)
-      const of = (told: ReadonlyArray<string>, id: string) => told.filter((line) => line.endsWith(` ${id}`))
-      const life = (id: string) => [`begins ${id}`, `kept ${id}`, `ends ${id}`, `left ${id}`]
-      for (const id of ids) {
-        const again = moved.includes(id)
-        assert.deepStrictEqual(of(two.told, id), again ? life(id) : [])
-        assert.deepStrictEqual(of(one.told, id), [...(again ? life(id) : []), `begins ${id}`, `kept ${id}`])
-      }
-      assert.isUndefined(yield* two.leaseMargin)
+        // one that comes takes its share, and gives it back when it ends
+        const two = yield* member(database, farm, ids)
+        yield* settled([one, two], ids)
+        const moved = [...two.margins.keys()]
+        yield* two.end
+        yield* settled([one], ids)
+        const of = (told: ReadonlyArray<string>, id: string) => told.filter((line) => line.endsWith(` ${id}`))
+        const life = (id: string) => [`begins ${id}`, `kept ${id}`, `ends ${id}`, `left ${id}`]
+        for (const id of ids) {
+          const again = moved.includes(id)
+          assert.deepStrictEqual(of(two.told, id), again ? life(id) : [])
+          assert.deepStrictEqual(of(one.told, id), [...(again ? life(id) : []), `begins ${id}`, `kept ${id}`])
+        }
+        assert.isUndefined(yield* two.leaseMargin)
 
-      // without a storage the lease runs out, and everything is left; it is kept again when the storage is back
-      yield* database.signal("SIGSTOP")
-      yield* until(
-        "everything is left",
-        Effect.sync(() => one.margins.size),
-        (size) => size === 0
-      )
-      assert.isUndefined(yield* one.leaseMargin)
-      yield* database.signal("SIGCONT")
-      yield* settled([one], ids)
-      isOfLease(yield* one.leaseMargin)
-      yield* one.end
-      assert.strictEqual(one.margins.size, 0)
-    })
+        // without a storage the lease runs out, and everything is left; it is kept again when the storage is back
+        yield* database.signal("SIGSTOP")
+        yield* until(
+          "everything is left",
+          Effect.sync(() => one.margins.size),
+          (size) => size === 0
+        )
+        assert.isUndefined(yield* one.leaseMargin)
+        yield* database.signal("SIGCONT")
+        yield* settled([one], ids)
+        isOfLease(yield* one.leaseMargin)
+        yield* one.end
+        assert.strictEqual(one.margins.size, 0)
+      }),
+    60_000
   )
 })

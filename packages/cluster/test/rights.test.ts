@@ -46,6 +46,7 @@ const keeps = (user: string, database: Storage): Effect.Effect<void, unknown, Sc
           address,
           allowLoopback: true,
           lease: "3 seconds",
+          sessionLedger: { key: Redacted.make(Buffer.alloc(32, 7).toString("base64")) },
           backends: [{ id: "a", settings }]
         }).pipe(Layer.provide(HttpPeerTransport.layer()))
       ),
@@ -56,23 +57,26 @@ const keeps = (user: string, database: Storage): Effect.Effect<void, unknown, Sc
 describe.skipIf(noPostgres !== undefined)(
   `the rights that the guide grants, on ${noPostgres ?? "a real Postgres"}`,
   () => {
-    it.live("are enough for a role that makes its tables, and for one that may only use them", () =>
-      Effect.gen(function* () {
-        const database = yield* postgres
-        const [making = [], using = []] = statements
-        assert.isAbove(making.length, 3)
-        assert.isAbove(using.length, 3)
-        yield* Effect.provide(run(["CREATE DATABASE mcp"]), as("postgres", database, "postgres"))
-        const grant = (some: ReadonlyArray<string>) => Effect.provide(run(some), as("postgres", database))
-        yield* grant(making)
-        yield* keeps("vmcp_cluster", database)
-        yield* grant(using)
-        yield* keeps("vmcp_runtime", database)
-        // each is needed: without the last one that process does not start
-        yield* grant(["REVOKE INSERT ON vmcp_cluster.vmcp_keepalive_locks FROM vmcp_runtime"])
-        const refused = yield* Effect.exit(Effect.timeout(keeps("vmcp_runtime", database), "3 seconds"))
-        assert.isTrue(Exit.isFailure(refused))
-      })
+    it.live(
+      "are enough for a role that makes its tables, and for one that may only use them",
+      () =>
+        Effect.gen(function* () {
+          const database = yield* postgres
+          const [making = [], using = []] = statements
+          assert.isAbove(making.length, 3)
+          assert.isAbove(using.length, 3)
+          yield* Effect.provide(run(["CREATE DATABASE mcp"]), as("postgres", database, "postgres"))
+          const grant = (some: ReadonlyArray<string>) => Effect.provide(run(some), as("postgres", database))
+          yield* grant(making)
+          yield* keeps("vmcp_cluster", database)
+          yield* grant(using)
+          yield* keeps("vmcp_runtime", database)
+          // each is needed: without the last one that process does not start
+          yield* grant(["REVOKE INSERT ON vmcp_cluster.vmcp_keepalive_locks FROM vmcp_runtime"])
+          const refused = yield* Effect.exit(Effect.timeout(keeps("vmcp_runtime", database), "3 seconds"))
+          assert.isTrue(Exit.isFailure(refused))
+        }),
+      60_000
     )
   }
 )
