@@ -43,10 +43,7 @@ const handshaking: Manner = { silent: true, own: false, guarded: false }
 const guarded: Manner = { silent: false, own: false, guarded: true }
 const guardedSilent: Manner = { silent: true, own: false, guarded: true }
 
-/**
- * A class, and no literal: V8 takes literals that it has seen to survive for long-lived, and puts all that follow where only a full
- * collection finds them, with everything that they refer to.
- */
+/** A class, and no literal: V8 makes literals that it has seen to survive in the old generation, where only a full collection finds them. */
 class Waiting implements Pending {
   readonly id: Message.Id
   readonly record: Record

@@ -55,12 +55,8 @@ export class AnswerStream implements Body {
       (event) => this.#take(event, false),
       () => this.#heartbeat?.comment()
     )
-    const release = pending.release
-    pending.release = () => {
-      // What is left of the stream after the answer is read away, so that its connection can serve again.
-      if (!this.#isAnswered) release?.()
-      this.#settled()
-    }
+    // bound, as that of the request itself
+    pending.release = this.#released.bind(this, pending.release)
   }
 
   /** Whether there is nothing left to wait for: it is answered, or nobody waits. */
@@ -158,6 +154,12 @@ export class AnswerStream implements Body {
   /** Nothing of it is needed any more, so that nothing of it may hold a socket. */
   finish(): void {
     this.#isOver = true
+    this.#settled()
+  }
+
+  #released(release: (() => void) | undefined): void {
+    // What is left of the stream after the answer is read away, so that its connection can serve again.
+    if (!this.#isAnswered) release?.()
     this.#settled()
   }
 
