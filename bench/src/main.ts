@@ -9,6 +9,9 @@ import { availableParallelism, cpus, loadavg } from "node:os"
 import { parseArgs } from "node:util"
 import type { Row } from "./Row.ts"
 import { clusterFailover } from "./rows/clusterFailover.ts"
+import { clusterCall, clusterCallReal } from "./rows/clusterCall.ts"
+import { clusterHerd } from "./rows/clusterHerd.ts"
+import { clusterProbes } from "./rows/clusterProbes.ts"
 import { clusterSimulation } from "./rows/clusterSimulation.ts"
 import { detection } from "./rows/detection.ts"
 import { gatewayHttp, gatewayModern, gatewayReal, gatewayStdio } from "./rows/gatewayCall.ts"
@@ -65,6 +68,10 @@ const rows: ReadonlyArray<Row> = [
   gatewayModern,
   gatewayCrowd,
   clusterFailover,
+  clusterCall,
+  clusterCallReal,
+  clusterProbes,
+  clusterHerd,
   clusterSimulation
 ]
 

@@ -25,12 +25,14 @@ import type { SqlError } from "effect/sql/SqlError"
 import * as ClusterOptions from "./ClusterOptions.ts"
 import * as Address from "./internal/address.ts"
 import * as Engine from "./internal/engine/engine.ts"
+import * as Ledger from "./internal/ledger/Ledger.ts"
 import * as Members from "./internal/members/Members.ts"
 import { withSharedOrigin } from "./internal/members/sharedOrigin.ts"
 import * as Activator from "./internal/owner/activator.ts"
 import * as Listing from "./internal/owner/listing.ts"
 import * as Owner from "./internal/owner/owner.ts"
 import * as Single from "./internal/single.ts"
+import * as Processes from "./internal/view/processes.ts"
 import * as View from "./internal/view/view.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
@@ -69,6 +71,24 @@ export interface Standing {
 }
 
 /**
+ * A process that takes part.
+ *
+ * @since 0.1.0
+ */
+export interface Process {
+  /** its name: where the others reach it */
+  readonly address: string
+  /** whether it is this one */
+  readonly isHere: boolean
+  /** whether it answered when the others asked it last */
+  readonly isHealthy: boolean
+  /** the ids of the backends that it has a lease on */
+  readonly backends: ReadonlyArray<string>
+  /** for how long it has all of them yet without another word of its own to the storage; `undefined` where it has none */
+  readonly left: Duration.Duration | undefined
+}
+
+/**
  * See the module.
  *
  * @since 0.1.0
@@ -79,6 +99,11 @@ export interface Shape {
   readonly ids: Effect.Effect<ReadonlyArray<string>>
   /** by id, in the order of `ids`; those that do not answer for a second have no owner in it */
   readonly states: Effect.Effect<ReadonlyMap<string, Standing>>
+  /**
+   * The processes of the cluster and what each keeps, by their addresses, as the storage has it: one query, whatever the number of backends. Fails while
+   * the storage does not answer.
+   */
+  readonly processes: Effect.Effect<ReadonlyArray<Process>, SqlError>
   /**
    * For how long this process is certain at least that no other one keeps what it keeps: as much as an outage of the storage may last now. A refresh makes it
    * nine tenths of the lease. `undefined` while it keeps nothing, and in a cluster of one process.
@@ -158,9 +183,17 @@ export const layer = ({
       const known = Layer.mergeAll(
         Layer.succeed(Listing.Listing, listing),
         Layer.succeed(Owner.Places, new Map()),
-        Layer.succeed(Owner.Here, Address.format(settings.address))
+        Layer.succeed(Owner.Here, Address.format(settings.address)),
+        settings.sessionLedger === undefined ? Ledger.none : Ledger.layer(settings.sessionLedger.key)
       )
-      const view = Layer.effect(ClusterBackends, View.make(settings.waitForOwner))
+      const view = Layer.effect(
+        ClusterBackends,
+        Effect.zipWith(
+          View.make(settings.waitForOwner),
+          Processes.make(Engine.prefix, settings.lease),
+          (view, processes) => ({ ...view, processes })
+        )
+      )
       return Layer.mergeAll(view, Owner.layer, Activator.layer).pipe(
         Layer.provide(Engine.layer(settings).pipe(Layer.provide(Layer.succeed(Members.Members, members)))),
         Layer.provide(known)

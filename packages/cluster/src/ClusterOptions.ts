@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type * as Redacted from "effect/Redacted"
 import * as Address from "./internal/address.ts"
+import * as Seal from "./internal/ledger/seal.ts"
 import * as TlsIssues from "./internal/tls.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
@@ -62,6 +63,12 @@ export interface Options {
    * They are read once. Default: none, so that whoever reaches the port may do what a process of the cluster may
    */
   readonly tls?: Tls | undefined
+  /**
+   * That the next owner of a backend ends the session of one that died or is frozen, which a server that allows one session only waits for. What
+   * names a session is kept in the storage, encrypted with the `key`: 32 bytes in Base64 (`openssl rand -base64 32`), the same in every process.
+   * Default: no session is kept, and none is ended
+   */
+  readonly sessionLedger?: { readonly key: Redacted.Redacted<string> } | undefined
 }
 
 /**
@@ -93,6 +100,7 @@ export interface Settings {
   readonly originStarts: number
   readonly declareDead: "lease" | "refused"
   readonly tls: Tls | undefined
+  readonly sessionLedger: { readonly key: Redacted.Redacted<string> } | undefined
 }
 
 // ------------------------------------------------------------------------------------------------------- constructors
@@ -114,7 +122,8 @@ export const resolve = (options: Options): Effect.Effect<Settings, BackendError.
     shards: options.shards ?? 300,
     originStarts: options.originStarts ?? limits.perOrigin,
     declareDead: options.declareDead ?? "lease",
-    tls: options.tls
+    tls: options.tls,
+    sessionLedger: options.sessionLedger
   }))
 }
 
@@ -153,6 +162,9 @@ const fields = {
       key: Schema.Redacted(Schema.String),
       name: Schema.optional(Schema.NonEmptyString)
     })
+  ),
+  sessionLedger: Schema.UndefinedOr(
+    Schema.Struct({ key: Schema.Redacted(Schema.String.check(Schema.makeFilter(Seal.isKey))) })
   )
 }
 
@@ -165,7 +177,8 @@ const expected: { readonly [Field in keyof typeof fields]: string } = {
   shards: "a whole number from 1 to 10,000",
   originStarts: "a whole number from 1 to 10,000",
   declareDead: '"lease" or "refused"',
-  tls: "ca and cert in PEM, key redacted, and optionally name"
+  tls: "ca and cert in PEM, key redacted, and optionally name",
+  sessionLedger: "a key of 32 bytes in Base64, redacted"
 }
 
 const isField = (key: unknown): key is keyof typeof fields => typeof key === "string" && key in expected
@@ -187,6 +200,7 @@ const issuesOf = (options: Options): ReadonlyArray<BackendError.ConfigurationIss
     originStarts: undefined,
     declareDead: undefined,
     tls: undefined,
+    sessionLedger: undefined,
     ...options,
     lease,
     drain,

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Starts } from "@vmcp-keepalive/core"
-import { Duration, Effect } from "effect"
+import { Duration, Effect, Redacted } from "effect"
 import { ClusterOptions } from "../src/index.ts"
 
 const resolve = (options: Partial<ClusterOptions.Options>) =>
@@ -23,7 +23,8 @@ describe("the options of a cluster", () => {
         shards: 300,
         originStarts: 8,
         declareDead: "lease",
-        tls: undefined
+        tls: undefined,
+        sessionLedger: undefined
       })
       const long = yield* resolve({ lease: "1 minute" })
       assert.deepStrictEqual([long.drain, long.waitForOwner], [Duration.seconds(10), Duration.seconds(65)])
@@ -57,6 +58,17 @@ describe("the options of a cluster", () => {
         "leese: no such setting"
       ])
       assert.notInclude(all.join(), "secret")
+    })
+  )
+
+  it.effect("have a key of 32 bytes for the ledger, which is never told", () =>
+    Effect.gen(function* () {
+      const key = Redacted.make(Buffer.alloc(32, 7).toString("base64"))
+      assert.strictEqual((yield* resolve({ sessionLedger: { key } })).sessionLedger?.key, key)
+      const expected = ["sessionLedger: a key of 32 bytes in Base64, redacted"]
+      for (const other of [Redacted.make("secret"), Redacted.value(key), undefined, 7])
+        assert.deepStrictEqual(yield* wrong({ sessionLedger: { key: other } }), expected)
+      assert.deepStrictEqual(yield* wrong({ sessionLedger: { key, keys: 1 } }), expected)
     })
   )
 

@@ -1,12 +1,11 @@
 /** A client whose requests are handed to another process: what it sees is what the server said. */
 import { assert, describe, it } from "@effect/vitest"
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
-import { Backend, BackendError } from "@vmcp-keepalive/core"
+import { BackendError } from "@vmcp-keepalive/core"
 import { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import { TestServer } from "@vmcp-keepalive/sdk-client/testing"
 import { Effect, Fiber } from "effect"
-import { perform } from "../src/internal/owner/perform.ts"
-import { using } from "../src/internal/view/elsewhere.ts"
+import { elsewhere } from "./support/elsewhere.ts"
 
 /** how many calls of `hang` the server was told to end */
 let cancelled = 0
@@ -26,12 +25,8 @@ const call = (name: string) => ({ method: "tools/call", params: { name, argument
 /** The same backend here, and as another process has it. */
 const both = Effect.gen(function* () {
   const server = TestServer.make({ server: makeServer })
-  const backend = yield* Backend.make({
-    id: "tools",
-    connector: server.peerConnector,
-    policy: { circuit: { failures: 1 } }
-  })
-  return { server, backend, here: backend.use, there: using("tools", (request) => perform(backend, request)) }
+  const { backend, there } = yield* elsewhere(server.peerConnector)
+  return { server, backend, here: backend.use, there: there("one").use }
 })
 
 describe("a call that is handed on", () => {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll } from "vitest"
 import { member, specs } from "./support/member.ts"
 import { make, type Storage, storage, until } from "./support/world.ts"
 
-const lease = 4000
+const lease = 6000
 const scope = Scope.makeUnsafe()
 let database: Storage
 beforeAll(async () => {
@@ -16,7 +16,7 @@ afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
 /** This process and another one, and the backends that each keeps. */
 const world = Effect.gen(function* () {
-  const made = yield* make({ storage: database, backends: 8, lease })
+  const made = yield* make({ storage: database, backends: 12, lease })
   const other = yield* made.replica
   const { address, cluster } = yield* member({ storage: database, lease, backends: made.backends })
   const keptBy = (owner: string) =>

@@ -10,6 +10,7 @@ import type * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type { Shape as GatewayShape } from "./Gateway.ts"
+import type * as Clusters from "./internal/page/cluster.ts"
 import type { Button as PageButton, Extras as PageExtras } from "./internal/page/extras.ts"
 import * as Files from "./internal/page/files.ts"
 import * as Guards from "./internal/page/guard.ts"
@@ -33,6 +34,13 @@ export type Extras = PageExtras
  * @since 0.1.0
  */
 export type Button = PageButton
+
+/**
+ * Where the page learns which process of a cluster keeps each backend: the service of `@vmcp-keepalive/cluster` is one.
+ *
+ * @since 0.1.0
+ */
+export type Cluster = Clusters.Source
 
 /**
  * Whether a request may pass, judged by its `Host` and `Origin`.
@@ -63,6 +71,8 @@ export interface Options {
   readonly guard?: Guard | undefined
   /** how commands are carried out; default: those of the fleet's own backends */
   readonly operate?: Operate | undefined
+  /** the cluster that the fleet is of, whose processes are shown beside their backends; default: there is none */
+  readonly cluster?: Cluster | undefined
   /** default: nothing is added */
   readonly extras?: Extras | undefined
 }
@@ -100,6 +110,7 @@ export const operateOf =
  * @since 0.1.0
  */
 export const layer = ({
+  cluster,
   extras,
   fleet,
   guard = Guards.local,
@@ -108,7 +119,7 @@ export const layer = ({
 }: Options): Layer.Layer<never, never, HttpRouter.HttpRouter> =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const hub = yield* Hub.make(fleet, extras?.marks)
+      const hub = yield* Hub.make(fleet, { cluster, marks: extras?.marks })
       const files = yield* Files.read
       return Routes.all({ hub, fleet, files, guard, token, operate, extras })
     })

@@ -71,12 +71,12 @@ export interface SharedPeer {
 export const make = (options: Options): Effect.Effect<SharedPeer, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { backend } = options
-    const shared = new Shared(options, yield* Effect.context<never>())
-    shared.generation = generationOf(yield* backend.state)
+    const state = yield* backend.state
+    const shared = new Shared(options, state, yield* Effect.context<never>())
     // states and not events, of which each call has two
     const heard = Stream.runForEach(backend.changes, (state) => shared.changed(state))
     yield* Effect.forkScoped(heard, { startImmediately: true })
-    if (shared.generation !== undefined) yield* Effect.forkScoped(shared.met)
+    if (generationOf(state) !== undefined) yield* Effect.forkScoped(shared.met)
     return shared
   })
 
@@ -84,9 +84,16 @@ export const make = (options: Options): Effect.Effect<SharedPeer, never, Scope.S
 
 type RpcError = Message.ErrorAnswer["error"]
 
+type State = ConnectionState.ConnectionState
+
 /** Of the session that is open. */
-const generationOf = (state: ConnectionState.ConnectionState): number | undefined =>
+const generationOf = (state: State): number | undefined =>
   state._tag === "Connected" || state._tag === "Unhealthy" ? state.generation : undefined
+
+/** Whether both are of one session. Who is connected anew has another one, also where generations are counted anew. */
+const isOneSession = (before: State, now: State): boolean =>
+  generationOf(before) === generationOf(now) &&
+  !(before._tag === "Connected" && now._tag === "Connected" && before.since !== now.since)
 
 /** A request under way, by the token of its progress and by its id on the wire. */
 interface Asked {
@@ -106,16 +113,19 @@ class Shared implements SharedPeer {
   /** by id on the wire, of each session, which is known by what the server said in it: each call sees a peer of its own */
   readonly byId = new WeakMap<Peer.Server, Map<Message.Id, Asked>>()
   readonly #initializeTimeout: Duration.Duration
-  /** of the session that is open */
-  generation: number | undefined
+  /** of the backend, as far as it was heard of */
+  #state: State
   /** what the server said in the newest session */
   server: Peer.Server | undefined
   /** what the server was told, in the newest session */
   #level: string | undefined
+  /** the session of which hosts know */
+  #known: Peer.Server | undefined
   #nextToken = 0
 
-  constructor({ backend, initializeTimeout = "50 seconds" }: Options, context: Context.Context<never>) {
+  constructor({ backend, initializeTimeout = "50 seconds" }: Options, state: State, context: Context.Context<never>) {
     this.backend = backend
+    this.#state = state
     this.context = context
     this.#initializeTimeout = Duration.fromInputUnsafe(initializeTimeout)
   }
@@ -154,17 +164,18 @@ class Shared implements SharedPeer {
     if (server === undefined) return asked
     this.byId.set(server, asked)
     this.server = server
+    this.#known ??= server
     this.#level = undefined
     peer.listen({ onNotification: (notification, about) => this.#told(notification, about, asked) })
     return asked
   }
 
   /** The backend is in this state. */
-  changed(state: ConnectionState.ConnectionState): Effect.Effect<void> {
+  changed(state: State): Effect.Effect<void> {
     const generation = generationOf(state)
-    const isOther = generation !== undefined && generation !== this.generation
-    this.generation = generation
-    return isOther ? this.#sessionOpened(generation) : Effect.void
+    const isKnown = generation === undefined || isOneSession(this.#state, state)
+    this.#state = state
+    return isKnown ? Effect.void : this.#sessionOpened(generation)
   }
 
   /** The server has not been told of the level that hosts have set, and hosts not of what may have changed. */
@@ -176,8 +187,9 @@ class Shared implements SharedPeer {
       // Before hosts ask; but one that does not answer holds nobody back. Calls end with the backend.
       const telling = Effect.runForkWith(this.context)(this.tellLevel)
       yield* Effect.timeoutOption(Fiber.join(telling), "1 second")
-      // before the first they have listed nothing
-      if (generation > 1) for (const host of this.hosts) host.afterSession(server)
+      // before the first they have listed nothing; where another process of a cluster has taken it over, generations are counted anew
+      if (generation > 1 || this.#known !== server) for (const host of this.hosts) host.afterSession(server)
+      this.#known = server
     })
   }
 
@@ -188,7 +200,9 @@ class Shared implements SharedPeer {
     if (message.method === "notifications/progress") return this.#progressed(message)
     if (message.method === "notifications/message") {
       const anySet = SharedHost.levelOf(this.hosts) !== undefined
-      for (const host of related === undefined ? this.hosts : [related.host]) {
+      // one that belongs to a request of another process's, or of nobody's any more, is for none of the hosts
+      const hosts = relatedRequestId === undefined ? this.hosts : related === undefined ? [] : [related.host]
+      for (const host of hosts) {
         if (SharedHost.getsLog(host, message, anySet)) host.tell(message, related)
       }
     } else if (message.method === "notifications/resources/updated") {

@@ -22,7 +22,7 @@ export interface Options extends Omit<Wire, "deliver"> {
   readonly sessionId?: (() => string | undefined) | undefined
   /**
    * Whether each request has a stream of its own, which is closed where nobody waits for the answer any more (HTTP): in the modern
-   * era that is how a request is cancelled. Default: false, one is cancelled by a message.
+   * era that is how a request is cancelled, and no message is sent. Default: false, one is cancelled by a message.
    */
   readonly hasPerRequestStream?: boolean | undefined
   /** takes the protocol version that was agreed on */
@@ -45,16 +45,24 @@ export class ClientTransport {
 
   readonly requests: Requests
   readonly subscriptions = new Subscriptions()
-  /** what the SDK 2.x reads of a transport */
-  readonly hasPerRequestStream: boolean
+  /** whether the end of its own stream cancels a request of the modern era: that of the options */
+  readonly cancelsByStream: boolean
+  /**
+   * What SDK 2.x reads of a transport: never, so that it cancels by a message in both eras. With `true` it makes an `AbortController` for
+   * each request, which costs as much as all that is done here for it.
+   */
+  readonly hasPerRequestStream: boolean = false
   readonly #options: Options
   #closed = false
 
   constructor(options: Options) {
     this.#options = options
-    this.hasPerRequestStream = options.hasPerRequestStream ?? false
+    this.cancelsByStream = options.hasPerRequestStream ?? false
     this.requests = new Requests(options.subscriptions, {
-      request: options.request,
+      request: (message, pending, sending) => {
+        if (this.cancelsByStream && pending.modern) pending.silent = true
+        options.request(message, pending, sending)
+      },
       transmit: options.transmit,
       deliver: (message, about) => this.deliver(message, about)
     })
@@ -70,7 +78,7 @@ export class ClientTransport {
 
   send(message: Message, options?: SendOptions): Promise<void> {
     // Where all share one stream a cancellation is a message, which must find its request.
-    const isShared = options?.requestSignal !== undefined && !this.hasPerRequestStream
+    const isShared = options?.requestSignal !== undefined && !this.cancelsByStream
     return this.requests.send(message, isShared ? { ...options, requestSignal: undefined } : options)
   }
 

@@ -303,8 +303,8 @@ class ListenStream {
 
   /** With HTTP the end of its stream says so, elsewhere a message. */
   #cancel(): void {
-    const { hasPerRequestStream, requests } = this.#port.transport
-    if (hasPerRequestStream || this.#id === undefined) return this.#stop()
+    const { cancelsByStream, requests } = this.#port.transport
+    if (cancelsByStream || this.#id === undefined) return this.#stop()
     const params = { requestId: this.#id }
     requests.send({ jsonrpc: "2.0", method: "notifications/cancelled", params }).catch(() => {})
   }

@@ -306,11 +306,9 @@ class RawPeer implements Peer {
       if (signal?.aborted === true) return reject(signal.reason)
       if (typeof id === "number") this.#nextId = Math.max(this.#nextId, id) + 1
       onId?.(id)
-      // where a request has a stream of its own, its end says that nobody waits any more
-      const requestSignal = this.#face !== undefined && transport.hasPerRequestStream ? signal : undefined
       const abort = () => {
         const cancelled = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id } } as const
-        if (requestSignal === undefined) transport.send(cancelled).catch(() => {})
+        transport.send(cancelled).catch(() => {})
         settled()
         reject(signal?.reason)
       }
@@ -330,7 +328,7 @@ class RawPeer implements Peer {
           reject(error)
         }
       })
-      const options = requestSignal === undefined && headers === undefined ? undefined : { requestSignal, headers }
+      const options = headers === undefined ? undefined : { headers }
       transport.send({ ...request, jsonrpc: "2.0", id } as Message.Request, options).catch((error: unknown) => {
         this.#waiting.get(id)?.reject(error)
       })

@@ -35,6 +35,42 @@ export interface Pending {
   readonly settle: (answer: Message.Answer | Error) => void
 }
 
+/** Whose a request is, and who is told of its cancellation. */
+type Manner = Pick<Pending, "silent" | "own" | "guarded">
+
+const unguarded: Manner = { silent: false, own: false, guarded: false }
+const handshaking: Manner = { silent: true, own: false, guarded: false }
+const guarded: Manner = { silent: false, own: false, guarded: true }
+const guardedSilent: Manner = { silent: true, own: false, guarded: true }
+
+/**
+ * A class, and no literal: V8 takes literals that it has seen to survive for long-lived, and puts all that follow where only a full
+ * collection finds them, with everything that they refer to.
+ */
+class Waiting implements Pending {
+  readonly id: Message.Id
+  readonly record: Record
+  readonly uri: string | undefined
+  silent: boolean
+  readonly own: boolean
+  readonly guarded: boolean
+  readonly modern: boolean
+  release: (() => void) | undefined = undefined
+  readonly settle: Pending["settle"]
+
+  constructor(message: Message.Request, record: Record, { guarded, own, silent }: Manner, settle: Pending["settle"]) {
+    const uri = message.params?.["uri"]
+    this.id = message.id
+    this.record = record
+    this.uri = typeof uri === "string" ? uri : undefined
+    this.silent = silent
+    this.own = own
+    this.guarded = guarded
+    this.modern = Message.revisionOf(message) !== undefined
+    this.settle = settle
+  }
+}
+
 /** What a request is recognized by when the client hands it to the transport, at once or later: `JSON` does not see it. */
 const tag = Symbol("vmcp-keepalive/Tracked")
 
@@ -258,10 +294,11 @@ export class Requests {
     const own = this.#agreed === undefined ? params : { ...params, _meta: { ...this.#agreed, ...params?._meta } }
     const message: Message.Request = { jsonrpc: "2.0", id, method, ...(own === undefined ? {} : { params: own }) }
     onId?.(id)
-    this.#begin(message, { record, silent: !cancellable, own: true, guarded: false }, (answer) => {
+    const settle = (answer: Message.Answer | Error) => {
       record.settled = true
       done("result" in answer ? answer.result : undefined, answer)
-    })
+    }
+    this.#begin(message, new Waiting(message, record, { silent: !cancellable, own: true, guarded: false }, settle))
     return () => void this.#cancel(id)
   }
 
@@ -283,45 +320,34 @@ export class Requests {
     const signal = options?.requestSignal
     if (signal?.aborted === true) return Promise.reject(asError(signal.reason))
     return new Promise((resolve, reject) => {
-      const aborted = () => void this.#cancel(message.id)
-      signal?.addEventListener("abort", aborted, { once: true })
+      const settle = (answer: Message.Answer | Error) => {
+        if (answer instanceof Error) {
+          reject(answer)
+          this.#forget(message.id)
+        } else {
+          resolve()
+          this.#wire.deliver(answer)
+        }
+      }
       this.#begin(
         message,
-        { ...this.#made(message), own: false },
-        (answer) => {
-          signal?.removeEventListener("abort", aborted)
-          if (answer instanceof Error) {
-            reject(answer)
-            this.#forget(message.id)
-          } else {
-            resolve()
-            this.#wire.deliver(answer)
-          }
-        },
+        this.#made(message, signal === undefined ? settle : this.#until(signal, message.id, settle)),
         options
       )
     })
   }
 
-  #begin(
-    message: Message.Request,
-    about: Pick<Pending, "record" | "silent" | "own" | "guarded">,
-    settle: Pending["settle"],
-    options?: SendOptions
-  ): void {
-    const uri = message.params?.["uri"]
-    const { guarded, own, record, silent } = about
-    const pending: Pending = {
-      id: message.id,
-      record,
-      uri: typeof uri === "string" ? uri : undefined,
-      silent,
-      own,
-      guarded,
-      modern: Message.revisionOf(message) !== undefined,
-      release: undefined,
-      settle
+  /** Cancels a request when its signal is aborted, as long as it is under way. */
+  #until(signal: AbortSignal, id: Message.Id, settle: Pending["settle"]): Pending["settle"] {
+    const aborted = () => void this.#cancel(id)
+    signal.addEventListener("abort", aborted, { once: true })
+    return (answer) => {
+      signal.removeEventListener("abort", aborted)
+      settle(answer)
     }
+  }
+
+  #begin(message: Message.Request, pending: Pending, options?: SendOptions): void {
     this.#pending.set(message.id, pending)
     try {
       this.#wire.request(message, pending, options)
@@ -346,23 +372,24 @@ export class Requests {
     })
   }
 
-  /** As what a request was made. */
-  #made(message: Message.Request): Pick<Pending, "record" | "silent" | "guarded"> {
+  /** A request of the client's, as what it was made. */
+  #made(message: Message.Request, settle: Pending["settle"]): Pending {
     const tracked = this.#trackedAs(message)
     if (tracked === undefined) {
-      if (!handshakes.has(message.method)) return { record: ofRequest(message), silent: false, guarded: false }
+      if (!handshakes.has(message.method)) return new Waiting(message, ofRequest(message), unguarded, settle)
       // the client sends it by itself, to connect; one that negotiates sends one after the other
       this.handshake = ofRequest(message)
       this.#offered = message.method === "server/discover" ? message.params?._meta : this.#offered
-      return { record: this.handshake, silent: true, guarded: false }
+      return new Waiting(message, this.handshake, handshaking, settle)
     }
+    const about = tracked.silent ? guardedSilent : guarded
     if (!tracked.sent) {
       tracked.sent = true
-      return { record: tracked.record, silent: tracked.silent, guarded: true }
+      return new Waiting(message, tracked.record, about, settle)
     }
     const leg = new Record(tracked.record.method, tracked.record.tool)
     tracked.further?.(leg)
-    return { record: leg, silent: tracked.silent, guarded: true }
+    return new Waiting(message, leg, about, settle)
   }
 
   /**

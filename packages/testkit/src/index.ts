@@ -1,4 +1,5 @@
 export * as Certificate from "./Certificate.ts"
+export * as Database from "./Database.ts"
 export * as Fault from "./Fault.ts"
 export * as FaultProxy from "./FaultProxy.ts"
 export * as Leftovers from "./Leftovers.ts"

@@ -51,13 +51,73 @@ export const Events = Rpc.make("Events", { success: Told, error: NotKept, stream
 
 /** What a server answered, as JSON: also an error is an answer, and is handed on as it came. */
 export type Answer = typeof Answer.Type
-const Answer = Schema.TaggedStruct("Answer", { isError: Schema.Boolean, json: Schema.String })
+const Answer = Schema.TaggedStruct("Answer", {
+  isError: Schema.Boolean,
+  json: Schema.String,
+  /** the number of the last notification that the server sent its caller before it */
+  told: Schema.Number
+})
 
-/** One raw request of a call, its parameters as JSON. Never sent a second time once a byte of it was written. */
+/** One raw message of a call, its parameters as JSON. Never sent a second time once a byte of it was written. */
 export const Call = Rpc.make("Call", {
-  payload: { method: Schema.String, params: Schema.UndefinedOr(Schema.String), idempotent: Schema.Boolean },
+  payload: {
+    kind: Schema.Literals(["request", "notification"]),
+    method: Schema.String,
+    params: Schema.UndefinedOr(Schema.String),
+    idempotent: Schema.Boolean,
+    caller: Schema.String,
+    label: Schema.Number,
+    pin: Schema.UndefinedOr(Schema.Struct({ id: Schema.String, generation: Schema.Number }))
+  },
   success: Answer,
+  error: Schema.Union([NotKept, BackendError.CallError, BackendError.SessionReplaced])
+})
+
+/** A session with the server, by a name that no other has: what the server said of itself, as JSON. */
+export type Session = typeof SessionStruct.Type
+const SessionStruct = Schema.Struct({
+  key: Schema.String,
+  server: Schema.String,
+  era: Schema.Literals(["legacy", "modern"])
+})
+
+/** Waits for a session as a call does, and tells which it is. */
+export const Meet = Rpc.make("Meet", {
+  success: SessionStruct,
   error: Schema.Union([NotKept, BackendError.CallError])
+})
+
+/** What a process hears that is attached to a backend: first which session there is, then what the server says in it and in those that follow. */
+export type Heard = typeof Heard.Type
+const Heard = Schema.Union([
+  Schema.TaggedStruct("Attached", { session: Schema.UndefinedOr(SessionStruct) }),
+  Schema.TaggedStruct("Began", { session: SessionStruct }),
+  Schema.TaggedStruct("Over", { key: Schema.String }),
+  Schema.TaggedStruct("Notified", {
+    /** counts up */
+    n: Schema.Number,
+    key: Schema.String,
+    json: Schema.String,
+    /** the request of the caller's to which it belongs, where it belongs to one */
+    label: Schema.UndefinedOr(Schema.Number),
+    /** whether it says that a list or a resource has changed */
+    isChange: Schema.Boolean
+  })
+])
+
+export const Attach = Rpc.make("Attach", {
+  payload: { caller: Schema.String },
+  success: Heard,
+  error: NotKept,
+  stream: true
+}).annotate(isEndless, true)
+
+/** Holds a session until it is interrupted. */
+export const Pin = Rpc.make("Pin", {
+  payload: { pin: Schema.String },
+  success: Schema.Struct({ pin: Schema.String, generation: Schema.Number }),
+  error: Schema.Union([NotKept, BackendError.SessionUnavailable, BackendError.CallRejected]),
+  stream: true
 })
 
 const Entries = Schema.Array(
@@ -103,6 +163,9 @@ export const BackendEntity = Entity.make("Backend", [
   Changes,
   Events,
   Call,
+  Meet,
+  Attach,
+  Pin,
   Lists,
   Connected,
   Listen,

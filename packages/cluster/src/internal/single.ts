@@ -17,6 +17,9 @@ export const of = (fleet: Fleet.Fleet<Peer.Peer>): Shape => ({
     fleet.states,
     (states) => new Map([...states].map(([id, state]) => [id, { owner: here, state }] as const))
   ),
+  processes: Effect.map(fleet.ids, (backends) => [
+    { address: here, isHere: true, isHealthy: true, backends, left: undefined }
+  ]),
   leaseMargin: Effect.succeed(undefined),
   events: fleet.events,
   command: (id, command) =>

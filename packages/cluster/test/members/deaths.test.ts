@@ -36,7 +36,7 @@ const listening = Effect.acquireRelease(
 let tests = 0
 
 /** Another process that has both shards, and one that looks whether it is dead, from now on. */
-const worldOf = Effect.fnUntraced(function* (shardLockExpiration: Duration.Input) {
+const worldOf = Effect.fnUntraced(function* (shardLockExpiration: Duration.Input, isLooking = true) {
   const settings = yield* ClusterOptions.resolve({ address: "10.0.0.1:1", lease })
   const prefix = `deaths${++tests}`
   const pg = PgClient.layer({
@@ -46,12 +46,16 @@ const worldOf = Effect.fnUntraced(function* (shardLockExpiration: Duration.Input
     username: "postgres",
     password: Redacted.make("postgres")
   })
-  const layer = Deaths.layer({ address: watching, lease, prefix }).pipe(
+  const options = { address: watching, lease, prefix }
+  const layer = (isLooking ? Deaths.layer(options) : Layer.empty).pipe(
     Layer.provideMerge(SqlRunnerStorage.layerWith({ prefix })),
-    Layer.provide([ShardingConfig.layer({ ...configOf(settings), shardLockExpiration }), pg]),
+    Layer.provide(ShardingConfig.layer({ ...configOf(settings), shardLockExpiration })),
+    Layer.provideMerge(pg),
     Layer.provide(Layer.succeed(References.MinimumLogLevel, "Fatal"))
   )
-  const engine = yield* Effect.provideContext(Effect.service(RunnerStorage.RunnerStorage), yield* Layer.build(layer))
+  const context = yield* Layer.build(layer)
+  const engine = yield* Effect.provideContext(Effect.service(RunnerStorage.RunnerStorage), context)
+  const words = yield* Effect.provideContext(Deaths.words(options), context)
   const server = yield* listening
   const other = RunnerAddress.RunnerAddress.make({
     host: "127.0.0.1",
@@ -64,7 +68,7 @@ const worldOf = Effect.fnUntraced(function* (shardLockExpiration: Duration.Input
   yield* register(other)
   assert.strictEqual((yield* engine.acquire(other, shards)).length, 2)
   const registered = Effect.map(engine.getRunners, (all) => all.map(([{ address }]) => address.port))
-  return { engine, other, registered, self, server }
+  return { ...words, engine, other, register, registered, self, server }
 })
 const world = worldOf(lease)
 
@@ -98,6 +102,21 @@ describe("a process", () => {
       yield* close(made.server)
       yield* Effect.forkScoped(Effect.repeat(made.engine.refresh(made.other, []), Schedule.spaced("150 millis")))
       yield* staysWith(made)
+    })
+  )
+
+  it.live("that has begun anew at the same address keeps what it has, though the one before it was found dead", () =>
+    Effect.gen(function* () {
+      const { end, engine, other, register, silent } = yield* worldOf(lease, false)
+      const name = `${other.host}:${other.port}`
+      yield* until("the one before is overdue", silent, (names) => names.includes(name))
+      yield* register(other)
+      yield* engine.acquire(other, shards)
+      assert.strictEqual(yield* end(name), 0)
+      assert.strictEqual((yield* engine.refresh(other, shards)).length, 2)
+      yield* until("it is overdue, too", silent, (names) => names.includes(name))
+      assert.strictEqual(yield* end(name), 2)
+      assert.strictEqual(yield* end(name), 0)
     })
   )
 

@@ -3,28 +3,37 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import type { Fleet, KeepaliveEvent } from "@vmcp-keepalive/core"
 import { HttpPeerTransport } from "@vmcp-keepalive/transport-http/peer"
+import { StdioPeerTransport } from "@vmcp-keepalive/transport-stdio/peer"
 import { Cause, Duration, Effect, Exit, Layer, Option, References, Redacted, Stream } from "effect"
 import { ClusterBackends } from "../../src/index.ts"
 import type { Asked, Configuration, Question } from "../support/protocol.ts"
 
-const { address, backends, lease, options, storage }: Configuration = JSON.parse(process.argv[2] ?? "{}")
+const { address, backends, commands, lease, options, storage }: Configuration = JSON.parse(process.argv[2] ?? "{}")
 
-const specs = (listed: Configuration["backends"]): ReadonlyArray<Fleet.Spec> =>
-  Object.entries(listed).map(([id, url]) => ({
+const policy = {
+  probe: "ping",
+  interval: "1 second",
+  timeout: "500 millis",
+  confirmInterval: "200 millis",
+  backoff: { initial: "100 millis", factor: 2, cap: "1 second" }
+} satisfies Fleet.Spec["policy"]
+
+const specs = (listed: Configuration["backends"]): ReadonlyArray<Fleet.Spec> => [
+  ...Object.entries(listed).map(([id, url]) => ({
     id,
     settings: {
       kind: "http",
       url: Redacted.make(url),
       headers: { "x-replica": Redacted.make(address) }
     } satisfies HttpPeerTransport.HttpSettings,
-    policy: {
-      probe: "ping",
-      interval: "1 second",
-      timeout: "500 millis",
-      confirmInterval: "200 millis",
-      backoff: { initial: "100 millis", factor: 2, cap: "1 second" }
-    }
+    policy
+  })),
+  ...Object.entries(commands).map(([id, [command, ...args]]) => ({
+    id,
+    settings: { kind: "stdio", command, args } satisfies StdioPeerTransport.StdioSettings,
+    policy
   }))
+]
 
 const answerTo = (question: Question, events: ReadonlyArray<KeepaliveEvent.KeepaliveEvent>) =>
   Effect.gen(function* () {
@@ -32,6 +41,11 @@ const answerTo = (question: Question, events: ReadonlyArray<KeepaliveEvent.Keepa
     switch (question.ask) {
       case "states":
         return [...(yield* cluster.states)].map(([id, { owner, state }]) => [id, owner ?? null, state?._tag ?? null])
+      case "processes":
+        return (yield* cluster.processes).map(({ left, ...process }) => ({
+          ...process,
+          left: left === undefined ? null : Duration.toMillis(left)
+        }))
       case "command":
         return Option.getOrUndefined(yield* cluster.command(question.id, question.command))?._tag
       case "apply":
@@ -74,12 +88,14 @@ const serve = Layer.effectDiscard(
 const cluster = ClusterBackends.layer({
   address,
   ...options,
+  sessionLedger: options?.sessionLedger === undefined ? undefined : { key: Redacted.make(options.sessionLedger) },
   tls: options?.tls && { ...options.tls, key: Redacted.make(options.tls.key) },
   allowLoopback: true,
   lease: Duration.millis(lease),
   backends: specs(backends)
 }).pipe(
   Layer.provide(HttpPeerTransport.layer()),
+  Layer.provide(StdioPeerTransport.layer({ watchdog: true, shutdown: { end: "1 second", term: "1 second" } })),
   Layer.provide(
     PgClient.layer({
       host: "127.0.0.1",

@@ -35,7 +35,7 @@ export const ended = (child: ChildProcess): Effect.Effect<void> =>
     })
   })
 
-/** One of `programs`, with Node's own options before it. */
+/** One of `programs`, or a file elsewhere, with Node's own options before it. */
 export const started = (
   name: string,
   args: ReadonlyArray<string>,
@@ -43,7 +43,7 @@ export const started = (
 ): Effect.Effect<ChildProcess, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<ChildProcess>((resume) => {
-      const child = fork(`${programs}${name}.ts`, args, { execArgv: [...options] })
+      const child = fork(name.startsWith("/") ? name : `${programs}${name}.ts`, args, { execArgv: [...options] })
       child.once("exit", (code, signal) => resume(Effect.die(new Error(`${name} ended: ${code ?? signal}`))))
       child.once("message", () => resume(Effect.succeed(child)))
     }),

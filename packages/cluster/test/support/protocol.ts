@@ -8,16 +8,21 @@ export interface Configuration {
   readonly lease: number
   /** the URLs of the backends, by their ids */
   readonly backends: { readonly [id: string]: string }
+  /** and those that are child processes */
+  readonly commands: { readonly [id: string]: readonly [command: string, ...args: ReadonlyArray<string>] }
   readonly options?: ReplicaOptions | undefined
 }
 
 /** What is not as by default. */
 export interface ReplicaOptions extends Pick<ClusterOptions.Options, "declareDead" | "originStarts"> {
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
+  /** the key of the ledger; none where no sessions are remembered */
+  readonly sessionLedger?: string | undefined
 }
 
 export type Question =
   | { readonly ask: "states" }
+  | { readonly ask: "processes" }
   | { readonly ask: "command"; readonly id: string; readonly command: Operable.Command }
   | {
       readonly ask: "call"

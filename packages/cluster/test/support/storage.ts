@@ -1,4 +1,5 @@
 /** Databases for a test: a Postgres from npm alone, and a real one where this machine has it. Each is a process of its own, can be frozen, and restarted. */
+import { Database } from "@vmcp-keepalive/testkit"
 import { Effect, Exit, Scope } from "effect"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { chmodSync, chownSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
@@ -56,7 +57,7 @@ const killed = (child: ChildProcess, signal: NodeJS.Signals) =>
 export const pglite: Effect.Effect<Storage, never, Scope.Scope> = Effect.gen(function* () {
   const port = yield* freePort
   const data = join(yield* folder, "data")
-  const running = Effect.map(started("storage", [String(port), data]), (child): Running => ({
+  const running = Effect.map(started(Database.program, [String(port), data]), (child): Running => ({
     signal: (signal) => Effect.sync(() => void child.kill(signal)),
     crash: killed(child, "SIGKILL")
   }))

@@ -31,20 +31,30 @@ export interface World {
 export const make = (options: {
   readonly options?: ReplicaOptions
   readonly storage: Storage
-  readonly backends: number
+  /** how many the farm has, or the URLs of others by their ids */
+  readonly backends: number | { readonly [id: string]: string }
   readonly lease: number
   /** Node's own options for the replicas */
   readonly node?: ReadonlyArray<string>
+  /** servers of a test's own, beside those of the farm */
+  readonly servers?: Partial<Pick<Configuration, "backends" | "commands">>
 }): Effect.Effect<World, never, Scope.Scope> =>
   Effect.gen(function* () {
     const farm = yield* Farm.make
-    const { node, storage, ...given } = options
-    const ids = Array.from({ length: options.backends }, (_, index) => `backend-${index}`)
-    const backends = Object.fromEntries(ids.map((id) => [id, farm.url(id)]))
+    const { node, servers = {}, storage, ...given } = options
+    const { backends: urls = {}, commands = {} } = servers
+    const count = typeof options.backends === "number" ? options.backends : 0
+    const ofFarm = Array.from({ length: count }, (_, index) => `backend-${index}`)
+    const farmed =
+      typeof options.backends === "number"
+        ? Object.fromEntries(ofFarm.map((id) => [id, farm.url(id)]))
+        : options.backends
+    const backends = { ...farmed, ...urls }
+    const ids = [...Object.keys(backends), ...Object.keys(commands)]
 
     const replica = Effect.gen(function* () {
       const address = `127.0.0.1:${yield* freePort}`
-      const configuration: Configuration = { ...given, address, storage: storage.port, backends }
+      const configuration: Configuration = { ...given, address, storage: storage.port, backends, commands }
       const child = yield* started("replica", [JSON.stringify(configuration)], node)
       const waiting = new Map<number, (answer: Answer) => void>()
       child.on("message", (answer: Answer) => waiting.get(answer.n)?.(answer))

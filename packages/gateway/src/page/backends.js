@@ -67,7 +67,12 @@ const fill = (line, row) => {
   } else if (before?.action?.command !== row.action?.command) allow(line.buttons, row)
   write(
     line.about,
-    [row.kind, row.tools > 0 ? plural(row.tools, "tool") : "", row.required ? "required" : ""]
+    [
+      row.kind,
+      row.tools > 0 ? plural(row.tools, "tool") : "",
+      row.required ? "required" : "",
+      row.owner === undefined ? "" : row.owner === null ? "kept by none" : `on ${row.owner}`
+    ]
       .filter((part) => part !== "")
       .join(" · ")
   )

@@ -93,7 +93,10 @@ export const details = () => {
     view.state.replaceChildren(
       shape(row.state),
       el("span", {}, row.word),
-      el("span", { class: "sub" }, `since ${Time.clock(row.since)}`)
+      el("span", { class: "sub" }, `since ${Time.clock(row.since)}`),
+      row.owner === undefined
+        ? ""
+        : el("span", { class: "sub" }, row.owner === null ? "kept by no gateway" : `kept by ${row.owner}`)
     )
     write(view.why, row.why === "" ? "Nothing speaks against it." : row.why)
     write(view.todo, row.action?.text ?? "")

@@ -6,7 +6,7 @@ const silence = 25_000
 const pause = 2000
 
 /** Follows it for as long as the page is open. */
-export const follow = ({ changes, found, lost, snapshot }) => {
+export const follow = ({ changes, cluster, found, lost, snapshot }) => {
   let source
   let watchdog
   let isFound = false
@@ -36,6 +36,10 @@ export const follow = ({ changes, found, lost, snapshot }) => {
     source.addEventListener("changes", ({ data }) => {
       heard()
       changes(JSON.parse(data))
+    })
+    source.addEventListener("cluster", ({ data }) => {
+      heard()
+      cluster(JSON.parse(data))
     })
     source.addEventListener("beat", heard)
     source.addEventListener("error", () => {

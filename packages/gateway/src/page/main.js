@@ -1,5 +1,6 @@
 /** The page: what the gateway tells goes to the table, the log and the summary; what a person orders goes to the gateway. */
 import { table } from "./backends.js"
+import * as Cluster from "./cluster.js"
 import { details, entry } from "./details.js"
 import { byId, el, shape, write } from "./dom.js"
 import { follow } from "./events.js"
@@ -62,7 +63,7 @@ const refilter = () => {
   const shown = backends.filter(
     (row) =>
       (filter === "all" || row.attention) &&
-      (text === "" || `${row.id} ${row.kind} ${row.word} ${row.why}`.toLowerCase().includes(text))
+      (text === "" || `${row.id} ${row.kind} ${row.word} ${row.why} ${row.owner ?? ""}`.toLowerCase().includes(text))
   )
   const empty = byId("empty")
   empty.hidden = shown > 0
@@ -97,9 +98,10 @@ const append = (entries, isNews) => {
 }
 
 follow({
-  snapshot: ({ at, log: entries, order, rows }) => {
+  snapshot: ({ at, cluster, log: entries, order, rows }) => {
     Time.adjust(at)
     Time.go()
+    Cluster.show(cluster)
     backends.take(rows)
     backends.arrange(order)
     log.replaceChildren()
@@ -117,6 +119,10 @@ follow({
     summarize()
     if (order !== undefined || filter !== "all" || search.value !== "") refilter()
     detailed.update(rows)
+  },
+  cluster: ({ at, cluster }) => {
+    Time.adjust(at)
+    Cluster.show(cluster)
   },
   found: () => {
     if (isLost) say("Connected to the gateway again")

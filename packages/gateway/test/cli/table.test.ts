@@ -56,6 +56,26 @@ describe("the table of status", () => {
     assert.strictEqual(plain, printed([row({ tone: "bad" })]))
   })
 
+  it("tells of several gateways which there are, and on which each backend is", () => {
+    const processes = [
+      { address: "10.0.0.1:7777", here: true, healthy: true, backends: 1, lease: 13_400 },
+      { address: "10.0.0.2:7777", here: false, healthy: false, backends: 0, lease: null }
+    ]
+    const backends = [row({ owner: "10.0.0.1:7777" }), row({ id: "files", owner: null })]
+    const cluster = { processes, margin: 12_000, silentSince: now - 4_000 }
+    const lines = table({ at: now, total: 2, attention: 1, backends, cluster }, Style.make(false)).split("\n")
+    assert.deepStrictEqual(lines, [
+      "2 backends, 1 needs attention",
+      "  10.0.0.1:7777 (this one), 1 backend, lease 13 s",
+      "! 10.0.0.2:7777, 0 backends, no lease, does not answer",
+      "the database of the cluster does not answer, for 4 s",
+      "",
+      "BACKEND  KIND  STATE      SINCE  LATENCY  TOOLS  CALLS  NEXT  ON             WHY",
+      "web      http  Connected  1 min  12 ms    4      12     -     10.0.0.1:7777",
+      "files    http  Connected  1 min  12 ms    4      12     -     -"
+    ])
+  })
+
   it("lets no name of another program write to the terminal", () => {
     assert.notInclude(printed([row({ id: "a\u001B]0;title\u0007", why: "\u202Eb" })]), "\u001B")
     assert.notInclude(printed([row({ why: "\u202Eb" })]), "\u202E")

@@ -339,6 +339,22 @@ describe("a backend that dies", () => {
     })
   )
 
+  it.live("is isolated and reset so too where somebody else says it, as another gateway of a cluster does", () =>
+    Effect.gen(function* () {
+      const { fleet, gateway } = yield* start()
+      const host = yield* initialized(gateway)
+      const member = yield* Effect.flatMap(fleet.get("one"), Effect.fromOption)
+      const isRefused = Effect.map(host.call("one__echo"), (answer) => resultOf(answer)["isError"] === true)
+      const until = (is: boolean) =>
+        Effect.repeat(Effect.delay(isRefused, "10 millis"), { until: (refused) => refused === is })
+      yield* until(false)
+      yield* member.isolate
+      yield* until(true)
+      yield* member.reset
+      yield* until(false)
+    })
+  )
+
   it.live("answers no further than listWait when it is frozen: others' lists come, and its own as last known", () =>
     Effect.gen(function* () {
       const { gateway, of } = yield* start(undefined, { listWait: "150 millis" })

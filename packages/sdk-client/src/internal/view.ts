@@ -12,7 +12,7 @@ export type Recording = <Request extends Question, A>(
   send: (request: Request) => Promise<A>
 ) => Promise<A>
 
-/** What is seen instead of the client's own: of the properties that it answers, `undefined` is none. */
+/** What is seen instead of the client's own property; `undefined` where it is the client's own. */
 export type Seen<Client> = (property: PropertyKey, view: Client) => unknown
 
 /** Begins a call: what `Session.call` of the port returns. */
@@ -21,27 +21,46 @@ export const call = <Client extends object>(
   client: Client,
   traceparent: string | undefined,
   seen: (recording: Recording) => Seen<Client>
-): Connector.Call<Client> => {
-  const records: Array<RequestRecord.Record> = []
-  const further = (record: RequestRecord.Record) => void records.push(record)
-  let ended = false
-  const recording: Recording = (request, send) => {
-    if (ended) return Promise.reject(new Error("The call is over: nothing more is sent for it"))
-    const record = RequestRecord.ofRequest(request)
-    records.push(record)
-    return requests.track(record, false, withTraceparent(request, traceparent), send, further)
+): Connector.Call<Client> => new View(requests, client, traceparent, seen)
+
+/** A call, which is also what its view of the client does: one is made for each. */
+class View<Client extends object> implements Connector.Call<Client>, ProxyHandler<Client> {
+  readonly client: Client
+  readonly requests: Array<RequestRecord.Record> = []
+  readonly #all: Requests
+  readonly #traceparent: string | undefined
+  readonly #seen: Seen<Client>
+  #ended = false
+  readonly end = (): void => {
+    this.#ended = true
   }
-  const property = seen(recording)
-  const view: Client = new Proxy(client, {
-    get: (target, key, receiver) => property(key, view) ?? Reflect.get(target, key, receiver),
-    // on the client itself, whose accessors know nothing of a view
-    set: (target, key, value) => Reflect.set(target, key, value)
-  })
-  return {
-    client: view,
-    requests: records,
-    end: () => {
-      ended = true
-    }
+
+  constructor(
+    all: Requests,
+    client: Client,
+    traceparent: string | undefined,
+    seen: (recording: Recording) => Seen<Client>
+  ) {
+    this.#all = all
+    this.#traceparent = traceparent
+    this.#seen = seen((request, send) => this.#record(request, send))
+    this.client = new Proxy(client, this)
+  }
+
+  get(target: Client, key: PropertyKey, receiver: unknown): unknown {
+    return this.#seen(key, this.client) ?? Reflect.get(target, key, receiver)
+  }
+
+  /** On the client itself, whose accessors know nothing of a view. */
+  set(target: Client, key: PropertyKey, value: unknown): boolean {
+    return Reflect.set(target, key, value)
+  }
+
+  #record<Request extends Question, A>(request: Request, send: (request: Request) => Promise<A>): Promise<A> {
+    if (this.#ended) return Promise.reject(new Error("The call is over: nothing more is sent for it"))
+    const record = RequestRecord.ofRequest(request)
+    this.requests.push(record)
+    const further = (leg: RequestRecord.Record) => void this.requests.push(leg)
+    return this.#all.track(record, false, withTraceparent(request, this.#traceparent), send, further)
   }
 }

@@ -91,12 +91,17 @@ export const call = (requests: Requests, client: Client, traceparent?: string): 
       recording({ method: "server/discover" }, () => client.discover(patient(options)))
     const listen: Client["listen"] = (filter, options) =>
       recording({ method: "subscriptions/listen" }, () => client.listen(filter, patient(options)))
-    const seen = new Map<PropertyKey, unknown>([
-      ["request", request],
-      ["discover", discover],
-      ["listen", listen]
-    ])
-    return (property) => seen.get(property)
+    return (property) => {
+      switch (property) {
+        case "request":
+          return request
+        case "discover":
+          return discover
+        case "listen":
+          return listen
+      }
+      return undefined
+    }
   })
 
 /** The parameters of `request` after the first: a schema for the result where there is one, and options. */

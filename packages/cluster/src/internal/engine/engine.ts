@@ -28,7 +28,7 @@ import * as Connections from "./connections.ts"
 import { configOf, refreshEvery } from "./sharding.ts"
 
 /** What the names of the tables begin with. */
-const prefix = "vmcp_keepalive"
+export const prefix = "vmcp_keepalive"
 
 /**
  * How long a process that leaves still answers that it keeps nothing: the others see that it has left only at their next look, and would find nobody

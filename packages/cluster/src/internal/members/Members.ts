@@ -25,6 +25,9 @@ export class Members extends Context.Service<
   }
 >()("@vmcp-keepalive/cluster/Members") {}
 
+/** How many milliseconds the others may take to find the storage again: the engine waits 5 seconds for an answer, and asks a second later. */
+const returning = 10_000
+
 const nameOf = ({ host, port }: RunnerAddress.RunnerAddress) => `${host} ${port}`
 
 /** Alone, until it is told of others. */
@@ -71,7 +74,7 @@ export const layer = ({
       const answered = (listed: Array<readonly [runner: Runner.Runner, healthy: boolean]>) => {
         const at = now()
         // Rows run out that nobody could refresh: of half a lease most are left, and of a whole one none.
-        if (hasFailed && at - answeredAt > span / 2) countedUntil = at + span
+        if (hasFailed && at - answeredAt > span / 2) countedUntil = at + Math.max(span, returning)
         hasFailed = false
         answeredAt = at
         const all = at < countedUntil ? withThoseBefore(listed) : listed

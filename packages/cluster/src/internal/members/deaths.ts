@@ -53,25 +53,28 @@ const addressOf = (name: string): Address.Address => {
   return { host: name.slice(0, colon), port: Number(name.slice(colon + 1)) }
 }
 
-export const layer = ({ address, lease, prefix }: Options): Layer.Layer<never, never, SqlClient.SqlClient> =>
-  Layer.effectDiscard(
-    Effect.gen(function* () {
-      const sql = (yield* SqlClient.SqlClient).withoutTransforms()
-      const runners = sql(`${prefix}_runners`)
-      const locks = sql(`${prefix}_locks`)
-      const before = (ms: number) => sql`NOW() - INTERVAL '${sql.literal(String(ms))} milliseconds'`
-      const isOverdue = sql`last_heartbeat < ${before(overdue)}`
-      const hasLeases = sql`last_heartbeat > ${before(Duration.toMillis(lease))}`
-      const here = nameOf(address)
-
-      const say = sql`UPDATE ${runners} SET last_heartbeat = NOW() WHERE address = ${here}`
-      const silent = Effect.map(
+/** What is said in the storage, in the engine's own tables. */
+export const words = ({ address, lease, prefix }: Options) =>
+  Effect.map(SqlClient.SqlClient, (client) => {
+    const sql = client.withoutTransforms()
+    const runners = sql(`${prefix}_runners`)
+    const locks = sql(`${prefix}_locks`)
+    const before = (ms: number) => sql`NOW() - INTERVAL '${sql.literal(String(ms))} milliseconds'`
+    const isOverdue = sql`last_heartbeat < ${before(overdue)}`
+    const hasLeases = sql`last_heartbeat > ${before(Duration.toMillis(lease))}`
+    const here = nameOf(address)
+    return {
+      /** that this process lives, where it is registered */
+      say: sql`UPDATE ${runners} SET last_heartbeat = NOW() WHERE address = ${here}`,
+      /** the others whose word is overdue and whose leases have not run out */
+      silent: Effect.map(
         sql<{ address: string }>`
           SELECT address FROM ${runners} WHERE address <> ${here} AND ${isOverdue} AND ${hasLeases}
         `,
         (rows) => rows.map((row) => row.address)
-      )
-      const end = (name: string) =>
+      ),
+      /** Ends the leases of one whose word is overdue; how many it had. */
+      end: (name: string) =>
         Effect.map(
           sql`
             WITH
@@ -85,6 +88,13 @@ export const layer = ({ address, lease, prefix }: Options): Layer.Layer<never, n
           `,
           (rows) => rows.length
         )
+    }
+  })
+
+export const layer = (options: Options): Layer.Layer<never, never, SqlClient.SqlClient> =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const { end, say, silent } = yield* words(options)
       const judge = (name: string) =>
         Effect.gen(function* () {
           const at = addressOf(name)

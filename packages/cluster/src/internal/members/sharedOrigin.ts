@@ -2,22 +2,21 @@
  * A connector whose attempts arrive where those of the other processes arrive, too: its origin has room for this process's part.
  */
 import type { Connector } from "@vmcp-keepalive/core"
-import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 
 /** Every part of the port, also those that a connector may leave out. */
-type Whole = { [Key in keyof Required<Connector.Connector<Peer.Peer>>]: Connector.Connector<Peer.Peer>[Key] }
+type Whole<Client> = { [Key in keyof Required<Connector.Connector<Client>>]: Connector.Connector<Client>[Key] }
 
 /**
  * `share`: the part of this process, as of now. An origin with a limit of its own is left alone: that is what one machine has room for, and not what
  * all share.
  */
-export const withSharedOrigin = (
-  inner: Connector.Connector<Peer.Peer>,
+export const withSharedOrigin = <Client>(
+  inner: Connector.Connector<Client>,
   share: () => number
-): Connector.Connector<Peer.Peer> => {
+): Connector.Connector<Client> => {
   const { origin } = inner
   if (origin === undefined || origin.limit !== undefined) return inner
-  const shared: Whole = {
+  const shared: Whole<Client> = {
     kind: inner.kind,
     exclusive: inner.exclusive,
     connectTimeout: inner.connectTimeout,

@@ -20,11 +20,11 @@ import {
   Snowflake
 } from "effect/cluster"
 import type { Rpc } from "effect/rpc"
-import { BackendEntity, Call, Changes, Events, Listen } from "../protocol.ts"
+import { Attach, BackendEntity, Call, Changes, Events, Listen, Pin } from "../protocol.ts"
 import * as Ticket from "./ticket.ts"
 
 /** What is never sent again: a call, and what an owner tells, whose end is told to the reader, who has missed something then. */
-const once: ReadonlySet<string> = new Set([Call._tag, Changes._tag, Events._tag, Listen._tag])
+const once: ReadonlySet<string> = new Set([Call, Changes, Events, Listen, Attach, Pin].map(({ _tag }) => _tag))
 
 /** Writes into the ticket of a call that it was handed to the socket. */
 const tracking = (inner: Runners.RpcClientProtocol["Service"]): Runners.RpcClientProtocol["Service"] => ({

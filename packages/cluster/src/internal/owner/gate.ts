@@ -7,7 +7,9 @@ import * as Effect from "effect/Effect"
 
 export const gated = (
   inner: Connector.Connector<Peer.Peer>,
-  isCertain: () => boolean
+  isCertain: () => boolean,
+  /** is told of every session that begins */
+  opened: (peer: Peer.Peer) => void = () => {}
 ): Connector.Connector<Peer.Peer> => ({
   kind: inner.kind,
   exclusive: inner.exclusive,
@@ -18,7 +20,10 @@ export const gated = (
   open: (host) =>
     Effect.suspend(() =>
       isCertain()
-        ? Effect.map(inner.open(host), (session) => gatedSession(session, isCertain))
+        ? Effect.map(inner.open(host), (session) => {
+            opened(session.client)
+            return gatedSession(session, isCertain)
+          })
         : Effect.fail(Evidence.transportFailure("closed"))
     )
 })

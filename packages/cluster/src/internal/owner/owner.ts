@@ -7,13 +7,17 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { Entity, type Sharding } from "effect/cluster"
+import { Ledger } from "../ledger/Ledger.ts"
+import { remembering } from "../ledger/remembering.ts"
 import { Leases } from "../lease/Leases.ts"
 import { BackendEntity, NotKept } from "../protocol.ts"
-import { perform } from "./perform.ts"
+import { Audience } from "./audience.ts"
 import { gated } from "./gate.ts"
 import { Listing } from "./listing.ts"
+import { meet, perform } from "./perform.ts"
 import * as Place from "./place.ts"
 import { tell } from "./telling.ts"
 
@@ -23,7 +27,7 @@ export class Places extends Context.Service<Places, Map<string, Place.Place>>()(
 /** The name of this process in the cluster. */
 export class Here extends Context.Service<Here, string>()("@vmcp-keepalive/cluster/Here") {}
 
-export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leases | Places | Here> =
+export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leases | Ledger | Places | Here> =
   BackendEntity.toLayer(
     Effect.gen(function* () {
       const { entityId: id, shardId } = yield* Entity.CurrentAddress
@@ -34,7 +38,10 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
       const observers = yield* Ownership.observers
       const isCertain = () => leases.holds(shardId)
       const margin = () => Math.max(0, leases.left(shardId))
+      // before the place, so that what ends with it is still removed
+      const book = yield* Effect.flatMap(Ledger, (ledger) => ledger.of(id))
 
+      const audience = new Audience(`${owner} ${yield* Random.nextInt}`)
       const place = yield* Place.make({
         id,
         isCertain,
@@ -44,7 +51,11 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
           return () => ends.forEach((end) => end())
         },
         listed: () => listing.current().get(id),
-        gated: (connector) => gated(connector, isCertain)
+        audience,
+        gated: (connector) => {
+          const certain = gated(connector, isCertain, audience.opened)
+          return book === undefined ? certain : remembering(certain, book)
+        }
       })
       yield* Effect.acquireRelease(
         Effect.sync(() => void places.set(id, place)),
@@ -65,7 +76,11 @@ export const layer: Layer.Layer<never, never, Sharding.Sharding | Listing | Leas
         Command: ({ payload }) => kept((backend) => Operable.operate(backend, payload.command)),
         Changes: () => reading((backend) => backend.changes),
         Events: () => reading(tell),
-        Call: ({ payload }) => kept((backend) => perform(backend, payload)),
+        Call: ({ payload }) => kept((backend) => perform({ backend, audience }, payload)),
+        Meet: () => kept((backend) => meet({ backend, audience })),
+        Attach: ({ payload: { caller } }) => reading(() => audience.attach(caller)),
+        Pin: ({ payload: { pin } }) =>
+          Stream.unwrap(kept((backend) => Effect.succeed(audience.pins.hold(backend, pin)))),
         Lists: () => kept((backend) => backend.lists),
         Connected: () => kept((backend) => backend.awaitConnected),
         Listen: ({ payload: { filter, initially } }) => reading((backend) => backend.listen(filter, { initially })),

@@ -7,11 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import type { Audience } from "./audience.ts"
 import type { Listed } from "./listing.ts"
 
 export interface Place {
   /** `undefined` while the id is not listed */
   readonly backend: () => Backend.Backend<Peer.Peer> | undefined
+  /** who hears in other processes what its server says */
+  readonly audience: Audience
   /** whether it is certain that no other process keeps it */
   readonly isCertain: () => boolean
   /** for how many milliseconds that is certain; 0 where it is not */
@@ -28,6 +31,7 @@ export interface Options {
   /** Tells that there is a backend; what it returns, that it has ended. */
   readonly kept: () => () => void
   readonly gated: (connector: Connector.Connector<Peer.Peer>) => Connector.Connector<Peer.Peer>
+  readonly audience: Audience
 }
 
 interface Made {
@@ -38,6 +42,7 @@ interface Made {
 
 /** A place that ends with the scope, and its backend with it. */
 export const make = ({
+  audience,
   gated,
   id,
   isCertain,
@@ -95,5 +100,5 @@ export const make = ({
         })
       )
     )
-    return { backend: () => made?.backend, isCertain, margin, follow: Effect.uninterruptible(alone(follow)) }
+    return { audience, backend: () => made?.backend, isCertain, margin, follow: Effect.uninterruptible(alone(follow)) }
   })

@@ -1,9 +1,8 @@
 /**
- * One request on its way to whoever keeps the backend: it waits for an owner as long as nothing of it was written, and is never made again after that, unless
+ * One message on its way to whoever keeps the backend: it waits for an owner as long as nothing of it was written, and is never made again after that, unless
  * it may be.
  */
-import { type Backend, BackendError } from "@vmcp-keepalive/core"
-import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import { BackendError } from "@vmcp-keepalive/core"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -11,10 +10,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import { ClusterError } from "effect/cluster"
 import * as Ticket from "../once/ticket.ts"
-import { perform, type Request } from "../owner/perform.ts"
+import { type Kept, perform, type Request } from "../owner/perform.ts"
 import type { Answer } from "../protocol.ts"
-import { isCallError, unkept } from "./reach.ts"
+import { isAnswered, unkept } from "./reach.ts"
 
 /** between two tries */
 const pause = "100 millis"
@@ -23,7 +23,8 @@ export interface Options {
   readonly id: string
   /** for how long an owner is waited for */
   readonly patience: Duration.Duration
-  readonly local: () => Backend.Backend<Peer.Peer> | undefined
+  /** what this process keeps itself */
+  readonly local: () => Kept | undefined
   /** hands it to the engine */
   readonly send: (request: Request) => Effect.Effect<Answer, unknown>
 }
@@ -38,16 +39,29 @@ const lost = (backend: string) =>
     retryAfter: undefined
   })
 
+/** that the owner has as much in hand as it takes */
+const overloaded = (backend: string) =>
+  new BackendError.CallRejected({
+    backend,
+    state: "Connected",
+    reason: "overloaded",
+    detail: { summary: "the process that keeps it has too much under way", output: [] },
+    retryAfter: undefined
+  })
+
 const monotonic = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now) / 1e6)
 
+/** Brings one message to the owner, and its answer back. */
+export type Ask = (request: Request) => Effect.Effect<Answer, BackendError.CallError | BackendError.SessionReplaced>
+
 export const ask =
-  ({ id, local, patience, send }: Options) =>
-  (request: Request): Effect.Effect<Answer, BackendError.CallError> =>
+  ({ id, local, patience, send }: Options): Ask =>
+  (request) =>
     Effect.gen(function* () {
       const until = (yield* monotonic) + Duration.toMillis(patience)
       while (true) {
-        const backend = local()
-        if (backend !== undefined) return yield* perform(backend, request)
+        const kept = local()
+        if (kept !== undefined) return yield* perform(kept, request)
         const left = until - (yield* monotonic)
         if (left <= 0) return yield* Effect.fail(unkept(id))
 
@@ -64,7 +78,8 @@ export const ask =
         const exit = Option.getOrUndefined(first) ?? (yield* settling)
         if (Exit.isSuccess(exit)) return exit.value
         const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-        if (isCallError(error)) return yield* Effect.fail(error)
+        if (isAnswered(error)) return yield* Effect.fail(error)
+        if (ClusterError.MailboxFull.is(error)) return yield* Effect.fail(overloaded(id))
         // What was refused is not executed, nor is what was not written; an answer that says neither has none.
         const isRefused = error !== undefined
         if (ticket.written && !isRefused && !request.idempotent) return yield* Effect.fail(lost(id))

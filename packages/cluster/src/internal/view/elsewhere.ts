@@ -1,43 +1,69 @@
 /**
- * A client of a backend that another process keeps: each of its requests is handed to the owner as it is, and so is the answer.
+ * A client of a backend that another process keeps: each of its messages is handed to the owner as it is, and what comes back as well.
  */
 import { type Backend, BackendError } from "@vmcp-keepalive/core"
-import { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import { Message, Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { Request } from "../owner/perform.ts"
+import { longest, type Request, tooLong } from "../owner/perform.ts"
 import type { Answer } from "../protocol.ts"
-import { isCallError } from "./reach.ts"
+import type { Attachment, Known } from "./attachment.ts"
 
-/** Hands one request to the owner. */
-export type Ask = (request: Request) => Effect.Effect<Answer, BackendError.CallError>
+/** What it is made of. `E` is what the connection may meet. */
+export interface Options<E> {
+  readonly id: string
+  readonly attachment: Attachment
+  /** The session that there is now: waits for it as a call does. */
+  readonly session: Effect.Effect<Known, E>
+  /** Hands one message to the owner. */
+  readonly ask: (
+    request: Pick<Request, "kind" | "method" | "params" | "idempotent" | "label">
+  ) => Effect.Effect<Answer, E>
+  readonly isMet: (error: unknown) => error is E
+}
 
 /** As `Backend.use` has it. */
-export const using = (id: string, ask: Ask): Backend.Backend<Peer.Peer>["use"] => {
-  return (callback, { idempotent = false } = {}) =>
+export const using =
+  <Own>({ ask, attachment, id, isMet, session: current }: Options<Own>) =>
+  <A, E = never, R = never>(
+    callback: (client: Peer.Peer, signal: AbortSignal) => PromiseLike<A> | Effect.Effect<A, E, R>,
+    { idempotent = false }: Backend.UseOptions = {}
+  ): Effect.Effect<A, BackendError.CallError | Own | E, R> =>
     Effect.gen(function* () {
+      const session = yield* current
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const controller = new AbortController()
-      let met: BackendError.CallError | undefined
-      let ids = 0
+      let met: Own | undefined
+      /** the requests under way, by their labels */
+      const aborts = new Map<unknown, (reason: unknown) => void>()
 
-      const request: Peer.Peer["request"] = ({ method, params }, { onAnswer, onId, signal } = {}) =>
+      const send = (
+        kind: Request["kind"],
+        { method, params }: { readonly method: string; readonly params?: Message.Params | undefined },
+        { id: own, onAnswer, onId, signal }: Peer.RequestOptions = {}
+      ): Promise<Message.Result> =>
         new Promise((resolve, reject) => {
           if (signal?.aborted === true) return reject(signal.reason)
-          onId?.(ids++)
+          const label = kind === "request" ? attachment.label(own) : 0
+          if (kind === "request") onId?.(label)
           const json = params === undefined ? undefined : JSON.stringify(params)
-          const fiber = fork(ask({ method, params: json, idempotent }))
-          const abort = () => {
+          if (json !== undefined && json.length > longest) return reject(tooLong(id, "request"))
+          const asked = ask({ kind, method, params: json, idempotent, label })
+          const fiber = fork(Effect.tap(asked, ({ told }) => attachment.told(told)))
+          const abort = (reason: unknown) => {
             fiber.interruptUnsafe()
-            reject(signal?.reason)
+            reject(reason)
           }
-          signal?.addEventListener("abort", abort, { once: true })
+          const aborted = () => abort(signal?.reason)
+          signal?.addEventListener("abort", aborted, { once: true })
+          if (kind === "request") aborts.set(label, abort)
           fiber.addObserver((exit) => {
-            signal?.removeEventListener("abort", abort)
+            signal?.removeEventListener("abort", aborted)
+            aborts.delete(label)
             if (Exit.isFailure(exit)) {
               const error: unknown = Cause.squash(exit.cause)
-              if (isCallError(error)) met ??= error
+              if (isMet(error)) met ??= error
               return reject(error)
             }
             onAnswer?.()
@@ -46,31 +72,41 @@ export const using = (id: string, ask: Ask): Backend.Backend<Peer.Peer>["use"] =
             else resolve(answer)
           })
         })
-      const elsewhere = () => Promise.reject(new Error("Only requests are handed on to another process"))
       const peer: Peer.Peer = {
-        request,
-        notification: elsewhere,
-        answer: elsewhere,
-        connect: elsewhere,
-        listen: () => () => {},
+        request: (question, options) => send("request", question, options),
+        notification: async (notification) => {
+          const cancelled = Message.cancelled({ ...notification, jsonrpc: "2.0" })
+          // the server knows the request by another id
+          if (cancelled !== undefined) return aborts.get(cancelled)?.(new Error("It was cancelled"))
+          await send("notification", notification)
+        },
+        answer: () => refused("What the server asks is answered by the process that keeps the backend"),
+        connect: () => refused("The session is that of the process that keeps the backend"),
+        listen: (listener) => {
+          if (session.isOver) listener.onClose?.()
+          else session.listeners.add(listener)
+          return () => void session.listeners.delete(listener)
+        },
         close: () => Promise.resolve(),
-        server: undefined,
-        era: undefined,
-        capabilities: undefined
+        server: session.server,
+        era: session.era,
+        capabilities: session.server.capabilities
       }
       const failed = (cause: unknown) =>
-        new BackendError.CallFailed({
-          backend: id,
-          reason: undefined,
-          code: Peer.isRpcError(cause) ? cause.code : undefined,
-          retryAfter: undefined,
-          cause
-        })
+        cause instanceof BackendError.CallFailed
+          ? cause
+          : new BackendError.CallFailed({
+              backend: id,
+              reason: undefined,
+              code: Peer.isRpcError(cause) ? cause.code : undefined,
+              retryAfter: undefined,
+              cause
+            })
       const called = yield* Effect.try({ try: () => callback(peer, controller.signal), catch: failed })
       // What the connection met is what the call fails with, whatever the callback made of it.
-      const told = <A, E, R>(running: Effect.Effect<A, E, R>): Effect.Effect<A, E | BackendError.CallError, R> =>
+      const told = <A, E, R>(running: Effect.Effect<A, E, R>): Effect.Effect<A, E | Own, R> =>
         running.pipe(
-          Effect.catchCause((cause): Effect.Effect<never, E | BackendError.CallError> =>
+          Effect.catchCause((cause): Effect.Effect<never, E | Own> =>
             met === undefined ? Effect.failCause(cause) : Effect.fail(met)
           ),
           Effect.onInterrupt(() => Effect.sync(() => controller.abort()))
@@ -78,4 +114,5 @@ export const using = (id: string, ask: Ask): Backend.Backend<Peer.Peer>["use"] =
       if (Effect.isEffect(called)) return yield* told(called)
       return yield* told(Effect.tryPromise({ try: () => called, catch: failed }))
     })
-}
+
+const refused = (why: string) => Promise.reject(new Error(why))

@@ -15,16 +15,22 @@ const comparing = "250 millis"
 /** How many events a reader may be behind: as with a fleet. */
 const readerBuffer = 16_384
 
-export interface Told<A> {
+export interface Told<A, Kept> {
   /** whether there is anything to come */
   readonly isListed: () => boolean
-  readonly local: () => Backend.Backend<Peer.Peer> | undefined
+  /** what this process keeps itself */
+  readonly local: () => Kept | undefined
   /** what the owner tells, which may not be the first that is asked */
-  readonly here: (backend: Backend.Backend<Peer.Peer>, isFirst: boolean) => Stream.Stream<A>
+  readonly here: (kept: Kept, isFirst: boolean) => Stream.Stream<A>
   readonly elsewhere: (isFirst: boolean) => Stream.Stream<A, unknown>
 }
 
-export const follow = <A>({ elsewhere, here, isListed, local }: Told<A>): Stream.Stream<A> =>
+export const follow = <A, Kept = Backend.Backend<Peer.Peer>>({
+  elsewhere,
+  here,
+  isListed,
+  local
+}: Told<A, Kept>): Stream.Stream<A> =>
   Stream.suspend(() => {
     let tries = 0
     const next = Effect.suspend(() => (tries++ === 0 ? Effect.void : Effect.sleep(pause)))
@@ -32,13 +38,16 @@ export const follow = <A>({ elsewhere, here, isListed, local }: Told<A>): Stream
       Stream.takeWhile(isListed),
       Stream.flatMap(() => {
         const isFirst = tries === 1
-        const backend = local()
-        const told = backend === undefined ? elsewhere(isFirst) : here(backend, isFirst)
-        // An owner that ends, or keeps it no longer, has nothing more to tell.
-        return Stream.catchCause(told, () => Stream.empty)
+        const kept = local()
+        const told = kept === undefined ? elsewhere(isFirst) : here(kept, isFirst)
+        return orNothing(told)
       })
     )
   })
+
+/** An owner that ends, or keeps it no longer, has nothing more to tell. */
+export const orNothing = <A>(told: Stream.Stream<A, unknown>): Stream.Stream<A> =>
+  Stream.catchCause(told, () => Stream.empty)
 
 /** What all backends tell that are listed, and are to be. */
 export const followAll = <A>(

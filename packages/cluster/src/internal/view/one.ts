@@ -1,8 +1,7 @@
 /**
  * A backend of the cluster, wherever it is kept. What this process keeps itself is asked without the engine.
  */
-import { type Backend, BackendError, type ConnectionState, Operable } from "@vmcp-keepalive/core"
-import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import { BackendError, type ConnectionState, Operable } from "@vmcp-keepalive/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -10,25 +9,19 @@ import * as Stream from "effect/Stream"
 import type { ClusterBackend, Standing } from "../../ClusterBackends.ts"
 import { tell } from "../owner/telling.ts"
 import type { BackendEntity } from "../protocol.ts"
-import { ask } from "./asking.ts"
+import * as Calling from "./calling.ts"
 import { Continued, type Heard, states } from "./continued.ts"
-import { using } from "./elsewhere.ts"
 import * as Following from "./following.ts"
-import { isRejected, isUnavailable, persist, reach, unkept } from "./reach.ts"
+import { isRejected, isUnavailable, persist, reach } from "./reach.ts"
 
 /** How long a look at a backend waits for whoever keeps it. */
 const aGlance = Duration.seconds(1)
 /** How long an order may take beyond the finding of an owner: an attempt has its own, shorter bound. */
 const longestOrder = Duration.minutes(3)
 
-export interface Options {
-  readonly id: string
+export interface Options extends Omit<Calling.Options, "owner"> {
   /** the name of this process */
   readonly here: string
-  readonly waitForOwner: Duration.Duration
-  readonly isListed: () => boolean
-  /** what this process keeps itself */
-  readonly local: () => Backend.Backend<Peer.Peer> | undefined
   /** asks whoever keeps it */
   readonly client: ReturnType<Effect.Success<typeof BackendEntity.client>>
   /** the wall clock, in milliseconds */
@@ -43,7 +36,8 @@ export interface One extends ClusterBackend {
   readonly awaitConnected: Effect.Effect<void, BackendError.CallRejected>
 }
 
-export const make = ({ client, here, id, isListed, local, now, waitForOwner }: Options): One => {
+export const make = ({ begin, caller, client, here, id, isListed, kept, now, waitForOwner }: Options): One => {
+  const local = () => kept()?.backend
   const standing = (patience: Duration.Duration) =>
     Effect.suspend(() => {
       const backend = local()
@@ -66,7 +60,21 @@ export const make = ({ client, here, id, isListed, local, now, waitForOwner }: O
       const asked = reach(id, longestOrder, client.Command({ command }), isAnswer)
       return Effect.andThen(standing(waitForOwner), asked)
     })
-  const elsewhere = using(id, ask({ id, patience: waitForOwner, local, send: (request) => client.Call(request) }))
+
+  const elsewhere = Calling.make({
+    id,
+    begin,
+    caller,
+    isListed,
+    kept,
+    waitForOwner,
+    owner: {
+      call: (request) => client.Call(request),
+      meet: client.Meet(),
+      attach: () => client.Attach({ caller }),
+      hold: (pin) => client.Pin({ pin })
+    }
+  })
   const removed = Effect.fail(
     new BackendError.CallRejected({
       backend: id,
@@ -91,7 +99,7 @@ export const make = ({ client, here, id, isListed, local, now, waitForOwner }: O
         isListed,
         local,
         here: (backend) => Stream.concat(backend.changes, Stream.make(undefined)),
-        elsewhere: () => Stream.concat(orNothing(client.Changes()), Stream.make(undefined))
+        elsewhere: () => Stream.concat(Following.orNothing(client.Changes()), Stream.make(undefined))
       }).pipe(Stream.map(continued), Stream.flattenIterable)
     }),
     events: Stream.suspend(() => {
@@ -101,7 +109,7 @@ export const make = ({ client, here, id, isListed, local, now, waitForOwner }: O
         isListed,
         local,
         here: (backend) => Stream.concat(tell(backend), ended),
-        elsewhere: () => Stream.concat(orNothing(client.Events()), ended)
+        elsewhere: () => Stream.concat(Following.orNothing(client.Events()), ended)
       }).pipe(
         Stream.map((heard) => continued.take(heard)),
         Stream.flattenIterable
@@ -113,9 +121,9 @@ export const make = ({ client, here, id, isListed, local, now, waitForOwner }: O
       order("isolate", (backend) => Effect.andThen(backend.isolate, backend.state), Predicate.isNever)
     ),
     reset: Effect.asVoid(order("reset", (backend) => Effect.andThen(backend.reset, backend.state), Predicate.isNever)),
-    use: (callback, options) => Effect.suspend(() => local()?.use(callback, options) ?? elsewhere(callback, options)),
-    // Not carried yet: where another process keeps it, none of its sessions can be held.
-    pinned: (body) => Effect.suspend(() => local()?.pinned(body) ?? Effect.fail(unkept(id))),
+    use: (callback, options) =>
+      Effect.suspend(() => local()?.use(callback, options) ?? elsewhere.use(callback, options)),
+    pinned: (body) => Effect.suspend(() => local()?.pinned(body) ?? elsewhere.pinned(body)),
     lists: Effect.suspend(() => local()?.lists ?? reach(id, waitForOwner, client.Lists(), Predicate.isNever)),
     listen: (filter, { initially = false } = {}) =>
       Following.follow({
@@ -133,6 +141,3 @@ export const make = ({ client, here, id, isListed, local, now, waitForOwner }: O
     )
   }
 }
-
-/** An owner that ends, or keeps it no longer, has nothing more to tell. */
-const orNothing = <A>(told: Stream.Stream<A, unknown>): Stream.Stream<A> => Stream.catchCause(told, () => Stream.empty)

@@ -65,6 +65,9 @@ export const reach = <A, E>(
 
 export const isCallError = Schema.is(BackendError.CallError)
 
+/** Whether a call was answered by an owner: with what core says of it. */
+export const isAnswered = Schema.is(Schema.Union([BackendError.CallError, BackendError.SessionReplaced]))
+
 export const isUnavailable = (error: unknown): error is BackendError.SessionUnavailable =>
   error instanceof BackendError.SessionUnavailable
 

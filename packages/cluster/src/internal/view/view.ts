@@ -5,7 +5,10 @@ import { type Fleet, Operable } from "@vmcp-keepalive/core"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberMap from "effect/FiberMap"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
 import type { Sharding } from "effect/cluster"
 import type { Shape } from "../../ClusterBackends.ts"
 import { Listing } from "../owner/listing.ts"
@@ -20,7 +23,7 @@ const atATime = 64
 
 export const make = (
   waitForOwner: Duration.Duration
-): Effect.Effect<Shape, never, Sharding.Sharding | Listing | Places | Here> =>
+): Effect.Effect<Omit<Shape, "processes">, never, Sharding.Sharding | Listing | Places | Here | Scope.Scope> =>
   Effect.gen(function* () {
     const listing = yield* Listing
     const places = yield* Places
@@ -29,16 +32,27 @@ export const make = (
     const clock = yield* Clock.Clock
 
     const isListed = (id: string) => listing.current().has(id)
-    const of = (id: string): One.One =>
+    const caller = `${here} ${yield* Random.nextInt}`
+    const attachments = yield* FiberMap.make<string>()
+    const ones = new Map<string, One.One>()
+    const of = (id: string): One.One => {
+      const one = ones.get(id) ?? made(id)
+      if (isListed(id)) ones.set(id, one)
+      return one
+    }
+    const made = (id: string): One.One =>
       One.make({
         id,
         here,
+        caller,
         waitForOwner,
         isListed: () => isListed(id),
-        local: () => {
+        kept: () => {
           const place = places.get(id)
-          return place?.isCertain() === true ? place.backend() : undefined
+          const backend = place?.isCertain() === true ? place.backend() : undefined
+          return place === undefined || backend === undefined ? undefined : { audience: place.audience, backend }
         },
+        begin: (effect) => FiberMap.run(attachments, id, effect, { onlyIfMissing: true }),
         client: client(id),
         now: () => clock.currentTimeMillisUnsafe()
       })
@@ -47,7 +61,11 @@ export const make = (
       listing,
       of,
       events,
-      apply: (specs: ReadonlyArray<Fleet.Spec>) => listing.apply(specs, (id) => places.get(id)?.follow ?? Effect.void)
+      apply: (specs: ReadonlyArray<Fleet.Spec>) =>
+        Effect.tap(
+          listing.apply(specs, (id) => places.get(id)?.follow ?? Effect.void),
+          () => Effect.sync(() => ones.forEach((_, id) => isListed(id) || ones.delete(id)))
+        )
     })
 
     return {

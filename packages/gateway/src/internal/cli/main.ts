@@ -11,6 +11,7 @@ import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import { createRequire } from "node:module"
 import { check } from "./check.ts"
+import { variable as clusterVariable } from "./cluster.ts"
 import { importing, programs } from "./import.ts"
 import { defaultPort } from "./preparing.ts"
 import { schema } from "./schema.ts"
@@ -57,6 +58,29 @@ const serveCommand = Command.make(
       ),
       Flag.optional
     ),
+    cluster: Flag.Redacted("cluster").pipe(
+      Flag.withMetavar("URL"),
+      Flag.withDescription(
+        `Share the backends with every gateway that has this Postgres database, each kept by one of them; better in ${clusterVariable}, since a command line is no place for a password`
+      ),
+      Flag.optional
+    ),
+    address: Flag.String("address").pipe(
+      Flag.withMetavar("HOST:PORT"),
+      Flag.withDescription("Where the other gateways of the cluster reach this one"),
+      Flag.optional
+    ),
+    lease: Flag.String("lease").pipe(
+      Flag.withMetavar("DURATION"),
+      Flag.withDescription(
+        "How long this gateway keeps backends without a word from the database, the same in all; default 15 seconds"
+      ),
+      Flag.optional
+    ),
+    allowLoopback: Flag.Boolean("allow-loopback").pipe(
+      Flag.withDescription("All gateways of the cluster are on this machine, and reach each other by loopback"),
+      Flag.withDefault(false)
+    ),
     open: Flag.Boolean("open").pipe(Flag.withDescription("Open the page in a browser"), Flag.withDefault(false)),
     json: Flag.Boolean("json").pipe(
       Flag.withDescription("One JSON object a line: the addresses on stdout, what happens on stderr"),
@@ -74,6 +98,10 @@ const serveCommand = Command.make(
     {
       command: "vmcp-keepalive serve --config mcp.json --host 0.0.0.0 --allow-host mcp.example.com",
       description: "For other machines; set VMCP_CLIENT_TOKEN"
+    },
+    {
+      command: "vmcp-keepalive serve --config mcp.json --address 10.0.0.7:7777",
+      description: `As one of several; set ${clusterVariable}`
     }
   ])
 )

@@ -1,17 +1,20 @@
 /** What `serve` needs before it starts anything: everything that can be wrong is told now, a line for each, and nothing has been started. */
 import { KeepaliveConfig } from "@vmcp-keepalive/config"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import { lineOf } from "./check.ts"
+import * as Cluster from "./cluster.ts"
 import { isIP } from "node:net"
 import * as Listening from "./listening.ts"
 import * as State from "./state.ts"
+import * as Stopping from "./stopping.ts"
 import { plain } from "./style.ts"
 import { fail } from "./told.ts"
 import * as Transports from "./transports.ts"
 
 /** As the command line has them. */
-export interface Options {
+export interface Options extends Cluster.Options {
   readonly config: string
   readonly host: string
   readonly port: Option.Option<number>
@@ -33,6 +36,10 @@ export interface Prepared {
   /** over HTTP; `undefined` where there is only stdio */
   readonly port: number | undefined
   readonly metricsPort: number | undefined
+  /** `undefined` where it keeps its backends alone */
+  readonly cluster: Cluster.Cluster | undefined
+  /** within how many milliseconds it ends once it is asked to; `undefined` where that is what it always is */
+  readonly stopping: number | undefined
 }
 
 export const prepare = Effect.fn(function* (options: Options) {
@@ -47,9 +54,11 @@ export const prepare = Effect.fn(function* (options: Options) {
   const missing = transports.missing(specs.flatMap(({ enabled, settings }) => (enabled ? [settings.kind] : [])))
   if (missing.length > 0) return yield* fail(missing.join("\n"))
   const state = yield* State.make(options.state)
-  if (port !== undefined) yield* Listening.check(host, port, "--port")
-  if (metrics !== undefined) yield* Listening.check(host, metrics, "--metrics-port")
-  const prepared: Prepared = { transports, state, port, metricsPort: metrics }
+  if (port !== undefined) yield* Listening.check(host, port, { port: "--port", host: "--host" })
+  if (metrics !== undefined) yield* Listening.check(host, metrics, { port: "--metrics-port", host: "--host" })
+  const cluster = yield* Cluster.prepare(options)
+  const stopping = cluster && Stopping.afterDrain(Duration.toMillis(cluster.drain))
+  const prepared: Prepared = { transports, state, port, metricsPort: metrics, cluster, stopping }
   return prepared
 })
 

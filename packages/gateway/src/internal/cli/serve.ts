@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import { join } from "node:path"
 import * as Endpoint from "../../Endpoint.ts"
 import * as Gateway from "../../Gateway.ts"
@@ -22,7 +23,7 @@ import { prepare, type Options, type Prepared } from "./preparing.ts"
 import * as Progress from "./progress.ts"
 import * as Stopping from "./stopping.ts"
 import * as Style from "./style.ts"
-import { fail } from "./told.ts"
+import { fail, type Told } from "./told.ts"
 
 /** Serves until this process is asked to end. Fails, with a line for each thing that is wrong, before anything is started. */
 export const serve = Effect.fn(function* (options: Options) {
@@ -32,7 +33,7 @@ export const serve = Effect.fn(function* (options: Options) {
   const log = Log.layer({ json: options.json, style, write: stderr.write })
   yield* running(options, prepared, stderr).pipe(
     Effect.provide(log),
-    Effect.raceFirst(Stopping.requested),
+    Effect.raceFirst(Stopping.requested(prepared.stopping)),
     Effect.scoped,
     Effect.ensuring(Effect.promise(stderr.flushed))
   )
@@ -45,11 +46,11 @@ const running = Effect.fn(function* (options: Options, prepared: Prepared, stder
 
 const serving = Effect.fn(function* (options: Options, prepared: Prepared, stderr: Lines) {
   const { config, json } = options
-  const { state, transports } = prepared
-  const fleet = yield* Fleet.make<Peer.Peer>().pipe(Effect.provide(transports.layer))
+  const { state } = prepared
+  const { cluster, fleet } = yield* backendsOf(prepared)
   const gateway = yield* Gateway.make({ fleet, lists: join(state.folder, "lists") }).pipe(Effect.orDie)
   yield* Following.start({ config, fleet, show: gateway.show })
-  const port = yield* listening(options, prepared, { fleet, gateway })
+  const port = yield* listening(options, prepared, { cluster, fleet, gateway })
   const metrics = yield* Effect.serviceOption(KeepaliveMetrics.PrometheusEndpoint)
   const addresses: Addresses.Addresses = {
     host: options.host,
@@ -68,10 +69,24 @@ const serving = Effect.fn(function* (options: Options, prepared: Prepared, stder
   return yield* options.stdio
     ? Effect.andThen(
         Stdio.serve({ gateway }),
-        Effect.sync(() => Stopping.within())
+        Effect.sync(() => Stopping.within(prepared.stopping))
       )
     : Effect.never
 })
+
+interface Backends {
+  readonly fleet: Fleet.Backends<Peer.Peer>
+  /** where it is one of several gateways */
+  readonly cluster: Page.Cluster | undefined
+}
+
+/** Its own, or those that it shares with others. */
+const backendsOf = ({ cluster, transports }: Prepared): Effect.Effect<Backends, Told, Scope.Scope> => {
+  const alone = Effect.map(Fleet.make<Peer.Peer>(), (fleet): Backends => ({ fleet, cluster: undefined }))
+  const shared = cluster && Effect.map(cluster.join, (joined): Backends => ({ fleet: joined.fleet, cluster: joined }))
+  const made: Effect.Effect<Backends, Told, Scope.Scope | Fleet.Transport<Peer.Peer>> = shared ?? alone
+  return Effect.provide(made, transports.layer)
+}
 
 /** Counts what happens to the backends that are made with it, and serves that on a port of its own where it is asked for. */
 const metricsOf = ({ allowHost, host }: Options, { metricsPort }: Prepared) => {
@@ -87,19 +102,19 @@ const metricsOf = ({ allowHost, host }: Options, { metricsPort }: Prepared) => {
   return Layer.build(layer).pipe(Effect.catch(({ message }) => fail(message)))
 }
 
-interface Served {
-  readonly fleet: Fleet.Fleet<Peer.Peer>
+interface Served extends Backends {
   readonly gateway: Gateway.Shape
 }
 
 /** Over HTTP; the port on which it listens, where it does. */
 const listening = Effect.fn(function* (
   { allowHost, host }: Options,
-  { port, state }: Prepared,
-  { fleet, gateway }: Served
+  { cluster: prepared, port, state }: Prepared,
+  { cluster, fleet, gateway }: Served
 ) {
   if (port === undefined) return undefined
   const page = Page.layer({
+    cluster,
     fleet,
     token: state.operatorToken,
     operate: Page.operateOf(gateway),
@@ -107,7 +122,14 @@ const listening = Effect.fn(function* (
     guard: () => true
   })
   const served = Endpoint.serve(
-    { fleet, host, port, allowedHosts: allowHost, key: state.sessionKey, token: state.clientToken },
+    {
+      fleet,
+      host,
+      port,
+      allowedHosts: allowHost,
+      key: prepared?.sessionKey ?? state.sessionKey,
+      token: state.clientToken
+    },
     Layer.merge(page, Endpoint.layerMetrics)
   )
   const context = yield* Layer.build(Layer.provide(served, Layer.succeed(Gateway.Gateway, gateway))).pipe(

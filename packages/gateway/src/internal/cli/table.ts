@@ -1,11 +1,12 @@
 /** What `status` prints: pure. */
 import { displayWidth } from "effect/cli/CliOutput"
-import type { Row, Status, Tone } from "../page/wire.ts"
+import type { Cluster, Row, Status, Tone } from "../page/wire.ts"
 import { plain, type Style } from "./style.ts"
 
-/** A line for each backend, in columns, under a summary. */
+/** A line for each backend, in columns, under a summary; and, where the gateway is one of several, one for each of them. */
 export const table = (status: Status, style: Style): string => {
-  const rows = status.backends.map((row) => cellsOf(row, status.at))
+  const rows = status.backends.map((row) => cellsOf(row, status.at, status.cluster))
+  const head = status.cluster === undefined ? columns : [...columns.slice(0, -1), "ON", ...columns.slice(-1)]
   const widths = head.map((title, column) =>
     Math.max(displayWidth(title), ...rows.map((row) => displayWidth(row[column] ?? "")))
   )
@@ -19,6 +20,7 @@ export const table = (status: Status, style: Style): string => {
       .trimEnd()
   return [
     summaryOf(status, style),
+    ...(status.cluster === undefined ? [] : gatewaysOf(status.cluster, status.at, style)),
     ...(rows.length === 0 ? [] : ["", line(head, style.bold)]),
     ...rows.map((cells, index) => {
       const tone = status.backends[index]?.tone ?? "off"
@@ -27,7 +29,7 @@ export const table = (status: Status, style: Style): string => {
   ].join("\n")
 }
 
-const head = ["BACKEND", "KIND", "STATE", "SINCE", "LATENCY", "TOOLS", "CALLS", "NEXT", "WHY"]
+const columns = ["BACKEND", "KIND", "STATE", "SINCE", "LATENCY", "TOOLS", "CALLS", "NEXT", "WHY"]
 const stateColumn = 2
 
 const summaryOf = ({ attention, total }: Status, style: Style): string => {
@@ -38,7 +40,21 @@ const summaryOf = ({ attention, total }: Status, style: Style): string => {
     : `${servers}, ${style.bad(`${attention} ${attention === 1 ? "needs" : "need"} attention`)}`
 }
 
-const cellsOf = (row: Row, now: number): ReadonlyArray<string> =>
+const gatewaysOf = ({ processes, silentSince }: Cluster, now: number, style: Style): ReadonlyArray<string> => [
+  ...processes.map(({ address, backends, healthy, here, lease }) =>
+    [
+      `${healthy ? "  " : style.bad("! ")}${plain(address)}${here ? " (this one)" : ""}`,
+      `${backends} ${backends === 1 ? "backend" : "backends"}`,
+      lease === null ? "no lease" : `lease ${ago(lease)}`,
+      ...(healthy ? [] : ["does not answer"])
+    ].join(", ")
+  ),
+  ...(silentSince === null
+    ? []
+    : [style.bad(`the database of the cluster does not answer, for ${ago(now - silentSince)}`)])
+]
+
+const cellsOf = (row: Row, now: number, cluster: Cluster | undefined): ReadonlyArray<string> =>
   [
     row.required ? `${row.id} (required)` : row.id,
     row.kind,
@@ -48,6 +64,7 @@ const cellsOf = (row: Row, now: number): ReadonlyArray<string> =>
     String(row.tools),
     row.failed === 0 ? String(row.calls) : `${row.calls} (${row.failed} failed)`,
     row.nextAttemptAt === null ? "-" : `in ${ago(row.nextAttemptAt - now)}`,
+    ...(cluster === undefined ? [] : [row.owner ?? "-"]),
     [row.why, row.action?.text ?? ""].filter((text) => text !== "").join(". ")
   ].map(plain)
 

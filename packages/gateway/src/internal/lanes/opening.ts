@@ -34,7 +34,11 @@ export const open = (member: Member, words: Message.Params, host: For): Effect.E
       Effect.orDie
     )
     lane.connect(kept, kept.backend)
-    if ((yield* member.backend.state)._tag === "Isolated") yield* kept.backend.isolate
+    // at once where this process keeps the backend; a host does not wait until another one says how it is
+    const isolated = Effect.flatMap(member.backend.state, ({ _tag }) =>
+      _tag === "Isolated" ? kept.backend.isolate : Effect.void
+    )
+    yield* Effect.forkScoped(isolated, { startImmediately: true })
     return lane
   })
 

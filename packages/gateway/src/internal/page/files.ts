@@ -14,6 +14,7 @@ export const names = [
   "icon.svg",
   "main.js",
   "backends.js",
+  "cluster.js",
   "details.js",
   "dom.js",
   "events.js",

@@ -2,13 +2,14 @@
  * What is known of all backends: one reader of the fleet, whatever the number of those who look. Changes are gathered for a moment and
  * written once for all of them.
  */
-import type { Backend, Fleet, KeepaliveEvent, Lists } from "@vmcp-keepalive/core"
+import type { ConnectionState, Fleet, KeepaliveEvent, Lists } from "@vmcp-keepalive/core"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Clusters from "./cluster.ts"
 import * as Readers from "./readers.ts"
 import * as Record from "./record.ts"
 import * as Row from "./row.ts"
@@ -23,6 +24,10 @@ const pause = "50 millis"
 const beat = "10 seconds"
 /** how often the fleet is compared, for what a reader of events may have missed */
 const comparing = "5 seconds"
+/** how often a cluster is looked at: a move is seen within that */
+const looking = "2 seconds"
+/** how many backends are asked at a time for what they list */
+const atATime = 64
 /** how many lines are kept of what happened to all backends */
 export const logLimit = 200
 
@@ -47,9 +52,16 @@ export interface Hub {
   readonly readers: () => number
 }
 
+/** What is told beside it. */
+export interface Options {
+  readonly marks?: Stream.Stream<MarkOf> | undefined
+  /** where the gateway is one of several */
+  readonly cluster?: Clusters.Source | undefined
+}
+
 export const make = (
   fleet: Source,
-  marks: Stream.Stream<MarkOf> = Stream.empty
+  { cluster: source, marks = Stream.empty }: Options = {}
 ): Effect.Effect<Hub, never, Scope.Scope> =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
@@ -58,6 +70,7 @@ export const make = (
     const log: Array<Entry> = []
     const readers = Readers.make()
     const due = Latch.makeUnsafe(false)
+    const cluster = source && new Clusters.Cluster(source, now)
 
     // what has changed since the last frame
     const dirty = new Set<string>()
@@ -83,12 +96,13 @@ export const make = (
       touch(record.id)
     }
 
-    const add = (backend: Backend.Backend<unknown>): Effect.Effect<void> =>
+    const add = (id: string, state: ConnectionState.ConnectionState): Effect.Effect<void> =>
       Effect.gen(function* () {
+        const backend = Option.getOrUndefined(yield* fleet.get(id))
+        if (backend === undefined) return
         const { connector } = yield* backend.source
         const { required } = yield* backend.policy
         const { tools } = yield* backend.lists
-        const state = yield* backend.state
         if (records.has(backend.id)) return
         records.set(
           backend.id,
@@ -107,13 +121,14 @@ export const make = (
     /** Makes the records what the fleet is: members, their order and their states. */
     const compare = Effect.gen(function* () {
       const states = yield* fleet.states
+      const missing = [...states].filter(([id]) => !records.has(id))
+      // what each lists may have to come from elsewhere
+      yield* Effect.forEach(missing, ([id, state]) => add(id, state), { concurrency: atATime, discard: true })
       for (const id of records.keys()) if (!states.has(id)) remove(id)
       for (const [id, state] of states) {
         const record = records.get(id)
-        if (record === undefined) {
-          const backend = yield* fleet.get(id)
-          if (Option.isSome(backend)) yield* add(backend.value)
-        } else if (record.state._tag !== state._tag || record.state.since !== state.since) {
+        if (record === undefined) continue
+        if (record.state._tag !== state._tag || record.state.since !== state.since) {
           Record.enter(record, state, state.since)
           touch(id)
         } else if (record.state !== state) {
@@ -144,6 +159,25 @@ export const make = (
       })
     }
 
+    /** Looks at the cluster, and tells which backends have moved. */
+    const look =
+      cluster === undefined
+        ? Effect.void
+        : Effect.map(cluster.look, () => {
+            for (const record of records.values()) {
+              const owner = cluster.ownerOf(record.id)
+              if (owner === undefined || record.owner === owner) continue
+              if (Record.keep(record, owner)) {
+                const line = Words.kept(owner)
+                if (owner !== null) Record.mark(record, { at: now(), label: line.text })
+                tell(record, now(), line)
+              }
+              touch(record.id)
+            }
+            snapshot = undefined
+          })
+    const inCluster = () => (cluster?.seen === undefined ? {} : { cluster: cluster.seen })
+
     const order = (): ReadonlyArray<string> => [...records.keys()]
     const rowOf = (id: string) => {
       const record = records.get(id)
@@ -151,7 +185,13 @@ export const make = (
     }
 
     const snapshotNow = (): Uint8Array =>
-      (snapshot ??= frame("snapshot", seq, { at: now(), order: order(), rows: order().flatMap(rowOf), log }))
+      (snapshot ??= frame("snapshot", seq, {
+        at: now(),
+        order: order(),
+        rows: order().flatMap(rowOf),
+        log,
+        ...inCluster()
+      }))
 
     const flush = Effect.gen(function* () {
       yield* due.await
@@ -180,6 +220,13 @@ export const make = (
     )
     yield* compare
     yield* compare.pipe(Effect.delay(comparing), Effect.forever, Effect.forkScoped)
+    if (cluster !== undefined)
+      yield* look.pipe(
+        Effect.andThen(Effect.sync(() => readers.send(frame("cluster", seq, { at: now(), ...inCluster() })))),
+        Effect.andThen(Effect.sleep(looking)),
+        Effect.forever,
+        Effect.forkScoped
+      )
     yield* marks.pipe(
       Stream.runForEach(({ at, backend, label }) =>
         Effect.sync(() => {
@@ -199,13 +246,14 @@ export const make = (
     )
 
     return {
-      status: Effect.map(compare, () => {
+      status: Effect.map(Effect.andThen(compare, look), () => {
         const backends = order().flatMap(rowOf)
         return {
           at: now(),
           total: backends.length,
           attention: backends.filter(({ attention }) => attention).length,
-          backends
+          backends,
+          ...inCluster()
         }
       }),
       details: (id) =>

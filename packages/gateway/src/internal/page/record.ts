@@ -32,6 +32,8 @@ export interface Record {
   detail: string | undefined
   tools: number
   inFlight: number
+  /** the process that keeps it, null while none does; `undefined` where that is not known, or there is no other */
+  owner: string | null | undefined
   strip: ReadonlyArray<Segment>
   readonly marks: Array<Mark>
   readonly latencies: Array<number>
@@ -54,6 +56,7 @@ export const make = (options: {
   detail: undefined,
   tools: options.tools,
   inFlight: 0,
+  owner: undefined,
   strip: Strip.add([], options.state._tag, Math.min(options.state.since, options.now)),
   marks: [],
   latencies: [],
@@ -104,6 +107,13 @@ export const take = (record: Record, event: KeepaliveEvent.KeepaliveEvent): bool
     default:
       return false
   }
+}
+
+/** This process keeps it, or none; whether that is another one than before, where one was known. */
+export const keep = (record: Record, owner: string | null): boolean => {
+  const isMove = record.owner !== undefined && record.owner !== owner
+  record.owner = owner
+  return isMove
 }
 
 /** Keeps a line of its history. */

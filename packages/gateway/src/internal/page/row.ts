@@ -48,6 +48,7 @@ export const of = (record: Record.Record, now: number): Row => {
     tools: record.tools,
     inFlight: record.inFlight,
     calls: total,
-    failed
+    failed,
+    ...(record.owner === undefined ? {} : { owner: record.owner })
   }
 }

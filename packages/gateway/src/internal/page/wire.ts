@@ -55,7 +55,9 @@ export const Row = Schema.Struct({
   /** calls that ended in the last five minutes */
   calls: Schema.Number,
   /** those of them that did not end well */
-  failed: Schema.Number
+  failed: Schema.Number,
+  /** in a cluster, the address of the process that keeps it; null while none does */
+  owner: Schema.optionalKey(Schema.NullOr(Schema.String))
 })
 export type Row = typeof Row.Type
 
@@ -72,13 +74,40 @@ export const Entry = Schema.Struct({
 })
 export type Entry = typeof Entry.Type
 
+/** A process of a cluster. */
+export const Process = Schema.Struct({
+  /** its name in the cluster */
+  address: Schema.String,
+  /** whether it is the one that tells this */
+  here: Schema.Boolean,
+  /** whether it answered when the others asked it last */
+  healthy: Schema.Boolean,
+  /** how many of the backends it keeps */
+  backends: Schema.Number,
+  /** for how many milliseconds it keeps them yet without another word of its own to the database */
+  lease: Schema.NullOr(Schema.Number)
+})
+export type Process = typeof Process.Type
+
+/** The processes that share the backends, as the database had it last. */
+export const Cluster = Schema.Struct({
+  processes: Schema.Array(Process),
+  /** for how many milliseconds the process that tells this is certain that nobody else keeps what it does; null where it keeps nothing */
+  margin: Schema.NullOr(Schema.Number),
+  /** since when the database does not answer; null while it does */
+  silentSince: Schema.NullOr(Schema.Number)
+})
+export type Cluster = typeof Cluster.Type
+
 /** What `/api/status` answers. */
 export const Status = Schema.Struct({
   at: Schema.Number,
   total: Schema.Number,
   /** how many of them need attention */
   attention: Schema.Number,
-  backends: Schema.Array(Row)
+  backends: Schema.Array(Row),
+  /** where the gateway is one of several */
+  cluster: Schema.optionalKey(Cluster)
 })
 export type Status = typeof Status.Type
 

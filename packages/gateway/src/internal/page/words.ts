@@ -133,6 +133,10 @@ export const tell = (event: KeepaliveEvent.KeepaliveEvent): Told | undefined => 
   }
 }
 
+/** Which process of a cluster keeps a backend from now on, or that none does. */
+export const kept = (owner: string | null): Told =>
+  owner === null ? line("No process keeps it now", "warn") : line(`Kept by ${owner} now`, "off", true)
+
 /** Why a state is what it is, in one line; `undefined` where nothing is wrong. `detail` is what was seen last. */
 export const whyOf = (state: ConnectionState.ConnectionState, detail?: string): string | undefined => {
   switch (state._tag) {

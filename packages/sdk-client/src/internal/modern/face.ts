@@ -37,7 +37,7 @@ export interface RequestOptions {
 export interface Options {
   readonly ask: Ask
   readonly deliver: Deliver
-  readonly transport: Pick<ClientTransport, "hasPerRequestStream" | "requests">
+  readonly transport: Pick<ClientTransport, "cancelsByStream" | "requests">
   /** what the client says of itself with each request */
   readonly envelope: Meta
   readonly capabilities: { readonly [name: string]: unknown }
@@ -152,7 +152,7 @@ export class Face {
   /** Sends one request, with the headers that its server compares. */
   async #called(question: Question, options: AskOptions): Promise<Message.Result> {
     const { method, params } = question
-    const isHttp = this.#options.transport.hasPerRequestStream
+    const isHttp = this.#options.transport.cancelsByStream
     if (!isHttp || method !== "tools/call") {
       const result = await this.#send(question, options)
       if (isHttp && method === "tools/list") this.#parameters.listed(result)

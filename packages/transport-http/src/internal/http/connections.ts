@@ -5,7 +5,7 @@
 import type { ConnectionOptions } from "node:tls"
 // By its file: under the bare name Bun has an undici of its own, which sends nothing.
 import { buildConnector, Client } from "undici/index.js"
-import { dispatch } from "./dispatch.ts"
+import { type Address, addressing, dispatch } from "./dispatch.ts"
 import type { HttpRequest, Receiver, Sender, Transmission } from "./sender.ts"
 
 /** How TLS connections are made: these of Node's `tls.connect`. */
@@ -41,6 +41,7 @@ export const factory = (most: number, tls: Tls = {}): (() => Sender) => {
 const make = (connect: buildConnector.connector, most: number): Sender => {
   const all = new Set<Connection>()
   const idle: Array<Connection> = []
+  const addressOf = addressing()
   let isClosed = false
 
   const remove = (connection: Connection) => {
@@ -69,12 +70,13 @@ const make = (connect: buildConnector.connector, most: number): Sender => {
     return connection
   }
   const take = (origin: string): Connection => {
-    const at = idle.findLastIndex((connection) => connection.origin === origin)
+    // the one that served last, as a rule
+    const at = idle.at(-1)?.origin === origin ? idle.length - 1 : idle.findLastIndex((each) => each.origin === origin)
     return at === -1 ? open(origin) : (idle.splice(at, 1)[0] ?? open(origin))
   }
 
-  const sendOn = (connection: Connection, request: HttpRequest, receiver: Receiver): Transmission =>
-    dispatch(connection.client, request, receiver, (transmission) => {
+  const sendOn = (connection: Connection, request: HttpRequest, address: Address, receiver: Receiver): Transmission =>
+    dispatch(connection.client, request, address, receiver, (transmission) => {
       connection.hasServed = true
       // One on which nothing has begun is still being opened, and one that was aborted has lost its socket.
       if (isClosed || all.size > most || transmission.isAborted || !transmission.started) remove(connection)
@@ -83,10 +85,14 @@ const make = (connect: buildConnector.connector, most: number): Sender => {
 
   return {
     send: (request, receiver) => {
-      const { origin } = request.url
+      const address = addressOf(request.url)
+      const { origin } = address
       const connection = take(origin)
-      if (!request.repeatable || !connection.hasServed) return sendOn(connection, request, receiver)
-      return repeating((each) => sendOn(each === receiver ? open(origin) : connection, request, each), receiver)
+      if (!request.repeatable || !connection.hasServed) return sendOn(connection, request, address, receiver)
+      return repeating(
+        (each) => sendOn(each === receiver ? open(origin) : connection, request, address, each),
+        receiver
+      )
     },
     close: () => {
       isClosed = true

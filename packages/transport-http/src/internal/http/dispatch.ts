@@ -25,10 +25,23 @@ type HeaderValues = Readonly<Record<string, string | Array<string> | undefined>>
 
 const aborted = new Error("Nobody waits for the answer any more")
 
+/** Where a request goes, in the parts in which undici takes it. */
+export interface Address {
+  readonly url: URL
+  readonly origin: string
+  readonly path: string
+}
+
+/** Finds the parts of URLs, of which a sender has one as a rule: a `URL` puts them together anew whenever it is asked. */
+export const addressing = (): ((url: URL) => Address) => {
+  let last: Address | undefined
+  return (url) => (last?.url === url ? last : (last = { url, origin: url.origin, path: url.pathname + url.search }))
+}
+
 /** The deadlines of a request are the core's: none of undici's ends it. */
-const optionsOf = ({ body, headers, method, url }: HttpRequest) => ({
-  origin: url.origin,
-  path: url.pathname + url.search,
+const optionsOf = ({ body, headers, method }: HttpRequest, { origin, path }: Address) => ({
+  origin,
+  path,
   method,
   headers,
   body,
@@ -40,12 +53,13 @@ const optionsOf = ({ body, headers, method, url }: HttpRequest) => ({
 export const dispatch = (
   dispatcher: Dispatcher,
   request: HttpRequest,
+  address: Address,
   receiver: Receiver,
   onDone?: (transmission: DispatchHandler) => void
 ): DispatchHandler => {
   const handler = new DispatchHandler(receiver, onDone)
   try {
-    dispatcher.dispatch(optionsOf(request), handler)
+    dispatcher.dispatch(optionsOf(request, address), handler)
   } catch (error) {
     handler.onResponseError(undefined, error)
   }

@@ -4,7 +4,7 @@
 // By its file: under the bare name Bun has an undici of its own, which sends nothing.
 import { EnvHttpProxyAgent, ProxyAgent } from "undici/index.js"
 import type { Tls } from "./connections.ts"
-import { dispatch } from "./dispatch.ts"
+import * as Dispatcher from "./dispatcher.ts"
 import type { Sender } from "./sender.ts"
 
 /**
@@ -17,7 +17,7 @@ export const make = (proxy: "environment" | (string & {}), tls: Tls = {}): Sende
       ? new EnvHttpProxyAgent({ ...options, connect: tls })
       : new ProxyAgent({ ...options, uri: proxy })
   return {
-    send: (request, receiver) => dispatch(agent, request, receiver),
+    ...Dispatcher.make(agent),
     close: () => void agent.destroy().catch(() => {})
   }
 }

@@ -25,8 +25,12 @@ export interface Head {
 }
 
 /** The media type of a response, without its parameters. */
-export const mediaType = ({ header }: Head): string | undefined =>
-  header("content-type")?.split(";")[0]?.trim().toLowerCase()
+export const mediaType = ({ header }: Head): string | undefined => {
+  const value = header("content-type")
+  if (value === undefined) return undefined
+  const end = value.indexOf(";")
+  return (end === -1 ? value : value.slice(0, end)).trim().toLowerCase()
+}
 
 /** How far a request had come when it failed: whether nothing of it can have left, or something may have, or nobody knows. */
 export type Progress = "unsent" | "sent" | "unknown"

@@ -104,11 +104,9 @@ class Post implements Waiter, Asker {
   #send(token: string | undefined): void {
     // It may have waited until nobody wanted it any more, and be sent on another session already.
     if (this.#isSettled || this.#wire.isOver) return this.onOver()
-    const headers = {
-      ...this.#wire.headers(accepted, token),
-      ...RequestHeaders.of(this.#message, this.#options),
-      "content-type": "application/json"
-    }
+    const headers = this.#wire.headers(accepted, token)
+    RequestHeaders.add(headers, this.#message, this.#options)
+    headers["content-type"] = "application/json"
     const body = JSON.stringify(this.#message)
     this.#exchange = this.#wire.exchange({ method: "POST", headers, body, repeatable: this.#isQuestion }, this)
     if (this.#isHandshake) this.#opening()

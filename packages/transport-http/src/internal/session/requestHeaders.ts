@@ -3,7 +3,6 @@
  * what is in the body, for proxies that do not read it.
  */
 import { Message, type Requests } from "@vmcp-keepalive/sdk-client/peer"
-import type { HeaderRecord } from "./wire.ts"
 import { reservedHeaders } from "./wire.ts"
 
 /** Which parameter names what a request is about. */
@@ -16,21 +15,23 @@ const named: ReadonlyMap<string, string> = new Map([
   ["tasks/cancel", "taskId"]
 ])
 
-/** Names in lower case. `options`: what the client wants to be sent with this request, none of which may be the protocol's own. */
-export const of = (message: Message.Request, options: Requests.SendOptions | undefined): HeaderRecord => {
-  const revision = Message.revisionOf(message)
-  if (revision === undefined && options?.headers === undefined) return none
-  const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(options?.headers ?? none)) {
-    const lower = name.toLowerCase()
-    if (!reservedHeaders.has(lower) && lower !== "authorization" && lower !== "dpop") headers[lower] = value
+/** Adds them, names in lower case. `options`: what the client wants to be sent with this request, none of which may be the protocol's own. */
+export const add = (
+  headers: Record<string, string>,
+  message: Message.Request,
+  options: Requests.SendOptions | undefined
+): void => {
+  if (options?.headers !== undefined) {
+    for (const [name, value] of Object.entries(options.headers)) {
+      const lower = name.toLowerCase()
+      if (!reservedHeaders.has(lower) && lower !== "authorization" && lower !== "dpop") headers[lower] = value
+    }
   }
-  if (revision === undefined) return headers
+  const revision = Message.revisionOf(message)
+  if (revision === undefined) return
   headers["mcp-protocol-version"] = revision
   headers["mcp-method"] = message.method
-  const name = message.params?.[named.get(message.method) ?? ""]
+  const parameter = named.get(message.method)
+  const name = parameter === undefined ? undefined : message.params?.[parameter]
   if (typeof name === "string") headers["mcp-name"] = Message.headerValue(name)
-  return headers
 }
-
-const none: HeaderRecord = {}

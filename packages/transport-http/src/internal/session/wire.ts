@@ -119,6 +119,8 @@ export class Wire implements Owner {
   readonly #sender: Sender
   readonly #wallClock: () => number
   readonly #fixedHeaders: HeaderRecord
+  /** those of the user: fixed ones, and credentials over them */
+  #ownHeaders: HeaderRecord
   readonly #exchanges = new Set<Exchange>()
   #credentials: HeaderRecord = {}
   #isOver = false
@@ -136,6 +138,7 @@ export class Wire implements Owner {
     this.#sender = options.sender
     this.#wallClock = options.wallClock
     this.#fixedHeaders = options.headers
+    this.#ownHeaders = options.headers
     const { calls, telling } = shares(limits.connections)
     this.calls = new Slots(calls)
     this.telling = new Slots(telling)
@@ -189,6 +192,7 @@ export class Wire implements Owner {
   authorize(credentials: HeaderRecord): boolean {
     const before = this.#credentials
     this.#credentials = credentials
+    this.#ownHeaders = { ...this.#fixedHeaders, ...credentials }
     const names = Object.keys(credentials)
     return names.length !== Object.keys(before).length || names.some((name) => credentials[name] !== before[name])
   }
@@ -199,15 +203,15 @@ export class Wire implements Owner {
     token: string | undefined,
     { protocolVersion, sessionId } = this.identity
   ): Record<string, string> {
-    return {
+    const headers: Record<string, string> = {
       ...(token === undefined ? undefined : { authorization: `Bearer ${token}` }),
-      ...this.#fixedHeaders,
-      ...this.#credentials,
+      ...this.#ownHeaders,
       accept,
-      "accept-encoding": Decoding.accepted,
-      ...(sessionId === undefined ? undefined : { "mcp-session-id": sessionId }),
-      ...(protocolVersion === undefined ? undefined : { "mcp-protocol-version": protocolVersion })
+      "accept-encoding": Decoding.accepted
     }
+    if (sessionId !== undefined) headers["mcp-session-id"] = sessionId
+    if (protocolVersion !== undefined) headers["mcp-protocol-version"] = protocolVersion
+    return headers
   }
 
   /** Begins an exchange with the endpoint, which ends with the session if not before; `undefined` where that is over. */
@@ -216,8 +220,8 @@ export class Wire implements Owner {
     asker: Asker
   ): Exchange | undefined {
     if (this.#closed) return undefined
-    const all: HttpRequest = { repeatable: request.method !== "POST", ...request, url: this.endpoint }
-    const exchange = new Exchange(this.#sender, all, asker, this)
+    const { body, headers, method, repeatable = method !== "POST" } = request
+    const exchange = new Exchange(this.#sender, { method, url: this.endpoint, headers, body, repeatable }, asker, this)
     this.#exchanges.add(exchange)
     return exchange.send()
   }

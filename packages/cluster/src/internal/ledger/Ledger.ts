@@ -1,0 +1,41 @@
+/**
+ * The ledger: which sessions servers keep for the processes of the cluster, so that the next owner of a backend ends those of one that died or is
+ * frozen. A server that allows one session only would refuse every other one for as long as it keeps that.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type { SqlClient } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
+import { randomUUID } from "node:crypto"
+import * as Book from "./book.ts"
+import * as Seal from "./seal.ts"
+import * as Table from "./table.ts"
+
+export class Ledger extends Context.Service<
+  Ledger,
+  {
+    /** The book of a backend that this process keeps; `undefined` where no sessions are remembered. */
+    readonly of: (backend: string) => Effect.Effect<Book.Book | undefined, never, Scope.Scope>
+  }
+>()("@vmcp-keepalive/cluster/Ledger") {}
+
+/** How often it is said that what this process wrote is in use: many times as often as it must. */
+const every = "6 hours"
+
+/** Remembers no sessions. */
+export const none: Layer.Layer<Ledger> = Layer.succeed(Ledger, { of: () => Effect.succeed(undefined) })
+
+/** Remembers them in the storage, encrypted with that key. */
+export const layer = (key: Redacted.Redacted<string>): Layer.Layer<Ledger, SqlError, SqlClient.SqlClient> =>
+  Layer.effect(
+    Ledger,
+    Effect.gen(function* () {
+      const table = yield* Table.make(randomUUID())
+      const seal = Seal.make(key)
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(table.tidy), Effect.sleep(every))))
+      return { of: (backend) => Book.make({ backend, seal, table }) }
+    })
+  )

@@ -1,0 +1,100 @@
+/**
+ * The table of sessions, beside those of the leases. Every question has a bound: a storage that is away holds back nobody.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import { SqlClient } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
+
+export interface Row {
+  readonly id: string
+  /** encrypted */
+  readonly session: string
+}
+
+/** That the storage refused, or did not answer in time. */
+export class Unanswered {
+  readonly _tag = "Unanswered"
+}
+
+export interface Table {
+  readonly write: (backend: string, row: Row) => Effect.Effect<void, Unanswered>
+  readonly remove: (backend: string, ids: ReadonlyArray<string>) => Effect.Effect<void, Unanswered>
+  /** what other processes wrote of a backend, the newest first, a bounded number */
+  readonly ofOthers: (backend: string) => Effect.Effect<ReadonlyArray<Row>, Unanswered>
+  /** Says that what this process wrote is in use, and removes what nobody has said that of for too long. */
+  readonly tidy: Effect.Effect<void, Unanswered>
+}
+
+/** How long the storage may take. */
+const patience = "1 second"
+
+/** How many rows of a backend are looked at. */
+const most = 64
+
+/** For how long what nobody uses is kept: what another key encrypted, and what is of a backend that is listed no longer. */
+const longest = Duration.toMillis("7 days")
+
+const name = "vmcp_keepalive_sessions"
+
+/** `owner`: what no other process writes. */
+export const make = Effect.fnUntraced(function* (owner: string) {
+  const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+  const scope = yield* Effect.scope
+  yield* ensure(sql)
+
+  // What hangs ends on its own: waiting for an interruption would be as long.
+  const bounded = <A>(question: Effect.Effect<A, SqlError>): Effect.Effect<A, Unanswered> =>
+    Effect.flatMap(Effect.forkIn(question, scope), (fiber) =>
+      Fiber.join(fiber).pipe(Effect.timeout(patience), Effect.ensuring(Effect.sync(() => fiber.interruptUnsafe())))
+    ).pipe(
+      Effect.mapError(() => new Unanswered()),
+      Effect.withTracerEnabled(false)
+    )
+  const table = sql(name)
+  return {
+    write: (backend, row) =>
+      Effect.flatMap(Clock.currentTimeMillis, (seen) =>
+        bounded(
+          // one that was not answered may have been written
+          sql`INSERT INTO ${table} ${sql.insert({ ...row, backend, owner, seen })} ON CONFLICT (backend, id) DO NOTHING`
+        )
+      ),
+    remove: (backend, ids) =>
+      ids.length === 0
+        ? Effect.void
+        : bounded(sql`DELETE FROM ${table} WHERE backend = ${backend} AND ${sql.in("id", ids)}`),
+    ofOthers: (backend) =>
+      bounded(
+        sql<Row>`SELECT id, session FROM ${table} WHERE backend = ${backend} AND owner <> ${owner} ORDER BY seen DESC LIMIT ${sql.literal(String(most))}`
+      ),
+    tidy: Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.andThen(
+        bounded(sql`UPDATE ${table} SET seen = ${now} WHERE owner = ${owner}`),
+        bounded(sql`DELETE FROM ${table} WHERE seen < ${now - longest}`)
+      )
+    )
+  } satisfies Table
+})
+
+/** It is read before it is made: whoever may only read and write it needs no right to make one. */
+const ensure = (sql: SqlClient.SqlClient): Effect.Effect<void, SqlError> => {
+  const made = sql`
+    CREATE TABLE IF NOT EXISTS ${sql(name)} (
+      backend VARCHAR(255) NOT NULL,
+      id VARCHAR(36) NOT NULL,
+      owner VARCHAR(36) NOT NULL,
+      session TEXT NOT NULL,
+      seen BIGINT NOT NULL,
+      PRIMARY KEY (backend, id)
+    )`
+  return Effect.asVoid(sql`SELECT 1 FROM ${sql(name)} LIMIT 1`).pipe(
+    // Of two that make it at once, Postgres lets one fail.
+    Effect.catch(() => Effect.retry(made, { schedule: Schedule.spaced("100 millis"), times: 2 })),
+    Effect.asVoid,
+    Effect.withTracerEnabled(false)
+  )
+}

@@ -1,0 +1,103 @@
+/**
+ * Calls of a backend that another process keeps: on its owner, whoever that is, and on this process where it has become the owner meanwhile.
+ */
+import type { Backend, BackendError } from "@vmcp-keepalive/core"
+import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { type Kept, meet, type Request } from "../owner/perform.ts"
+import type { Pinned } from "../owner/pins.ts"
+import type { Answer, Heard, Session } from "../protocol.ts"
+import { ask } from "./asking.ts"
+import { Attachment, type Known } from "./attachment.ts"
+import { using } from "./elsewhere.ts"
+import * as Following from "./following.ts"
+import { pinning } from "./pinning.ts"
+import { isCallError, reach, unkept } from "./reach.ts"
+
+/** How long a session is waited for beyond the finding of an owner: the owner has its own, shorter bound. */
+const longest = Duration.minutes(3)
+
+/** What is asked of whoever keeps it. */
+export interface Owner {
+  readonly call: (request: Request) => Effect.Effect<Answer, unknown>
+  readonly meet: Effect.Effect<Session, unknown>
+  readonly attach: () => Stream.Stream<Heard, unknown>
+  readonly hold: (pin: string) => Stream.Stream<Pinned, unknown>
+}
+
+export interface Options {
+  readonly id: string
+  readonly waitForOwner: Duration.Duration
+  readonly isListed: () => boolean
+  /** what this process keeps itself */
+  readonly kept: () => Kept | undefined
+  /** the name under which this process is attached: no other has it */
+  readonly caller: string
+  /** Runs in the background, once, for as long as it is listed. */
+  readonly begin: (effect: Effect.Effect<void>) => Effect.Effect<unknown>
+  readonly owner: Owner
+}
+
+export const make = ({
+  begin,
+  caller,
+  id,
+  isListed,
+  kept,
+  owner,
+  waitForOwner
+}: Options): Pick<Backend.Backend<Peer.Peer>, "use" | "pinned"> => {
+  // What is heard of it begins with the first call from here.
+  const attachment = new Attachment()
+  const hearing = Stream.runForEach(
+    Following.follow<Heard | undefined, Kept>({
+      isListed,
+      local: kept,
+      here: ({ audience }) => Stream.concat(audience.attach(caller), Stream.make(undefined)),
+      elsewhere: () => Stream.concat(Following.orNothing(owner.attach()), Stream.make(undefined))
+    }),
+    (heard) => Effect.sync(() => attachment.take(heard))
+  )
+  const attached = Effect.timeoutOrElse(Effect.andThen(begin(hearing), attachment.attached), {
+    duration: waitForOwner,
+    orElse: () => Effect.fail(unkept(id))
+  })
+
+  const meeting = Effect.suspend(() => {
+    const here = kept()
+    return reach(id, longest, here === undefined ? owner.meet : meet(here), isCallError)
+  })
+  const session: Effect.Effect<Known, BackendError.CallError> = Effect.gen(function* () {
+    if (attachment.newest === undefined) yield* attached
+    return attachment.newest ?? (yield* attachment.met(yield* meeting))
+  })
+
+  const asking = ask({ id, patience: waitForOwner, local: kept, send: owner.call })
+  let pins = 0
+  return {
+    use: using<BackendError.CallError>({
+      id,
+      attachment,
+      session,
+      isMet: isCallError,
+      ask: (request) =>
+        // what is not pinned is not replaced
+        Effect.catchTag(asking({ ...request, caller, pin: undefined }), "SessionReplaced", Effect.die)
+    }),
+    pinned: pinning({
+      id,
+      attachment,
+      session,
+      attached,
+      caller,
+      ask: asking,
+      name: () => `${caller} ${pins++}`,
+      hold: (pin) => {
+        const here = kept()
+        return here === undefined ? owner.hold(pin) : here.audience.pins.hold(here.backend, pin)
+      }
+    })
+  }
+}

@@ -1,0 +1,163 @@
+/** What processes write down of sessions, and what the next one finds, on a real database. */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { SqlClient } from "effect/sql"
+import { randomBytes } from "node:crypto"
+import { afterAll, beforeAll } from "vitest"
+import * as Ledger from "../../src/internal/ledger/Ledger.ts"
+import { type Storage, storages } from "../support/storage.ts"
+import { until } from "../support/world.ts"
+
+/** that of the suite that runs */
+let database: Storage
+
+const newKey = () => Redacted.make(randomBytes(32).toString("base64"))
+const key = newKey()
+const session = (id: string) => Redacted.make(`session ${id}`)
+const texts = (sessions: ReadonlyArray<Redacted.Redacted<string>>) => sessions.map(Redacted.value).toSorted()
+
+const pg = Layer.unwrap(
+  Effect.sync(() =>
+    PgClient.layer({
+      host: "127.0.0.1",
+      port: database.port,
+      database: "postgres",
+      username: "postgres",
+      password: Redacted.make("postgres")
+    })
+  )
+)
+
+/** The ledger of a process of its own, with a connection of its own. */
+const ledgerOf = (secret = key) =>
+  Effect.map(Layer.build(Layer.provide(Ledger.layer(secret), pg)), (context) => Effect.provide(Ledger.Ledger, context))
+
+/** The book of a backend in a process of its own. */
+const book = (backend: string, secret = key) =>
+  Effect.flatMap(Effect.flatten(ledgerOf(secret)), (ledger) => Effect.flatMap(ledger.of(backend), Effect.fromNullishOr))
+
+interface Row {
+  readonly id: string
+  readonly backend: string
+  readonly session: string
+}
+
+const sql = Effect.map(Layer.build(pg), (context) => Effect.provide(SqlClient.SqlClient, context)).pipe(Effect.flatten)
+
+const rowsOf = (backend: string) =>
+  Effect.scoped(
+    Effect.flatMap(
+      sql,
+      (client) =>
+        client<Row>`SELECT id, backend, owner, session FROM vmcp_keepalive_sessions WHERE backend = ${backend}`
+    )
+  )
+
+for (const { missing, name, storage } of storages)
+  describe.skipIf(missing !== undefined)(`the ledger on ${name}${missing === undefined ? "" : ` (${missing})`}`, () => {
+    const scope = Scope.makeUnsafe()
+    beforeAll(async () => {
+      database = await Effect.runPromise(Scope.provide(storage, scope))
+    }, 60_000)
+    afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+    it.live("tells the next process of the sessions that another one has, and that process itself of none", () =>
+      Effect.gen(function* () {
+        const one = yield* book("told")
+        one.began(session("a"))
+        one.began(session("b"))
+        yield* one.written
+        assert.deepStrictEqual(yield* one.left, [])
+        const two = yield* book("told")
+        assert.deepStrictEqual(texts(yield* two.left), ["session a", "session b"])
+        assert.deepStrictEqual(yield* (yield* book("other")).left, [])
+      })
+    )
+
+    it.live("has no session in the clear", () =>
+      Effect.gen(function* () {
+        const one = yield* book("secret")
+        one.began(session("secret"))
+        yield* one.written
+        const rows = yield* rowsOf("secret")
+        assert.lengthOf(rows, 1)
+        assert.notInclude(JSON.stringify(rows), "session secret")
+        assert.notInclude(Buffer.from(rows[0]!.session, "base64").toString("latin1"), "session secret")
+      })
+    )
+
+    it.live("forgets what has ended, whoever began it, also where the process ends with it", () =>
+      Effect.gen(function* () {
+        const ending = yield* Scope.make()
+        const one = yield* Scope.provide(book("ended"), ending)
+        for (const id of ["a", "b", "c"]) one.began(session(id))
+        yield* one.written
+        const two = yield* book("ended")
+        assert.lengthOf(yield* two.left, 3)
+        two.ended(session("a"))
+        one.ended(session("b"))
+        yield* Scope.close(ending, Exit.void)
+        assert.deepStrictEqual(texts(yield* two.left), ["session b", "session c"])
+        yield* until("two are forgotten", rowsOf("ended"), (rows) => rows.length === 1)
+        assert.deepStrictEqual(texts(yield* (yield* book("ended")).left), ["session c"])
+      })
+    )
+
+    it.live("keeps what it cannot read, says nothing of it, and removes it once it is too old", () =>
+      Effect.gen(function* () {
+        const before = yield* book("rotated")
+        before.began(session("a"))
+        yield* before.written
+        const after = yield* book("rotated", newKey())
+        assert.deepStrictEqual(yield* after.left, [])
+        assert.lengthOf(yield* rowsOf("rotated"), 1)
+        const client = yield* sql
+        const day = 24 * 3_600_000
+        yield* client`UPDATE vmcp_keepalive_sessions SET seen = ${Date.now() - 6 * day} WHERE backend = 'rotated'`
+        yield* Effect.scoped(ledgerOf())
+        assert.lengthOf(yield* rowsOf("rotated"), 1)
+        yield* client`UPDATE vmcp_keepalive_sessions SET seen = ${Date.now() - 8 * day} WHERE backend = 'rotated'`
+        yield* ledgerOf()
+        yield* until("it is removed", rowsOf("rotated"), (rows) => rows.length === 0)
+      })
+    )
+
+    it.live("has a bounded number of sessions of a backend, and none that is too long", () =>
+      Effect.gen(function* () {
+        const one = yield* book("many")
+        for (let id = 0; id < 20; id++) one.began(session(`${id}`))
+        one.began(Redacted.make("x".repeat(5000)))
+        yield* one.written
+        yield* until("sixteen are left", rowsOf("many"), (rows) => rows.length === 16)
+        const two = yield* book("many")
+        assert.notInclude(texts(yield* two.left), "session 0")
+        assert.include(texts(yield* two.left), "session 19")
+        two.began(session("20"))
+        yield* two.written
+        // of what several have left, too
+        const three = yield* book("many")
+        assert.lengthOf(yield* three.left, 16)
+        yield* until("sixteen are left", rowsOf("many"), (rows) => rows.length === 16)
+      })
+    )
+
+    it.live("holds back nobody while the storage is away, and has what began when it is back", () =>
+      Effect.gen(function* () {
+        const left = yield* book("away")
+        left.began(session("left"))
+        yield* left.written
+        const one = yield* book("away")
+        yield* database.signal("SIGSTOP")
+        const at = performance.now()
+        assert.deepStrictEqual(yield* one.left, [])
+        one.began(session("a"))
+        yield* one.written
+        assert.isBelow(performance.now() - at, 4000)
+        yield* database.signal("SIGCONT")
+        yield* until("it is written", rowsOf("away"), (rows) => rows.length === 2)
+        // what could not be read is read the next time
+        assert.deepStrictEqual(texts(yield* one.left), ["session left"])
+      }).pipe(Effect.ensuring(Effect.suspend(() => database.signal("SIGCONT"))))
+    )
+  })
