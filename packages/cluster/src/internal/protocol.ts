@@ -110,7 +110,7 @@ export const Attach = Rpc.make("Attach", {
   success: Heard,
   error: NotKept,
   stream: true
-})
+}).annotate(isEndless, true)
 
 /** Holds a session until it is interrupted. */
 export const Pin = Rpc.make("Pin", {
