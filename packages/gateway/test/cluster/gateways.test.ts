@@ -4,8 +4,9 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js"
 import { ToolListChangedNotificationSchema } from "@modelcontextprotocol/sdk/types.js"
-import { ScriptedServer } from "@vmcp-keepalive/testkit"
+import { Certificate, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Effect, Schedule, type Scope } from "effect"
+import { randomBytes } from "node:crypto"
 import { readFile, rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { folderWith, type Running, start } from "../cli/program.ts"
@@ -27,15 +28,35 @@ interface Served {
 
 const operatorToken = "operator-token-of-this-test"
 
+/** What a gateway is given beside its address. */
+interface Given {
+  readonly flags: ReadonlyArray<string>
+  readonly env: Readonly<Record<string, string>>
+}
+
+const plain: Given = { flags: [], env: {} }
+
+/** Certificates of one authority, and a key for the sessions of servers. */
+const secured = Effect.gen(function* () {
+  const authority = yield* Certificate.make()
+  const { cert, key } = yield* Certificate.make({ issuer: authority, names: ["gateways"], addresses: [] })
+  const folder = yield* Effect.promise(() => folderWith({ "ca.crt": authority.cert, "tls.crt": cert, "tls.key": key }))
+  const given: Given = {
+    flags: ["--cluster-tls", folder, "--cluster-tls-name", "gateways"],
+    env: { VMCP_CLUSTER_LEDGER_KEY: randomBytes(32).toString("base64") }
+  }
+  return given
+})
+
 /** A gateway that has told its addresses. */
-const serve = (config: string, database: string): Effect.Effect<Served> =>
+const serve = (config: string, database: string, given: Given): Effect.Effect<Served> =>
   Effect.gen(function* () {
     const address = `127.0.0.1:${yield* Storage.freePort}`
     const folder = yield* Effect.promise(() => folderWith({}))
     const flags = ["--config", config, "--state", folder, "--port", "0", "--json", "--lease", "4 seconds"]
     const running = yield* Effect.promise(() =>
-      start(["serve", ...flags, "--address", address, "--allow-loopback"], {
-        env: { VMCP_CLUSTER_URL: database, VMCP_OPERATOR_TOKEN: operatorToken }
+      start(["serve", ...flags, ...given.flags, "--address", address, "--allow-loopback"], {
+        env: { ...given.env, VMCP_CLUSTER_URL: database, VMCP_OPERATOR_TOKEN: operatorToken }
       })
     )
     const ended = Effect.flatMap(
@@ -59,7 +80,7 @@ const serve = (config: string, database: string): Effect.Effect<Served> =>
     }
   })
 
-const start2 = Effect.gen(function* () {
+const start2 = Effect.fn(function* (given: Given) {
   const shared = yield* ScriptedServer.make()
   const own = yield* ScriptedServer.make()
   const servers = {
@@ -69,7 +90,9 @@ const start2 = Effect.gen(function* () {
   const folder = yield* Effect.promise(() => folderWith({ "mcp.json": { mcpServers: servers } }))
   const config = join(folder, "mcp.json")
   const database = yield* Storage.make
-  const gateways = yield* Effect.all([serve(config, database), serve(config, database)], { concurrency: "unbounded" })
+  const gateways = yield* Effect.all([serve(config, database, given), serve(config, database, given)], {
+    concurrency: "unbounded"
+  })
   const isKept = ({ backends }: Status) => backends.every(({ owner, state }) => owner !== null && state === "Connected")
   yield* Effect.forEach(gateways, ({ status }) => until(status, isKept))
   const edit = (more: object) =>
@@ -104,10 +127,10 @@ const echoed = (server: ScriptedServer.ScriptedServer) =>
 
 describe("two gateways of a cluster", () => {
   it.live(
-    "serve a host's session both, and the one that is left goes on with it: the same id, and no tool twice",
+    "serve a host's session both, over mutual TLS, and the one that is left goes on with it: the same id, and no tool twice",
     () =>
       Effect.gen(function* () {
-        const { edit, gateways, own, shared } = yield* start2
+        const { edit, gateways, own, shared } = yield* start2(yield* secured)
         const [one, two] = gateways
         const balancer = yield* Balancer.make([one.port, two.port])
         const { client, session } = yield* connected(balancer.url)
@@ -187,7 +210,7 @@ describe("two gateways of a cluster", () => {
     "are shown by each of them, and obey an operator who asks either: hosts' own sessions too",
     () =>
       Effect.gen(function* () {
-        const { gateways } = yield* start2
+        const { gateways } = yield* start2(plain)
         const [one, two] = gateways
         const addresses = [one.address, two.address].toSorted()
         for (const { address, status } of gateways) {

@@ -1,5 +1,6 @@
 /** What keeps a gateway from joining a cluster is one line, before anything is started. */
 import { Effect, Exit, Scope } from "effect"
+import { Certificate } from "@vmcp-keepalive/testkit"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { assert, describe, it, onTestFinished } from "vitest"
@@ -77,6 +78,28 @@ describe("a gateway that cannot join a cluster says why with one line", () => {
   it.each(["", `mysql://root:${Storage.password}@127.0.0.1/app`])("a URL of no Postgres: %s", async (text) => {
     const { "--cluster": _, ...others } = own
     await refused(others, /^VMCP_CLUSTER_URL takes the URL of a Postgres database/, { VMCP_CLUSTER_URL: text })
+  })
+
+  it("certificates that are not there", async () => {
+    const folder = await folderWith({ "tls.crt": "" })
+    await refused(
+      { ...own, "--cluster-tls": folder },
+      /^--cluster-tls takes a folder with ca\.crt, which cannot be read there\n/
+    )
+  })
+
+  it("certificates of which one is none", async () => {
+    const { cert, key } = await Effect.runPromise(Certificate.make())
+    const folder = await folderWith({ "ca.crt": "", "tls.crt": cert, "tls.key": key })
+    await refused({ ...own, "--cluster-tls": folder }, /^--cluster-tls: ca\.crt takes certificates in PEM\n/)
+  })
+
+  it("a name for certificates that are not there", async () => {
+    await refused({ ...own, "--cluster-tls-name": "gateways" }, /^--cluster-tls-name is for certificates: /)
+  })
+
+  it.each(["", Storage.password])("a key for the sessions of servers that is none: %s", async (key) => {
+    await refused(own, /^VMCP_CLUSTER_LEDGER_KEY takes a key of 32 bytes in Base64/, { VMCP_CLUSTER_LEDGER_KEY: key })
   })
 
   it("flags of a cluster without one", async () => {

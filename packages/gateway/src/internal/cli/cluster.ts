@@ -15,6 +15,8 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { SocketServerError } from "effect/socket/SocketServer"
 import type { SqlError } from "effect/sql/SqlError"
+import { readFile } from "node:fs/promises"
+import { join as within } from "node:path"
 import * as Listening from "./listening.ts"
 import { fail, type Told } from "./told.ts"
 
@@ -24,10 +26,16 @@ export interface Options {
   readonly address: Option.Option<string>
   readonly lease: Option.Option<string>
   readonly allowLoopback: boolean
+  readonly clusterTls: Option.Option<string>
+  readonly clusterTlsName: Option.Option<string>
 }
 
 /** The variable of the environment with the URL of the database: a command line is seen by every user of the machine. */
 export const variable = "VMCP_CLUSTER_URL"
+/** That with the key under which the sessions of servers are kept in the database: whoever has both could go on with them. */
+export const ledgerVariable = "VMCP_CLUSTER_LEDGER_KEY"
+/** What the folder of certificates holds, by the names that Kubernetes gives them in a Secret. */
+export const certificates = { ca: "ca.crt", cert: "tls.crt", key: "tls.key" } as const
 
 /** A cluster that can be joined. */
 export interface Cluster {
@@ -46,7 +54,10 @@ export const prepare = Effect.fn(function* (options: Options) {
     const needless = [
       ...(Option.isSome(options.address) ? ["--address"] : []),
       ...(Option.isSome(options.lease) ? ["--lease"] : []),
-      ...(options.allowLoopback ? ["--allow-loopback"] : [])
+      ...(options.allowLoopback ? ["--allow-loopback"] : []),
+      ...(Option.isSome(options.clusterTls) ? ["--cluster-tls"] : []),
+      ...(Option.isSome(options.clusterTlsName) ? ["--cluster-tls-name"] : []),
+      ...(process.env[ledgerVariable] === undefined ? [] : [ledgerVariable])
     ]
     return needless.length === 0
       ? undefined
@@ -65,10 +76,12 @@ export const prepare = Effect.fn(function* (options: Options) {
   const own: ClusterOptions.Options = {
     address: options.address.value,
     allowLoopback: options.allowLoopback,
-    lease: yield* leaseOf(options.lease)
+    lease: yield* leaseOf(options.lease),
+    tls: yield* tlsOf(options),
+    sessionLedger: ledgerOf()
   }
   const { address, drain } = yield* Effect.catch(ClusterOptions.resolve(own), ({ issues }) =>
-    fail(issues.map(({ expected, path }) => `--${path.join(".")} takes ${expected}`).join("\n"))
+    fail(issues.map(({ expected, path }) => `${nameOf(path.join("."))} takes ${expected}`).join("\n"))
   )
   yield* Listening.check(address.host, address.port, { port: "--address", host: "--address" })
   const storage = PgClient.layer({ url })
@@ -104,6 +117,40 @@ const leaseOf = (text: Option.Option<string>): Effect.Effect<Duration.Duration |
         onSome: Effect.succeed
       })
   })
+
+/** What is read is looked at with the other options. */
+const tlsOf = ({ clusterTls, clusterTlsName }: Options): Effect.Effect<ClusterOptions.Tls | undefined, Told> =>
+  Effect.suspend(() => {
+    if (Option.isNone(clusterTls))
+      return Option.isNone(clusterTlsName)
+        ? Effect.undefined
+        : fail("--cluster-tls-name is for certificates: give --cluster-tls")
+    const folder = clusterTls.value
+    const file = (name: string) =>
+      Effect.tryPromise({ try: () => readFile(within(folder, name), "utf8"), catch: () => name })
+    return Effect.all({
+      ca: file(certificates.ca),
+      cert: file(certificates.cert),
+      key: Effect.map(file(certificates.key), (text) => Redacted.make(text))
+    }).pipe(
+      Effect.map((read) => ({ ...read, name: Option.getOrUndefined(clusterTlsName) })),
+      Effect.catch((name) => fail(`--cluster-tls takes a folder with ${name}, which cannot be read there`))
+    )
+  })
+
+const ledgerOf = (): ClusterOptions.Options["sessionLedger"] => {
+  const key = process.env[ledgerVariable]
+  return key === undefined ? undefined : { key: Redacted.make(key) }
+}
+
+/** What the command line calls a setting, where it has a name of its own for it. */
+const names = new Map([
+  ["sessionLedger", ledgerVariable],
+  ["tls", "--cluster-tls"],
+  ...Object.entries(certificates).map(([part, file]) => [`tls.${part}`, `--cluster-tls: ${file}`] as const)
+])
+
+const nameOf = (setting: string): string => names.get(setting) ?? `--${setting}`
 
 /** `undefined` where a package, or one that it needs, is not installed. */
 const load = async () => {

@@ -11,7 +11,7 @@ import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import { createRequire } from "node:module"
 import { check } from "./check.ts"
-import { variable as clusterVariable } from "./cluster.ts"
+import { certificates, ledgerVariable, variable as clusterVariable } from "./cluster.ts"
 import { importing, programs } from "./import.ts"
 import { defaultPort } from "./preparing.ts"
 import { schema } from "./schema.ts"
@@ -81,6 +81,20 @@ const serveCommand = Command.make(
       Flag.withDescription("All gateways of the cluster are on this machine, and reach each other by loopback"),
       Flag.withDefault(false)
     ),
+    clusterTls: Flag.String("cluster-tls").pipe(
+      Flag.withMetavar("DIR"),
+      Flag.withDescription(
+        `Speak mutual TLS with the other gateways: a folder with ${Object.values(certificates).join(", ")}, as a Secret of Kubernetes has them`
+      ),
+      Flag.optional
+    ),
+    clusterTlsName: Flag.String("cluster-tls-name").pipe(
+      Flag.withMetavar("NAME"),
+      Flag.withDescription(
+        "The name that the certificates of all gateways are for, in place of the hosts of their addresses"
+      ),
+      Flag.optional
+    ),
     open: Flag.Boolean("open").pipe(Flag.withDescription("Open the page in a browser"), Flag.withDefault(false)),
     json: Flag.Boolean("json").pipe(
       Flag.withDescription("One JSON object a line: the addresses on stdout, what happens on stderr"),
@@ -101,7 +115,7 @@ const serveCommand = Command.make(
     },
     {
       command: "vmcp-keepalive serve --config mcp.json --address 10.0.0.7:7777",
-      description: `As one of several; set ${clusterVariable}`
+      description: `As one of several; set ${clusterVariable}, and ${ledgerVariable} where servers allow one session only`
     }
   ])
 )
