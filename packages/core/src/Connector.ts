@@ -101,6 +101,11 @@ export interface SessionHost {
   readonly subscriptions: Set<string>
   /** What is remembered of the server's era from one session to the next. Left out: nothing is. */
   readonly era?: EraMemory | undefined
+  /**
+   * Asked directly before a request or a notification leaves, cancellations excepted; where it says no, nothing of it does, and the request is proven
+   * unsent. For whoever must not act any more as soon as something else may: a lease that has ended while this process was frozen. Left out: it may.
+   */
+  readonly maySend?: (() => boolean) | undefined
   /** What is remembered of the sessions that the server keeps, beyond this process. Left out: nothing is. */
   readonly sessions?: SessionMemory | undefined
 }

@@ -61,6 +61,15 @@ for (const { missing, name, storage } of storages)
           })
       )
 
+      it.live("lets a process that was frozen in the midst of calls send none of those that were on their way", () =>
+        Effect.gen(function* () {
+          const { actedAtOnce, calls, takenOver, twice } = yield* Measure.frozenUnderCalls({ ...quick(), seconds: 8 })
+          assert.deepStrictEqual({ actedAtOnce, twice }, { actedAtOnce: [], twice: [] })
+          assert.isAbove(calls, 100)
+          assert.isBelow(takenOver, 5000 + busy)
+        })
+      )
+
       it.live("closes no session and fails no call while the storage is away for 8 seconds of a lease of 15", () =>
         Effect.gen(function* () {
           const { calls, closed, failed, opened } = yield* Measure.withoutStorage({

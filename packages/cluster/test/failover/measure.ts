@@ -46,15 +46,20 @@ const called = (caller: Replica, id: string, tag: string, ms = 0): Effect.Effect
   })
 
 /** Calls all of them all the while, one call to each at a time, as long as that goes on. */
-const callingWhile = <A, E>(caller: Replica, ids: ReadonlyArray<string>, during: Effect.Effect<A, E>) =>
+const callingWhile = <A, E>(
+  caller: Replica,
+  ids: ReadonlyArray<string>,
+  during: Effect.Effect<A, E>,
+  { name = "", pause = 40 }: { readonly name?: string; readonly pause?: number } = {}
+) =>
   Effect.gen(function* () {
     const ended: Array<Ended> = []
     const isOver = yield* Deferred.make<void>()
     const calling = (id: string) =>
       Effect.gen(function* () {
         for (let number = 0; !Deferred.isDoneUnsafe(isOver); number++) {
-          ended.push(yield* called(caller, id, `${id} ${number}`))
-          yield* Effect.sleep("40 millis")
+          ended.push(yield* called(caller, id, `${name} ${id} ${number}`))
+          yield* Effect.sleep(pause)
         }
       })
     const calls = yield* Effect.forkChild(Effect.forEach(ids, calling, { concurrency: "unbounded" }))
@@ -172,6 +177,30 @@ export const frozen = ({ seconds, ...options }: Options & { readonly seconds: nu
       queued: later.length,
       answered: count(later, "ok"),
       executed: executed("queued").length,
+      actedAtOnce: actedAtOnce(world.farm.sessions()).map(({ backend, what }) => `${backend}: ${what}`)
+    }
+  })
+
+/** The owner is frozen while each of its backends is called all the while, by itself and by the other one: at any moment some are on their way. */
+export const frozenUnderCalls = ({ seconds, ...options }: Options & { readonly seconds: number }) =>
+  Effect.gen(function* () {
+    const { caller, lost, owner, sessionsOf, world } = yield* two(options)
+    let at = 0
+    const freeze = Effect.gen(function* () {
+      at = now()
+      yield* owner.signal("SIGSTOP")
+      yield* Effect.sleep(seconds * 1000)
+      yield* owner.signal("SIGCONT")
+      yield* Effect.sleep("1 second")
+    })
+    const hot = (from: Replica) =>
+      callingWhile(from, lost, from === owner ? freeze : Effect.sleep(seconds * 1000), { pause: 0, name: from.address })
+    const [byOwner, byCaller] = yield* Effect.all([hot(owner), hot(caller)], { concurrency: "unbounded" })
+    const tags = world.farm.executed().map(({ tag }) => tag)
+    return {
+      calls: byOwner.ended.length + byCaller.ended.length,
+      twice: tags.filter((tag, index) => tags.indexOf(tag) !== index),
+      takenOver: takenOver(sessionsOf(caller), at, lost),
       actedAtOnce: actedAtOnce(world.farm.sessions()).map(({ backend, what }) => `${backend}: ${what}`)
     }
   })

@@ -4,6 +4,7 @@
 import { type Connector, Evidence } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Effect from "effect/Effect"
+import { hostWith } from "./host.ts"
 
 export const gated = (
   inner: Connector.Connector<Peer.Peer>,
@@ -20,7 +21,7 @@ export const gated = (
   open: (host) =>
     Effect.suspend(() =>
       isCertain()
-        ? Effect.map(inner.open(host), (session) => {
+        ? Effect.map(inner.open(hostWith(host, { maySend: isCertain })), (session) => {
             opened(session.client)
             return gatedSession(session, isCertain)
           })
@@ -28,7 +29,10 @@ export const gated = (
     )
 })
 
-/** What is not asked gets no answer: whoever asks has a bound. */
+/**
+ * The session asks again directly before it writes (`maySend`): a process may be frozen in between. Here is what it need not begin. What is not
+ * asked gets no answer: whoever asks has a bound.
+ */
 const gatedSession = (
   session: Connector.Session<Peer.Peer>,
   isCertain: () => boolean

@@ -128,6 +128,7 @@ const repeating = (send: (receiver: Receiver) => Transmission, receiver: Receive
 }
 
 const bound = (receiver: Receiver): Omit<Receiver, "onHead" | "onError"> => ({
+  maySend: () => receiver.maySend(),
   onSending: () => receiver.onSending(),
   onData: (chunk) => receiver.onData(chunk),
   onEnd: () => receiver.onEnd()

@@ -3,7 +3,7 @@
  * directly before it writes the first byte. What fails earlier was not sent; what fails later may have reached the server,
  * whatever its code says.
  */
-import type { Head, HttpRequest, Progress, Receiver, Transmission } from "./sender.ts"
+import { type Head, type HttpRequest, type Progress, type Receiver, type Transmission, withheld } from "./sender.ts"
 
 /** What undici hands a handler: version 7 and 8. */
 interface Controller {
@@ -117,6 +117,7 @@ export class DispatchHandler implements Transmission {
     this.#controller = controller
     // A second time would be a request that undici sends again by itself.
     if (this.#isAborted || this.#started) return controller.abort(aborted)
+    if (!this.#receiver.maySend()) return controller.abort(withheld)
     this.#started = true
     this.#receiver.onSending()
   }

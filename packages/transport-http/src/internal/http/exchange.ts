@@ -18,6 +18,8 @@ export interface Body {
 
 /** Who asked. */
 export interface Asker {
+  /** as {@link Receiver.maySend}; left out: it may */
+  readonly maySend?: () => boolean
   /** from now on a byte of the request may leave */
   readonly onSending?: () => void
   /** The response has begun; what this returns reads its body. */
@@ -71,6 +73,10 @@ export class Exchange implements Receiver {
     this.#transmission?.abort()
     this.#free()
     this.#done()
+  }
+
+  maySend(): boolean {
+    return this.#asker.maySend?.() ?? true
   }
 
   onSending(): void {

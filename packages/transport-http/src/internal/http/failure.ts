@@ -79,6 +79,7 @@ const reasons: ReadonlyMap<string, Reason> = new Map([
   ["UND_ERR_CLOSED", "reset"],
   ["UND_ERR_DESTROYED", "reset"],
   ["UND_ERR_RES_CONTENT_LENGTH_MISMATCH", "reset"],
+  ["ERR_WITHHELD", "closed"],
   ["ENOTFOUND", "dns"],
   ["EAI_AGAIN", "dns"],
   ["EAI_FAIL", "dns"],

@@ -2,7 +2,7 @@
  * Sending through a `fetch` of the user's. Its connections are its own: those in use are ended, the idle ones are left to it.
  * It does not say when it begins to send, so what failed is taken for sent unless its error proves the contrary.
  */
-import type { Head, HttpRequest, Receiver, Sender, Transmission } from "./sender.ts"
+import { type Head, type HttpRequest, type Receiver, type Sender, type Transmission, withheld } from "./sender.ts"
 
 /** `fetch`, in structure. */
 export type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>
@@ -59,6 +59,7 @@ class FetchTransmission implements Transmission {
   }
 
   async #run(fetch: () => Promise<Response>): Promise<void> {
+    if (!this.#receiver.maySend()) return this.#receiver.onError(withheld, "unsent")
     this.#receiver.onSending()
     try {
       const response = await fetch()

@@ -37,6 +37,8 @@ export type Progress = "unsent" | "sent" | "unknown"
 
 /** Who hears of a response. Exactly one of `onEnd` and `onError` comes, at the end, unless it was aborted. */
 export interface Receiver {
+  /** Asked last, directly before the first byte leaves: where it says no, none does, and the request ends as `withheld`. */
+  readonly maySend: () => boolean
   /** from now on a byte of the request may leave */
   readonly onSending: () => void
   readonly onHead: (head: Head) => void
@@ -44,6 +46,9 @@ export interface Receiver {
   readonly onEnd: () => void
   readonly onError: (error: unknown, progress: Progress) => void
 }
+
+/** What a request ends with that its receiver did not let go. */
+export const withheld: Error = Object.assign(new Error("It was not to be sent any more"), { code: "ERR_WITHHELD" })
 
 /** A request under way. */
 export interface Transmission {

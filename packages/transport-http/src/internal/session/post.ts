@@ -121,6 +121,10 @@ class Post implements Waiter, Asker {
     answer.continueAfter(token)
   }
 
+  maySend(): boolean {
+    return this.#wire.maySend
+  }
+
   onSending(): void {
     this.#pending.record.fate = "dispatched"
     this.#sentAt = this.#wire.now()
@@ -308,6 +312,11 @@ class Telling implements Waiter, Asker {
     headers["content-type"] = "application/json"
     const body = JSON.stringify(this.#message)
     this.#exchange = this.#wire.exchange({ method: "POST", headers, body, repeatable: true }, this)
+  }
+
+  /** A cancellation ends what this side has begun. */
+  maySend(): boolean {
+    return this.#wire.maySend || ("method" in this.#message && this.#message.method === "notifications/cancelled")
   }
 
   onHead(head: Head): Body {

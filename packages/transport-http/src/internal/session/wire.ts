@@ -232,6 +232,11 @@ export class Wire implements Owner {
     this.calls.dismiss()
   }
 
+  /** as the host has it */
+  get maySend(): boolean {
+    return this.host.maySend?.() ?? true
+  }
+
   ended(exchange: Exchange): void {
     this.#exchanges.delete(exchange)
   }
