@@ -9,7 +9,9 @@ import { createInterface } from "node:readline"
 import { assert, describe, it } from "vitest"
 
 const folder = join(import.meta.dirname, "../src")
-const programs = readdirSync(folder).filter((name) => name.endsWith(".ts") && name !== "chat.ts")
+/** what is no program, and the one of several processes, which has a suite of its own */
+const others = new Set(["chat.ts", "cluster.ts"])
+const programs = readdirSync(folder).filter((name) => name.endsWith(".ts") && !others.has(name))
 
 /** A program that is talked to in lines. */
 const talk = (program: string, url: string) =>
