@@ -27,6 +27,7 @@ export const elsewhere = (connector: Connector.Connector<Peer.Peer>) =>
         caller,
         begin: (effect) => FiberMap.run(background, caller, effect, { onlyIfMissing: true }),
         owner: {
+          address: Effect.undefined,
           call: (request) => perform(kept, request),
           meet: meet(kept),
           attach: () => Stream.suspend(() => audience.attach(caller)),

@@ -20,6 +20,7 @@ import {
   Snowflake
 } from "effect/cluster"
 import type { Rpc } from "effect/rpc"
+import * as Address from "../address.ts"
 import { Attach, BackendEntity, Call, Changes, Events, Listen, Pin } from "../protocol.ts"
 import * as Ticket from "./ticket.ts"
 
@@ -105,11 +106,14 @@ export const layer = (
         send: (options) => {
           const { address, message } = options
           const ticket = ticketOf(message)
-          if (ticket === undefined || message._tag !== "OutgoingRequest") return runners.send(options)
+          if (message._tag !== "OutgoingRequest") return runners.send(options)
           const gone = Deferred.await(leaving(address)).pipe(
             Effect.andThen(Effect.sleep(grace)),
             Effect.andThen(Effect.fail(new ClusterError.RunnerUnavailable({ address })))
           )
+          // What may be asked twice is asked of the next owner: one that is frozen with an open socket would be waited for.
+          if (ticket === undefined) return Effect.raceFirst(runners.send(options), gone)
+          ticket.to = Address.format(address)
           const ended = new Reply.WithExit<never>({
             id: snowflakes.nextUnsafe(),
             requestId: message.envelope.requestId,

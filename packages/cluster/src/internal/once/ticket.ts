@@ -6,6 +6,8 @@ import * as Context from "effect/Context"
 export interface State {
   /** the owner may have it */
   written: boolean
+  /** the address of the owner to which it was sent last; none where that is this process */
+  to?: string
 }
 
 export class Ticket extends Context.Service<Ticket, State>()("@vmcp-keepalive/cluster/Ticket") {}

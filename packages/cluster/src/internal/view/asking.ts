@@ -18,6 +18,8 @@ import { isAnswered, unkept } from "./reach.ts"
 
 /** between two tries */
 const pause = "100 millis"
+/** between two looks at who keeps the backend, while an answer is waited for for long */
+const looking = "3 seconds"
 
 export interface Options {
   readonly id: string
@@ -25,6 +27,8 @@ export interface Options {
   readonly patience: Duration.Duration
   /** what this process keeps itself */
   readonly local: () => Kept | undefined
+  /** the address of whoever keeps it now, where that is told in a moment */
+  readonly owner: Effect.Effect<string | undefined>
   /** hands it to the engine */
   readonly send: (request: Request) => Effect.Effect<Answer, unknown>
 }
@@ -55,7 +59,7 @@ const monotonic = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now) / 1e
 export type Ask = (request: Request) => Effect.Effect<Answer, BackendError.CallError | BackendError.SessionReplaced>
 
 export const ask =
-  ({ id, local, patience, send }: Options): Ask =>
+  ({ id, local, owner, patience, send }: Options): Ask =>
   (request) =>
     Effect.gen(function* () {
       const until = (yield* monotonic) + Duration.toMillis(patience)
@@ -70,7 +74,19 @@ export const ask =
         const fiber = yield* Effect.forkChild(Effect.provideService(send(request), Ticket.Ticket, ticket), {
           startImmediately: true
         })
-        const settling = Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interrupt(fiber))
+        // One that has it while another one keeps the backend answers it no more, whatever has become of it.
+        const replaced = Effect.gen(function* () {
+          let others = 0
+          while (others < 2) {
+            yield* Effect.sleep(looking)
+            const now = yield* owner
+            others = now === undefined || ticket.to === undefined || now === ticket.to ? 0 : others + 1
+          }
+          yield* Fiber.interrupt(fiber)
+        })
+        const settling = Effect.raceFirst(Fiber.await(fiber), Effect.andThen(replaced, Fiber.await(fiber))).pipe(
+          Effect.onInterrupt(() => Fiber.interrupt(fiber))
+        )
         const first = yield* Effect.timeoutOption(Fiber.await(fiber), left).pipe(
           Effect.onInterrupt(() => Fiber.interrupt(fiber))
         )

@@ -21,6 +21,8 @@ const longest = Duration.minutes(3)
 
 /** What is asked of whoever keeps it. */
 export interface Owner {
+  /** the address of whoever that is, where it is told in a moment */
+  readonly address: Effect.Effect<string | undefined>
   readonly call: (request: Request) => Effect.Effect<Answer, unknown>
   readonly meet: Effect.Effect<Session, unknown>
   readonly attach: () => Stream.Stream<Heard, unknown>
@@ -74,7 +76,7 @@ export const make = ({
     return attachment.newest ?? (yield* attachment.met(yield* meeting))
   })
 
-  const asking = ask({ id, patience: waitForOwner, local: kept, send: owner.call })
+  const asking = ask({ id, patience: waitForOwner, local: kept, owner: owner.address, send: owner.call })
   let pins = 0
   return {
     use: using<BackendError.CallError>({

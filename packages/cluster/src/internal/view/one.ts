@@ -69,6 +69,7 @@ export const make = ({ begin, caller, client, here, id, isListed, kept, now, wai
     kept,
     waitForOwner,
     owner: {
+      address: Effect.map(glance, (found) => found.owner),
       call: (request) => client.Call(request),
       meet: client.Meet(),
       attach: () => client.Attach({ caller }),

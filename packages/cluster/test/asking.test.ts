@@ -1,0 +1,52 @@
+/** How long an answer is waited for: as long as whoever has the message may still give one. */
+import { assert, describe, it } from "@effect/vitest"
+import { BackendError } from "@vmcp-keepalive/core"
+import { Duration, Effect, Fiber, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { Ticket } from "../src/internal/once/ticket.ts"
+import { ask } from "../src/internal/view/asking.ts"
+
+const request = {
+  kind: "request",
+  method: "tools/call",
+  params: undefined,
+  idempotent: false,
+  label: 0,
+  caller: "caller",
+  pin: undefined
+} as const
+
+/** A call that one owner has taken and never answers, while another one, or the same, keeps the backend. */
+const taken = (keeps: string | undefined) =>
+  ask({
+    id: "tools",
+    patience: Duration.seconds(10),
+    local: () => undefined,
+    owner: Effect.succeed(keeps),
+    send: () =>
+      Effect.flatMap(Effect.serviceOption(Ticket), (ticket) => {
+        Object.assign(Option.getOrThrow(ticket), { written: true, to: "10.0.0.1:7777" })
+        return Effect.never
+      })
+  })(request)
+
+describe("an owner that has taken a call and does not answer", () => {
+  it.effect("is waited for no more once another process keeps the backend", () =>
+    Effect.gen(function* () {
+      const call = yield* Effect.forkChild(Effect.flip(taken("10.0.0.2:7777")), { startImmediately: true })
+      yield* TestClock.adjust("17 seconds")
+      assert.instanceOf(yield* Fiber.join(call), BackendError.OutcomeUnknown)
+    })
+  )
+
+  it.effect.each([["it keeps it itself", "10.0.0.1:7777"] as const, ["nobody does", undefined] as const])(
+    "is waited for while %s",
+    ([_, keeps]) =>
+      Effect.gen(function* () {
+        const call = yield* Effect.forkChild(taken(keeps), { startImmediately: true })
+        yield* TestClock.adjust("1 hour")
+        assert.isUndefined(call.pollUnsafe())
+        yield* Fiber.interrupt(call)
+      })
+  )
+})
