@@ -159,8 +159,7 @@ export const clusterSimulation: Row = {
                 found: Math.max(...enough.ofEach) / (backends / processes),
                 most: 1.2,
                 unit: "×",
-                because:
-                  "the ring gives every process as many shards as any other, and those have their share of backends"
+                because: "the ring gives all processes equally many shards, and those have their share of backends"
               },
               {
                 what: "moves at a death beside what had to, 60 shards a process",
