@@ -41,7 +41,7 @@ describe("an owner that has taken a call and does not answer", () => {
 
   it.effect.each([["it keeps it itself", "10.0.0.1:7777"] as const, ["nobody does", undefined] as const])(
     "is waited for while %s",
-    ([_, keeps]) =>
+    ([, keeps]) =>
       Effect.gen(function* () {
         const call = yield* Effect.forkChild(taken(keeps), { startImmediately: true })
         yield* TestClock.adjust("1 hour")
