@@ -100,6 +100,8 @@ export const layer = (
           if (ticket === undefined) return runners.sendLocal(options)
           return Effect.suspend(() => {
             ticket.written = true
+            // it may have been on its way to the owner before
+            ticket.to = undefined
             return Effect.tapError(runners.sendLocal(options), refused(ticket))
           })
         },

@@ -7,7 +7,7 @@ export interface State {
   /** the owner may have it */
   written: boolean
   /** the address of the owner to which it was sent last; none where that is this process */
-  to?: string
+  to?: string | undefined
 }
 
 export class Ticket extends Context.Service<Ticket, State>()("@vmcp-keepalive/cluster/Ticket") {}
