@@ -1,7 +1,9 @@
 /** Calls to backends that another process keeps, while processes die: what the servers executed is the truth. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scope } from "effect"
+import { BackendError } from "@vmcp-keepalive/core"
+import { Effect, Exit, Fiber, Option, Scope } from "effect"
 import { afterAll, beforeAll } from "vitest"
+import { member } from "./support/member.ts"
 import { make, type Replica, type Storage, storage, until } from "./support/world.ts"
 
 const lease = 4000
@@ -134,6 +136,25 @@ describe("a call to a backend that another process keeps", () => {
       assert.isAbove(told.filter((outcome) => outcome === "ok").length, 100)
       // every one was settled, and none had to be refused
       assert.sameMembers([...new Set(told)], ["ok", "OutcomeUnknown"])
+    })
+  )
+})
+
+describe("a call in a process that has left the cluster", () => {
+  it.live("fails with an error that callers know, and is no interruption of whoever makes it", () =>
+    Effect.gen(function* () {
+      const { backends, ids } = yield* make({ storage: database, backends: 1, lease })
+      const id = ids[0]!
+      const left = member({ storage: database, lease, backends }).pipe(
+        Effect.flatMap(({ cluster }) => cluster.get(id)),
+        Effect.map(Option.getOrThrow),
+        Effect.scoped
+      )
+      const backend = yield* left
+      const call = backend.use((peer) => peer.request({ method: "tools/list" }))
+      const pinned = backend.pinned(({ use }) => use((peer) => peer.request({ method: "tools/list" })))
+      for (const asking of [call, pinned])
+        assert.instanceOf(yield* Effect.flip(asking), BackendError.SessionUnavailable)
     })
   )
 })

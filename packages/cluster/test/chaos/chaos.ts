@@ -26,6 +26,8 @@ export interface Report {
   readonly deniedButDone: ReadonlyArray<string>
   readonly doneButNot: ReadonlyArray<string>
   readonly unsettled: ReadonlyArray<string>
+  /** what calls failed with that no caller expects */
+  readonly unexpected: ReadonlyArray<string>
   /** owners of one backend, as its server saw them */
   readonly actedAtOnce: ReadonlyArray<Act>
   /** those of the one case that cannot be closed: frozen between the look at the lease and the write, which comes as soon as the process goes on */
@@ -42,6 +44,8 @@ interface Living {
 
 /** Outcomes that say that a call was not executed are all but these. */
 const mayHaveRun = new Set(["ok", "OutcomeUnknown", gone])
+/** What a call may meet here: no server answers with an error. */
+const expected = new Set([...mayHaveRun, "SessionUnavailable", "CallRejected"])
 
 const count = (all: Iterable<string>): { [name: string]: number } => {
   const found: { [name: string]: number } = {}
@@ -183,6 +187,7 @@ export const chaos = (options: {
       deniedButDone: settled.flatMap(([tag, told]) => (!mayHaveRun.has(told) && tag in executed ? [tag] : [])),
       doneButNot: settled.flatMap(([tag, told]) => (told === "ok" && !(tag in executed) ? [tag] : [])),
       unsettled: [...underWay],
+      unexpected: settled.flatMap(([tag, told]) => (expected.has(told) ? [] : [`${tag}: ${told}`])),
       actedAtOnce: acts.filter((act) => !isLeftOver(act)),
       frozenBeforeTheWrite: acts.filter(isLeftOver),
       log

@@ -1,20 +1,7 @@
 /** What is counted on of the engine's `Runners` over real sockets: when a request has left this process, and when it has not. */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Option } from "effect"
-import {
-  EntityAddress,
-  EntityId,
-  EntityType,
-  Envelope,
-  Message,
-  MessageStorage,
-  RunnerAddress,
-  Runners,
-  ShardId,
-  ShardingConfig,
-  Snowflake
-} from "effect/cluster"
-import { Headers } from "effect/http"
+import { MessageStorage, RunnerAddress, Runners, ShardingConfig } from "effect/cluster"
 import { RpcSerialization } from "effect/rpc"
 import { createServer, type Server, type Socket } from "node:net"
 import type { AddressInfo } from "node:net"
@@ -22,6 +9,7 @@ import * as Connections from "../../src/internal/engine/connections.ts"
 import { Ticket } from "../../src/internal/once/ticket.ts"
 import { Ensure } from "../../src/internal/protocol.ts"
 import { freePort } from "../support/world.ts"
+import { outgoing } from "./outgoing.ts"
 
 /** The engine's own, and how each request was handed to its connection, with the ticket that was at hand. */
 const world = Effect.gen(function* () {
@@ -54,30 +42,6 @@ const world = Effect.gen(function* () {
   return { handed, tickets, runners: Context.get(context, Runners.Runners) }
 })
 
-/** A request, and how often it was answered. */
-const request = () => {
-  const answers = { of: 0 }
-  const message = new Message.OutgoingRequest({
-    envelope: Envelope.makeRequest<typeof Ensure>({
-      requestId: Snowflake.Snowflake("1"),
-      address: EntityAddress.make({
-        shardId: ShardId.make("default", 1),
-        entityType: EntityType.make("Backend"),
-        entityId: EntityId.make("one")
-      }),
-      tag: "Ensure",
-      payload: undefined,
-      headers: Headers.empty
-    }),
-    context: Context.empty(),
-    lastReceivedReply: Option.none(),
-    rpc: Ensure,
-    respond: () => Effect.sync(() => void answers.of++),
-    annotations: Context.empty()
-  })
-  return { answers, message }
-}
-
 const listening = (onConnection: (socket: Socket) => void) =>
   Effect.map(
     Effect.acquireRelease(
@@ -95,11 +59,11 @@ describe("the engine's `Runners`, over sockets,", () => {
     Effect.gen(function* () {
       const { handed, runners } = yield* world
       const address = RunnerAddress.RunnerAddress.make({ host: "127.0.0.1", port: yield* freePort })
-      const { answers, message } = request()
+      const { answers, message } = outgoing(Ensure, "Ensure", undefined, Context.empty())
       const error = yield* Effect.flip(runners.send({ address, message }))
       assert.strictEqual(error._tag, "RunnerUnavailable")
       assert.notInclude(handed, "taken")
-      assert.strictEqual(answers.of, 0)
+      assert.strictEqual(answers.length, 0)
     })
   )
 
@@ -115,7 +79,7 @@ describe("the engine's `Runners`, over sockets,", () => {
             socket.destroy()
           })
         )
-        const { answers, message } = request()
+        const { answers, message } = outgoing(Ensure, "Ensure", undefined, Context.empty())
         const ticket = { written: false }
         const asking = Effect.provideService(runners.send({ address, message }), Ticket, ticket)
         const error = yield* Effect.flip(asking)
@@ -123,7 +87,7 @@ describe("the engine's `Runners`, over sockets,", () => {
         assert.deepStrictEqual(handed, ["taken"])
         assert.deepStrictEqual([...tickets], [ticket])
         assert.isAbove(heard, 0)
-        assert.strictEqual(answers.of, 0)
+        assert.strictEqual(answers.length, 0)
       })
   )
 
@@ -131,7 +95,7 @@ describe("the engine's `Runners`, over sockets,", () => {
     Effect.gen(function* () {
       const { handed, runners } = yield* world
       const address = yield* listening((socket) => socket.resume())
-      const { message } = request()
+      const { message } = outgoing(Ensure, "Ensure", undefined, Context.empty())
       const waited = yield* Effect.timeoutOption(runners.send({ address, message }), "500 millis")
       assert.isTrue(Option.isNone(waited))
       assert.deepStrictEqual(handed, ["taken"])

@@ -19,13 +19,20 @@ import {
   type ShardingConfig,
   Snowflake
 } from "effect/cluster"
-import type { Rpc } from "effect/rpc"
+import { type Rpc, RpcClientError } from "effect/rpc"
+import { Socket } from "effect/socket"
 import * as Address from "../address.ts"
 import { Attach, BackendEntity, Call, Changes, Events, Listen, Pin } from "../protocol.ts"
 import * as Ticket from "./ticket.ts"
 
 /** What is never sent again: a call, and what an owner tells, whose end is told to the reader, who has missed something then. */
 const once: ReadonlySet<string> = new Set([Call, Changes, Events, Listen, Attach, Pin].map(({ _tag }) => _tag))
+
+/** A socket that breaks under a write is one that was not there: the engine has it as a defect, which whoever asked would be told. */
+const broken = (defect: unknown) =>
+  Socket.isSocketError(defect)
+    ? Effect.fail(new RpcClientError.RpcClientError({ reason: defect.reason }))
+    : Effect.die(defect)
 
 /** Writes into the ticket of a call that it was handed to the socket. */
 const tracking = (inner: Runners.RpcClientProtocol["Service"]): Runners.RpcClientProtocol["Service"] => ({
@@ -35,8 +42,8 @@ const tracking = (inner: Runners.RpcClientProtocol["Service"]): Runners.RpcClien
       ...protocol,
       send: (clientId, request, transferables) => {
         const sent = protocol.send(clientId, request, transferables)
-        if (request._tag !== "Request") return sent
-        return Effect.flatMap(Effect.serviceOption(Ticket.Ticket), (ticket) =>
+        if (request._tag !== "Request") return Effect.catchDefect(sent, broken)
+        const tracked = Effect.flatMap(Effect.serviceOption(Ticket.Ticket), (ticket) =>
           ticket._tag === "None"
             ? sent
             : // Where there is no connection it fails. One that is interrupted, or dies of an error of the socket, may be half under way, or there.
@@ -46,6 +53,7 @@ const tracking = (inner: Runners.RpcClientProtocol["Service"]): Runners.RpcClien
                 })
               )
         )
+        return Effect.catchDefect(tracked, broken)
       }
     }))
 })

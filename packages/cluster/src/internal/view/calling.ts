@@ -38,7 +38,7 @@ export interface Options {
   /** the name under which this process is attached: no other has it */
   readonly caller: string
   /** Runs in the background, once, for as long as it is listed. */
-  readonly begin: (effect: Effect.Effect<void>) => Effect.Effect<unknown>
+  readonly begin: (effect: Effect.Effect<void>) => Effect.Effect<unknown, BackendError.SessionUnavailable>
   readonly owner: Owner
 }
 

@@ -17,6 +17,7 @@ import { BackendEntity } from "../protocol.ts"
 import * as Fleets from "./fleet.ts"
 import * as Following from "./following.ts"
 import * as One from "./one.ts"
+import { unkept } from "./reach.ts"
 
 /** How many backends a look at all of them asks at a time. */
 const atATime = 64
@@ -53,7 +54,11 @@ export const make = (
           const backend = place?.isCertain() === true ? place.backend() : undefined
           return place === undefined || backend === undefined ? undefined : { audience: place.audience, backend }
         },
-        begin: (effect) => FiberMap.run(attachments, id, effect, { onlyIfMissing: true }),
+        // a process that ends begins nothing
+        begin: (effect) =>
+          Effect.catchCause(FiberMap.run(attachments, id, effect, { onlyIfMissing: true }), () =>
+            Effect.fail(unkept(id))
+          ),
         client: client(id),
         now: () => clock.currentTimeMillisUnsafe()
       })

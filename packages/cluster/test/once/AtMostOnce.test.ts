@@ -1,0 +1,140 @@
+/** What becomes of a request whose way to the owner breaks: a call of which a byte may have left is ended, everything else is the engine's to send again. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Duration, Effect, Exit, Fiber, Layer } from "effect"
+import { ClusterError, MessageStorage, RunnerAddress, Runners, ShardingConfig } from "effect/cluster"
+import { type Rpc, RpcClientError, RpcSerialization } from "effect/rpc"
+import { Socket } from "effect/socket"
+import { TestClock } from "effect/testing"
+import * as AtMostOnce from "../../src/internal/once/AtMostOnce.ts"
+import { type State, Ticket } from "../../src/internal/once/ticket.ts"
+import * as Protocol from "../../src/internal/protocol.ts"
+import { outgoing } from "../engine/outgoing.ts"
+
+const address = RunnerAddress.RunnerAddress.make({ host: "10.0.0.2", port: 7777 })
+const readError = new Socket.SocketReadError({ cause: "gone" })
+
+const call = {
+  kind: "request",
+  method: "tools/call",
+  params: undefined,
+  idempotent: false,
+  caller: "caller",
+  label: 0,
+  pin: undefined
+} as const
+
+/** How a connection takes a request. */
+const takes = {
+  "is not there": Effect.fail(new RpcClientError.RpcClientError({ reason: readError })),
+  "breaks under the write": Effect.die(new Socket.SocketError({ reason: readError })),
+  "has it, and answers nothing": Effect.void
+} as const
+
+const runners = (how: keyof typeof takes) =>
+  Effect.gen(function* () {
+    const { codecFor } = yield* RpcSerialization.RpcSerialization
+    const protocol = Layer.succeed(Runners.RpcClientProtocol, {
+      codecFor,
+      make: () =>
+        Effect.succeed({
+          run: () => Effect.never,
+          send: () => takes[how],
+          supportsAck: true,
+          supportsTransferables: false,
+          codecFor
+        })
+    })
+    const layer = AtMostOnce.layer(Duration.seconds(5)).pipe(
+      Layer.provide([protocol, MessageStorage.layerNoop, ShardingConfig.layerDefaults])
+    )
+    return Context.get(yield* Layer.build(layer), Runners.Runners)
+  }).pipe(Effect.provide(RpcSerialization.layerSchemaBinary()))
+
+/** Asks one that may be asked twice, and makes a call, which may not. */
+const asked = (how: keyof typeof takes, tag: "Call" | "State") =>
+  Effect.gen(function* () {
+    const made = yield* runners(how)
+    const ticket: State = { written: false }
+    const context = Context.make(Ticket, ticket)
+    const { answers, send, sendLocal } =
+      tag === "State"
+        ? sending(made, outgoing(Protocol.State, "State", undefined, context))
+        : sending(made, outgoing(Protocol.Call, "Call", call, context))
+    const asking = yield* Effect.forkChild(Effect.provideService(send, Ticket, ticket), { startImmediately: true })
+    yield* TestClock.adjust(0)
+    return { made, answers, ticket, asking, sendLocal }
+  })
+
+const sending = <R extends Rpc.Any>(
+  made: Runners.Runners["Service"],
+  { answers, message }: ReturnType<typeof outgoing<R>>
+) => ({
+  answers,
+  send: made.send({ address, message }),
+  sendLocal: made.sendLocal({ message, send: () => Effect.never, simulateRemoteSerialization: false })
+})
+
+const isUnavailable = (exit: Exit.Exit<unknown, unknown> | undefined) => {
+  const unavailable: Exit.Exit<unknown, unknown> = Exit.fail(new ClusterError.RunnerUnavailable({ address }))
+  assert.deepStrictEqual(exit, unavailable)
+}
+
+describe("a request to the owner", () => {
+  it.effect.each(["Call", "State"] as const)("of which nothing was written goes to the next one: %s", (tag) =>
+    Effect.gen(function* () {
+      const { answers, asking, ticket } = yield* asked("is not there", tag)
+      isUnavailable(asking.pollUnsafe())
+      assert.deepStrictEqual({ answers, ticket }, { answers: [], ticket: { written: false, ...toOf(tag) } })
+    })
+  )
+
+  it.effect("under whose write the connection breaks is ended where it is a call, with a ticket that says so", () =>
+    Effect.gen(function* () {
+      const { answers, asking, ticket } = yield* asked("breaks under the write", "Call")
+      assert.deepStrictEqual(asking.pollUnsafe(), Exit.void)
+      assert.deepStrictEqual(answers, ["ended"])
+      assert.isTrue(ticket.written)
+    })
+  )
+
+  it.effect("under whose write the connection breaks goes to the next one where it may be asked twice", () =>
+    Effect.gen(function* () {
+      const { answers, asking } = yield* asked("breaks under the write", "State")
+      isUnavailable(asking.pollUnsafe())
+      assert.deepStrictEqual(answers, [])
+    })
+  )
+
+  it.effect.each([["Call", ["ended"]] as const, ["State", []] as const])(
+    "that has left the cluster with it is waited for as long as it may still answer: %s",
+    ([tag, told]) =>
+      Effect.gen(function* () {
+        const { answers, asking, made } = yield* asked("has it, and answers nothing", tag)
+        yield* TestClock.adjust("1 hour")
+        assert.isUndefined(asking.pollUnsafe())
+        yield* made.onRunnerUnavailable(address)
+        yield* TestClock.adjust("4900 millis")
+        assert.isUndefined(asking.pollUnsafe())
+        yield* TestClock.adjust("200 millis")
+        if (tag === "State") isUnavailable(asking.pollUnsafe())
+        else assert.deepStrictEqual(asking.pollUnsafe(), Exit.void)
+        assert.deepStrictEqual(answers, [...told])
+      })
+  )
+
+  it.effect(
+    "that has become one of this process is its own, and no more that of the one that it was sent to before",
+    () =>
+      Effect.gen(function* () {
+        const { sendLocal, ticket } = yield* asked("is not there", "Call")
+        assert.strictEqual(ticket.to, "10.0.0.2:7777")
+        const asking = yield* Effect.forkChild(Effect.provideService(sendLocal, Ticket, ticket), {
+          startImmediately: true
+        })
+        assert.deepStrictEqual(ticket, { written: true, to: undefined })
+        yield* Fiber.interrupt(asking)
+      })
+  )
+})
+
+const toOf = (tag: "Call" | "State") => (tag === "Call" ? { to: "10.0.0.2:7777" } : {})
