@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
 /** Two replicas, and the backends that the second one keeps. */
-const world = Effect.gen(function* () {
+const worldOf = Effect.fnUntraced(function* (lease: number) {
   const made = yield* make({ storage: database, backends: 12, lease })
   const replicas = yield* Effect.all([made.replica, made.replica], { concurrency: "unbounded" })
   const [caller, owner] = replicas
@@ -27,6 +27,7 @@ const world = Effect.gen(function* () {
   const ids = [...owners].flatMap(([id, address]) => (address === owner.address ? [id] : []))
   return { made, caller, owner, ids, executed: (tag: string) => made.farm.executed().filter((one) => one.tag === tag) }
 })
+const world = Effect.suspend(() => worldOf(lease))
 
 const text = (answer: unknown) => JSON.stringify(answer)
 
@@ -155,6 +156,31 @@ describe("a call in a process that has left the cluster", () => {
       const pinned = backend.pinned(({ use }) => use((peer) => peer.request({ method: "tools/list" })))
       for (const asking of [call, pinned])
         assert.instanceOf(yield* Effect.flip(asking), BackendError.SessionUnavailable)
+    })
+  )
+})
+
+describe("a call under way in a process that ends", () => {
+  it.live("is waited for there, and no other backend is held back by it", () =>
+    Effect.gen(function* () {
+      const { caller, ids, made, owner } = yield* worldOf(15_000)
+      const [first, ...others] = ids
+      const order: Array<string> = []
+      const called = (id: string, ms: number) =>
+        Effect.map(settledAs(caller, { ask: "call", id, tag: `ending ${id}`, ms }), (outcome) => {
+          order.push(outcome)
+        })
+      const long = yield* Effect.forkChild(called(first!, 60_000))
+      yield* until(
+        "it is executed",
+        Effect.sync(() => made.farm.executed().length),
+        (count) => count === 1
+      )
+      yield* owner.signal("SIGTERM")
+      yield* Effect.forEach(others, (id) => called(id, 0), { concurrency: "unbounded" })
+      yield* Fiber.join(long)
+      assert.deepStrictEqual(order, [...others.map(() => "ok"), "OutcomeUnknown"])
+      assert.strictEqual(made.farm.executed().length, ids.length)
     })
   )
 })
