@@ -1,6 +1,6 @@
 /** What is known of leases, and what a storage that is slow or away does to them. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Option } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Option } from "effect"
 import { ClusterError, RunnerAddress, RunnerStorage, ShardId } from "effect/cluster"
 import { TestClock } from "effect/testing"
 import { Certainty } from "../../src/internal/lease/certainty.ts"
@@ -24,7 +24,10 @@ const leases = (storage: Partial<RunnerStorage.RunnerStorage["Service"]>) => {
     )
   )
   const layer = Leases.layer({ lease: Duration.seconds(15), refresh: Duration.millis(2500) })
-  return Effect.provide(Effect.all([RunnerStorage.RunnerStorage, Leases.Leases]), Layer.provide(layer, inner))
+  return Effect.map(
+    Layer.build(Layer.provide(layer, inner)),
+    (context) => [Context.get(context, RunnerStorage.RunnerStorage), Context.get(context, Leases.Leases)] as const
+  )
 }
 
 describe("what is certain", () => {
@@ -134,4 +137,47 @@ describe("a refresh", () => {
         assert.strictEqual(left(first), 1000)
       })
     )
+})
+
+describe("what the storage has been asked", () => {
+  const slow = <A>(answer: A, ended: Array<string>) =>
+    Effect.onExit(Effect.delay(Effect.succeed(answer), "1 second"), ({ _tag }) => Effect.sync(() => ended.push(_tag)))
+
+  for (const what of ["acquire", "refresh", "release", "releaseAll"] as const)
+    it.effect(`is not broken off with whoever asked, so that its connection serves those that are left: ${what}`, () =>
+      Effect.gen(function* () {
+        const ended: Array<string> = []
+        const [storage] = yield* leases({
+          acquire: (_, shards) => slow([...shards], ended),
+          refresh: (_, shards) => slow([...shards], ended),
+          release: () => slow(undefined, ended),
+          releaseAll: () => slow(undefined, ended)
+        })
+        const ask = {
+          acquire: storage.acquire(address, [first]),
+          refresh: storage.refresh(address, [first]),
+          release: storage.release(address, first),
+          releaseAll: storage.releaseAll(address)
+        }[what]
+        const asking = yield* Effect.forkChild(ask, { startImmediately: true })
+        yield* Fiber.interrupt(asking)
+        assert.deepStrictEqual(ended, [])
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(ended, ["Success"])
+      })
+    )
+
+  it.effect("is broken off where a refresh has to be tried again: the connection may be dead", () =>
+    Effect.gen(function* () {
+      let brokenOff = 0
+      const [storage] = yield* leases({
+        refresh: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => brokenOff++))
+      })
+      yield* Effect.forkChild(storage.refresh(address, [first]), { startImmediately: true })
+      yield* TestClock.adjust("1249 millis")
+      assert.strictEqual(brokenOff, 0)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(brokenOff, 1)
+    })
+  )
 })

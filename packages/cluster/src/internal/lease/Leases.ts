@@ -4,12 +4,14 @@
  * - What was confirmed is known, by both clocks, so that nothing leaves this process for a backend without it.
  * - A refresh is patient: the engine drops everything 250 ms after the first that fails, while nobody can take a row whose lease has not run out. One that
  *   fails is tried again; what is certain until well after the next one is held meanwhile.
+ * - What has been asked is not broken off: the engine makes its connection anew then, and with the old one goes all that is under way on it.
  * - Taking a shard looks again: the engine waits a second after each attempt, also where the one before needed 50 ms more.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type { ClusterError, ShardId } from "effect/cluster"
@@ -61,6 +63,10 @@ export const layer = (
         monotonic: Number(clock.monotonicTimeNanosUnsafe()) / 1e6,
         wall: clock.currentTimeMillisUnsafe()
       })
+      const scope = yield* Effect.scope
+      const begun = <A, E>(ask: Effect.Effect<A, E>) => Effect.forkIn(ask, scope, { startImmediately: true })
+      /** Runs to its end, also where whoever waits for it is interrupted. */
+      const whole = <A, E>(ask: Effect.Effect<A, E>) => Effect.flatMap(begun(ask), Fiber.join)
       const left = (shard: ShardId.ShardId) => certainty.left(shard.toString(), now())
 
       /** What the storage confirms counts from when it was asked. */
@@ -78,7 +84,7 @@ export const layer = (
             again: number
           ): Effect.Effect<Array<ShardId.ShardId>, ClusterError.PersistenceError> =>
             Effect.gen(function* () {
-              const taken = yield* confirming(inner.acquire(address, missing))
+              const taken = yield* whole(confirming(inner.acquire(address, missing)))
               const names = new Set(taken.map(String))
               const rest = missing.filter((shard) => !names.has(shard.toString()))
               if (rest.length === 0 || again === 0) return taken
@@ -91,7 +97,11 @@ export const layer = (
         refresh: (address, asked) => {
           const shards = [...asked]
           // An attempt on a dead connection would hang for the whole interval.
-          const attempt = Effect.timeout(confirming(inner.refresh(address, shards)), interval / attempts)
+          const attempt = Effect.flatMap(begun(confirming(inner.refresh(address, shards))), (fiber) =>
+            Effect.timeout(Fiber.join(fiber), interval / attempts).pipe(
+              Effect.tapError(() => Effect.sync(() => fiber.interruptUnsafe()))
+            )
+          )
           const persistent = Effect.retry(attempt, Schedule.spaced("100 millis"))
           const held = Effect.suspend(() => {
             const certain = shards.filter((shard) => left(shard) > needed * interval)
@@ -103,12 +113,12 @@ export const layer = (
         release: (address, shard) =>
           Effect.suspend(() => {
             certainty.forget(shard.toString())
-            return inner.release(address, shard)
+            return whole(inner.release(address, shard))
           }),
         releaseAll: (address) =>
           Effect.suspend(() => {
             certainty.forgetAll()
-            return inner.releaseAll(address)
+            return whole(inner.releaseAll(address))
           })
       })
       return Context.make(RunnerStorage.RunnerStorage, storage).pipe(
