@@ -29,7 +29,15 @@ for (const { missing, name, storage } of storages)
           console.log(`chaos on ${name}, seed ${seed}:`, JSON.stringify({ did, told, frozenBeforeTheWrite }))
           assert.deepStrictEqual(
             wrong,
-            { twice: [], deniedButDone: [], doneButNot: [], unsettled: [], unexpected: [], actedAtOnce: [] },
+            {
+              twice: [],
+              deniedButDone: [],
+              doneButNot: [],
+              unsettled: [],
+              notEnded: [],
+              unexpected: [],
+              actedAtOnce: []
+            },
             log.join("\n")
           )
           // that there was something to get wrong

@@ -11,6 +11,9 @@ const callers = 6
 /** how long a call may take after everything is well again, and the rest of a freeze for one whose caller was frozen */
 const settling = "60 seconds"
 
+/** how long a process that is told to end may take, beside its drain, while the storage may be away */
+const ending = "20 seconds"
+
 /** how long a busy machine takes for a write that was due when a process was frozen, in milliseconds; the next look at the lease is earlier than the next probe */
 const leftOver = 300
 
@@ -26,6 +29,8 @@ export interface Report {
   readonly deniedButDone: ReadonlyArray<string>
   readonly doneButNot: ReadonlyArray<string>
   readonly unsettled: ReadonlyArray<string>
+  /** processes that were told to end, and did not */
+  readonly notEnded: ReadonlyArray<string>
   /** what calls failed with that no caller expects */
   readonly unexpected: ReadonlyArray<string>
   /** owners of one backend, as its server saw them */
@@ -73,6 +78,7 @@ export const chaos = (options: {
     const living = new Set<Living>()
     /** when which replica went on, by its address */
     const thawed: Array<readonly [address: string, at: number]> = []
+    const notEnded: Array<string> = []
     const everyCaller: Array<Fiber.Fiber<void>> = []
     let joined = 0
 
@@ -114,7 +120,8 @@ export const chaos = (options: {
         living.delete(one)
         note(signal, one)
         yield* one.replica.signal(signal)
-        yield* one.replica.exited
+        const exited = yield* Effect.timeoutOption(one.replica.exited, ending)
+        if (exited._tag === "None") notEnded.push(`${Date.now()} ${one.replica.address}`)
         yield* Scope.close(one.scope, Exit.void)
       })
     const freeze = (one: Living, seconds: number) =>
@@ -187,6 +194,7 @@ export const chaos = (options: {
       deniedButDone: settled.flatMap(([tag, told]) => (!mayHaveRun.has(told) && tag in executed ? [tag] : [])),
       doneButNot: settled.flatMap(([tag, told]) => (told === "ok" && !(tag in executed) ? [tag] : [])),
       unsettled: [...underWay],
+      notEnded,
       unexpected: settled.flatMap(([tag, told]) => (expected.has(told) ? [] : [`${tag}: ${told}`])),
       actedAtOnce: acts.filter((act) => !isLeftOver(act)),
       frozenBeforeTheWrite: acts.filter(isLeftOver),
