@@ -13,6 +13,7 @@ export interface Options {
   /** the URLs of the backends, by their ids */
   readonly backends: { readonly [id: string]: string }
   readonly policy?: KeepalivePolicy.Options
+  readonly shards?: number
 }
 
 export const specs = (
@@ -38,13 +39,14 @@ export const specs = (
   }))
 
 /** Joins until the scope ends. */
-export const member = ({ backends, lease, policy, storage }: Options) =>
+export const member = ({ backends, lease, policy, shards, storage }: Options) =>
   Effect.gen(function* () {
     const address = `127.0.0.1:${yield* freePort}`
     const layer = ClusterBackends.layer({
       address,
       allowLoopback: true,
       lease: Duration.millis(lease),
+      shards,
       backends: specs(address, backends, policy)
     }).pipe(
       Layer.provide(HttpPeerTransport.layer()),

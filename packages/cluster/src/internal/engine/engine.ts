@@ -1,6 +1,7 @@
 /**
  * The engine: `effect/cluster` over sockets. The storage has who takes part and whose each shard is; what is asked of backends is never stored.
  */
+import type { BackendError } from "@vmcp-keepalive/core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
@@ -21,6 +22,7 @@ import type { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Settings } from "../../ClusterOptions.ts"
 import * as Leases from "../lease/Leases.ts"
+import * as Agreement from "../members/agreement.ts"
 import * as Deaths from "../members/deaths.ts"
 import * as Members from "../members/Members.ts"
 import * as AtMostOnce from "../once/AtMostOnce.ts"
@@ -40,12 +42,13 @@ export const layer = (
   settings: Settings
 ): Layer.Layer<
   Sharding.Sharding | Leases.Leases,
-  SqlError | SocketServer.SocketServerError,
+  BackendError.ConfigurationError | SqlError | SocketServer.SocketServerError,
   SqlClient.SqlClient | Members.Members
 > => {
   const clients = Connections.clients(settings)
   const storage = Leases.layer({ lease: settings.lease, refresh: refreshEvery(settings) }).pipe(
     Layer.provide(Members.layer(settings)),
+    Layer.provide(Agreement.layer(settings, prefix)),
     Layer.provide(SqlRunnerStorage.layerWith({ prefix }))
   )
   const deaths = settings.declareDead === "refused" ? Deaths.layer({ ...settings, prefix }) : Layer.empty

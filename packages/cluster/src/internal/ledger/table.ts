@@ -5,9 +5,9 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Schedule from "effect/Schedule"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
+import { ensure } from "../table.ts"
 
 export interface Row {
   readonly id: string
@@ -39,12 +39,19 @@ const most = 64
 const longest = Duration.toMillis("7 days")
 
 const name = "vmcp_keepalive_sessions"
+const columns = `
+  backend VARCHAR(255) NOT NULL,
+  id VARCHAR(36) NOT NULL,
+  owner VARCHAR(36) NOT NULL,
+  session TEXT NOT NULL,
+  seen BIGINT NOT NULL,
+  PRIMARY KEY (backend, id)`
 
 /** `owner`: what no other process writes. */
 export const make = Effect.fnUntraced(function* (owner: string) {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
   const scope = yield* Effect.scope
-  yield* ensure(sql)
+  yield* ensure(sql, name, columns)
 
   // What hangs ends on its own: waiting for an interruption would be as long.
   const bounded = <A>(question: Effect.Effect<A, SqlError>): Effect.Effect<A, Unanswered> =>
@@ -79,22 +86,3 @@ export const make = Effect.fnUntraced(function* (owner: string) {
     )
   } satisfies Table
 })
-
-/** It is read before it is made: whoever may only read and write it needs no right to make one. */
-const ensure = (sql: SqlClient.SqlClient): Effect.Effect<void, SqlError> => {
-  const made = sql`
-    CREATE TABLE IF NOT EXISTS ${sql(name)} (
-      backend VARCHAR(255) NOT NULL,
-      id VARCHAR(36) NOT NULL,
-      owner VARCHAR(36) NOT NULL,
-      session TEXT NOT NULL,
-      seen BIGINT NOT NULL,
-      PRIMARY KEY (backend, id)
-    )`
-  return Effect.asVoid(sql`SELECT 1 FROM ${sql(name)} LIMIT 1`).pipe(
-    // Of two that make it at once, Postgres lets one fail.
-    Effect.catch(() => Effect.retry(made, { schedule: Schedule.spaced("100 millis"), times: 2 })),
-    Effect.asVoid,
-    Effect.withTracerEnabled(false)
-  )
-}

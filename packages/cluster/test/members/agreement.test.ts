@@ -1,0 +1,99 @@
+/** What all processes with one storage have to have alike. */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import { assert, describe, it } from "@effect/vitest"
+import { BackendError } from "@vmcp-keepalive/core"
+import { Duration, Effect, Exit, Layer, Logger, Redacted, Scope } from "effect"
+import { RunnerAddress, RunnerStorage, ShardId } from "effect/cluster"
+import { SqlClient } from "effect/sql"
+import * as Agreement from "../../src/internal/members/agreement.ts"
+import { pglite, storages } from "../support/storage.ts"
+import { member } from "../support/member.ts"
+
+const lease = 3000
+
+const refusedFor = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<string> => {
+  const error = Exit.isFailure(exit)
+    ? exit.cause.reasons.flatMap((reason) => ("error" in reason ? [reason.error] : []))
+    : []
+  return error.flatMap((one) =>
+    one instanceof BackendError.ConfigurationError
+      ? one.issues.map(({ expected, path }) => `${path.join(".")}: ${expected}`)
+      : [String(one)]
+  )
+}
+
+for (const { missing, name, storage } of storages)
+  describe.skipIf(missing !== undefined)(`processes with one storage, on ${missing ?? name}`, () => {
+    it.live("are refused where they have another number of shards, or another lease, with a word on each", () =>
+      Effect.gen(function* () {
+        const options = { storage: yield* storage, lease, backends: {} }
+        yield* member({ ...options, shards: 20 })
+        yield* member({ ...options, shards: 20 })
+        const other = yield* Effect.exit(Effect.scoped(member({ ...options, lease: 4000, shards: 30 })))
+        const alike = "as the other processes with this storage have it, until all of them have ended, and their leases"
+        assert.deepStrictEqual(refusedFor(other), [`shards: 20, ${alike}`, `lease: 3s, ${alike}`])
+      })
+    )
+
+    it.live("may have others once all have ended, and their leases", () =>
+      Effect.gen(function* () {
+        const options = { storage: yield* storage, lease, backends: {} }
+        yield* Effect.scoped(member({ ...options, shards: 20 }))
+        // one may have begun that has no lease yet
+        const early = yield* Effect.exit(Effect.scoped(member({ ...options, shards: 30 })))
+        assert.lengthOf(refusedFor(early), 1)
+        yield* Effect.sleep(lease)
+        yield* member({ ...options, shards: 30 })
+        const before = yield* Effect.exit(Effect.scoped(member({ ...options, shards: 20 })))
+        assert.lengthOf(refusedFor(before), 1)
+      })
+    )
+
+    it.live("that begin at once with different settings do not both begin", () =>
+      Effect.gen(function* () {
+        const options = { storage: yield* storage, lease, backends: {} }
+        const scope = yield* Scope.Scope
+        const begun = yield* Effect.forEach(
+          [10, 20, 30, 40],
+          (shards) => Effect.exit(Scope.provide(member({ ...options, shards }), scope)),
+          { concurrency: "unbounded" }
+        )
+        assert.lengthOf(begun.filter(Exit.isSuccess), 1)
+        for (const exit of begun) if (Exit.isFailure(exit)) assert.match(refusedFor(exit).join(), /^shards: \d0, /)
+      })
+    )
+  })
+
+describe("what a process has taken", () => {
+  it.live("is given back where the settings were changed before: as by others, while it was frozen", () =>
+    Effect.gen(function* () {
+      const { port } = yield* pglite
+      let givenBack = 0
+      const shard = ShardId.make("default", 1)
+      const engine = Layer.effect(
+        RunnerStorage.RunnerStorage,
+        Effect.map(RunnerStorage.makeMemory, (memory) => ({
+          ...memory,
+          acquire: () => Effect.succeed([shard]),
+          releaseAll: () => Effect.sync(() => void givenBack++)
+        }))
+      )
+      yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const { acquire } = yield* RunnerStorage.RunnerStorage
+        const address = RunnerAddress.RunnerAddress.make({ host: "10.0.0.1", port: 1 })
+        assert.deepStrictEqual(yield* acquire(address, [shard]), [shard])
+        yield* sql`UPDATE vmcp_keepalive_settings SET shards = 30`
+        assert.deepStrictEqual(yield* acquire(address, [shard]), [])
+        assert.strictEqual(givenBack, 1)
+      }).pipe(
+        Effect.provide(Agreement.layer({ shards: 20, lease: Duration.seconds(3) }, "vmcp_keepalive")),
+        Effect.provide(engine),
+        Effect.provide(PgClient.layer({ ...localhost, port })),
+        Effect.provide(Logger.layer([]))
+      )
+    })
+  )
+})
+
+const localhost = { host: "127.0.0.1", database: "postgres", username: "postgres", password: Redacted.make("postgres") }
