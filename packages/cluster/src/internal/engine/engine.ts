@@ -27,6 +27,7 @@ import * as Deaths from "../members/deaths.ts"
 import * as Members from "../members/Members.ts"
 import * as AtMostOnce from "../once/AtMostOnce.ts"
 import * as Connections from "./connections.ts"
+import { boundedEnd } from "./ending.ts"
 import { configOf, refreshEvery } from "./sharding.ts"
 
 /** What the names of the tables begin with. */
@@ -37,6 +38,9 @@ export const prefix = "vmcp_keepalive"
  * where they ask until then.
  */
 const lameDuck = "300 millis"
+
+/** How long the last answers may take to those who asked, once everything has ended. */
+const farewell = "500 millis"
 
 export const layer = (
   settings: Settings
@@ -66,11 +70,12 @@ export const layer = (
     })
   )
   return leaving.pipe(
-    Layer.provideMerge(RunnerServer.layer),
+    // It waits for every connection: for one to a process that is frozen until that goes on, and for one that breaks meanwhile for ever.
+    Layer.provideMerge(boundedEnd(RunnerServer.layer, farewell)),
     Layer.provideMerge(Sharding.layer),
     Layer.provide(AtMostOnce.layer(settings.drain)),
     Layer.provide(RpcServer.layerProtocolSocketServer),
-    Layer.provide([Connections.server(settings), clients, health]),
+    Layer.provide([boundedEnd(Connections.server(settings), farewell), clients, health]),
     Layer.provideMerge(deaths),
     Layer.provideMerge(storage),
     Layer.provide(MessageStorage.layerNoop),

@@ -14,8 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import type { ClusterError, ShardId } from "effect/cluster"
-import { RunnerStorage } from "effect/cluster"
+import { ClusterError, RunnerStorage, type ShardId } from "effect/cluster"
 import { Certainty, type Moment } from "./certainty.ts"
 
 export class Leases extends Context.Service<
@@ -45,6 +44,9 @@ const needed = 1.3
 const mostLooks = 7
 const pause = 80
 const looking = 0.6
+
+/** How long a process that ends waits for the storage to say so to the others. */
+const patience = "1 second"
 
 /** The decorated storage, and what it knows. */
 export const layer = (
@@ -110,6 +112,12 @@ export const layer = (
           const refreshed = Effect.raceFirst(persistent, Effect.delay(held, interval * decided))
           return Effect.catchTag(refreshed, "TimeoutError", () => Effect.never)
         },
+        // The engine waits for it, and without it the row runs out.
+        unregister: (address) =>
+          Effect.timeoutOrElse(whole(inner.unregister(address)), {
+            duration: patience,
+            orElse: () => Effect.fail(new ClusterError.PersistenceError({ cause: "no answer" }))
+          }),
         release: (address, shard) =>
           Effect.suspend(() => {
             certainty.forget(shard.toString())
