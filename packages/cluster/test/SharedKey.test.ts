@@ -1,23 +1,17 @@
 /** One secret for all processes that have the same database, on a real one. */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Redacted, Scope } from "effect"
+import { Effect, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
-import { afterAll, beforeAll } from "vitest"
 import { SharedKey } from "../src/index.ts"
-import { storage, type Storage } from "./support/world.ts"
+import { shared } from "./support/shared.ts"
 
-const scope = Scope.makeUnsafe()
-let database: Storage
-beforeAll(async () => {
-  database = await Effect.runPromise(Scope.provide(storage, scope))
-}, 60_000)
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+const database = shared()
 
 const client = () =>
   PgClient.layer({
     host: "127.0.0.1",
-    port: database.port,
+    port: database().port,
     database: "postgres",
     username: "postgres",
     password: Redacted.make("postgres")

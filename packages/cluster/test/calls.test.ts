@@ -1,22 +1,17 @@
 /** Calls to backends that another process keeps, while processes die: what the servers executed is the truth. */
 import { assert, describe, it } from "@effect/vitest"
 import { BackendError } from "@vmcp-keepalive/core"
-import { Effect, Exit, Fiber, Option, Scope } from "effect"
-import { afterAll, beforeAll } from "vitest"
+import { Effect, Fiber, Option } from "effect"
 import { member } from "./support/member.ts"
 import { make, type Replica, type Storage, storage, until } from "./support/world.ts"
+import { shared } from "./support/shared.ts"
 
 const lease = 4000
-const scope = Scope.makeUnsafe()
-let database: Storage
-beforeAll(async () => {
-  database = await Effect.runPromise(Scope.provide(storage, scope))
-}, 60_000)
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+const database = shared()
 
 /** Two replicas, and the backends that the second one keeps. */
-const worldOf = Effect.fnUntraced(function* (lease: number) {
-  const made = yield* make({ storage: database, backends: 12, lease })
+const worldOf = Effect.fnUntraced(function* (storage: Storage, lease: number) {
+  const made = yield* make({ storage, backends: 12, lease })
   const replicas = yield* Effect.all([made.replica, made.replica], { concurrency: "unbounded" })
   const [caller, owner] = replicas
   const owners = yield* until(
@@ -27,7 +22,7 @@ const worldOf = Effect.fnUntraced(function* (lease: number) {
   const ids = [...owners].flatMap(([id, address]) => (address === owner.address ? [id] : []))
   return { made, caller, owner, ids, executed: (tag: string) => made.farm.executed().filter((one) => one.tag === tag) }
 })
-const world = Effect.suspend(() => worldOf(lease))
+const world = Effect.suspend(() => worldOf(database(), lease))
 
 const text = (answer: unknown) => JSON.stringify(answer)
 
@@ -144,9 +139,9 @@ describe("a call to a backend that another process keeps", () => {
 describe("a call in a process that has left the cluster", () => {
   it.live("fails with an error that callers know, and is no interruption of whoever makes it", () =>
     Effect.gen(function* () {
-      const { backends, ids } = yield* make({ storage: database, backends: 1, lease })
+      const { backends, ids } = yield* make({ storage: database(), backends: 1, lease })
       const id = ids[0]!
-      const left = member({ storage: database, lease, backends }).pipe(
+      const left = member({ storage: database(), lease, backends }).pipe(
         Effect.flatMap(({ cluster }) => cluster.get(id)),
         Effect.map(Option.getOrThrow),
         Effect.scoped
@@ -163,7 +158,7 @@ describe("a call in a process that has left the cluster", () => {
 describe("a call under way in a process that ends", () => {
   it.live("is waited for there, and no other backend is held back by it", () =>
     Effect.gen(function* () {
-      const { caller, ids, made, owner } = yield* worldOf(15_000)
+      const { caller, ids, made, owner } = yield* worldOf(yield* storage, 15_000)
       const [first, ...others] = ids
       const order: Array<string> = []
       const called = (id: string, ms: number) =>

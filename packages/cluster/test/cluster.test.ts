@@ -1,17 +1,12 @@
 /** Processes, sockets and a storage: who keeps what, and who takes it over. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
-import { afterAll, beforeAll } from "vitest"
+import { Effect } from "effect"
 import type { Session } from "./support/farm.ts"
-import { make, type Replica, type Storage, storage, until, type World } from "./support/world.ts"
+import { make, type Replica, until, type World } from "./support/world.ts"
+import { shared } from "./support/shared.ts"
 
 const lease = 4000
-const scope = Scope.makeUnsafe()
-let database: Storage
-beforeAll(async () => {
-  database = await Effect.runPromise(Scope.provide(storage, scope))
-}, 60_000)
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+const database = shared()
 
 const open = ({ farm }: World) => farm.sessions().filter(({ ended }) => ended === undefined)
 const named = ({ backend, replica }: Session) => `${backend} ${replica}`
@@ -29,7 +24,7 @@ const settled = (world: World, replicas: ReadonlyArray<Replica>) =>
 
 const world = (replicas: number, backends = 12) =>
   Effect.gen(function* () {
-    const made = yield* make({ storage: database, backends, lease })
+    const made = yield* make({ storage: database(), backends, lease })
     const all = yield* Effect.all(
       Array.from({ length: replicas }, () => made.replica),
       { concurrency: "unbounded" }
@@ -176,9 +171,9 @@ describe("a cluster of several processes", () => {
     Effect.gen(function* () {
       const { replicas, world: made } = yield* world(2)
       const sessions = made.farm.sessions().length
-      yield* database.signal("SIGSTOP")
+      yield* database().signal("SIGSTOP")
       yield* Effect.sleep(lease / 2)
-      yield* database.signal("SIGCONT")
+      yield* database().signal("SIGCONT")
       yield* Effect.sleep(lease)
       yield* settled(made, replicas)
       assert.strictEqual(made.farm.sessions().length, sessions)
@@ -190,16 +185,16 @@ describe("a cluster of several processes", () => {
       const { replicas, world: made } = yield* world(2)
       const before = open(made)
       const at = Date.now()
-      yield* database.signal("SIGSTOP")
+      yield* database().signal("SIGSTOP")
       yield* until(
         "all are ended",
         Effect.sync(() => open(made).length),
         (count) => count === 0
       )
       assert.isBelow(Math.max(...before.map(({ ended }) => ended! - at)), lease)
-      yield* database.signal("SIGCONT")
+      yield* database().signal("SIGCONT")
       yield* settled(made, replicas)
       assert.strictEqual(open(made).length, made.ids.length)
-    }).pipe(Effect.ensuring(Effect.suspend(() => database.signal("SIGCONT"))))
+    }).pipe(Effect.ensuring(Effect.suspend(() => database().signal("SIGCONT"))))
   )
 })

@@ -1,24 +1,19 @@
 /** The cluster as the backends of one host: each is a `Backend`, wherever it is kept. */
 import { assert, describe, it } from "@effect/vitest"
 import { Backend, BackendError, type Changes, type ConnectionState, type KeepaliveEvent } from "@vmcp-keepalive/core"
-import { Effect, Exit, Fiber, Option, Scope, Stream } from "effect"
-import { afterAll, beforeAll } from "vitest"
+import { Effect, Fiber, Option, Stream } from "effect"
 import { member, specs } from "./support/member.ts"
-import { make, type Storage, storage, until } from "./support/world.ts"
+import { make, until } from "./support/world.ts"
+import { shared } from "./support/shared.ts"
 
 const lease = 6000
-const scope = Scope.makeUnsafe()
-let database: Storage
-beforeAll(async () => {
-  database = await Effect.runPromise(Scope.provide(storage, scope))
-}, 60_000)
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+const database = shared()
 
 /** This process and another one, and the backends that each keeps. */
 const world = Effect.gen(function* () {
-  const made = yield* make({ storage: database, backends: 12, lease })
+  const made = yield* make({ storage: database(), backends: 12, lease })
   const other = yield* made.replica
-  const { address, cluster } = yield* member({ storage: database, lease, backends: made.backends })
+  const { address, cluster } = yield* member({ storage: database(), lease, backends: made.backends })
   const keptBy = (owner: string) =>
     Effect.map(cluster.states, (states) =>
       [...states].flatMap(([id, standing]) =>
@@ -180,10 +175,10 @@ describe("the backends of a cluster as those of one host", () => {
     "are ready when every one that is required is connected, and tell which is not",
     () =>
       Effect.gen(function* () {
-        const made = yield* make({ storage: database, backends: 2, lease })
+        const made = yield* make({ storage: database(), backends: 2, lease })
         yield* made.replica
         const { cluster } = yield* member({
-          storage: database,
+          storage: database(),
           lease,
           backends: { ...made.backends, dark: "http://127.0.0.1:1/" },
           policy: { required: true, startDeadline: "6 seconds" }

@@ -5,18 +5,13 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { BackendError } from "@vmcp-keepalive/core"
 import { ForwardTransport, type Peer } from "@vmcp-keepalive/sdk-client/peer"
 import { McpServers } from "@vmcp-keepalive/testkit"
-import { Effect, Exit, Fiber, Option, Scope } from "effect"
-import { afterAll, beforeAll } from "vitest"
+import { Effect, Fiber, Option } from "effect"
 import { member } from "./support/member.ts"
-import { make, type Storage, storage, until } from "./support/world.ts"
+import { make, until } from "./support/world.ts"
+import { shared } from "./support/shared.ts"
 
 const lease = 6000
-const scope = Scope.makeUnsafe()
-let database: Storage
-beforeAll(async () => {
-  database = await Effect.runPromise(Scope.provide(storage, scope))
-}, 60_000)
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+const database = shared()
 
 const ids = Array.from({ length: 12 }, (_, index) => `backend-${index}`)
 
@@ -24,9 +19,9 @@ const ids = Array.from({ length: 12 }, (_, index) => `backend-${index}`)
 const of = Effect.fn(function* (era: "legacy" | "modern") {
   const server = yield* McpServers.sdk2({ era })
   const backends = Object.fromEntries(ids.map((id) => [id, server.url]))
-  const made = yield* make({ storage: database, backends: 0, servers: { backends }, lease })
+  const made = yield* make({ storage: database(), backends: 0, servers: { backends }, lease })
   const other = yield* made.replica
-  const { address, cluster } = yield* member({ storage: database, lease, backends })
+  const { address, cluster } = yield* member({ storage: database(), lease, backends })
   const keptBy = (owner: string) =>
     Effect.map(cluster.states, (states) =>
       [...states].flatMap(([id, standing]) =>

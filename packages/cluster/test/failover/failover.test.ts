@@ -3,10 +3,10 @@
  * `bench cluster-failover` prints the figures.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
-import { afterAll, beforeAll } from "vitest"
-import { type Storage, storages } from "../support/storage.ts"
+import { Effect } from "effect"
+import { storages } from "../support/storage.ts"
 import * as Measure from "./measure.ts"
+import { shared } from "../support/shared.ts"
 
 /** What a machine that does other things takes beside what is measured. */
 const busy = 1500
@@ -16,13 +16,10 @@ for (const { missing, name, storage } of storages)
     `failover with ${name}${missing === undefined ? "" : ` (${missing})`}`,
     { timeout: 120_000 },
     () => {
-      const scope = Scope.makeUnsafe()
-      let database: Storage
-      beforeAll(async () => {
-        database = await Effect.runPromise(Scope.provide(storage, scope))
-      }, 60_000)
-      afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-      const quick = () => ({ storage: database, lease: 4000 })
+      const quickly = shared(storage)
+      const patiently = shared(storage)
+      const quick = () => ({ storage: quickly(), lease: 4000 })
+      const patient = () => ({ storage: patiently(), lease: 15_000 })
 
       it.live(
         "tells a call in flight at once that its process was killed, and serves again within the lease and a second",
@@ -38,7 +35,7 @@ for (const { missing, name, storage } of storages)
 
       it.live("fails no call where a process ends in order, and does not wait for its lease", () =>
         Effect.gen(function* () {
-          const { calls, failed, takenOver } = yield* Measure.ended({ ...quick(), lease: 15_000 })
+          const { calls, failed, takenOver } = yield* Measure.ended(patient())
           assert.isAbove(calls, 0)
           assert.strictEqual(failed, 0)
           assert.isBelow(takenOver, 1000 + busy)
@@ -72,11 +69,7 @@ for (const { missing, name, storage } of storages)
 
       it.live("closes no session and fails no call while the storage is away for 8 seconds of a lease of 15", () =>
         Effect.gen(function* () {
-          const { calls, closed, failed, opened } = yield* Measure.withoutStorage({
-            storage: database,
-            lease: 15_000,
-            seconds: 8
-          })
+          const { calls, closed, failed, opened } = yield* Measure.withoutStorage({ ...patient(), seconds: 8 })
           assert.isAbove(calls, 100)
           assert.deepStrictEqual([failed, closed, opened], [0, 0, 0])
         })

@@ -1,19 +1,14 @@
 /** What is counted on of the engine's own storage, on a real database: an upgrade that changes it is seen here. */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { RunnerAddress, RunnerStorage, ShardId, ShardingConfig, SqlRunnerStorage } from "effect/cluster"
-import { afterAll, beforeAll } from "vitest"
 import * as ClusterOptions from "../../src/ClusterOptions.ts"
 import { configOf } from "../../src/internal/engine/sharding.ts"
-import { storage, type Storage, until } from "../support/world.ts"
+import { until } from "../support/world.ts"
+import { shared } from "../support/shared.ts"
 
-const scope = Scope.makeUnsafe()
-let database: Storage
-beforeAll(async () => {
-  database = await Effect.runPromise(Scope.provide(storage, scope))
-}, 60_000)
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+const database = shared()
 
 const lease = 3000
 const one = RunnerAddress.RunnerAddress.make({ host: "10.0.0.1", port: 1 })
@@ -29,7 +24,7 @@ const withStorage = <E>(body: (storage: RunnerStorage.RunnerStorage["Service"]) 
     const settings = yield* ClusterOptions.resolve({ address: "10.0.0.1:1", lease })
     const pg = PgClient.layer({
       host: "127.0.0.1",
-      port: database.port,
+      port: database().port,
       database: "postgres",
       username: "postgres",
       password: Redacted.make("postgres")

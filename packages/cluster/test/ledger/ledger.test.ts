@@ -7,15 +7,15 @@ import { HttpPeerConnector } from "@vmcp-keepalive/transport-http/peer"
 import { Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { randomBytes } from "node:crypto"
-import { afterAll, beforeAll } from "vitest"
 import * as Ledger from "../../src/internal/ledger/Ledger.ts"
 import { remembering } from "../../src/internal/ledger/remembering.ts"
 import * as Farm from "../support/farm.ts"
 import { type Storage, storages } from "../support/storage.ts"
 import { until } from "../support/world.ts"
+import { shared } from "../support/shared.ts"
 
 /** that of the suite that runs */
-let database: Storage
+let database: () => Storage
 
 const newKey = () => Redacted.make(randomBytes(32).toString("base64"))
 const key = newKey()
@@ -26,7 +26,7 @@ const pg = Layer.unwrap(
   Effect.sync(() =>
     PgClient.layer({
       host: "127.0.0.1",
-      port: database.port,
+      port: database().port,
       database: "postgres",
       username: "postgres",
       password: Redacted.make("postgres")
@@ -61,11 +61,7 @@ const rowsOf = (backend: string) =>
 
 for (const { missing, name, storage } of storages)
   describe.skipIf(missing !== undefined)(`the ledger on ${name}${missing === undefined ? "" : ` (${missing})`}`, () => {
-    const scope = Scope.makeUnsafe()
-    beforeAll(async () => {
-      database = await Effect.runPromise(Scope.provide(storage, scope))
-    }, 60_000)
-    afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+    database = shared(storage)
 
     it.live("tells the next process of the sessions that another one has, and that process itself of none", () =>
       Effect.gen(function* () {
@@ -178,16 +174,16 @@ for (const { missing, name, storage } of storages)
         left.began(session("left"))
         yield* left.written
         const one = yield* book("away")
-        yield* database.signal("SIGSTOP")
+        yield* database().signal("SIGSTOP")
         const at = performance.now()
         assert.deepStrictEqual(yield* one.left, [])
         one.began(session("a"))
         yield* one.written
         assert.isBelow(performance.now() - at, 4000)
-        yield* database.signal("SIGCONT")
+        yield* database().signal("SIGCONT")
         yield* until("it is written", rowsOf("away"), (rows) => rows.length === 2)
         // what could not be read is read the next time
         assert.deepStrictEqual(texts(yield* one.left), ["session left"])
-      }).pipe(Effect.ensuring(Effect.suspend(() => database.signal("SIGCONT"))))
+      }).pipe(Effect.ensuring(Effect.suspend(() => database().signal("SIGCONT"))))
     )
   })

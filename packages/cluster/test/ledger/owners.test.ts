@@ -2,22 +2,17 @@
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
-import { Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { randomBytes } from "node:crypto"
-import { afterAll, beforeAll } from "vitest"
 import * as SingleSession from "../support/singleSession.ts"
-import { make, type Replica, type Storage, storage, until, type World } from "../support/world.ts"
+import { make, type Replica, until, type World } from "../support/world.ts"
+import { shared } from "../support/shared.ts"
 
 const lease = 4000
 /** of each test: processes come and go, and leases run out */
 const within = 60_000
-const scope = Scope.makeUnsafe()
-let database: Storage
-beforeAll(async () => {
-  database = await Effect.runPromise(Scope.provide(storage, scope))
-}, 60_000)
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+const database = shared()
 
 /** Waits until these replicas keep everything between them, each a part. */
 const settled = (world: World, replicas: ReadonlyArray<Replica>) =>
@@ -37,7 +32,7 @@ const world = (sessionLedger: string | undefined) =>
     const ids = Array.from({ length: 10 }, (_, index) => `single-${index}`)
     const backends = Object.fromEntries(ids.map((id) => [id, servers.url(id)]))
     const made = yield* make({
-      storage: database,
+      storage: database(),
       backends: 0,
       lease,
       servers: { backends },
@@ -61,7 +56,7 @@ const everything = Effect.gen(function* () {
       Effect.sync(() =>
         PgClient.layer({
           host: "127.0.0.1",
-          port: database.port,
+          port: database().port,
           database: "postgres",
           username: "postgres",
           password: Redacted.make("postgres")
@@ -182,7 +177,7 @@ describe("a child process", () => {
         const commands = Object.fromEntries(
           children.map(({ args, command }, index) => [ids[index], [command, ...args] as const])
         )
-        const made = yield* make({ storage: database, backends: 0, lease, servers: { commands } })
+        const made = yield* make({ storage: database(), backends: 0, lease, servers: { commands } })
         const replicas = yield* Effect.all([made.replica, made.replica], { concurrency: "unbounded" })
         const owners = yield* settled(made, replicas)
         const killed = replicas[0]

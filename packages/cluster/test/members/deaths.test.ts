@@ -1,16 +1,16 @@
 /** When a process is dead, on a real database and real ports: what it takes for its leases to be ended before they run out. */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Layer, Redacted, References, Schedule, Scope } from "effect"
+import { Duration, Effect, Layer, Redacted, References, Schedule } from "effect"
 import { Runner, RunnerAddress, RunnerStorage, ShardId, ShardingConfig, SqlRunnerStorage } from "effect/cluster"
 import { createServer, type Server } from "node:net"
 import type { AddressInfo } from "node:net"
-import { afterAll, beforeAll } from "vitest"
 import * as ClusterOptions from "../../src/ClusterOptions.ts"
 import { configOf } from "../../src/internal/engine/sharding.ts"
 import * as Deaths from "../../src/internal/members/deaths.ts"
 import { type Storage, storages } from "../support/storage.ts"
 import { until } from "../support/world.ts"
+import { shared } from "../support/shared.ts"
 
 const lease = Duration.seconds(15)
 const shards = [ShardId.make("default", 1), ShardId.make("default", 2)]
@@ -27,7 +27,7 @@ const listening = Effect.acquireRelease(
   (server) => close(server)
 )
 
-let database: Storage
+let database: () => Storage
 let tests = 0
 
 /** Another process that has both shards, and one that looks whether it is dead, from now on. */
@@ -36,7 +36,7 @@ const worldOf = Effect.fnUntraced(function* (shardLockExpiration: Duration.Input
   const prefix = `deaths${++tests}`
   const pg = PgClient.layer({
     host: "127.0.0.1",
-    port: database.port,
+    port: database().port,
     database: "postgres",
     username: "postgres",
     password: Redacted.make("postgres")
@@ -79,11 +79,7 @@ for (const { missing, name, storage } of storages)
   describe.skipIf(missing !== undefined)(
     `a process, with ${name}${missing === undefined ? "" : ` (${missing})`},`,
     () => {
-      const scope = Scope.makeUnsafe()
-      beforeAll(async () => {
-        database = await Effect.runPromise(Scope.provide(storage, scope))
-      }, 60_000)
-      afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+      database = shared(storage)
 
       it.live("that says nothing and refuses connections is dead: its leases end, long before they run out", () =>
         Effect.gen(function* () {

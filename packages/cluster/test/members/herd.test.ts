@@ -1,17 +1,12 @@
 /** How soon backends come back that lost their process, and how many of them at a time: as their servers see it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scope } from "effect"
-import { afterAll, beforeAll } from "vitest"
+import { Effect, Fiber } from "effect"
 import type { ReplicaOptions } from "../support/protocol.ts"
 import type { Session } from "../support/farm.ts"
 import { make, type Replica, storage, type Storage, until, type World } from "../support/world.ts"
+import { shared } from "../support/shared.ts"
 
-const scope = Scope.makeUnsafe()
-let database: Storage
-beforeAll(async () => {
-  database = await Effect.runPromise(Scope.provide(storage, scope))
-}, 60_000)
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+const database = shared()
 
 const settled = (world: World, replicas: ReadonlyArray<Replica>) =>
   until(
@@ -21,9 +16,15 @@ const settled = (world: World, replicas: ReadonlyArray<Replica>) =>
     60_000
   )
 
-const world = (options: { lease: number; backends: number; replicas: number; options: ReplicaOptions }) =>
+const world = (options: {
+  storage: Storage
+  lease: number
+  backends: number
+  replicas: number
+  options: ReplicaOptions
+}) =>
   Effect.gen(function* () {
-    const made = yield* make({ ...options, storage: database })
+    const made = yield* make(options)
     const replicas = yield* Effect.all(
       Array.from({ length: options.replicas }, () => made.replica),
       { concurrency: "unbounded" }
@@ -47,6 +48,7 @@ describe("backends whose process was killed", () => {
           replicas,
           world: made
         } = yield* world({
+          storage: yield* storage,
           lease: 15_000,
           backends: 12,
           replicas: 2,
@@ -72,11 +74,11 @@ describe("backends whose process was killed", () => {
 
 describe("backends that all lost their sessions, since the storage was away for longer than the lease", () => {
   const lease = 5000
-  const frozen = Effect.suspend(() => database.signal("SIGSTOP")).pipe(
+  const frozen = Effect.suspend(() => database().signal("SIGSTOP")).pipe(
     Effect.andThen(Effect.sleep(lease * 2.5)),
-    Effect.ensuring(Effect.suspend(() => database.signal("SIGCONT")))
+    Effect.ensuring(Effect.suspend(() => database().signal("SIGCONT")))
   )
-  const restarted = Effect.suspend(() => database.restart(lease * 2.5))
+  const restarted = Effect.suspend(() => database().restart(lease * 2.5))
   for (const [how, absence] of [
     ["was frozen", frozen],
     ["crashed", restarted]
@@ -88,7 +90,17 @@ describe("backends that all lost their sessions, since the storage was away for 
           const originStarts = 6
           const thinking = 150
           const options = { originStarts }
-          const { owners, replicas, world: made } = yield* world({ lease, backends: 60, replicas: 3, options })
+          const {
+            owners,
+            replicas,
+            world: made
+          } = yield* world({
+            storage: database(),
+            lease,
+            backends: 60,
+            replicas: 3,
+            options
+          })
           made.farm.think(thinking)
           const being = yield* Effect.forkChild(absence, { startImmediately: true })
           yield* until(

@@ -6,14 +6,15 @@ import * as Measure from "../failover/measure.ts"
 
 const measured = Effect.gen(function* () {
   const [kind, ...names] = process.argv.slice(2)
-  const storage = yield* kind === "postgres" ? postgres : pglite
-  const quick = { storage, lease: 4000 }
+  const storage = kind === "postgres" ? postgres : pglite
+  const quick = { storage: yield* storage, lease: 4000 }
+  const patient = { storage: yield* storage, lease: 15_000 }
   const all: { readonly [name: string]: Effect.Effect<object, string, Scope.Scope> } = {
     killed: Measure.killed(quick),
     ended: Measure.ended(quick),
-    "ended, lease 15 s": Measure.ended({ storage, lease: 15_000 }),
+    "ended, lease 15 s": Measure.ended(patient),
     "frozen for 10 s": Measure.frozen({ ...quick, seconds: 10 }),
-    "storage away for 8 s, lease 15 s": Measure.withoutStorage({ storage, lease: 15_000, seconds: 8 }),
+    "storage away for 8 s, lease 15 s": Measure.withoutStorage({ ...patient, seconds: 8 }),
     "caller killed": Measure.callerKilled(quick)
   }
   for (const [name, measure] of Object.entries(all))
