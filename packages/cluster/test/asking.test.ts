@@ -5,6 +5,7 @@ import { Duration, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Ticket } from "../src/internal/once/ticket.ts"
 import { ask } from "../src/internal/view/asking.ts"
+import { left } from "../src/internal/view/reach.ts"
 
 const request = {
   kind: "request",
@@ -22,6 +23,7 @@ const taken = (keeps: string | undefined) =>
     id: "tools",
     patience: Duration.seconds(10),
     local: () => undefined,
+    isLeft: () => false,
     owner: Effect.succeed(keeps),
     send: () =>
       Effect.flatMap(Effect.serviceOption(Ticket), (ticket) => {
@@ -48,5 +50,46 @@ describe("an owner that has taken a call and does not answer", () => {
         assert.isUndefined(call.pollUnsafe())
         yield* Fiber.interrupt(call)
       })
+  )
+})
+
+describe("a backend that has ended where it was kept", () => {
+  const ended = new BackendError.CallRejected({
+    backend: "tools",
+    state: "Closed",
+    reason: "closed",
+    detail: undefined,
+    retryAfter: undefined
+  })
+  const answer = { _tag: "Answer", isError: false, json: "{}", told: 0 } as const
+
+  const asked = (isListed: boolean) => {
+    let tries = 0
+    return ask({
+      id: "tools",
+      patience: Duration.seconds(10),
+      local: () => undefined,
+      isLeft: left(() => isListed),
+      owner: Effect.succeed(undefined),
+      send: () =>
+        Effect.flatMap(Effect.serviceOption(Ticket), (ticket) => {
+          Object.assign(Option.getOrThrow(ticket), { written: true })
+          return ++tries < 3 ? Effect.fail(ended) : Effect.succeed(answer)
+        })
+    })(request)
+  }
+
+  it.effect("has executed nothing: the next owner is asked, as long as it is listed", () =>
+    Effect.gen(function* () {
+      const call = yield* Effect.forkChild(asked(true), { startImmediately: true })
+      yield* TestClock.adjust("200 millis")
+      assert.deepStrictEqual(yield* Fiber.join(call), answer)
+    })
+  )
+
+  it.effect("rejects the call where it is listed no longer", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* Effect.flip(asked(false)), ended)
+    })
   )
 })

@@ -309,6 +309,7 @@ describe("a message between two processes", () => {
           id: "tools",
           patience: Duration.minutes(1),
           local: () => undefined,
+          isLeft: () => false,
           owner: Effect.undefined,
           send: () => Effect.fail(new ClusterError.MailboxFull({ address }))
         })({

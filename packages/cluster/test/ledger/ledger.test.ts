@@ -13,6 +13,7 @@ import * as Farm from "../support/farm.ts"
 import { type Storage, storages } from "../support/storage.ts"
 import { until } from "../support/world.ts"
 import { shared } from "../support/shared.ts"
+import { beforeAll } from "vitest"
 
 /** that of the suite that runs */
 let database: () => Storage
@@ -61,7 +62,8 @@ const rowsOf = (backend: string) =>
 
 for (const { missing, name, storage } of storages)
   describe.skipIf(missing !== undefined)(`the ledger on ${name}${missing === undefined ? "" : ` (${missing})`}`, () => {
-    database = shared(storage)
+    const own = shared(storage)
+    beforeAll(() => void (database = own))
 
     it.live("tells the next process of the sessions that another one has, and that process itself of none", () =>
       Effect.gen(function* () {

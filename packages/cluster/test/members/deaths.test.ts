@@ -11,6 +11,7 @@ import * as Deaths from "../../src/internal/members/deaths.ts"
 import { type Storage, storages } from "../support/storage.ts"
 import { until } from "../support/world.ts"
 import { shared } from "../support/shared.ts"
+import { beforeAll } from "vitest"
 
 const lease = Duration.seconds(15)
 const shards = [ShardId.make("default", 1), ShardId.make("default", 2)]
@@ -79,7 +80,8 @@ for (const { missing, name, storage } of storages)
   describe.skipIf(missing !== undefined)(
     `a process, with ${name}${missing === undefined ? "" : ` (${missing})`},`,
     () => {
-      database = shared(storage)
+      const own = shared(storage)
+      beforeAll(() => void (database = own))
 
       it.live("that says nothing and refuses connections is dead: its leases end, long before they run out", () =>
         Effect.gen(function* () {

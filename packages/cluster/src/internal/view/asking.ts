@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import { ClusterError } from "effect/cluster"
 import * as Ticket from "../once/ticket.ts"
 import { type Kept, perform, type Request } from "../owner/perform.ts"
@@ -27,6 +28,8 @@ export interface Options {
   readonly patience: Duration.Duration
   /** what this process keeps itself */
   readonly local: () => Kept | undefined
+  /** Whether it says that the backend has ended where it was kept, and goes on elsewhere. */
+  readonly isLeft: (error: unknown) => boolean
   /** the address of whoever keeps it now, where that is told in a moment */
   readonly owner: Effect.Effect<string | undefined>
   /** hands it to the engine */
@@ -59,15 +62,21 @@ const monotonic = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now) / 1e
 export type Ask = (request: Request) => Effect.Effect<Answer, BackendError.CallError | BackendError.SessionReplaced>
 
 export const ask =
-  ({ id, local, owner, patience, send }: Options): Ask =>
+  ({ id, isLeft, local, owner, patience, send }: Options): Ask =>
   (request) =>
     Effect.gen(function* () {
       const until = (yield* monotonic) + Duration.toMillis(patience)
       while (true) {
         const kept = local()
-        if (kept !== undefined) return yield* perform(kept, request)
         const left = until - (yield* monotonic)
         if (left <= 0) return yield* Effect.fail(unkept(id))
+        if (kept !== undefined) {
+          const answer = yield* Effect.result(perform(kept, request))
+          if (Result.isSuccess(answer)) return answer.success
+          if (!isLeft(answer.failure)) return yield* Effect.fail(answer.failure)
+          yield* Effect.sleep(pause)
+          continue
+        }
 
         const ticket: Ticket.State = { written: false }
         // An owner that ends interrupts whoever asked it: in a fiber of its own that is no interruption of the caller's.
@@ -94,7 +103,7 @@ export const ask =
         const exit = Option.getOrUndefined(first) ?? (yield* settling)
         if (Exit.isSuccess(exit)) return exit.value
         const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-        if (isAnswered(error)) return yield* Effect.fail(error)
+        if (isAnswered(error) && !isLeft(error)) return yield* Effect.fail(error)
         if (ClusterError.MailboxFull.is(error)) return yield* Effect.fail(overloaded(id))
         // What was refused is not executed, nor is what was not written; an answer that says neither has none.
         const isRefused = error !== undefined

@@ -14,7 +14,7 @@ import { Attachment, type Known } from "./attachment.ts"
 import { using } from "./elsewhere.ts"
 import * as Following from "./following.ts"
 import { pinning } from "./pinning.ts"
-import { isCallError, reach, unkept } from "./reach.ts"
+import { isCallError, left, reach, unkept } from "./reach.ts"
 
 /** How long a session is waited for beyond the finding of an owner: the owner has its own, shorter bound. */
 const longest = Duration.minutes(3)
@@ -51,6 +51,9 @@ export const make = ({
   owner,
   waitForOwner
 }: Options): Pick<Backend.Backend<Peer.Peer>, "use" | "pinned"> => {
+  const isLeft = left(isListed)
+  const isMet = (error: unknown): error is BackendError.CallError => isCallError(error) && !isLeft(error)
+
   // What is heard of it begins with the first call from here.
   const attachment = new Attachment()
   const hearing = Stream.runForEach(
@@ -69,14 +72,14 @@ export const make = ({
 
   const meeting = Effect.suspend(() => {
     const here = kept()
-    return reach(id, longest, here === undefined ? owner.meet : meet(here), isCallError)
+    return reach(id, longest, here === undefined ? owner.meet : meet(here), isMet)
   })
   const session: Effect.Effect<Known, BackendError.CallError> = Effect.gen(function* () {
     if (attachment.newest === undefined) yield* attached
     return attachment.newest ?? (yield* attachment.met(yield* meeting))
   })
 
-  const asking = ask({ id, patience: waitForOwner, local: kept, owner: owner.address, send: owner.call })
+  const asking = ask({ id, patience: waitForOwner, isLeft, local: kept, owner: owner.address, send: owner.call })
   let pins = 0
   return {
     use: using<BackendError.CallError>({
@@ -95,6 +98,7 @@ export const make = ({
       attached,
       caller,
       ask: asking,
+      isLeft,
       name: () => `${caller} ${pins++}`,
       hold: (pin) => {
         const here = kept()

@@ -1,7 +1,8 @@
 /**
  * A backend of the cluster, wherever it is kept. What this process keeps itself is asked without the engine.
  */
-import { BackendError, type ConnectionState, Operable } from "@vmcp-keepalive/core"
+import { type Backend, BackendError, type ConnectionState, Operable } from "@vmcp-keepalive/core"
+import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -12,7 +13,7 @@ import type { BackendEntity } from "../protocol.ts"
 import * as Calling from "./calling.ts"
 import { Continued, type Heard, states } from "./continued.ts"
 import * as Following from "./following.ts"
-import { isRejected, isUnavailable, persist, reach } from "./reach.ts"
+import { isRejected, isUnavailable, left, persist, reach } from "./reach.ts"
 
 /** How long a look at a backend waits for whoever keeps it. */
 const aGlance = Duration.seconds(1)
@@ -85,9 +86,20 @@ export const make = ({ begin, caller, client, here, id, isListed, kept, now, wai
       retryAfter: undefined
     })
   )
-  // A backend that has ended where it was kept until now goes on elsewhere, as long as it is listed.
-  const isShut = (error: unknown): error is BackendError.CallRejected =>
-    isRejected(error) && (error.state !== "Closed" || !isListed())
+  const isLeft = left(isListed)
+  const isShut = (error: unknown): error is BackendError.CallRejected => isRejected(error) && !isLeft(error)
+  /** Here, which says when it has begun to run what it was given; elsewhere where the backend is left by then. */
+  const onward = <A, E, R>(
+    here: (backend: Backend.Backend<Peer.Peer>, begin: () => void) => Effect.Effect<A, E, R>,
+    there: () => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> =>
+    Effect.suspend(() => {
+      const backend = local()
+      if (backend === undefined) return there()
+      let hasBegun = false
+      const asked = here(backend, () => void (hasBegun = true))
+      return Effect.catch(asked, (error) => (!hasBegun && isLeft(error) ? there() : Effect.fail(error)))
+    })
 
   return {
     id,
@@ -123,8 +135,23 @@ export const make = ({ begin, caller, client, here, id, isListed, kept, now, wai
     ),
     reset: Effect.asVoid(order("reset", (backend) => Effect.andThen(backend.reset, backend.state), Predicate.isNever)),
     use: (callback, options) =>
-      Effect.suspend(() => local()?.use(callback, options) ?? elsewhere.use(callback, options)),
-    pinned: (body) => Effect.suspend(() => local()?.pinned(body) ?? elsewhere.pinned(body)),
+      onward(
+        (backend, begin) =>
+          backend.use((peer, signal) => {
+            begin()
+            return callback(peer, signal)
+          }, options),
+        () => elsewhere.use(callback, options)
+      ),
+    pinned: (body) =>
+      onward(
+        (backend, begin) =>
+          backend.pinned((session) => {
+            begin()
+            return body(session)
+          }),
+        () => elsewhere.pinned(body)
+      ),
     lists: Effect.suspend(() => local()?.lists ?? reach(id, waitForOwner, client.Lists(), Predicate.isNever)),
     listen: (filter, { initially = false } = {}) =>
       Following.follow({

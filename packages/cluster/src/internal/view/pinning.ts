@@ -29,13 +29,25 @@ export interface Options extends Pick<Using<BackendError.CallError>, "id" | "att
   /** Has a session held under that name until the stream ends, which tells first which it is. */
   readonly hold: (pin: string) => Stream.Stream<Pinned, unknown>
   readonly ask: Ask
+  /** Whether it says that the backend has ended where it was kept, and goes on elsewhere. */
+  readonly isLeft: (error: unknown) => boolean
   /** a name that no other pin has */
   readonly name: () => string
 }
 
 /** As `Backend.pinned` has it. */
 export const pinning =
-  ({ ask, attached, attachment, caller, hold, id, name, session }: Options): Backend.Backend<Peer.Peer>["pinned"] =>
+  ({
+    ask,
+    attached,
+    attachment,
+    caller,
+    hold,
+    id,
+    isLeft,
+    name,
+    session
+  }: Options): Backend.Backend<Peer.Peer>["pinned"] =>
   (body) =>
     Effect.scopedWith((scope) =>
       Effect.gen(function* () {
@@ -56,7 +68,7 @@ export const pinning =
           return { id: pin, generation: pinned.generation }
         })
         yield* attached
-        const pin = yield* reach(id, longest, open, isRefused)
+        const pin = yield* reach(id, longest, open, (error): error is Refused => isRefused(error) && !isLeft(error))
         const replaced = Effect.suspend(() =>
           Effect.fail(new BackendError.SessionReplaced({ backend: id, generation: pin.generation }))
         )

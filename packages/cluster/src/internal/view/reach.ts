@@ -73,3 +73,11 @@ export const isUnavailable = (error: unknown): error is BackendError.SessionUnav
 
 export const isRejected = (error: unknown): error is BackendError.CallRejected =>
   error instanceof BackendError.CallRejected
+
+/**
+ * That the backend has ended where it was kept until now: nothing was executed. As long as it is listed it goes on elsewhere.
+ */
+export const left =
+  (isListed: () => boolean) =>
+  (error: unknown): boolean =>
+    isRejected(error) && error.state === "Closed" && isListed()
