@@ -14,6 +14,7 @@ import * as Exchange from "./internal/exchange.ts"
 import * as Injections from "./internal/injections.ts"
 import type { Mark } from "./internal/injections.ts"
 import * as RequestLog from "./internal/requestLog.ts"
+import { tally } from "./internal/tally.ts"
 import type { RequestRecord } from "./internal/requestLog.ts"
 import { reset } from "./internal/reset.ts"
 
@@ -186,8 +187,8 @@ export const make = (options: Options): Effect.Effect<FaultProxy, FaultProxyErro
         openConnections: sockets.size,
         inFlight: exchanges.size,
         openStreams: [...exchanges].filter(({ facts, streaming }) => facts.method === "GET" && streaming()).length,
-        byMethod: RequestLog.tally(log.records.map(({ method }) => method)),
-        byRpcMethod: RequestLog.tally(log.records.flatMap(({ rpcMethods }) => rpcMethods))
+        byMethod: tally(log.records.map(({ method }) => method)),
+        byRpcMethod: tally(log.records.flatMap(({ rpcMethods }) => rpcMethods))
       }))
     }
   })

@@ -59,10 +59,3 @@ export const rpcMethods = (body: string): ReadonlyArray<string> => {
     return []
   }
 }
-
-/** How often each key occurs. */
-export const tally = (keys: ReadonlyArray<string>): Readonly<Record<string, number>> => {
-  const counts: Record<string, number> = {}
-  for (const key of keys) counts[key] = (counts[key] ?? 0) + 1
-  return counts
-}

@@ -1,8 +1,8 @@
 /** The child of `ScriptedServer`, Streamable HTTP by hand: `node scripted port log behaviour`. */
 import { randomUUID } from "node:crypto"
 import * as Http from "node:http"
-import { tally } from "../internal/requestLog.ts"
 import type { Behaviour, Envelope, Question, Received, Reply, Script } from "../internal/scripted.ts"
+import { tally } from "../internal/tally.ts"
 import * as Tools from "./scriptedTools.ts"
 import type { Message } from "./scriptedTools.ts"
 

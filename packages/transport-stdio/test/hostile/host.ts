@@ -5,7 +5,7 @@
 import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { CreateMessageRequestSchema } from "@modelcontextprotocol/sdk/types.js"
 import { Backend, ConnectionState, KeepaliveEvent, type KeepalivePolicy } from "@vmcp-keepalive/core"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { StdioConnector } from "../../src/index.ts"
