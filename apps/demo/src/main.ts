@@ -1,5 +1,5 @@
 /** `pnpm demo`: a gateway with its page, on real MCP servers that come to harm; or on the user's own. */
-import { NodeServices } from "@effect/platform-node"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { KeepaliveMetrics } from "@vmcp-keepalive/otel"
 import { Console, Data, Effect, Layer, Option, Runtime } from "effect"
 import type { FileSystem, Path, Scope } from "effect"

@@ -3,7 +3,7 @@
  *
  * Whoever can open sockets could otherwise take all of this process's descriptors, or hold them without asking anything.
  */
-import { NodeHttpServer } from "@effect/platform-node"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
