@@ -1,9 +1,7 @@
 /** The stream for what a server sends of its own accord. */
 /* oxlint-disable vitest/no-standalone-expect -- it does not know `it.live` */
 import { describe, expect, it } from "@effect/vitest"
-import { Client } from "@modelcontextprotocol/sdk/client/index.js"
-import { LoggingMessageNotificationSchema } from "@modelcontextprotocol/sdk/types.js"
-import { Fault, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
+import { Fault, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
 import type { ServerResponse } from "node:http"
 import { HttpConnector } from "../../src/index.ts"
@@ -11,6 +9,7 @@ import {
   eventually,
   eventuallyEffect,
   initializeResult,
+  listening,
   makeHost,
   measured,
   open,
@@ -19,17 +18,6 @@ import {
 } from "./support.ts"
 
 const standing = { method: "GET" } as const
-
-/** A client that remembers the log messages it gets. */
-const listening = () => {
-  const got: Array<unknown> = []
-  const client = () => {
-    const made = new Client({ name: "test", version: "1" })
-    made.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => void got.push(params.data))
-    return made
-  }
-  return { got, client }
-}
 
 const note = (data: string) =>
   ScriptedServer.Control.Notify({ method: "notifications/message", params: { level: "info", data } })
@@ -143,27 +131,6 @@ describe("the standing stream", () => {
       expect(host.observed).toEqual([])
     }).pipe(Effect.scoped)
   )
-
-  for (const [name, start] of [
-    ["server-everything", McpServers.everything],
-    ["mcp-proxy", McpServers.mcpProxy()]
-  ] as const) {
-    it.live(`goes on carrying what ${name} sends after it was cut with an event id`, () =>
-      Effect.gen(function* () {
-        const server = yield* start
-        const { client, got } = listening()
-        const { proxy, session } = yield* openThroughProxy(server, { client })
-        yield* proxy.awaitRequest(isGet)
-        // Sends a log message now and every 5 s.
-        yield* Effect.promise(() => session.client.callTool({ name: "toggle-simulated-logging" }))
-        yield* eventually(() => got.length >= 1)
-        yield* proxy.inject(Fault.Reset({ on: standing, times: 1 }))
-        const before = got.length
-        yield* eventually(() => got.length > before)
-        yield* eventually(() => got.length > before + 1)
-      }).pipe(Effect.scoped)
-    )
-  }
 
   it.live("hands on every notification, also of a server that numbers the events of each stream from 1", () =>
     Effect.gen(function* () {

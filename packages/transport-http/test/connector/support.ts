@@ -1,5 +1,6 @@
 /** The connector driven through its port, without the core: a host that remembers everything, and sessions on it. */
-import type { Client } from "@modelcontextprotocol/sdk/client/index.js"
+import { Client } from "@modelcontextprotocol/sdk/client/index.js"
+import { LoggingMessageNotificationSchema } from "@modelcontextprotocol/sdk/types.js"
 import type { Connector, Evidence, KeepaliveEvent } from "@vmcp-keepalive/core"
 import { FaultProxy } from "@vmcp-keepalive/testkit"
 import { Effect, Exit, Schedule, Scope } from "effect"
@@ -37,6 +38,17 @@ export const makeHost = (subscriptions: Iterable<string> = []): Host => {
     subscriptions: new Set(subscriptions),
     era: { legacyUntil: undefined }
   }
+}
+
+/** A client that remembers the log messages it gets. */
+export const listening = () => {
+  const got: Array<unknown> = []
+  const client = () => {
+    const made = new Client({ name: "test", version: "1" })
+    made.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => void got.push(params.data))
+    return made
+  }
+  return { got, client }
 }
 
 const everyFew = Schedule.spaced("5 millis")
