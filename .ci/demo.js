@@ -4,7 +4,7 @@
 import { runTurbo } from "./runTurbo.js"
 
 const stderr = 2
-const built = runTurbo(["run", "build", "--filter=./apps/demo", "--output-logs=errors-only"], stderr)
+const built = await runTurbo(["run", "build", "--filter=./apps/demo", "--output-logs=errors-only"], { stdout: stderr })
 if (built === 0) {
   await import("../apps/demo/dist/main.js")
 } else {

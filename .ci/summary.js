@@ -1,4 +1,4 @@
-// Sums the results that the vitest suites left behind (see the root script `test`) into one line, after a paragraph for each
+// Sums the results that the vitest suites left behind (see .ci/test.js) into one line, after a paragraph for each
 // test that failed: whoever sees only the end of a long log must be able to tell what it was.
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { relative } from "node:path"
@@ -6,7 +6,9 @@ import { relative } from "node:path"
 const folders = ["packages", "apps"].flatMap((parent) =>
   existsSync(parent) ? readdirSync(parent).map((name) => `${parent}/${name}`) : []
 )
-const files = [...folders, "bench", "examples"].map((folder) => `${folder}/node_modules/.vitest/results.json`)
+const files = [...folders, "bench", "examples"].flatMap((folder) =>
+  ["together", "timed"].map((name) => `${folder}/node_modules/.vitest/${name}.json`)
+)
 
 if (process.argv[2] === "--clear") {
   for (const file of files) rmSync(file, { force: true })

@@ -132,8 +132,8 @@ export const make = (options: Options): Effect.Effect<ServerProcess, ServerStart
 
 /** What a server needs of our environment; the rest (NODE_OPTIONS, a test runner's) would change its behaviour. */
 const inherited = (): Record<string, string> => {
-  const { HOME = "/", PATH = "" } = process.env
-  return { HOME, PATH, ...Processes.watched() }
+  const { HOME = "/", NODE_COMPILE_CACHE, PATH = "" } = process.env
+  return { HOME, PATH, ...(NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }), ...Processes.watched() }
 }
 
 const awaitClosed = (closed: Promise<void>) => Effect.promise(() => closed)

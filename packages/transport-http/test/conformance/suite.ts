@@ -23,10 +23,12 @@ export const make = (manifest: string, client: string) => {
   const directory = mkdtempSync(join(tmpdir(), "vmcp-conformance-"))
   afterAll(() => rmSync(directory, { recursive: true }))
 
+  const compiled = process.env["NODE_COMPILE_CACHE"] ?? join(directory, "compiled")
+
   /** Runs the suite; what two dozen processes compile, they compile once. */
   const run = (args: ReadonlyArray<string>) =>
     promisify(execFile)(process.execPath, ["--no-deprecation", script, ...args], {
-      env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: join(directory, "compiled") },
+      env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: compiled },
       timeout: 50_000
     }).then(
       ({ stderr, stdout }) => ({ code: 0, output: stdout + stderr }),

@@ -70,12 +70,13 @@ const check = Effect.fnUntraced(function* ({ also, calls, host, server, state }:
 
 const program = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
+const { NODE_COMPILE_CACHE, PATH } = process.env
+const env = { PATH, NODE_COMPILE_CACHE }
+
 /** Starts a program of this suite, without what a test runner has put into the environment. Killed with the scope. */
 const start = (name: string, args: ReadonlyArray<string>, execArgv: ReadonlyArray<string> = []) =>
   Effect.acquireRelease(
-    Effect.sync(() =>
-      fork(program(name), args, { env: { PATH: process.env["PATH"] }, execArgv: [...execArgv], silent: true })
-    ),
+    Effect.sync(() => fork(program(name), args, { env, execArgv: [...execArgv], silent: true })),
     (child) =>
       Effect.callback<void>((resume) => {
         if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)

@@ -24,12 +24,13 @@ const bounds = {
 /** How long a host may take for all of it, in milliseconds. */
 const patience = 80_000
 
+const { NODE_COMPILE_CACHE, PATH } = process.env
 const program = fileURLToPath(new URL("host.ts", import.meta.url))
 
 const runHost = (plan: Plan): Effect.Effect<Report> =>
   Effect.callback<Report>((resume) => {
     const host = fork(program, [JSON.stringify(plan)], {
-      env: { PATH: process.env["PATH"] },
+      env: { PATH, NODE_COMPILE_CACHE },
       execArgv: ["--max-old-space-size=512"],
       silent: true
     })
