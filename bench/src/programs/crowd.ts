@@ -1,9 +1,9 @@
 /** A process that holds many of a kind, in memory, and nothing else: what each costs to make, to hold, to keep and to close. */
 import { Backend } from "@vmcp-keepalive/core"
-import { ScriptedServer } from "@vmcp-keepalive/core/testing"
 import { Effect, Exit, Scope } from "effect"
 import * as Breakers from "../Breakers.ts"
 import * as Heap from "../Heap.ts"
+import { InstantServer } from "../InstantServer.ts"
 import * as Program from "../Program.ts"
 import * as Session from "../Session.ts"
 
@@ -18,10 +18,10 @@ export interface Report {
   readonly closed: number
 }
 
-const servers: Array<ScriptedServer.ScriptedServer> = []
+const servers: Array<InstantServer> = []
 
 const serverOf = () => {
-  const server = ScriptedServer.make()
+  const server = new InstantServer()
   servers.push(server)
   return server
 }
@@ -34,12 +34,12 @@ const makers = (interval: number) => {
       Effect.flatMap(
         Backend.make({
           id: `kept-${index}`,
-          connector: serverOf().connector,
+          connector: serverOf(),
           policy
         }),
         (backend) => backend.awaitConnected
       ),
-    session: () => Session.hold(serverOf().connector),
+    session: () => Session.hold(serverOf()),
     cockatiel: () => Effect.sync(() => held.push(Breakers.cockatiel())),
     opossum: () =>
       Effect.acquireRelease(
@@ -59,7 +59,7 @@ const cpuSince = (before: NodeJS.CpuUsage) => {
   return user + system
 }
 
-const probes = () => servers.reduce((sum, { counts }) => sum + counts.probes, 0)
+const probes = () => servers.reduce((sum, server) => sum + server.probes, 0)
 
 const report = Effect.gen(function* () {
   const [, , kind, size, seconds] = process.argv
