@@ -1,7 +1,6 @@
 /**
  * Opening a session: connect, handshake, `setup`, and one probe that it must pass before callers get it.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
@@ -17,6 +16,7 @@ import * as Probe from "../engine/Probe.ts"
 import type { Closings } from "./closings.ts"
 import { broken, type Conclusion, isLate } from "./conclusion.ts"
 import type { Deadline, Deadlines } from "./deadlines.ts"
+import { millisOf } from "./millis.ts"
 import { Round } from "./round.ts"
 import { Calls, type OpenSession } from "./sessionCell.ts"
 import type { Seen } from "./sessionCell.ts"
@@ -99,7 +99,7 @@ export class Attempt<Client, R, SetupR> {
     const prepared = this.#isPrepared ? Effect.tap(opening, (session) => prepare(session, this.#port)) : opening
     task.run(trace === undefined ? prepared : trace.within(prepared), (exit) => this.#opened(exit))
     if (this.#hasEnded || task.isStopped) return
-    const endsAt = deadlines.now() + Duration.toMillis(policy.connectTimeout)
+    const endsAt = deadlines.now() + millisOf(policy.connectTimeout)
     this.#deadline = deadlines.set(endsAt, () => this.#end(timedOut))
   }
 

@@ -9,6 +9,7 @@ import * as Schedule from "effect/Schedule"
 import type { ScheduleName } from "../engine/Action.ts"
 import type { KeepalivePolicy, OwnSchedule } from "../KeepalivePolicy.ts"
 import { defaultBackoff, defaultOpenFor } from "./defaults.ts"
+import { millisOf } from "./millis.ts"
 import { backoff, cadence, ofInterval, openFor, unending } from "./schedules.ts"
 
 /** The schedule behind each name that the table uses: made once for a policy, and shared by the backends that have it. */
@@ -36,11 +37,11 @@ const singlesOf = (policy: KeepalivePolicy): Singles => {
   const known = madeSingles.get(policy)
   if (known !== undefined) return known
   const singles: Singles = {
-    confirm: Duration.toMillis(policy.confirmInterval),
-    stableAfter: Duration.toMillis(policy.stableAfter),
-    idleAfter: policy.idleAfter === "never" ? Number.POSITIVE_INFINITY : Duration.toMillis(policy.idleAfter),
-    maxLifetime: policy.maxLifetime === "never" ? Number.POSITIVE_INFINITY : Duration.toMillis(policy.maxLifetime),
-    confirmInterval: Duration.toMillis(policy.confirmInterval),
+    confirm: millisOf(policy.confirmInterval),
+    stableAfter: millisOf(policy.stableAfter),
+    idleAfter: policy.idleAfter === "never" ? Number.POSITIVE_INFINITY : millisOf(policy.idleAfter),
+    maxLifetime: policy.maxLifetime === "never" ? Number.POSITIVE_INFINITY : millisOf(policy.maxLifetime),
+    confirmInterval: millisOf(policy.confirmInterval),
     // 1 second at least: `Retry-After: 0` is no invitation to hammer
     retryAfter: 1000
   }
@@ -72,7 +73,7 @@ export class Delays {
   constructor(policy: KeepalivePolicy) {
     this.#policy = policy
     this.#singles = singlesOf(policy)
-    this.#interval = policy.cadence === undefined ? Duration.toMillis(policy.interval) : undefined
+    this.#interval = policy.cadence === undefined ? millisOf(policy.interval) : undefined
   }
 
   /** The next, in milliseconds; not shorter than the server asked for, if it did. `now`: wall clock, in milliseconds. */
@@ -89,7 +90,7 @@ export class Delays {
     if (name === "cadence" || name === "backoff" || name === "openFor") {
       return Effect.map(
         Effect.flatMap(this.#stepper(name), (step) => delayOf(step(now, undefined))),
-        (delay) => putOff(policy, Duration.toMillis(delay), notBefore)
+        (delay) => putOff(policy, millisOf(delay), notBefore)
       )
     }
     // sessions that were opened together must not all be replaced together
@@ -125,7 +126,7 @@ export const retryAfterCap = (policy: KeepalivePolicy): Duration.Duration =>
 const putOff = (policy: KeepalivePolicy, planned: number, retryAfter: Duration.Duration | undefined): number =>
   retryAfter === undefined
     ? planned
-    : Math.max(planned, Math.min(Duration.toMillis(retryAfter), Duration.toMillis(retryAfterCap(policy))))
+    : Math.max(planned, Math.min(millisOf(retryAfter), millisOf(retryAfterCap(policy))))
 
 /** The delay of a step of an unending schedule. */
 export const delayOf = (

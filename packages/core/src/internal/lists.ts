@@ -2,7 +2,6 @@
  * Reads the lists of a backend, beside its calls: all of them on every new session, and one again when the server says that it has
  * changed. A list that cannot be read stays as it was, until the next time.
  */
-import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -13,6 +12,7 @@ import { type Entry, type Kind, kinds, type Lists as Known } from "../Lists.ts"
 import type { Closings } from "./closings.ts"
 import type { Deadline, Deadlines } from "./deadlines.ts"
 import { type Difference, KeptList } from "./keptList.ts"
+import { millisOf } from "./millis.ts"
 import type { OpenSession } from "./sessionCell.ts"
 import * as Table from "./table.ts"
 
@@ -113,7 +113,7 @@ export class Lists {
   #beginRound(): boolean {
     if (this.#wanted.length === 0) return false
     const { deadlines, policy } = this.#port
-    const pace = Duration.toMillis(policy.confirmInterval)
+    const pace = millisOf(policy.confirmInterval)
     const now = deadlines.now()
     const allowedAt = this.#usedUntil - pace
     if (now < allowedAt) {
@@ -138,7 +138,7 @@ export class Lists {
     const exit = reading.pollUnsafe()
     if (exit !== undefined) return this.#answered(open, kind, exit)
     this.#reading = reading
-    const endsAt = deadlines.now() + Duration.toMillis(policy.connectTimeout)
+    const endsAt = deadlines.now() + millisOf(policy.connectTimeout)
     const deadline = deadlines.set(endsAt, () => reading.interruptUnsafe())
     reading.addObserver((exit) => {
       deadlines.cancel(deadline)
@@ -156,7 +156,7 @@ export class Lists {
     const { deadlines, policy } = this.#port
     const kept = (this.#kept[kind] ??= new KeptList())
     const now = deadlines.now()
-    this.#tell(kind, kept.take(table, now, now + Duration.toMillis(policy.removalGrace)))
+    this.#tell(kind, kept.take(table, now, now + millisOf(policy.removalGrace)))
   }
 
   // ------------------------------------------------------------------------------------------------------------- telling

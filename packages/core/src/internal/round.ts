@@ -3,7 +3,6 @@
  * tool as well. A fiber for each, because this is what many backends do most.
  */
 import type * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Session } from "../Connector.ts"
@@ -12,6 +11,7 @@ import type * as Evidence from "../Evidence.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import { broken } from "./conclusion.ts"
 import type { Deadline, Deadlines } from "./deadlines.ts"
+import { millisOf } from "./millis.ts"
 import type { Task } from "./task.ts"
 import type * as Tracing from "./tracing.ts"
 
@@ -59,7 +59,7 @@ export class Round {
     const probe = probing(this.#asked.session, question)
     task.run(this.#trace === undefined ? probe : this.#trace.within(probe), (exit) => this.#answered(question, exit))
     if (!task.isRunning || task.isStopped || this.#deadline !== undefined) return
-    this.#deadline = deadlines.set(deadlines.now() + Duration.toMillis(policy.timeout), () => {
+    this.#deadline = deadlines.set(deadlines.now() + millisOf(policy.timeout), () => {
       this.#deadline = undefined
       this.#isSilent = true
       task.interrupt()

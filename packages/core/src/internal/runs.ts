@@ -16,6 +16,7 @@ import * as Attempt from "./attempt.ts"
 import * as ClockWatcher from "./clockWatcher.ts"
 import { type Conclusion, isLate, signalOf } from "./conclusion.ts"
 import { timeoutOrElse } from "./ending.ts"
+import { millisOf } from "./millis.ts"
 import { type Pacers, Start } from "./pacer.ts"
 import * as Refresh from "./refresh.ts"
 import { Round } from "./round.ts"
@@ -60,7 +61,7 @@ export class Runs<Client, R, SetupR> implements Attempt.Report {
   /** of an attempt that began now */
   get #latestEnd(): number {
     const { deadlines, policy } = this.#port
-    return deadlines.now() + Duration.toMillis(policy.connectTimeout)
+    return deadlines.now() + millisOf(policy.connectTimeout)
   }
 
   /** In place of what runs. `generation`: of the session that an attempt opens. */

@@ -120,6 +120,7 @@ export const isUsable = (open: OpenSession<unknown>): boolean =>
 
 /** What runs on the session. A body that holds it between its calls (`pinned`) is no call. */
 export const callsOn = (open: OpenSession<unknown>): "none" | "idle" | "waiting" => {
+  if (open.calls.size === 0) return "none"
   let calls: "none" | "idle" = "none"
   for (const { requests, startedAt } of open.calls) {
     if (startedAt === Number.POSITIVE_INFINITY) continue

@@ -2,7 +2,6 @@
  * The sessions of one backend: the current one, the one that an attempt has opened and nobody has adopted yet, and those that
  * drain. Which of them is let go of, and when, is the table's matter.
  */
-import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Action } from "../engine/Action.ts"
@@ -11,6 +10,7 @@ import type { FailureReason } from "../FailureReason.ts"
 import type { Kind } from "../Lists.ts"
 import type { Listening } from "./listening.ts"
 import { Lists, type Port as ListsPort } from "./lists.ts"
+import { millisOf } from "./millis.ts"
 import type { OpenSession } from "./sessionCell.ts"
 
 /** What the sessions need of their backend. */
@@ -110,7 +110,7 @@ export class Sessions<Client> {
     if (open.calls.size === 0) return this.#finish(open, reason)
     const { deadlines, policy } = this.#port
     this.#port.emit({ _tag: "SessionDraining", generation, reason })
-    const endsAt = deadlines.now() + Duration.toMillis(policy[drain])
+    const endsAt = deadlines.now() + millisOf(policy[drain])
     open.drainEnds = deadlines.set(endsAt, () => this.#finish(open, reason))
   }
 

@@ -28,6 +28,7 @@ import { Closings } from "./closings.ts"
 import * as Deadlines from "./deadlines.ts"
 import type { Limit } from "./limit.ts"
 import * as Listening from "./listening.ts"
+import { millisOf } from "./millis.ts"
 import type { Pool } from "./pool.ts"
 import { limitOf } from "./queueing.ts"
 import { ReplayBudget } from "./replayBudget.ts"
@@ -162,7 +163,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
   ) {
     this.id = id
     this.policy = policy
-    this.staleAfter = Duration.toMillis(policy.staleAfter)
+    this.staleAfter = millisOf(policy.staleAfter)
     this.connector = connector
     this.setup = setup
     this.clock = Context.get(context, Clock.Clock)
@@ -287,7 +288,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     // a delay that is monotonic ends at another time of the wall clock now
     const left = this.untilAttempt
     if (left !== undefined && this.#nextAttemptAt !== undefined) {
-      this.#nextAttemptAt = this.clock.currentTimeMillisUnsafe() + Duration.toMillis(left)
+      this.#nextAttemptAt = this.clock.currentTimeMillisUnsafe() + millisOf(left)
       this.#told = undefined
     }
     this.send({ _tag: "Jumped" })
@@ -318,7 +319,7 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     const before = this.policy
     this.connector = connector
     this.policy = policy
-    this.staleAfter = Duration.toMillis(policy.staleAfter)
+    this.staleAfter = millisOf(policy.staleAfter)
     this.#rules = Transition.rules(policy, connector)
     this.#timers.reconfigure(policy)
     const open = this.sessions.current

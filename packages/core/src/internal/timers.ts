@@ -2,7 +2,6 @@
  * The timers of one backend: how long each takes is decided by a schedule, and when it is due by the queue of all backends.
  */
 import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -12,6 +11,7 @@ import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
 import { Delays } from "./delays.ts"
 import type { Timer } from "../engine/Signal.ts"
 import type { Deadline, Deadlines } from "./deadlines.ts"
+import { millisOf } from "./millis.ts"
 
 type Arm = Extract<Action, { _tag: "Arm" }>
 
@@ -130,7 +130,7 @@ export class Timers {
 }
 
 const looseOf = (policy: KeepalivePolicy): number =>
-  policy.cadence === undefined ? 0.9 * Duration.toMillis(policy.interval) : Number.POSITIVE_INFINITY
+  policy.cadence === undefined ? 0.9 * millisOf(policy.interval) : Number.POSITIVE_INFINITY
 
 /**
  * Probes of a cadence that is drawn at random need not be exact: those of all backends that are due within a hundredth of their
