@@ -95,12 +95,12 @@ export class Lists {
     const open = this.#open
     if (open === undefined) return
     while (open === this.#open && this.#reading === undefined) {
-      const [kind, ...left] = this.#left
+      const kind = this.#left[0]
       if (kind === undefined) {
         if (!this.#beginRound()) return
         continue
       }
-      this.#left = left
+      this.#left = this.#left.slice(1)
       this.#ask(open, kind)
     }
   }
@@ -134,7 +134,10 @@ export class Lists {
   /** Within the time of an attempt: what is not known then is known with the next reading. */
   #ask(open: OpenSession<unknown>, kind: Kind): void {
     const { deadlines, fork, policy } = this.#port
-    const reading = fork(open.session.list(kind))
+    const list = open.session.list(kind)
+    // that of a server which has no such list is known without a fiber
+    if (isExit(list)) return this.#answered(open, kind, list)
+    const reading = fork(list)
     const exit = reading.pollUnsafe()
     if (exit !== undefined) return this.#answered(open, kind, exit)
     this.#reading = reading
@@ -153,6 +156,8 @@ export class Lists {
     if (Exit.isFailure(exit)) return
     const table = Table.of(exit.value)
     if (kind === "tools") open.tools = table
+    // most servers have tools and nothing else
+    if (table === Table.empty && this.#kept[kind] === undefined) return
     const { deadlines, policy } = this.#port
     const kept = (this.#kept[kind] ??= new KeptList())
     const now = deadlines.now()
@@ -173,9 +178,9 @@ export class Lists {
   #awaitRemoval(): void {
     const { deadlines } = this.#port
     deadlines.cancel(this.#nextRemoval)
-    const times = kinds.flatMap((kind) => this.#kept[kind]?.nextRemoval ?? none)
-    const at = Math.min(...times)
-    this.#nextRemoval = times.length === 0 ? undefined : deadlines.set(at, () => this.#remove(at))
+    let at = Number.POSITIVE_INFINITY
+    for (const kind of kinds) at = Math.min(at, this.#kept[kind]?.nextRemoval ?? Number.POSITIVE_INFINITY)
+    this.#nextRemoval = at === Number.POSITIVE_INFINITY ? undefined : deadlines.set(at, () => this.#remove(at))
   }
 
   #remove(now: number): void {
@@ -186,5 +191,7 @@ export class Lists {
     }
   }
 }
+
+const isExit = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Exit<A, E> => Exit.isExit(effect)
 
 const none: ReadonlyArray<never> = []
