@@ -185,11 +185,9 @@ export const make = <Client, R = never, SetupR = never>(
   options: Options<Client, R, SetupR>
 ): Effect.Effect<Backend<Client>, ConfigurationError, Scope.Scope | R | SetupR> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function* () {
-      const face = yield* Face.make(options, restore)
-      yield* Scope.addFinalizerExit(yield* Scope.Scope, Face.ending(face))
-      return face
-    })
+    Effect.flatMap(Scope.Scope, (scope) =>
+      Effect.tap(Face.make(options, restore), (face) => Scope.addFinalizerExit(scope, Face.ending(face)))
+    )
   )
 
 /**

@@ -91,7 +91,9 @@ export class Attempt<Client, R, SetupR> {
   begin(): void {
     const { connector, deadlines, policy } = this.#port
     const { task, trace } = this.#options
-    this.#host.whenDead = (evidence) => this.#end(concluded(evidence))
+    // V8 allocates a function that is assigned to a property at once in its old generation, where all that it reaches outlives the attempt
+    const dead = (evidence: Evidence.Evidence) => this.#end(concluded(evidence))
+    this.#host.whenDead = dead
     const opening = Scope.provide(
       Effect.suspend(() => connector.open(this.#host)),
       this.#scope

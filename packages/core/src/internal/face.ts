@@ -48,17 +48,19 @@ export const make = <Client, R, SetupR>(
   options: Options<Client, R, SetupR>,
   restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ): Effect.Effect<Face<Client>, ConfigurationError, R | SetupR> =>
-  Effect.gen(function* () {
+  Effect.contextWith((context: Context.Context<R | SetupR>) => {
     const { connector, id, setup } = options
-    const inherited = yield* KeepalivePolicy.Current
-    const policy = yield* restore(settled(options, inherited))
-    const observers = yield* KeepaliveEvent.observers
-    const audience = yield* Audience.Current
-    const pool = poolOf(yield* CallLimit.Current)
-    const supervisor = yield* Supervisor.make({ id, connector, policy, setup, observers, audience, pool })
-    // after its first event, so that whoever compares what they observed with this count never lacks one that is being made
-    Made.count()
-    return new Supervised(supervisor, { connector, inherited, own: options.policy })
+    const inherited = Context.get(context, KeepalivePolicy.Current)
+    const audience = Context.get(context, Audience.Current)
+    const pool = poolOf(Context.get(context, CallLimit.Current))
+    return Effect.flatMap(restore(settled(options, inherited)), (policy) =>
+      Effect.map(KeepaliveEvent.observers, (observers) => {
+        const supervisor = Supervisor.make({ id, connector, policy, setup, observers, audience, pool }, context)
+        // after its first event, so that whoever compares what they observed with this count never lacks one that is being made
+        Made.count()
+        return new Supervised(supervisor, { connector, inherited, own: options.policy })
+      })
+    )
   })
 
 /** A finalizer that holds nothing but the backend. */
@@ -78,20 +80,19 @@ interface Settings<R> extends Pick<Options<unknown>, "id" | "policy"> {
 }
 
 /** The policy that is in force, where nothing is wrong. */
-export const settled = Effect.fnUntraced(function* <R>(
+export const settled = <R>(
   { connector, id, policy: own }: Settings<R>,
   inherited: KeepalivePolicy.Options
-) {
-  const laid = own === undefined ? inherited : KeepalivePolicy.overlay(inherited, own)
-  const { issues, policy } = KeepalivePolicy.resolve(laid, connector)
-  const wrong: ReadonlyArray<ConfigurationIssue> = [
-    ...(id === "" ? [{ path: ["id"], expected: "a name that is not empty" }] : []),
-    ...(yield* connector.issues),
-    ...issues
-  ]
-  if (wrong.length > 0) return yield* new ConfigurationError({ backend: id, issues: wrong })
-  return policy
-})
+): Effect.Effect<KeepalivePolicy.KeepalivePolicy, ConfigurationError, R> =>
+  Effect.flatMap(connector.issues, (unfit) => {
+    const laid = own === undefined ? inherited : KeepalivePolicy.overlay(inherited, own)
+    const { issues, policy } = KeepalivePolicy.resolve(laid, connector)
+    const unnamed = id === "" ? [{ path: ["id"], expected: "a name that is not empty" }] : []
+    const wrong: ReadonlyArray<ConfigurationIssue> = [...unnamed, ...unfit, ...issues]
+    return wrong.length > 0
+      ? Effect.fail(new ConfigurationError({ backend: id, issues: wrong }))
+      : Effect.succeed(policy)
+  })
 
 /** A backend is its supervisor with a face: what it can be asked is made when it is asked. */
 class Supervised<Client> extends Pipeable.Class implements Backend<Client> {

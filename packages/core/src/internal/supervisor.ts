@@ -54,9 +54,9 @@ export interface Options<Client, R, SetupR> {
 
 /** A backend that is supervised until it is ended. */
 export const make = <Client, R, SetupR>(
-  options: Options<Client, R, SetupR>
-): Effect.Effect<Supervisor<Client>, never, R | SetupR> =>
-  Effect.contextWith((context: Context.Context<R | SetupR>) => Effect.sync(() => new Supervised(options, context)))
+  options: Options<Client, R, SetupR>,
+  context: Context.Context<R | SetupR>
+): Supervisor<Client> => new Supervised(options, context)
 
 /** A backend, as its calls and its users see it. */
 export interface Supervisor<Client> {
