@@ -30,6 +30,7 @@ const operatorToken = "operator-token-of-this-test"
 
 /** What a gateway is given beside its address. */
 interface Given {
+  readonly lease?: string
   readonly flags: ReadonlyArray<string>
   readonly env: Readonly<Record<string, string>>
 }
@@ -53,7 +54,8 @@ const serve = (config: string, database: string, given: Given): Effect.Effect<Se
   Effect.gen(function* () {
     const address = `127.0.0.1:${yield* Storage.freePort}`
     const folder = yield* Effect.promise(() => folderWith({}))
-    const flags = ["--config", config, "--state", folder, "--port", "0", "--json", "--lease", "4 seconds"]
+    const lease = given.lease ?? "4 seconds"
+    const flags = ["--config", config, "--state", folder, "--port", "0", "--json", "--lease", lease]
     const running = yield* Effect.promise(() =>
       start(["serve", ...flags, ...given.flags, "--address", address, "--allow-loopback"], {
         env: { ...given.env, VMCP_CLUSTER_URL: database, VMCP_OPERATOR_TOKEN: operatorToken }
@@ -250,6 +252,23 @@ describe("two gateways of a cluster", () => {
         yield* until(two.status, ({ backends }) =>
           backends.every(({ owner, state }) => owner === two.address && state === "Connected")
         )
+      }),
+    120_000
+  )
+
+  it.live(
+    "replace one that was killed before its lease has ended, where they are told so",
+    () =>
+      Effect.gen(function* () {
+        const given = { ...plain, lease: "1 minute", flags: ["--cluster-declare-dead", "refused"] }
+        const { gateways } = yield* start2(given)
+        const [one, two] = gateways
+        const { backends } = yield* one.status
+        const [dying, left] = backends[0]?.owner === one.address ? [one, two] : [two, one]
+        dying.running.child.kill("SIGKILL")
+        const isTaken = ({ backends }: Status) =>
+          backends.every(({ owner, state }) => owner === left.address && state === "Connected")
+        yield* Effect.timeout(until(left.status, isTaken), "30 seconds")
       }),
     120_000
   )

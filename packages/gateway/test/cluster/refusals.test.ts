@@ -3,8 +3,8 @@ import { Effect, Exit, Scope } from "effect"
 import { Certificate } from "@vmcp-keepalive/testkit"
 import { createServer } from "node:net"
 import { join } from "node:path"
-import { assert, describe, it, onTestFinished } from "vitest"
-import { folderWith, run } from "../cli/program.ts"
+import { assert, describe, it, onTestFinished, vi } from "vitest"
+import { folderWith, run, start } from "../cli/program.ts"
 import * as Storage from "./storage.ts"
 
 const nobody = { mcpServers: { web: { url: "http://127.0.0.1:9/mcp" } } }
@@ -102,8 +102,45 @@ describe("a gateway that cannot join a cluster says why with one line", () => {
     await refused(own, /^VMCP_CLUSTER_LEDGER_KEY takes a key of 32 bytes in Base64/, { VMCP_CLUSTER_LEDGER_KEY: key })
   })
 
-  it("flags of a cluster without one", async () => {
-    await refused({ "--lease": "15 seconds" }, /^--lease is for gateways of a cluster: give --cluster/)
+  it.each([
+    ["--lease", "15 seconds"],
+    ["--cluster-declare-dead", "refused"],
+    ["--cluster-origin-starts", "8"]
+  ])("%s without a cluster", async (flag, value) => {
+    await refused({ [flag]: value }, new RegExp(`^${flag} is for gateways of a cluster: give --cluster`))
+  })
+
+  it.each(["0", "10001"])("%s attempts at a time at an origin", async (count) => {
+    await refused(
+      { ...own, "--cluster-origin-starts": count },
+      /^--cluster-origin-starts takes a whole number from 1 to 10,000\n/
+    )
+  })
+
+  it("another lease than those have that run", async () => {
+    const scope = Scope.makeUnsafe()
+    onTestFinished(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+    const database = await Effect.runPromise(Scope.provide(Storage.make, scope))
+    const folder = await folderWith({ "mcp.json": nobody })
+    const taking = async () => ({ "--address": `127.0.0.1:${await Effect.runPromise(Storage.freePort)}` })
+    const flags = {
+      ...own,
+      ...(await taking()),
+      "--cluster": database,
+      "--config": join(folder, "mcp.json"),
+      "--port": "0"
+    }
+    const first = await start([
+      "serve",
+      ...Object.entries({ ...flags, "--state": join(folder, "state"), "--lease": "4 seconds" }).map(([flag, value]) =>
+        value === "" ? flag : `${flag}=${value}`
+      )
+    ])
+    await vi.waitUntil(() => first.output.stdout.includes("/mcp"), { timeout: 20_000 })
+    await refused(
+      { ...own, ...(await taking()), "--cluster": database, "--lease": "5 seconds" },
+      /^--lease has to be 4s, as the other processes with this storage have it, until all of them have ended, and their leases/
+    )
   })
 
   it("a key for session ids that is none, in the database", async () => {

@@ -3,7 +3,7 @@
  * packages are loaded only where it is asked for.
  */
 import type { ClusterBackends, ClusterOptions } from "@vmcp-keepalive/cluster"
-import type { Fleet } from "@vmcp-keepalive/core"
+import type { BackendError, Fleet } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -28,6 +28,8 @@ export interface Options {
   readonly allowLoopback: boolean
   readonly clusterTls: Option.Option<string>
   readonly clusterTlsName: Option.Option<string>
+  readonly clusterDeclareDead: Option.Option<"lease" | "refused">
+  readonly clusterOriginStarts: Option.Option<number>
 }
 
 /** The variable of the environment with the URL of the database: a command line is seen by every user of the machine. */
@@ -57,6 +59,8 @@ export const prepare = Effect.fn(function* (options: Options) {
       ...(options.allowLoopback ? ["--allow-loopback"] : []),
       ...(Option.isSome(options.clusterTls) ? ["--cluster-tls"] : []),
       ...(Option.isSome(options.clusterTlsName) ? ["--cluster-tls-name"] : []),
+      ...(Option.isSome(options.clusterDeclareDead) ? ["--cluster-declare-dead"] : []),
+      ...(Option.isSome(options.clusterOriginStarts) ? ["--cluster-origin-starts"] : []),
       ...(process.env[ledgerVariable] === undefined ? [] : [ledgerVariable])
     ]
     return needless.length === 0
@@ -78,14 +82,23 @@ export const prepare = Effect.fn(function* (options: Options) {
     allowLoopback: options.allowLoopback,
     lease: yield* leaseOf(options.lease),
     tls: yield* tlsOf(options),
-    sessionLedger: ledgerOf()
+    sessionLedger: ledgerOf(),
+    declareDead: Option.getOrUndefined(options.clusterDeclareDead),
+    originStarts: Option.getOrUndefined(options.clusterOriginStarts)
   }
   const { address, drain } = yield* Effect.catch(ClusterOptions.resolve(own), ({ issues }) =>
     fail(issues.map(({ expected, path }) => `${nameOf(path.join("."))} takes ${expected}`).join("\n"))
   )
   yield* Listening.check(address.host, address.port, { port: "--address", host: "--address" })
   const storage = PgClient.layer({ url })
-  const sessionKey = yield* SharedKey.get("host-sessions").pipe(Effect.provide(storage), Effect.catch(told))
+  const sessionKey = yield* SharedKey.get("host-sessions").pipe(
+    Effect.provide(storage),
+    Effect.catch((error) =>
+      error._tag === "ConfigurationError"
+        ? fail("the database of the cluster holds something else in the table vmcp_keepalive_keys: remove it")
+        : told(error)
+    )
+  )
   const join = Layer.build(Layer.provide(ClusterBackends.layer({ ...own, backends: [] }), storage)).pipe(
     Effect.map((context) => Context.get(context, ClusterBackends.ClusterBackends)),
     Effect.catch(told)
@@ -147,6 +160,8 @@ const ledgerOf = (): ClusterOptions.Options["sessionLedger"] => {
 const names = new Map([
   ["sessionLedger", ledgerVariable],
   ["tls", "--cluster-tls"],
+  ["declareDead", "--cluster-declare-dead"],
+  ["originStarts", "--cluster-origin-starts"],
   ...Object.entries(certificates).map(([part, file]) => [`tls.${part}`, `--cluster-tls: ${file}`] as const)
 ])
 
@@ -168,16 +183,20 @@ const load = async () => {
 
 /** What keeps a gateway from joining: of the database without what it was asked and by whom. */
 const told = (
-  error: SqlError | SocketServerError | Fleet.FleetConfigurationError | { readonly _tag: "ConfigurationError" }
+  error: SqlError | SocketServerError | Fleet.FleetConfigurationError | BackendError.ConfigurationError
 ): Effect.Effect<never, Told> => {
   switch (error._tag) {
     case "SqlError":
       return fail(`the database of the cluster cannot be used: ${sentenceOf(error)}`)
     case "SocketServerError":
       return fail("--address: it is not possible to listen there")
+    // its own options are looked at before: these are what the others have
     case "ConfigurationError":
+      return fail(
+        error.issues.map(({ expected, path }) => `${nameOf(path.join("."))} has to be ${expected}`).join("\n")
+      )
     case "FleetConfigurationError":
-      return fail("the database of the cluster holds something else in the table vmcp_keepalive_keys: remove it")
+      return fail(error.message)
   }
 }
 

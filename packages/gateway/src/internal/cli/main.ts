@@ -95,6 +95,17 @@ const serveCommand = Command.make(
       ),
       Flag.optional
     ),
+    clusterDeclareDead: Flag.Literals("cluster-declare-dead", ["lease", "refused"]).pipe(
+      Flag.withDescription(
+        "When the backends of a gateway that died are taken over: once its lease has ended, or as soon as its address refuses connections, which is sooner and less certain; default lease"
+      ),
+      Flag.optional
+    ),
+    clusterOriginStarts: Flag.Int("cluster-origin-starts").pipe(
+      Flag.withMetavar("NUMBER"),
+      Flag.withDescription("How many sessions all gateways together open at a time at one origin; default 8"),
+      Flag.optional
+    ),
     open: Flag.Boolean("open").pipe(Flag.withDescription("Open the page in a browser"), Flag.withDefault(false)),
     json: Flag.Boolean("json").pipe(
       Flag.withDescription("One JSON object a line: the addresses on stdout, what happens on stderr"),
