@@ -119,7 +119,8 @@ export const layer = (
           if (message._tag !== "OutgoingRequest") return runners.send(options)
           const gone = Deferred.await(leaving(address)).pipe(
             Effect.andThen(Effect.sleep(grace)),
-            Effect.andThen(Effect.fail(new ClusterError.RunnerUnavailable({ address })))
+            // made where it is needed alone: an error with its stack costs as much as half of a call
+            Effect.andThen(() => Effect.fail(new ClusterError.RunnerUnavailable({ address })))
           )
           // What may be asked twice is asked of the next owner: one that is frozen with an open socket would be waited for.
           if (ticket === undefined) return Effect.raceFirst(runners.send(options), gone)
