@@ -22,9 +22,11 @@ import type * as Stream from "effect/Stream"
 import type { SocketServer } from "effect/socket"
 import type { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
+import type * as ClusterError from "./ClusterError.ts"
 import * as ClusterOptions from "./ClusterOptions.ts"
 import * as Address from "./internal/address.ts"
 import * as Engine from "./internal/engine/engine.ts"
+import * as Isolation from "./internal/isolation/Isolation.ts"
 import * as Ledger from "./internal/ledger/Ledger.ts"
 import * as Members from "./internal/members/Members.ts"
 import { withSharedOrigin } from "./internal/members/sharedOrigin.ts"
@@ -48,10 +50,17 @@ import * as View from "./internal/view/view.ts"
  */
 export interface ClusterBackend
   extends
-    Operable.Operable<BackendError.SessionUnavailable>,
+    Omit<Operable.Operable<BackendError.SessionUnavailable>, "isolate" | "reset">,
     Pick<Backend.Backend<Peer.Peer>, "use" | "pinned" | "listen"> {
   /** the address of the process that keeps it; `undefined` while none does that can be reached */
   readonly owner: Effect.Effect<string | undefined>
+  /**
+   * As of `Backend`, for the cluster: it is in the storage before this succeeds, so that each process that keeps the backend leaves it isolated, until `reset`, or
+   * until it is listed no longer.
+   */
+  readonly isolate: Effect.Effect<void, BackendError.SessionUnavailable | ClusterError.StorageUnavailable>
+  /** as of `Backend`: it fails with `StorageUnavailable` only where the backend is isolated */
+  readonly reset: Effect.Effect<void, BackendError.SessionUnavailable | ClusterError.StorageUnavailable>
   readonly changes: Backend.Backend<Peer.Peer>["changes"]
   readonly events: Backend.Backend<Peer.Peer>["events"]
   /** as of `Backend` */
@@ -120,7 +129,7 @@ export interface Shape {
     command: Operable.Command
   ) => Effect.Effect<
     Option.Option<ConnectionState.ConnectionState>,
-    BackendError.SessionUnavailable | BackendError.CallRejected
+    BackendError.SessionUnavailable | BackendError.CallRejected | ClusterError.StorageUnavailable
   >
   /**
    * Lists other backends, as `Fleet.apply` has it: those whose words did not change keep their sessions. Every process is to be told the same;
@@ -133,7 +142,8 @@ export interface Shape {
    *
    * - one that no process keeps which can be reached within a second reads as `Disconnected` with reason `unknown`; its `lists` are those
    *   known last
-   * - an order that reaches nobody within `waitForOwner` does nothing: `reconnect` and `probe` fail, and the state that follows tells so
+   * - an order that reaches nobody within `waitForOwner` does nothing: `reconnect` and `probe` fail, and the state that follows tells so. The same holds
+   *   for `isolate` and `reset` where the storage does not answer
    * - `source` is what this process lists: of it a further backend can be made here, which is this process's own
    * - `reconfigure` is refused: every process lists the same backends
    */
@@ -184,6 +194,7 @@ export const layer = ({
         Layer.succeed(Listing.Listing, listing),
         Layer.succeed(Owner.Places, new Map()),
         Layer.succeed(Owner.Here, Address.format(settings.address)),
+        Isolation.layer,
         settings.sessionLedger === undefined ? Ledger.none : Ledger.layer(settings.sessionLedger.key)
       )
       const view = Layer.effect(

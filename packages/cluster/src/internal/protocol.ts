@@ -12,6 +12,7 @@ import {
 import * as Schema from "effect/Schema"
 import { ClusterSchema, Entity } from "effect/cluster"
 import { Rpc } from "effect/rpc"
+import { StorageUnavailable } from "../ClusterError.ts"
 
 /** Refused by a process that does not keep the backend, or is not certain of its lease. Nothing was executed. */
 export class NotKept extends Schema.TaggedError<NotKept>()("NotKept", {}) {}
@@ -25,7 +26,7 @@ export const State = Rpc.make("State", {
 export const Command = Rpc.make("Command", {
   payload: { command: Operable.Command },
   success: ConnectionState.ConnectionState,
-  error: Schema.Union([NotKept, BackendError.SessionUnavailable, BackendError.CallRejected])
+  error: Schema.Union([NotKept, BackendError.SessionUnavailable, BackendError.CallRejected, StorageUnavailable])
 })
 
 /**

@@ -4,20 +4,13 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import { SqlClient } from "effect/sql"
-import type { SqlError } from "effect/sql/SqlError"
-import { ensure } from "../table.ts"
+import { bounded, ensure, type Unanswered } from "../table.ts"
 
 export interface Row {
   readonly id: string
   /** encrypted */
   readonly session: string
-}
-
-/** That the storage refused, or did not answer in time. */
-export class Unanswered {
-  readonly _tag = "Unanswered"
 }
 
 export interface Table {
@@ -28,9 +21,6 @@ export interface Table {
   /** Says that what this process wrote is in use, and removes what nobody has said that of for too long. */
   readonly tidy: Effect.Effect<void, Unanswered>
 }
-
-/** How long the storage may take. */
-const patience = "1 second"
 
 /** How many rows of a backend are looked at. */
 const most = 64
@@ -50,22 +40,13 @@ const columns = `
 /** `owner`: what no other process writes. */
 export const make = Effect.fnUntraced(function* (owner: string) {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
-  const scope = yield* Effect.scope
   yield* ensure(sql, name, columns)
-
-  // What hangs ends on its own: waiting for an interruption would be as long.
-  const bounded = <A>(question: Effect.Effect<A, SqlError>): Effect.Effect<A, Unanswered> =>
-    Effect.flatMap(Effect.forkIn(question, scope), (fiber) =>
-      Fiber.join(fiber).pipe(Effect.timeout(patience), Effect.ensuring(Effect.sync(() => fiber.interruptUnsafe())))
-    ).pipe(
-      Effect.mapError(() => new Unanswered()),
-      Effect.withTracerEnabled(false)
-    )
+  const ask = bounded(yield* Effect.scope)
   const table = sql(name)
   return {
     write: (backend, row) =>
       Effect.flatMap(Clock.currentTimeMillis, (seen) =>
-        bounded(
+        ask(
           // one that was not answered may have been written
           sql`INSERT INTO ${table} ${sql.insert({ ...row, backend, owner, seen })} ON CONFLICT (backend, id) DO NOTHING`
         )
@@ -73,15 +54,15 @@ export const make = Effect.fnUntraced(function* (owner: string) {
     remove: (backend, ids) =>
       ids.length === 0
         ? Effect.void
-        : bounded(sql`DELETE FROM ${table} WHERE backend = ${backend} AND ${sql.in("id", ids)}`),
+        : ask(sql`DELETE FROM ${table} WHERE backend = ${backend} AND ${sql.in("id", ids)}`),
     ofOthers: (backend) =>
-      bounded(
+      ask(
         sql<Row>`SELECT id, session FROM ${table} WHERE backend = ${backend} AND owner <> ${owner} ORDER BY seen DESC LIMIT ${sql.literal(String(most))}`
       ),
     tidy: Effect.flatMap(Clock.currentTimeMillis, (now) =>
       Effect.andThen(
-        bounded(sql`UPDATE ${table} SET seen = ${now} WHERE owner = ${owner}`),
-        bounded(sql`DELETE FROM ${table} WHERE seen < ${now - longest}`)
+        ask(sql`UPDATE ${table} SET seen = ${now} WHERE owner = ${owner}`),
+        ask(sql`DELETE FROM ${table} WHERE seen < ${now - longest}`)
       )
     )
   } satisfies Table

@@ -5,8 +5,10 @@ import { Backend, type Connector } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import type { Isolated } from "../isolation/Isolation.ts"
 import type { Audience } from "./audience.ts"
 import type { Listed } from "./listing.ts"
 
@@ -32,6 +34,8 @@ export interface Options {
   readonly kept: () => () => void
   readonly gated: (connector: Connector.Connector<Peer.Peer>) => Connector.Connector<Peer.Peer>
   readonly audience: Audience
+  /** whether an operator has isolated it, wherever it was kept then */
+  readonly isolated: Isolated
 }
 
 interface Made {
@@ -40,18 +44,23 @@ interface Made {
   readonly from: Listed
 }
 
+/** Between two questions to a storage that does not say whether a backend is isolated. */
+const pause = "500 millis"
+
 /** A place that ends with the scope, and its backend with it. */
 export const make = ({
   audience,
   gated,
   id,
   isCertain,
+  isolated,
   kept,
   listed,
   margin
 }: Options): Effect.Effect<Place, never, Scope.Scope> =>
   Effect.gen(function* () {
     const oneAtATime = Semaphore.makeUnsafe(1)
+    const here = yield* Effect.scope
     let made: Made | undefined
     let isOver = false
 
@@ -64,6 +73,9 @@ export const make = ({
     })
     const begin = (from: Listed) =>
       Effect.gen(function* () {
+        const isIsolated = yield* Effect.option(isolated.read)
+        // It is not connected to before that is known: until then it is kept by nobody.
+        if (Option.isNone(isIsolated)) return void (yield* Effect.forkIn(Effect.delay(following, pause), here))
         const scope = yield* Scope.make()
         let left = () => {}
         // before the backend is made, so that it is told after that has ended
@@ -72,10 +84,9 @@ export const make = ({
           Effect.sync(() => left())
         )
         const { policy } = from
+        const make = isIsolated.value ? makeIsolated : Backend.make<Peer.Peer>
         // What could be wrong was looked for when it was listed; what has gone wrong since then is no reason to end this process.
-        const result = yield* Effect.exit(
-          Scope.provide(Backend.make({ id, connector: gated(from.connector), policy }), scope)
-        )
+        const result = yield* Effect.exit(Scope.provide(make({ id, connector: gated(from.connector), policy }), scope))
         if (Exit.isFailure(result)) return yield* Effect.logWarning(`Backend "${id}" cannot be made`, result.cause)
         made = { backend: result.value, scope, from }
         left = kept()
@@ -89,11 +100,13 @@ export const make = ({
     }
     const follow = Effect.suspend(() => {
       const from = isOver ? undefined : listed()
-      if (from === undefined) return end
+      // One that is listed anew is another one, as in a fleet.
+      if (from === undefined) return isOver ? end : Effect.andThen(end, Effect.ignore(isolated.remove))
       if (made === undefined) return begin(from)
       return made.from === from ? Effect.void : change(from, made)
     })
     const alone = oneAtATime.withPermits(1)
+    const following: Effect.Effect<void> = Effect.uninterruptible(alone(follow))
     yield* Effect.addFinalizer(() =>
       alone(
         Effect.suspend(() => {
@@ -102,5 +115,13 @@ export const make = ({
         })
       )
     )
-    return { audience, backend: () => made?.backend, isCertain, margin, follow: Effect.uninterruptible(alone(follow)) }
+    return { audience, backend: () => made?.backend, isCertain, margin, follow: following }
   })
+
+/** Without an attempt: it is isolated before it would begin to connect. */
+const makeIsolated = Effect.fnUntraced(function* (options: Backend.Options<Peer.Peer>) {
+  const backend = yield* Backend.make({ ...options, policy: { ...options.policy, connect: "lazy" } })
+  yield* backend.isolate
+  yield* backend.reconfigure({ policy: options.policy })
+  return backend
+})

@@ -1,7 +1,7 @@
 /**
  * A backend of the cluster, wherever it is kept. What this process keeps itself is asked without the engine.
  */
-import { type Backend, BackendError, type ConnectionState, Operable } from "@vmcp-keepalive/core"
+import { type Backend, BackendError, type ConnectionState, type Operable } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,7 @@ import type { BackendEntity } from "../protocol.ts"
 import * as Calling from "./calling.ts"
 import { Continued, type Heard, states } from "./continued.ts"
 import * as Following from "./following.ts"
-import { isRejected, isUnavailable, left, persist, reach } from "./reach.ts"
+import { isOfStorage, isRejected, isUnavailable, left, persist, reach } from "./reach.ts"
 
 /** How long a look at a backend waits for whoever keeps it. */
 const aGlance = Duration.seconds(1)
@@ -50,16 +50,17 @@ export const make = ({ begin, caller, client, here, id, isListed, kept, now, wai
     owner: undefined,
     state: undefined
   }))
-  const order = <E>(
+  const order = <E>(command: Operable.Command, isAnswer: (error: unknown) => error is E) =>
+    Effect.andThen(standing(waitForOwner), reach(id, longestOrder, client.Command({ command }), isAnswer))
+  /** where this process keeps it, without the engine */
+  const orderHere = <E>(
     command: Operable.Command,
     give: (backend: Operable.Operable) => Effect.Effect<ConnectionState.ConnectionState, E>,
     isAnswer: (error: unknown) => error is E
   ) =>
     Effect.suspend((): Effect.Effect<ConnectionState.ConnectionState, E | BackendError.SessionUnavailable> => {
       const backend = local()
-      if (backend !== undefined) return give(backend)
-      const asked = reach(id, longestOrder, client.Command({ command }), isAnswer)
-      return Effect.andThen(standing(waitForOwner), asked)
+      return backend === undefined ? order(command, isAnswer) : give(backend)
     })
 
   const elsewhere = Calling.make({
@@ -128,12 +129,11 @@ export const make = ({ begin, caller, client, here, id, isListed, kept, now, wai
         Stream.flattenIterable
       )
     }),
-    probe: order("probe", (backend) => backend.probe, isUnavailable),
-    reconnect: order("reconnect", (backend) => backend.reconnect, isRejected),
-    isolate: Effect.asVoid(
-      order("isolate", (backend) => Effect.andThen(backend.isolate, backend.state), Predicate.isNever)
-    ),
-    reset: Effect.asVoid(order("reset", (backend) => Effect.andThen(backend.reset, backend.state), Predicate.isNever)),
+    probe: orderHere("probe", (backend) => backend.probe, isUnavailable),
+    reconnect: orderHere("reconnect", (backend) => backend.reconnect, isRejected),
+    // by whoever keeps it, in the storage as well
+    isolate: Effect.asVoid(order("isolate", isOfStorage)),
+    reset: Effect.asVoid(order("reset", isOfStorage)),
     use: (callback, options) =>
       onward(
         (backend, begin) =>

@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { StorageUnavailable } from "../../ClusterError.ts"
 
 /** that no process keeps the backend that can be reached */
 export const unkept = (backend: string): BackendError.SessionUnavailable =>
@@ -81,3 +82,5 @@ export const left =
   (isListed: () => boolean) =>
   (error: unknown): boolean =>
     isRejected(error) && error.state === "Closed" && isListed()
+
+export const isOfStorage = (error: unknown): error is StorageUnavailable => error instanceof StorageUnavailable
