@@ -8,6 +8,8 @@ import { storages } from "./support/storage.ts"
 import { make, type Replica, type Storage, until, type World } from "./support/world.ts"
 
 const lease = 3000
+/** where the storage is away for a while: it is not to be lost by that */
+const longer = 10_000
 
 const stateOf = (from: Replica, id: string) =>
   Effect.map(from.ask({ ask: "states" }), (states) => {
@@ -29,9 +31,10 @@ const seen = (id: string, state: string, replicas: ReadonlyArray<Replica>, by: R
 const handshakes = ({ farm }: World, id: string) => farm.sessions().filter(({ backend }) => backend === id).length
 
 /** Two replicas, and a backend with the one that keeps it. */
-const begun = (storage: Storage, backends = 6) =>
+const begun = (storage: Storage, span = lease) =>
   Effect.gen(function* () {
-    const world = yield* make({ storage, backends, lease })
+    const backends = 12
+    const world = yield* make({ storage, backends, lease: span })
     const both = yield* Effect.all([world.replica, world.replica], { concurrency: "unbounded" })
     const [one, two] = both
     const owners = yield* until(
@@ -86,10 +89,10 @@ for (const { missing, name, storage } of storages)
       () =>
         Effect.gen(function* () {
           const database = yield* storage
-          const { id, other, owner, replicas, world } = yield* begun(database)
+          const { id, other, owner, replicas, world } = yield* begun(database, longer)
           const before = handshakes(world, id)
           const ask = (from: Replica, command: "isolate" | "reset") =>
-            Effect.timeout(Effect.flip(from.ask({ ask: "command", id, command })), lease / 2)
+            Effect.timeout(Effect.flip(from.ask({ ask: "command", id, command })), longer / 4)
           yield* database.signal("SIGSTOP")
           assert.strictEqual(yield* ask(owner, "isolate"), "StorageUnavailable")
           yield* database.signal("SIGCONT")
@@ -103,7 +106,7 @@ for (const { missing, name, storage } of storages)
           yield* database.signal("SIGCONT")
           yield* seen(id, "Isolated", replicas, owner)
           yield* owner.ask({ ask: "command", id, command: "reset" })
-          yield* owner.signal("SIGKILL")
+          yield* owner.signal("SIGTERM")
           yield* seen(id, "Connected", [other], other)
         }),
       60_000

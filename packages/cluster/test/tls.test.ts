@@ -134,7 +134,7 @@ describe("a cluster whose processes have certificates", () => {
       Effect.gen(function* () {
         const [ca] = yield* authorities
         const tls = { ca: ca.cert, ...(yield* issuedBy(ca)) }
-        const made = yield* make({ storage: yield* storage, backends: 8, lease: 4000, options: { tls } })
+        const made = yield* make({ storage: yield* storage, backends: 12, lease: 4000, options: { tls } })
         const [one, two] = yield* Effect.all([made.replica, made.replica], { concurrency: "unbounded" })
         const owners = yield* until(
           "both keep some",

@@ -53,6 +53,15 @@ const killed = (child: ChildProcess, signal: NodeJS.Signals) =>
     exited(child)
   )
 
+/** One of a connection may have ended meanwhile. */
+const send = (pid: number, signal: NodeJS.Signals) => {
+  try {
+    process.kill(pid, signal)
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error
+  }
+}
+
 /** PGlite behind its socket. */
 export const pglite: Effect.Effect<Storage, never, Scope.Scope> = Effect.gen(function* () {
   const port = yield* freePort
@@ -118,7 +127,7 @@ export const postgres: Effect.Effect<Storage, never, Scope.Scope> = Effect.gen(f
       return {
         signal: (signal) =>
           Effect.sync(() => {
-            for (const pid of all()) process.kill(pid, signal)
+            for (const pid of all()) send(pid, signal)
           }),
         crash: killed(child, "SIGQUIT")
       }
