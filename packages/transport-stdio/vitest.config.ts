@@ -1,10 +1,12 @@
 import { defineConfig } from "vitest/config"
 import { longestFirst } from "../../.ci/longestFirst.ts"
 
-// Real servers: generous bounds, the tests measure what must be fast.
-const bounds = { testTimeout: 60_000, hookTimeout: 60_000, isolate: false }
-/** They say how many milliseconds after a bare child's exit something happens, so that nothing else may run beside them. */
-const timed = ["test/backend/calls.test.ts", "test/connector/death.test.ts"]
+// Real servers: generous bounds, the tests measure what must be fast. Files mock modules of their own, so each has its modules to itself.
+const bounds = { testTimeout: 60_000, hookTimeout: 60_000 }
+/** They say within how many milliseconds, or at which pace, something happens, so that nothing else may run beside them. */
+const timed = ["backend/calls", "backend/frozen", "backend/storm", "connector/death"].map(
+  (name) => `test/${name}.test.ts`
+)
 
 export default defineConfig({
   test: {
