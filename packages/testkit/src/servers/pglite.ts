@@ -4,34 +4,10 @@
  * one of them has prepared another one executes, and is told its rows. Here a turn lasts to the end of a query, or of a transaction.
  */
 import { PGlite } from "@electric-sql/pglite"
-import { existsSync, mkdirSync, openAsBlob, readFileSync, renameSync, writeFileSync } from "node:fs"
 import { createServer, type Socket } from "node:net"
-import { dirname, join } from "node:path"
-import * as Programs from "../internal/programs.ts"
 
 const [port, folder] = process.argv.slice(2)
-
-/** The files of an empty database. To make them takes 4 s of a core, and to load them a quarter of it, so that it is made once for all. */
-const empty = async (): Promise<Blob> => {
-  const manifest = readFileSync(Programs.packageFile("@electric-sql/pglite", "package.json"), "utf8")
-  const path = join(Programs.home, "node_modules/.cache/pglite", `${JSON.parse(manifest).version}.tar`)
-  if (!existsSync(path)) {
-    const made = await PGlite.create()
-    const files = await made.dumpDataDir("none")
-    await made.close()
-    mkdirSync(dirname(path), { recursive: true })
-    // whole or not at all, also where several processes make it
-    writeFileSync(`${path}.${process.pid}`, Buffer.from(await files.arrayBuffer()))
-    renameSync(`${path}.${process.pid}`, path)
-  }
-  return openAsBlob(path)
-}
-
-const isThere = folder !== undefined && existsSync(folder)
-const db = await PGlite.create({
-  ...(folder === undefined ? {} : { dataDir: folder }),
-  ...(isThere ? {} : { loadDataDir: await empty() })
-})
+const db = await PGlite.create(folder)
 
 let last = Promise.resolve()
 const takeTurn = async (): Promise<() => void> => {
