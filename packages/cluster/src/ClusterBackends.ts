@@ -205,7 +205,7 @@ export const layer = ({
           (view, processes) => ({ ...view, processes })
         )
       )
-      return Layer.mergeAll(view, Owner.layer, Activator.layer).pipe(
+      return Layer.mergeAll(view, Owner.layer(settings.drain), Activator.layer).pipe(
         Layer.provide(Engine.layer(settings).pipe(Layer.provide(Layer.succeed(Members.Members, members)))),
         Layer.provide(known)
       )

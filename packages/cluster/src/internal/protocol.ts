@@ -172,3 +172,5 @@ export const BackendEntity = Entity.make("Backend", [
   Listen,
   Ensure
 ])
+  // What is asked belongs to the span of whoever asks: one of its own for the way says nothing more, and is made for each call.
+  .annotate(ClusterSchema.ClientTracingEnabled, false)

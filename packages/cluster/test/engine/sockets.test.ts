@@ -1,18 +1,25 @@
-/** What is counted on of the engine's `Runners` over real sockets: when a request has left this process, and when it has not. */
+/** Our requests over real sockets: when one has left this process, and when it has not, and that it says what the engine's own would. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Option } from "effect"
-import { MessageStorage, RunnerAddress, Runners, ShardingConfig } from "effect/cluster"
-import { RpcSerialization } from "effect/rpc"
+import { Context, Deferred, Duration, Effect, Exit, Layer, Option } from "effect"
+import { MessageStorage, RunnerAddress, Runners, ShardingConfig, Snowflake } from "effect/cluster"
+import { type Rpc, RpcSerialization } from "effect/rpc"
+import type { FromClientEncoded } from "effect/rpc/RpcMessage"
 import { createServer, type Server, type Socket } from "node:net"
 import type { AddressInfo } from "node:net"
 import * as Connections from "../../src/internal/engine/connections.ts"
+import * as Frames from "../../src/internal/engine/frames.ts"
+import * as Requests from "../../src/internal/engine/requests.ts"
 import { Ticket } from "../../src/internal/once/ticket.ts"
-import { Ensure } from "../../src/internal/protocol.ts"
+import { Attach, Call, Ensure } from "../../src/internal/protocol.ts"
 import { freePort } from "../support/world.ts"
 import { outgoing } from "./outgoing.ts"
 
-/** The engine's own, and how each request was handed to its connection, with the ticket that was at hand. */
-const world = Effect.gen(function* () {
+const ours = Layer.effect(Runners.Runners, Requests.make(Duration.seconds(5))).pipe(
+  Layer.provide(Snowflake.layerGenerator)
+)
+
+/** `Runners`, and how each request was handed to its connection, with the ticket that was at hand. */
+const worldOf = Effect.fnUntraced(function* (made: typeof Runners.layerRpc) {
   const handed: Array<string> = []
   const tickets = new Set<unknown>()
   const watching = Layer.effect(
@@ -34,13 +41,24 @@ const world = Effect.gen(function* () {
     }))
   ).pipe(Layer.provide(Connections.clients({ tls: undefined })))
   const context = yield* Layer.build(
-    Runners.layerRpc.pipe(
+    made.pipe(
       Layer.provide(watching),
-      Layer.provide([MessageStorage.layerNoop, ShardingConfig.layerDefaults, RpcSerialization.layerSchemaBinary()])
+      Layer.provide([MessageStorage.layerNoop, ShardingConfig.layerDefaults, Frames.layer])
     )
   )
   return { handed, tickets, runners: Context.get(context, Runners.Runners) }
 })
+const world = worldOf(ours)
+
+const call = {
+  kind: "request",
+  method: "tools/call",
+  params: JSON.stringify({ name: "echo" }),
+  idempotent: false,
+  caller: "caller",
+  label: 3,
+  pin: { id: "pin", generation: 2 }
+} as const
 
 const listening = (onConnection: (socket: Socket) => void) =>
   Effect.map(
@@ -54,7 +72,7 @@ const listening = (onConnection: (socket: Socket) => void) =>
     (server) => RunnerAddress.RunnerAddress.make({ host: "127.0.0.1", port: (server.address() as AddressInfo).port })
   )
 
-describe("the engine's `Runners`, over sockets,", () => {
+describe("a request, over sockets,", () => {
   it.live("has not handed over what it could not connect for, and says that the process is unavailable", () =>
     Effect.gen(function* () {
       const { handed, runners } = yield* world
@@ -99,6 +117,35 @@ describe("the engine's `Runners`, over sockets,", () => {
       const waited = yield* Effect.timeoutOption(runners.send({ address, message }), "500 millis")
       assert.isTrue(Option.isNone(waited))
       assert.deepStrictEqual(handed, ["taken"])
+    })
+  )
+
+  const saying =
+    <R extends Rpc.Any>({ message }: ReturnType<typeof outgoing<R>>) =>
+    (runners: Runners.Runners["Service"], address: RunnerAddress.RunnerAddress) =>
+      runners.send({ address, message })
+
+  it.live.each([
+    ["a call", saying(outgoing(Call, "Call", call, Context.empty()))],
+    ["what is told", saying(outgoing(Attach, "Attach", { caller: "caller" }, Context.empty()))],
+    ["what has no payload", saying(outgoing(Ensure, "Ensure", undefined, Context.empty()))]
+  ] as const)("is word for word what the engine's own is: %s", ([, say]) =>
+    Effect.gen(function* () {
+      const said = Effect.fnUntraced(function* (made: typeof Runners.layerRpc) {
+        const first = yield* Deferred.make<FromClientEncoded>()
+        const { decode } = yield* Effect.map(RpcSerialization.RpcSerialization, (frames) => frames.makeUnsafe())
+        const address = yield* listening((socket) =>
+          socket.on("data", (part) => {
+            for (const message of decode(part)) Deferred.doneUnsafe(first, Exit.succeed(message as FromClientEncoded))
+          })
+        )
+        const { runners } = yield* worldOf(made)
+        yield* Effect.forkScoped(say(runners, address))
+        const request = yield* Deferred.await(first)
+        assert(request._tag === "Request")
+        return { ...request, id: 0 }
+      }, Effect.provide(Frames.layer))
+      assert.deepStrictEqual(yield* said(ours), yield* said(Runners.layerRpc))
     })
   )
 })

@@ -1,8 +1,8 @@
 /** What becomes of a request whose way to the owner breaks: a call of which a byte may have left is ended, everything else is the engine's to send again. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Exit, Fiber, Layer } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { ClusterError, MessageStorage, RunnerAddress, Runners, ShardingConfig } from "effect/cluster"
-import { type Rpc, RpcClientError, RpcSerialization } from "effect/rpc"
+import { type Rpc, RpcClient, RpcClientError, RpcSerialization } from "effect/rpc"
 import { Socket } from "effect/socket"
 import { TestClock } from "effect/testing"
 import * as AtMostOnce from "../../src/internal/once/AtMostOnce.ts"
@@ -36,12 +36,15 @@ const runners = (how: keyof typeof takes) =>
     const protocol = Layer.succeed(Runners.RpcClientProtocol, {
       codecFor,
       make: () =>
-        Effect.succeed({
-          run: () => Effect.never,
-          send: () => takes[how],
-          supportsAck: true,
-          supportsTransferables: false,
-          codecFor
+        Effect.gen(function* () {
+          yield* Option.getOrThrow(yield* Effect.serviceOption(RpcClient.ConnectionHooks)).onConnect
+          return {
+            run: () => Effect.never,
+            send: () => takes[how],
+            supportsAck: true,
+            supportsTransferables: false,
+            codecFor
+          }
         })
     })
     const layer = AtMostOnce.layer(Duration.seconds(5)).pipe(

@@ -10,13 +10,13 @@ import {
   RunnerAddress,
   RunnerHealth,
   Runners,
-  RunnerServer,
   RunnerStorage,
   Sharding,
   ShardingConfig,
+  Snowflake,
   SqlRunnerStorage
 } from "effect/cluster"
-import { RpcSerialization, RpcServer } from "effect/rpc"
+import { RpcServer } from "effect/rpc"
 import type { SocketServer } from "effect/socket"
 import type { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
@@ -25,9 +25,13 @@ import * as Leases from "../lease/Leases.ts"
 import * as Agreement from "../members/agreement.ts"
 import * as Deaths from "../members/deaths.ts"
 import * as Members from "../members/Members.ts"
+import type * as Owner from "../owner/owner.ts"
 import * as AtMostOnce from "../once/AtMostOnce.ts"
 import * as Connections from "./connections.ts"
 import { boundedEnd } from "./ending.ts"
+import * as Frames from "./frames.ts"
+import * as Requests from "./requests.ts"
+import * as Serving from "./serving.ts"
 import { configOf, refreshEvery } from "./sharding.ts"
 
 /** What the names of the tables begin with. */
@@ -47,7 +51,7 @@ export const layer = (
 ): Layer.Layer<
   Sharding.Sharding | Leases.Leases,
   BackendError.ConfigurationError | SqlError | SocketServer.SocketServerError,
-  SqlClient.SqlClient | Members.Members
+  SqlClient.SqlClient | Members.Members | Owner.Places
 > => {
   const clients = Connections.clients(settings)
   const storage = Leases.layer({ lease: settings.lease, refresh: refreshEvery(settings) }).pipe(
@@ -56,7 +60,11 @@ export const layer = (
     Layer.provide(SqlRunnerStorage.layerWith({ prefix }))
   )
   const deaths = settings.declareDead === "refused" ? Deaths.layer({ ...settings, prefix }) : Layer.empty
-  const health = RunnerHealth.layerPing.pipe(Layer.provide(Runners.layerRpc), Layer.provide(clients))
+  // on connections of its own, which no call is lost with
+  const pinged = Layer.effect(Runners.Runners, Requests.make(settings.drain)).pipe(
+    Layer.provide(Snowflake.layerGenerator)
+  )
+  const health = RunnerHealth.layerPing.pipe(Layer.provide(pinged), Layer.provide(clients))
   // Everything is ended by then: the others need not wait for the rest.
   const leaving = Layer.effectDiscard(
     Effect.gen(function* () {
@@ -71,7 +79,7 @@ export const layer = (
   )
   return leaving.pipe(
     // It waits for every connection: for one to a process that is frozen until that goes on, and for one that breaks meanwhile for ever.
-    Layer.provideMerge(boundedEnd(RunnerServer.layer, farewell)),
+    Layer.provideMerge(boundedEnd(Serving.layer, farewell)),
     Layer.provideMerge(Sharding.layer),
     Layer.provide(AtMostOnce.layer(settings.drain)),
     Layer.provide(RpcServer.layerProtocolSocketServer),
@@ -80,6 +88,6 @@ export const layer = (
     Layer.provideMerge(storage),
     Layer.provide(MessageStorage.layerNoop),
     Layer.provide(ShardingConfig.layer(configOf(settings))),
-    Layer.provide(RpcSerialization.layerSchemaBinary())
+    Layer.provide(Frames.layer)
   )
 }

@@ -4,24 +4,15 @@
  * ticket says so to whoever made it. One of which none was is left to the engine, which finds the next owner.
  */
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import {
-  ClusterError,
-  type Message,
-  type MessageStorage,
-  Reply,
-  type RunnerAddress,
-  Runners,
-  type ShardingConfig,
-  Snowflake
-} from "effect/cluster"
+import { type Message, type MessageStorage, Reply, Runners, type ShardingConfig, Snowflake } from "effect/cluster"
 import { type Rpc, RpcClientError } from "effect/rpc"
 import { Socket } from "effect/socket"
 import * as Address from "../address.ts"
+import * as Requests from "../engine/requests.ts"
 import { Attach, BackendEntity, Call, Changes, Events, Listen, Pin } from "../protocol.ts"
 import * as Ticket from "./ticket.ts"
 
@@ -71,17 +62,7 @@ export const layer = (
     Effect.gen(function* () {
       const protocol = yield* Runners.RpcClientProtocol
       const snowflakes = yield* Snowflake.Generator
-      const runners = yield* Effect.provideService(Runners.makeRpc, Runners.RpcClientProtocol, tracking(protocol))
-
-      // A process that has left the membership answers nobody any more, also where its socket is open: it may be frozen.
-      // One entry for each process that a call was sent to, until it leaves.
-      const departures = new Map<string, Deferred.Deferred<void>>()
-      const nameOf = ({ host, port }: RunnerAddress.RunnerAddress) => `${host} ${port}`
-      const leaving = (address: RunnerAddress.RunnerAddress) => {
-        const known = departures.get(nameOf(address)) ?? Deferred.makeUnsafe<void>()
-        departures.set(nameOf(address), known)
-        return known
-      }
+      const runners = yield* Effect.provideService(Requests.make(grace), Runners.RpcClientProtocol, tracking(protocol))
 
       const ticketOf = <R extends Rpc.Any>(message: Message.Outgoing<R>): Ticket.State | undefined => {
         if (message._tag !== "OutgoingRequest") return undefined
@@ -97,12 +78,6 @@ export const layer = (
 
       return Runners.Runners.of({
         ...runners,
-        onRunnerUnavailable: (address) =>
-          Effect.suspend(() => {
-            Deferred.doneUnsafe(leaving(address), Exit.void)
-            departures.delete(nameOf(address))
-            return runners.onRunnerUnavailable(address)
-          }),
         sendLocal: (options) => {
           const ticket = ticketOf(options.message)
           if (ticket === undefined) return runners.sendLocal(options)
@@ -117,23 +92,18 @@ export const layer = (
           const { address, message } = options
           const ticket = ticketOf(message)
           if (message._tag !== "OutgoingRequest") return runners.send(options)
-          const gone = Deferred.await(leaving(address)).pipe(
-            Effect.andThen(Effect.sleep(grace)),
-            // made where it is needed alone: an error with its stack costs as much as half of a call
-            Effect.andThen(() => Effect.fail(new ClusterError.RunnerUnavailable({ address })))
-          )
-          // What may be asked twice is asked of the next owner: one that is frozen with an open socket would be waited for.
-          if (ticket === undefined) return Effect.raceFirst(runners.send(options), gone)
+          if (ticket === undefined) return runners.send(options)
           ticket.to = Address.format(address)
-          const ended = new Reply.WithExit<never>({
-            id: snowflakes.nextUnsafe(),
-            requestId: message.envelope.requestId,
-            exit: Exit.interrupt()
-          })
-          return Effect.raceFirst(runners.send(options), gone).pipe(
+          const ended = () =>
+            new Reply.WithExit<never>({
+              id: snowflakes.nextUnsafe(),
+              requestId: message.envelope.requestId,
+              exit: Exit.interrupt()
+            })
+          return runners.send(options).pipe(
             Effect.tapError(refused(ticket)),
             Effect.catchTag("RunnerUnavailable", (error) =>
-              ticket.written ? message.respond(ended) : Effect.fail(error)
+              ticket.written ? message.respond(ended()) : Effect.fail(error)
             ),
             Effect.provideService(Ticket.Ticket, ticket)
           )

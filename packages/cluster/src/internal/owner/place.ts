@@ -10,6 +10,7 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { Isolated } from "../isolation/Isolation.ts"
 import type { Audience } from "./audience.ts"
+import type { Calls } from "./calls.ts"
 import type { Listed } from "./listing.ts"
 
 export interface Place {
@@ -17,6 +18,8 @@ export interface Place {
   readonly backend: () => Backend.Backend<Peer.Peer> | undefined
   /** who hears in other processes what its server says */
   readonly audience: Audience
+  /** of other processes */
+  readonly calls: Calls
   /** whether it is certain that no other process keeps it */
   readonly isCertain: () => boolean
   /** for how many milliseconds that is certain; 0 where it is not */
@@ -34,6 +37,7 @@ export interface Options {
   readonly kept: () => () => void
   readonly gated: (connector: Connector.Connector<Peer.Peer>) => Connector.Connector<Peer.Peer>
   readonly audience: Audience
+  readonly calls: Calls
   /** whether an operator has isolated it, wherever it was kept then */
   readonly isolated: Isolated
 }
@@ -50,6 +54,7 @@ const pause = "500 millis"
 /** A place that ends with the scope, and its backend with it. */
 export const make = ({
   audience,
+  calls,
   gated,
   id,
   isCertain,
@@ -115,7 +120,7 @@ export const make = ({
         })
       )
     )
-    return { audience, backend: () => made?.backend, isCertain, margin, follow: following }
+    return { audience, calls, backend: () => made?.backend, isCertain, margin, follow: following }
   })
 
 /** Without an attempt: it is isolated before it would begin to connect. */

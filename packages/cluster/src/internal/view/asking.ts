@@ -83,24 +83,22 @@ export const ask =
         const fiber = yield* Effect.forkChild(Effect.provideService(send(request), Ticket.Ticket, ticket), {
           startImmediately: true
         })
-        // One that has it while another one keeps the backend answers it no more, whatever has become of it.
-        const replaced = Effect.gen(function* () {
+        const watch = Effect.gen(function* () {
+          yield* Effect.sleep(left)
+          // One that has it while another one keeps the backend answers it no more, whatever has become of it.
           let others = 0
-          while (others < 2) {
+          while (ticket.written && others < 2) {
             yield* Effect.sleep(looking)
             const now = yield* owner
             others = now === undefined || ticket.to === undefined || now === ticket.to ? 0 : others + 1
           }
           yield* Fiber.interrupt(fiber)
         })
-        const settling = Effect.raceFirst(Fiber.await(fiber), Effect.andThen(replaced, Fiber.await(fiber))).pipe(
-          Effect.onInterrupt(() => Fiber.interrupt(fiber))
+        const watching = yield* Effect.forkChild(watch, { startImmediately: true })
+        const exit = yield* Fiber.await(fiber).pipe(
+          Effect.onInterrupt(() => Fiber.interrupt(fiber)),
+          Effect.ensuring(Effect.sync(() => watching.interruptUnsafe()))
         )
-        const first = yield* Effect.timeoutOption(Fiber.await(fiber), left).pipe(
-          Effect.onInterrupt(() => Fiber.interrupt(fiber))
-        )
-        if (Option.isNone(first) && !ticket.written) yield* Fiber.interrupt(fiber)
-        const exit = Option.getOrUndefined(first) ?? (yield* settling)
         if (Exit.isSuccess(exit)) return exit.value
         const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
         if (isAnswered(error) && !isLeft(error)) return yield* Effect.fail(error)

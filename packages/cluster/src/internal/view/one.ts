@@ -25,6 +25,8 @@ export interface Options extends Omit<Calling.Options, "owner"> {
   readonly here: string
   /** asks whoever keeps it */
   readonly client: ReturnType<Effect.Success<typeof BackendEntity.client>>
+  /** calls it there */
+  readonly call: Calling.Owner["call"]
   /** the wall clock, in milliseconds */
   readonly now: () => number
 }
@@ -37,7 +39,7 @@ export interface One extends ClusterBackend {
   readonly awaitConnected: Effect.Effect<void, BackendError.CallRejected>
 }
 
-export const make = ({ begin, caller, client, here, id, isListed, kept, now, waitForOwner }: Options): One => {
+export const make = ({ begin, call, caller, client, here, id, isListed, kept, now, waitForOwner }: Options): One => {
   const local = () => kept()?.backend
   const standing = (patience: Duration.Duration) =>
     Effect.suspend(() => {
@@ -72,7 +74,7 @@ export const make = ({ begin, caller, client, here, id, isListed, kept, now, wai
     waitForOwner,
     owner: {
       address: Effect.map(glance, (found) => found.owner),
-      call: (request) => client.Call(request),
+      call,
       meet: client.Meet(),
       attach: () => client.Attach({ caller }),
       hold: (pin) => client.Pin({ pin })

@@ -9,13 +9,14 @@ import * as FiberMap from "effect/FiberMap"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
-import type { Sharding } from "effect/cluster"
+import { Sharding } from "effect/cluster"
 import type { Shape } from "../../ClusterBackends.ts"
 import { Listing } from "../owner/listing.ts"
 import { Here, Places } from "../owner/owner.ts"
 import { BackendEntity } from "../protocol.ts"
 import * as Fleets from "./fleet.ts"
 import * as Following from "./following.ts"
+import { calls } from "./handing.ts"
 import * as One from "./one.ts"
 import { unkept } from "./reach.ts"
 
@@ -29,6 +30,7 @@ export const make = (
     const listing = yield* Listing
     const places = yield* Places
     const here = yield* Here
+    const sharding = yield* Sharding.Sharding
     const client = yield* BackendEntity.client
     const clock = yield* Clock.Clock
 
@@ -60,6 +62,7 @@ export const make = (
             Effect.fail(unkept(id))
           ),
         client: client(id),
+        call: calls(sharding, id),
         now: () => clock.currentTimeMillisUnsafe()
       })
     const events = Following.followAll(listing.current, (id) => of(id).events)

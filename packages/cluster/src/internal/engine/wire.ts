@@ -1,0 +1,173 @@
+/**
+ * How the engine's own RPC writes as JSON what one process asks of another, and how it is refused: each of its messages is a request of one of these tags,
+ * and what an entity answers is the value with which the request succeeds, or of a part of it where it is a stream.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as Tracer from "effect/Tracer"
+import {
+  ClusterError,
+  EntityAddress,
+  EntityId,
+  EntityType,
+  Envelope,
+  type Message,
+  Reply,
+  ShardId,
+  Snowflake
+} from "effect/cluster"
+import { Headers } from "effect/http"
+import { type Rpc, RpcSchema, RpcSerialization } from "effect/rpc"
+import type { ExitEncoded } from "effect/rpc/RpcMessage"
+import { BackendEntity, Call } from "../protocol.ts"
+
+/** What fills the messages. */
+export const codecFor: RpcSerialization.CodecFor = RpcSerialization.json.codecFor
+
+const requests = [...BackendEntity.protocol.requests.values()]
+
+const payloads: ReadonlyMap<string, Codec["encode"]> = new Map(
+  requests.map(({ _tag, payloadSchema }) => [_tag, Schema.encodeUnknownEffect(codecFor(payloadSchema))])
+)
+/** What an entity is asked with, encoded. */
+export const payload = <R extends Rpc.Any>({
+  envelope: { payload, tag }
+}: Message.OutgoingRequest<R>): Effect.Effect<unknown, Schema.SchemaError> =>
+  payloads.get(tag)?.(payload) ?? Effect.die(new Error("Backends are not asked that"))
+
+/** What a call is made with. */
+export const call = Schema.decodeUnknownEffect(codecFor(Call.payloadSchema))
+
+/** A request of an entity. `persisted`: whether the storage has it, which has nothing. */
+export interface Asked {
+  readonly request: Envelope.PartialRequestEncoded
+  readonly persisted: false
+}
+/** Whether another process says one. What an entity is asked with is looked at by the engine. */
+export const isAsked = (payload: unknown): payload is Asked => {
+  if (!Predicate.hasProperty(payload, "request") || !Predicate.isTagged(payload.request, "Request")) return false
+  const { address, headers, requestId, tag } = fields(payload.request)
+  const { entityId, entityType, shardId } = fields(address)
+  const { group, id } = fields(shardId)
+  const texts = [requestId, tag, entityId, entityType, group]
+  return texts.every(Predicate.isString) && Predicate.isNumber(id) && Predicate.isObject(headers)
+}
+const fields = (value: unknown): Readonly<Record<string, unknown>> => (Predicate.isObject(value) ? value : {})
+
+/** `payload`: as it is encoded. What the owner does belongs to the span of whoever asks. */
+export const asked = <R extends Rpc.Any>(
+  { context, envelope: { address, headers, requestId, tag } }: Message.OutgoingRequest<R>,
+  payload: unknown
+): Asked => {
+  const { entityId, entityType, shardId } = address
+  const parent = Context.getOrUndefined(context, Tracer.ParentSpan)
+  const span = parent === undefined ? {} : { traceId: parent.traceId, spanId: parent.spanId, sampled: parent.sampled }
+  return {
+    request: {
+      _tag: "Request",
+      requestId: String(requestId),
+      address: { shardId: { group: shardId.group, id: shardId.id }, entityType, entityId },
+      tag,
+      payload,
+      headers,
+      ...span
+    },
+    persisted: false
+  }
+}
+
+/** The same as the engine takes it. */
+export const requested = ({ address, headers, requestId, ...request }: Envelope.PartialRequestEncoded) => ({
+  ...request,
+  requestId: Snowflake.Snowflake(requestId),
+  address: EntityAddress.make({
+    shardId: ShardId.make(address.shardId.group, address.shardId.id),
+    entityType: EntityType.make(address.entityType),
+    entityId: EntityId.make(address.entityId)
+  }),
+  headers: Headers.fromRecordUnsafe(headers)
+})
+
+/** What concerns a request that is under way. */
+const Concerning = codecFor(
+  Schema.Struct({ envelope: Schema.Union([Envelope.AckChunk, Envelope.Interrupt]), persisted: Schema.Boolean })
+)
+export const concerning = { encode: Schema.encodeSync(Concerning), decode: Schema.decodeUnknownSync(Concerning) }
+
+/** Nothing was executed. */
+export type Refusal = typeof Refusal.Type
+const Refusal = Schema.Union([
+  ClusterError.EntityNotAssignedToRunner,
+  ClusterError.MailboxFull,
+  ClusterError.AlreadyProcessingMessage
+])
+
+/** How a request ends that no entity has. */
+export const refused = (cause: Cause.Cause<Refusal>): ExitEncoded<unknown, unknown> => {
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  if (error !== undefined) return { _tag: "Failure", cause: [{ _tag: "Fail", error: refusal(error) }] }
+  if (Cause.hasInterruptsOnly(cause)) return { _tag: "Failure", cause: [{ _tag: "Interrupt", fiberId: null }] }
+  // what it met may tell what was asked
+  return { _tag: "Failure", cause: [{ _tag: "Die", defect: "The request was not understood" }] }
+}
+const refusal = Schema.encodeSync(codecFor(Refusal))
+/** The same, read. */
+export const end = Schema.decodeUnknownEffect(codecFor(Schema.Exit(Schema.Void, Refusal, Schema.Defect())))
+
+/** What is answered with a stream. */
+export const streams: ReadonlySet<string> = new Set(
+  requests.flatMap(({ _tag, successSchema }) => (RpcSchema.isStreamSchema(successSchema) ? [_tag] : []))
+)
+
+/** Of what is answered once: the answer where it succeeds, as nearly all do; all that an end may be takes the engine several times as long. */
+const successes: ReadonlyMap<string, Codec> = new Map(
+  requests.flatMap(({ _tag, successSchema }): ReadonlyArray<readonly [string, Codec]> => {
+    if (RpcSchema.isStreamSchema(successSchema)) return []
+    const codec = codecFor(successSchema)
+    return [[_tag, { encode: Schema.encodeUnknownEffect(codec), decode: Schema.decodeUnknownEffect(codec) }]]
+  })
+)
+interface Codec {
+  readonly encode: (value: unknown) => Effect.Effect<unknown, Schema.SchemaError>
+  readonly decode: (json: unknown) => Effect.Effect<unknown, Schema.SchemaError>
+}
+
+/** What an entity answers, encoded. */
+export const answer = (reply: Reply.ReplyWithContext<Rpc.Any>, tag: string): Effect.Effect<Reply.Encoded> => {
+  const success = successes.get(tag)
+  const { id, requestId, ...end } = reply.reply
+  if (success === undefined || end._tag !== "WithExit" || Exit.isFailure(end.exit))
+    return Reply.serializeOrDefect(reply, codecFor)
+  return Effect.map(Effect.orDie(success.encode(end.exit.value)), (value) => ({
+    _tag: "WithExit",
+    requestId: String(requestId),
+    id: String(id),
+    exit: { _tag: "Success", value }
+  }))
+}
+
+/** The same, read. */
+export const answered = <R extends Rpc.Any>(
+  { context, envelope, rpc }: Message.OutgoingRequest<R>,
+  reply: unknown
+): Effect.Effect<Reply.Reply<R>, Schema.SchemaError> => {
+  const success = successes.get(envelope.tag)
+  if (success === undefined || !isSuccess(reply))
+    return Effect.provideContext(Schema.decodeUnknownEffect(Reply.Reply(rpc, codecFor))(reply), context)
+  const { requestId } = envelope
+  return Effect.map(success.decode(reply.exit.value), (value) => {
+    // the schema was that of this request, by its tag
+    const exit: Rpc.Exit<R> = Exit.succeed(value as Rpc.SuccessExit<R>)
+    return new Reply.WithExit<R>({ requestId, id: requestId, exit })
+  })
+}
+
+const isSuccess = (reply: unknown): reply is { readonly exit: { readonly value?: unknown } } =>
+  Predicate.isTagged(reply, "WithExit") &&
+  Predicate.hasProperty(reply, "exit") &&
+  Predicate.isTagged(reply.exit, "Success")
