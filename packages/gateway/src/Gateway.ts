@@ -21,6 +21,7 @@ import { Hosts } from "./internal/host/hosts.ts"
 import * as Following from "./internal/lanes/following.ts"
 import { Backends } from "./internal/lanes/backends.ts"
 import * as Files from "./internal/lists/files.ts"
+import { isCarriedOut } from "./internal/orders.ts"
 
 // ------------------------------------------------------------------------------------------------------------- models
 
@@ -146,9 +147,13 @@ export const make = Effect.fnUntraced(function* (
           onSome: (backend) =>
             Effect.gen(function* () {
               const given = hosts.operate(id, (own) => Operable.operate(own, command))
-              // what is waited for is one session, not those of all hosts; what takes no time is done when this returns
-              yield* command === "isolate" || command === "reset" ? given : Effect.forkIn(given, background)
-              return Option.some(yield* Operable.operate(backend, command))
+              const takesNoTime = command === "isolate" || command === "reset"
+              // what is waited for is one session, not those of all hosts
+              if (!takesNoTime) yield* Effect.forkIn(given, background)
+              const state = yield* Operable.operate(backend, command)
+              // done when this returns; hosts' own sessions are not isolated alone, as where the database of a cluster does not answer
+              if (takesNoTime && isCarriedOut(command, state)) yield* given
+              return Option.some(state)
             })
         })
       ),

@@ -96,7 +96,7 @@ export const Status = Wire.Status
 export const operateOf =
   ({ operate }: Pick<GatewayShape, "operate">): Operate =>
   (id, command) =>
-    Operator.ordered(operate(id, command))
+    Operator.ordered(command, operate(id, command))
 
 // ------------------------------------------------------------------------------------------------------------- layers
 
@@ -105,7 +105,7 @@ export const operateOf =
  * `POST /api/backends/:id/{probe,reconnect,isolate,reset}` and those of {@link Extras}.
  *
  * Answers 403 to a foreign `Host` or `Origin`, 401 without the token, 404 for an unknown backend or command, 409 where the state of the
- * backend does not allow the command, or a button is disabled, and 503 to more than 1,000 readers of events at a time.
+ * backend does not allow the command, or a button is disabled, and 503 to more than 1,000 readers of events at a time, and to an order that reached nobody who could carry it out.
  *
  * @since 0.1.0
  */

@@ -91,7 +91,7 @@ const start2 = Effect.fn(function* (given: Given) {
   }
   const folder = yield* Effect.promise(() => folderWith({ "mcp.json": { mcpServers: servers } }))
   const config = join(folder, "mcp.json")
-  const database = yield* Storage.make
+  const { signal, url: database } = yield* Storage.freezable
   const gateways = yield* Effect.all([serve(config, database, given), serve(config, database, given)], {
     concurrency: "unbounded"
   })
@@ -102,7 +102,7 @@ const start2 = Effect.fn(function* (given: Given) {
       await writeFile(`${config}.new`, JSON.stringify({ mcpServers: { ...servers, ...more } }))
       await rename(`${config}.new`, config)
     })
-  return { shared, own, gateways, edit }
+  return { shared, own, gateways, edit, signal }
 })
 
 /** A host that is connected to what stands in front of them. */
@@ -126,6 +126,20 @@ const echoed = (server: ScriptedServer.ScriptedServer) =>
       tool === "echo" && typeof args === "object" && args !== null && "message" in args ? [String(args.message)] : []
     )
   )
+
+/** Whether a tool of the backend of which each host has a session of its own is refused. */
+const isRefused = ({ client }: { readonly client: Client }) =>
+  Effect.promise(
+    async () => (await client.callTool({ name: "own__echo", arguments: { message: "x" } })).isError === true
+  )
+
+/** The status with which an order to that backend is answered. */
+const order = ({ port }: Served, command: string) =>
+  Effect.promise(async () => {
+    const headers = { authorization: `Bearer ${operatorToken}` }
+    const url = `http://127.0.0.1:${port}/api/backends/own/${command}`
+    return (await fetch(url, { method: "POST", headers })).status
+  })
 
 describe("two gateways of a cluster", () => {
   it.live(
@@ -229,16 +243,6 @@ describe("two gateways of a cluster", () => {
           assert.isAtMost(cluster?.margin ?? 0, 4000)
         }
         const hosts = yield* Effect.forEach(gateways, ({ port }) => connected(`http://127.0.0.1:${port}/mcp`))
-        const isRefused = ({ client }: { readonly client: Client }) =>
-          Effect.promise(
-            async () => (await client.callTool({ name: "own__echo", arguments: { message: "x" } })).isError === true
-          )
-        const order = ({ port }: Served, command: string) =>
-          Effect.promise(async () => {
-            const headers = { authorization: `Bearer ${operatorToken}` }
-            const url = `http://127.0.0.1:${port}/api/backends/own/${command}`
-            return (await fetch(url, { method: "POST", headers })).status
-          })
         for (const host of hosts) yield* until(isRefused(host), (refused) => !refused)
         assert.strictEqual(yield* order(one, "isolate"), 200)
         for (const host of hosts) yield* until(isRefused(host), (refused) => refused)
@@ -269,6 +273,30 @@ describe("two gateways of a cluster", () => {
         const isTaken = ({ backends }: Status) =>
           backends.every(({ owner, state }) => owner === left.address && state === "Connected")
         yield* Effect.timeout(until(left.status, isTaken), "30 seconds")
+      }),
+    120_000
+  )
+
+  it.live(
+    "isolate nothing while their database does not answer, and say so: neither the backend nor the sessions of hosts",
+    () =>
+      Effect.gen(function* () {
+        const { gateways, signal } = yield* start2({ ...plain, lease: "20 seconds" })
+        const [one] = gateways
+        const host = yield* connected(`http://127.0.0.1:${one.port}/mcp`)
+        yield* until(isRefused(host), (refused) => !refused)
+        yield* signal("SIGSTOP")
+        assert.strictEqual(yield* order(one, "isolate"), 503)
+        assert.isFalse(yield* isRefused(host))
+        yield* signal("SIGCONT")
+        assert.strictEqual(yield* order(one, "isolate"), 200)
+        yield* until(isRefused(host), (refused) => refused)
+        yield* signal("SIGSTOP")
+        assert.strictEqual(yield* order(one, "reset"), 503)
+        assert.isTrue(yield* isRefused(host))
+        yield* signal("SIGCONT")
+        assert.strictEqual(yield* order(one, "reset"), 200)
+        yield* until(isRefused(host), (refused) => !refused)
       }),
     120_000
   )

@@ -18,11 +18,16 @@ export const freePort: Effect.Effect<number> = Effect.callback((resume) => {
 /** It takes any. */
 export const password = "not-for-anybody"
 
+const urlOf = ({ port }: Database.Database) => `postgres://postgres:${password}@127.0.0.1:${port}/postgres`
+
 /** The URL of a database that is there until the scope ends. */
-export const make = Effect.map(
-  Database.make,
-  ({ port }) => `postgres://postgres:${password}@127.0.0.1:${port}/postgres`
-)
+export const make = Effect.map(Database.make, urlOf)
+
+/** One that can be frozen. */
+export const freezable = Effect.map(Database.make, (database) => ({
+  url: urlOf(database),
+  signal: (signal: "SIGSTOP" | "SIGCONT") => Effect.sync(() => void process.kill(database.pid, signal))
+}))
 
 /** One in which that stands where the key for session ids is kept. */
 export const withKey = (text: string) =>

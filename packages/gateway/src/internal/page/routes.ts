@@ -47,7 +47,14 @@ const crowded = error(503, "There are as many readers as there may be.", { "retr
 const notOperator = error(401, "This needs the operator token.", { "www-authenticate": 'Bearer realm="operator"' })
 const unknown = error(404, "There is no such backend.")
 const rejected = error(409, "The state of the backend does not allow it.")
+const unheard = error(
+  503,
+  "The backend is as it was: the gateway that keeps it, or the database of the cluster, does not answer.",
+  { "retry-after": "5" }
+)
 const noCommand = error(404, "There is no such command.")
+
+const outcomes = { rejected, unheard, unknown }
 
 const isCommand = Schema.is(Operable.Command)
 
@@ -106,7 +113,7 @@ export const all = ({ extras, files, fleet, guard, hub, operate, token }: Option
       const name = yield* parameter("command")
       if (!isCommand(name)) return yield* pressed(id, name)
       const ordered = yield* operate(id, name)
-      return ordered === "done" ? json({ done: name }) : ordered === "unknown" ? unknown : rejected
+      return ordered === "done" ? json({ done: name }) : outcomes[ordered]
     })
 
   const pressed = (id: string, name: string) =>
