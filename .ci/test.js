@@ -1,17 +1,14 @@
 // `pnpm test`: builds and checks everything, then runs every suite. A failed check does not hide what the suites say.
 // Arguments go to vitest in every package.
 //
-// Most suites wait for most of their time: for sockets, leases and processes. So packages run beside each other, in lanes of one
-// package at a time. After them run those that say within how many milliseconds something happens, the projects named "timed" of
-// a package, with nothing beside but what takes no time from them.
+// Suites start servers and wait for them, so that those of a package run several at a time, and what computes takes what they leave of
+// the cores. Packages run one after another: two of them that start processes would have each other wait longer than what they
+// measure. After all of them run those that say within how many milliseconds something happens, the projects named "timed".
 import { globSync, readFileSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import { runTurbo } from "./runTurbo.js"
 
-/** Where there are not cores enough for all of them, leases and the faults of a tour, which last seconds, go first. */
-const first = ["packages/cluster", "apps/demo", "examples"]
-const second = ["packages/transport-http", "packages/host", "packages/otel"]
-/** They compute, and what they are held to is processor time or virtual time: they take what the timed ones leave. */
+/** They compute, and what they are held to is processor time or virtual time. */
 const computing = ["packages/core", "packages/sdk-client"]
 
 const timed = globSync("{packages,apps}/*/vitest.config.ts")
@@ -49,14 +46,10 @@ const lane = ({ filters, niceness, project }) =>
     { env: { NODE_COMPILE_CACHE: compiled }, niceness }
   )
 
-const waiting = await Promise.all([
-  lane({ project: "together", filters: only(first), niceness: 0 }),
-  lane({ project: "together", filters: only(second), niceness: 5 }),
-  lane({ project: "together", filters: allBut([...first, ...second, ...computing]), niceness: 5 })
-])
-const others = await Promise.all([
-  lane({ project: "timed", filters: only(timed), niceness: 0 }),
+const together = await Promise.all([
+  lane({ project: "together", filters: allBut(computing), niceness: 0 }),
   lane({ project: "together", filters: only(computing), niceness: 19 })
 ])
+const alone = await lane({ project: "timed", filters: only(timed), niceness: 0 })
 
-process.exitCode = [checked, ...waiting, ...others].find((code) => code !== 0) ?? 0
+process.exitCode = [checked, ...together, alone].find((code) => code !== 0) ?? 0

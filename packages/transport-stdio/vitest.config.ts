@@ -19,7 +19,7 @@ export default defineConfig({
           name: "together",
           include: ["test/**/*.test.ts"],
           exclude: timed,
-          maxWorkers: 3,
+          maxWorkers: 2,
           sequence: { groupOrder: 0 }
         }
       },
