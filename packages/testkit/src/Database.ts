@@ -2,8 +2,8 @@
 import { Effect, type Scope } from "effect"
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
-import { createServer } from "node:net"
 import * as Programs from "./internal/programs.ts"
+import * as Ports from "./Ports.ts"
 
 export interface Database {
   readonly port: number
@@ -17,7 +17,7 @@ export const program: string = Programs.script("pglite")
 
 /** Starts one that is empty, on a port that was free; it is gone with the scope. */
 export const make: Effect.Effect<Database, never, Scope.Scope> = Effect.gen(function* () {
-  const port = yield* Effect.promise(freePort)
+  const port = yield* Ports.free
   const child = yield* Effect.acquireRelease(
     Effect.sync(() => fork(program, [String(port)], { execArgv: [], stdio: ["ignore", "ignore", "inherit", "ipc"] })),
     (child) => Effect.promise(() => killed(child))
@@ -25,15 +25,6 @@ export const make: Effect.Effect<Database, never, Scope.Scope> = Effect.gen(func
   yield* Effect.promise(() => Promise.race([once(child, "message"), endsBefore(child)]))
   return { port, pid: child.pid ?? 0, url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres` }
 })
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const address = server.address()
-  server.close()
-  await once(server, "close")
-  return typeof address === "object" && address !== null ? address.port : 0
-}
 
 const endsBefore = async (child: ChildProcess): Promise<never> => {
   await once(child, "exit")

@@ -1,19 +1,12 @@
 /** Processes of a test: each has said that it is ready, and is gone with the scope. */
+import { Ports } from "@vmcp-keepalive/testkit"
 import { Effect, type Scope } from "effect"
 import { type ChildProcess, fork } from "node:child_process"
-import { createServer } from "node:net"
-import type { AddressInfo } from "node:net"
 import { fileURLToPath } from "node:url"
 
 const programs = fileURLToPath(new URL("../programs/", import.meta.url))
 
-export const freePort = Effect.callback<number>((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
+export const freePort = Ports.free
 
 export const exited = (child: ChildProcess): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {

@@ -1,19 +1,10 @@
 /** A Postgres from npm alone, which gateways of a test reach over a socket. */
 import * as PgClient from "@effect/sql-pg/PgClient"
-import { Database } from "@vmcp-keepalive/testkit"
+import { Database, Ports } from "@vmcp-keepalive/testkit"
 import { Effect, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
-import type { AddressInfo } from "node:net"
-import { createServer } from "node:net"
 
-/** A port that is free now. */
-export const freePort: Effect.Effect<number> = Effect.callback((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
+export const freePort = Ports.free
 
 /** It takes any. */
 export const password = "not-for-anybody"

@@ -5,10 +5,10 @@ import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import * as Http from "node:http"
-import * as Net from "node:net"
 import { join } from "node:path"
 import type { Call, McpServer, Traits } from "../McpServer.ts"
 import { ServerStartError } from "../McpServer.ts"
+import * as Ports from "../Ports.ts"
 import * as ExecutionLog from "./executionLog.ts"
 import * as Processes from "./processes.ts"
 import * as Temporary from "./temporary.ts"
@@ -100,7 +100,7 @@ export const make = (options: Options): Effect.Effect<ServerProcess, ServerStart
     // A port that was free a moment ago may be an outgoing connection's by now.
     const portTaken = () => output.includes("EADDRINUSE")
     const port = yield* Effect.acquireRelease(
-      freePort.pipe(Effect.tap(startOn), Effect.retry({ times: 1, while: portTaken })),
+      Ports.free.pipe(Effect.tap(startOn), Effect.retry({ times: 1, while: portTaken })),
       () => kill,
       { interruptible: true }
     )
@@ -137,14 +137,6 @@ const inherited = (): Record<string, string> => {
 }
 
 const awaitClosed = (closed: Promise<void>) => Effect.promise(() => closed)
-
-const freePort: Effect.Effect<number> = Effect.callback<number>((resume) => {
-  const server = Net.createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
 
 /** Succeeds when an HTTP request to the port is answered, with whatever status. */
 const answers = (port: number): Effect.Effect<void, "silent"> =>
