@@ -1,10 +1,9 @@
 /** A cluster on this machine: its database and its processes, each a process of its own; this one may take part as well. */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { ClusterBackends } from "@vmcp-keepalive/cluster"
+import { Ports } from "@vmcp-keepalive/testkit"
 import { HttpPeerTransport } from "@vmcp-keepalive/transport-http/peer"
 import { Duration, Effect, Layer, Logger, Redacted, type Scope } from "effect"
-import { once } from "node:events"
-import { createServer } from "node:net"
 import { fileURLToPath } from "node:url"
 import * as Started from "./Started.ts"
 
@@ -25,17 +24,8 @@ export type Common = Omit<Options, "address">
 
 const program = (name: string) => fileURLToPath(import.meta.resolve(`./programs/${name}.js`))
 
-const freePort = Effect.promise(async () => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const address = server.address()
-  server.close()
-  await once(server, "close")
-  return typeof address === "object" && address !== null ? address.port : 0
-})
-
 /** An address on this machine at which nobody listens. */
-export const address: Effect.Effect<string> = Effect.map(freePort, (port) => `127.0.0.1:${port}`)
+export const address: Effect.Effect<string> = Effect.map(Ports.free, (port) => `127.0.0.1:${port}`)
 
 /** Another process that takes part. */
 export const member = (

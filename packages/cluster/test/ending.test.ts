@@ -24,6 +24,10 @@ const world = Effect.gen(function* () {
   return { storage, other, owner, ids }
 })
 
+/** Calls under way of each, however they end. */
+const calling = (from: Replica, ids: ReadonlyArray<string>) =>
+  Effect.forEach(ids, (id) => Effect.forkChild(Effect.exit(from.ask({ ask: "call", id, tag: `again ${id}`, ms: 500 }))))
+
 const endsWithin = (span: number, { exited }: Replica) =>
   Effect.map(Effect.timeoutOption(exited, span), (ended) => assert.isTrue(Option.isSome(ended), "it has not ended"))
 
@@ -31,8 +35,7 @@ describe("a process that is told to end", () => {
   it.live("does so while another one is frozen that listens to it", () =>
     Effect.gen(function* () {
       const { ids, other, owner } = yield* world
-      for (const id of ids)
-        yield* Effect.forkChild(Effect.exit(other.ask({ ask: "call", id, tag: `again ${id}`, ms: 500 })))
+      yield* calling(other, ids)
       yield* other.signal("SIGSTOP")
       yield* owner.signal("SIGTERM")
       yield* endsWithin(within, owner)
@@ -43,8 +46,7 @@ describe("a process that is told to end", () => {
   it.live("does so while another one is killed that listens to it", () =>
     Effect.gen(function* () {
       const { ids, other, owner } = yield* world
-      for (const id of ids)
-        yield* Effect.forkChild(Effect.exit(other.ask({ ask: "call", id, tag: `again ${id}`, ms: 500 })))
+      yield* calling(other, ids)
       yield* owner.signal("SIGTERM")
       yield* Effect.sleep(300)
       yield* other.signal("SIGKILL")

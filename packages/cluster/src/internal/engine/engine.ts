@@ -78,7 +78,7 @@ export const layer = (
     })
   )
   return leaving.pipe(
-    // It waits for every connection: for one to a process that is frozen until that goes on, and for one that breaks meanwhile for ever.
+    // What is told to a process that is frozen would be waited for until that goes on.
     Layer.provideMerge(boundedEnd(Serving.layer, farewell)),
     Layer.provideMerge(Sharding.layer),
     Layer.provide(AtMostOnce.layer(settings.drain)),

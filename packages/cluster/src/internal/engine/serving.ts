@@ -2,7 +2,6 @@
  * The other end of `requests.ts`: the engine's `RunnerServer` without its RPC server. What another process asks is handed to the engine, and each answer of an
  * entity is one message on the connection.
  */
-import type { BackendError } from "@vmcp-keepalive/core"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -16,9 +15,8 @@ import { type Rpc, RpcServer } from "effect/rpc"
 import * as Tracer from "effect/Tracer"
 import type { FromClientEncoded, FromServerEncoded, RequestEncoded } from "effect/rpc/RpcMessage"
 import { Places } from "../owner/owner.ts"
-import { perform, type Request } from "../owner/perform.ts"
-import type { Place } from "../owner/place.ts"
-import { type Answer, Call, NotKept } from "../protocol.ts"
+import { call } from "../owner/place.ts"
+import { Call } from "../protocol.ts"
 import * as Wire from "./wire.ts"
 
 /** What one process has under way here, by the ids that it gave: the scope of each, which ends what it began where it is closed. */
@@ -39,21 +37,6 @@ const ended = (requestId: string | number, value: unknown = null): FromServerEnc
   requestId,
   exit: { _tag: "Success", value }
 })
-
-/** A call, made where the backend is kept. It is no request of the entity's, which takes longer to hand it on than the call takes. */
-const answer = (
-  place: Place | undefined,
-  request: Request
-): Effect.Effect<Answer, NotKept | BackendError.CallError | BackendError.SessionReplaced> => {
-  const backend = place?.isCertain() === true ? place.backend() : undefined
-  if (place === undefined || backend === undefined || place.calls.refused !== undefined)
-    return Effect.fail(new NotKept())
-  const performed = perform({ backend, audience: place.audience }, request)
-  // What has waited here until the backend was handed over was not made: the next owner makes it.
-  const handedOver = (error: BackendError.CallRejected) =>
-    Effect.fail(error.reason === "closed" && place.calls.refused === "over" ? new NotKept() : error)
-  return Effect.catchTag(place.calls.run(performed), "CallRejected", handedOver)
-}
 
 export const layer: Layer.Layer<never, never, RpcServer.Protocol | Sharding.Sharding | Places> = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -91,7 +74,7 @@ export const layer: Layer.Layer<never, never, RpcServer.Protocol | Sharding.Shar
         const { address, requestId, sampled, spanId, traceId } = envelope
         const place = places.get(address.entityId)
         if (place?.calls.refused === "full") return refuse(Cause.fail(new ClusterError.MailboxFull({ address })))
-        const called = Effect.flatMap(Effect.orDie(Wire.call(envelope.payload)), (request) => answer(place, request))
+        const called = Effect.flatMap(Effect.orDie(Wire.call(envelope.payload)), (request) => call(place, request))
         // the server is told of the trace of whoever calls
         const traced =
           traceId === undefined || spanId === undefined

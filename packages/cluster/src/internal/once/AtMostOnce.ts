@@ -91,8 +91,7 @@ export const layer = (
         send: (options) => {
           const { address, message } = options
           const ticket = ticketOf(message)
-          if (message._tag !== "OutgoingRequest") return runners.send(options)
-          if (ticket === undefined) return runners.send(options)
+          if (ticket === undefined || message._tag !== "OutgoingRequest") return runners.send(options)
           ticket.to = Address.format(address)
           const ended = () =>
             new Reply.WithExit<never>({

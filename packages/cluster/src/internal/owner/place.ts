@@ -1,17 +1,19 @@
 /**
  * Where a backend is kept while this process owns it: made, changed and ended as the listing says.
  */
-import { Backend, type Connector } from "@vmcp-keepalive/core"
+import { Backend, type BackendError, type Connector } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import { type Answer, NotKept } from "../protocol.ts"
 import type { Isolated } from "../isolation/Isolation.ts"
 import type { Audience } from "./audience.ts"
 import type { Calls } from "./calls.ts"
 import type { Listed } from "./listing.ts"
+import { perform, type Request } from "./perform.ts"
 
 export interface Place {
   /** `undefined` while the id is not listed */
@@ -130,3 +132,17 @@ const makeIsolated = Effect.fnUntraced(function* (options: Backend.Options<Peer.
   yield* backend.reconfigure({ policy: options.policy })
   return backend
 })
+
+/**
+ * A call of another process, made where it arrives. It is no request of the entity's, which takes longer to hand it on than the call takes. What has waited
+ * until the backend was handed over is rejected as one that is closed, and goes to the next owner from there.
+ */
+export const call = (
+  place: Place | undefined,
+  request: Request
+): Effect.Effect<Answer, NotKept | BackendError.CallError | BackendError.SessionReplaced> => {
+  const backend = place?.isCertain() === true ? place.backend() : undefined
+  if (place === undefined || backend === undefined || place.calls.refused !== undefined)
+    return Effect.fail(new NotKept())
+  return place.calls.run(perform({ backend, audience: place.audience }, request))
+}

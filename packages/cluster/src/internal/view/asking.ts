@@ -69,14 +69,14 @@ export const ask =
       while (true) {
         const kept = local()
         const left = until - (yield* monotonic)
-        if (left <= 0) return yield* Effect.fail(unkept(id))
         if (kept !== undefined) {
           const answer = yield* Effect.result(perform(kept, request))
           if (Result.isSuccess(answer)) return answer.success
-          if (!isLeft(answer.failure)) return yield* Effect.fail(answer.failure)
+          if (left <= 0 || !isLeft(answer.failure)) return yield* Effect.fail(answer.failure)
           yield* Effect.sleep(pause)
           continue
         }
+        if (left <= 0) return yield* Effect.fail(unkept(id))
 
         const ticket: Ticket.State = { written: false }
         // An owner that ends interrupts whoever asked it: in a fiber of its own that is no interruption of the caller's.
