@@ -1,11 +1,10 @@
 /** What the README shows, pasted into a folder in which what it says was installed. */
 import { assert, describe, it } from "@effect/vitest"
-import { Leftovers, McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
+import { Leftovers, McpServers, Ports, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { Effect, Schedule, type Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { writeFile } from "node:fs/promises"
-import { createServer } from "node:net"
 import { join } from "node:path"
 import { inject } from "vitest"
 import { blocksBelow } from "./documents.ts"
@@ -40,7 +39,7 @@ describe.each(["npm", "pnpm"] as const)("the whole app, installed by %s", (manag
     Effect.gen(function* () {
       const server = yield* ScriptedServer.make()
       const leftovers = yield* Leftovers.make()
-      const metricsPort = yield* Effect.promise(freePort)
+      const metricsPort = yield* Ports.free
       const app = yield* started(folder, "app.mts", { SERVER_URL: server.url, METRICS_PORT: String(metricsPort) })
 
       yield* eventually(() => app.output().includes("[DIR] node_modules"))
@@ -147,14 +146,3 @@ const eventually = (isSo: () => boolean): Effect.Effect<void> =>
     Effect.timeout("30 seconds"),
     Effect.orDie
   )
-
-const freePort = async (): Promise<number> => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const address = server.address()
-  server.close()
-  await once(server, "close")
-  if (address === null || typeof address === "string") throw new Error("it listens on no port")
-  return address.port
-}
