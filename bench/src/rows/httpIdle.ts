@@ -36,14 +36,14 @@ export const httpIdle: Row = {
         {
           what: "heap of a session of the connector",
           found: found("heap"),
-          most: 24 * 1024,
+          most: 20 * 1024,
           unit: "B",
           because: "the SDK's client, a connection with an open stream, and the state of a session"
         },
         {
           what: "heap of a backend with its session",
           found: found("heap", "backend"),
-          most: 28 * 1024,
+          most: 26 * 1024,
           unit: "B",
           because: "the session, and 4 KB of the backend's own"
         },

@@ -33,7 +33,7 @@ export interface Options {
 export class IncomingRequests {
   readonly #options: Options & { readonly bytes: number; readonly cancelledFor: number }
   /** the sizes of those with one id: a server that uses one twice does not hide one behind the other */
-  readonly #sizes = new Map<Id, Array<number>>()
+  #sizes: Map<Id, Array<number>> | undefined = undefined
   /** the oldest first */
   readonly #cancelled: Array<{ readonly until: number; readonly bytes: number }> = []
   #size = 0
@@ -64,8 +64,9 @@ export class IncomingRequests {
       this.#second = now
       this.#count = 0
     }
-    const sizes = this.#sizes.get(id)
-    if (sizes === undefined) this.#sizes.set(id, [bytes])
+    const all = (this.#sizes ??= new Map())
+    const sizes = all.get(id)
+    if (sizes === undefined) all.set(id, [bytes])
     else sizes.push(bytes)
     this.#size++
     this.#bytes += bytes
@@ -88,9 +89,9 @@ export class IncomingRequests {
   }
 
   #take(id: Id): number | undefined {
-    const sizes = this.#sizes.get(id)
+    const sizes = this.#sizes?.get(id)
     const bytes = sizes?.shift()
-    if (sizes?.length === 0) this.#sizes.delete(id)
+    if (sizes?.length === 0) this.#sizes?.delete(id)
     return bytes
   }
 

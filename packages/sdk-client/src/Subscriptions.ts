@@ -32,59 +32,63 @@ export interface Hearer {
  * @since 0.1.0
  */
 export class Subscriptions {
-  readonly #byId = new Map<Message.Id, Subscriber>()
-  readonly #hearers = new Set<Hearer>()
+  // Each is made when there is something to be put in: most sessions have none of them.
+  #byId: Map<Message.Id, Subscriber> | undefined = undefined
+  #hearers: Set<Hearer> | undefined = undefined
   /** for how many a resource is subscribed to */
-  readonly #held = new Map<string, number>()
+  #held: Map<string, number> | undefined = undefined
 
   /** The subscriber gets what belongs to the request with that id, until what this returns is called. */
   add(id: Message.Id, subscriber: Subscriber): () => void {
-    this.#byId.set(id, subscriber)
+    const all = (this.#byId ??= new Map())
+    all.set(id, subscriber)
     return () => {
-      if (this.#byId.get(id) === subscriber) this.#byId.delete(id)
+      if (all.get(id) === subscriber) all.delete(id)
     }
   }
 
   /** What the client is to get of a message that came, on the answer stream of a request where streams are told apart. */
   take(message: Message.Message, relatedRequestId: Message.Id | undefined): Message.Message | undefined {
-    if (this.#byId.size === 0) return message
+    const all = this.#byId
+    if (all === undefined || all.size === 0) return message
     const subscriber =
-      this.#of(relatedRequestId) ?? this.#of(Message.subscriptionOf(message)) ?? this.#of(Message.cancelled(message))
+      of(all, relatedRequestId) ?? of(all, Message.subscriptionOf(message)) ?? of(all, Message.cancelled(message))
     return subscriber === undefined ? message : subscriber.take(message)
   }
 
   /** Is told of every notification, until what this returns is called. */
   hear(hearer: Hearer): () => void {
-    this.#hearers.add(hearer)
-    return () => void this.#hearers.delete(hearer)
+    const all = (this.#hearers ??= new Set())
+    all.add(hearer)
+    return () => void all.delete(hearer)
   }
 
   /** The server has told something. */
   told(message: Message.Message): void {
-    if (this.#hearers.size === 0 || !("method" in message) || "id" in message) return
+    if (this.#hearers === undefined || !("method" in message) || "id" in message) return
     for (const hearer of this.#hearers) hearer.told(message)
   }
 
   /** See {@link Hearer.restored}. */
   restored(): void {
-    for (const hearer of this.#hearers) hearer.restored()
+    for (const hearer of this.#hearers ?? []) hearer.restored()
   }
 
   /** One more needs the subscription to a resource. */
   hold(uri: string): void {
-    this.#held.set(uri, (this.#held.get(uri) ?? 0) + 1)
+    const all = (this.#held ??= new Map())
+    all.set(uri, (all.get(uri) ?? 0) + 1)
   }
 
   /** One needs it no more; whether that was the last. */
   letGo(uri: string): boolean {
-    const left = (this.#held.get(uri) ?? 1) - 1
-    if (left > 0) this.#held.set(uri, left)
-    else this.#held.delete(uri)
+    const left = (this.#held?.get(uri) ?? 1) - 1
+    if (left > 0) this.#held?.set(uri, left)
+    else this.#held?.delete(uri)
     return left === 0
   }
-
-  /** Some servers send "7" for 7. */
-  #of(id: Message.Id | undefined): Subscriber | undefined {
-    return id === undefined ? undefined : (this.#byId.get(id) ?? this.#byId.get(Number(id)))
-  }
 }
+
+/** Some servers send "7" for 7. */
+const of = (all: ReadonlyMap<Message.Id, Subscriber>, id: Message.Id | undefined): Subscriber | undefined =>
+  id === undefined ? undefined : (all.get(id) ?? all.get(Number(id)))

@@ -5,6 +5,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Duration } from "effect"
 import { HttpConnector } from "../../src/index.ts"
 import { Bytes } from "../../src/internal/http/bytes.ts"
+import { Exchange } from "../../src/internal/http/exchange.ts"
 import * as Failure from "../../src/internal/http/failure.ts"
 import * as Redirect from "../../src/internal/http/redirect.ts"
 import { Slots, type Waiter } from "../../src/internal/session/slots.ts"
@@ -344,6 +345,33 @@ describe("slots", () => {
     for (const waiter of all) slots.leave(waiter)
     await turn()
     expect(told).toEqual(["1", "2"])
+  })
+})
+
+describe("an exchange", () => {
+  it("that is ended by whoever hears of the response leaves nothing of what was to read its body", () => {
+    const heard: Array<string> = []
+    const exchange: Exchange = new Exchange(
+      {
+        send: (_, receiver) => {
+          queueMicrotask(() => receiver.onHead({ status: 200, header: () => undefined }))
+          return { abort: () => heard.push("aborted"), pause: () => {}, resume: () => {} }
+        },
+        close: () => {}
+      },
+      { method: "DELETE", url: new URL("http://127.0.0.1/mcp"), headers: {}, repeatable: true },
+      {
+        onHead: () => {
+          exchange.abort()
+          return { onData: () => {}, onEnd: () => {}, onFailure: () => {}, onOver: () => heard.push("over") }
+        },
+        onFailure: () => heard.push("failed"),
+        onOver: () => heard.push("free")
+      },
+      { heard: () => {}, ended: () => {} }
+    )
+    exchange.send()
+    return Promise.resolve().then(() => expect(heard).toEqual(["aborted", "free", "over"]))
   })
 })
 

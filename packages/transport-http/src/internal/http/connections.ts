@@ -6,7 +6,7 @@ import type { ConnectionOptions } from "node:tls"
 // By its file: under the bare name Bun has an undici of its own, which sends nothing.
 import { buildConnector, Client } from "undici/index.js"
 import { type Address, addressing, dispatch } from "./dispatch.ts"
-import type { HttpRequest, Receiver, Sender, Transmission } from "./sender.ts"
+import type { Head, HttpRequest, Progress, Receiver, Sender, Transmission } from "./sender.ts"
 
 /** How TLS connections are made: these of Node's `tls.connect`. */
 export type Tls = Pick<ConnectionOptions, "ca" | "cert" | "key" | "rejectUnauthorized" | "servername">
@@ -28,12 +28,16 @@ interface Connection {
   hasServed: boolean
 }
 
+/** What remembers TLS sessions: one for all connectors whose connections are made alike, most of which hold none. */
+let usual: buildConnector.connector | undefined
+
 /**
- * For all sessions of a connector, since it remembers TLS sessions: makes the connections of one. Beyond `most` of them none idles;
- * how many are in use is for whoever sends.
+ * For all sessions of a connector: makes the connections of one. Beyond `most` of them none idles; how many are in use is for whoever
+ * sends.
  */
-export const factory = (most: number, tls: Tls = {}): (() => Sender) => {
-  const connect = buildConnector({ ...tls, allowH2: false })
+export const factory = (most: number, tls?: Tls): (() => Sender) => {
+  const connect =
+    tls === undefined ? (usual ??= buildConnector({ allowH2: false })) : buildConnector({ ...tls, allowH2: false })
   return () => make(connect, most)
 }
 
@@ -89,10 +93,8 @@ const make = (connect: buildConnector.connector, most: number): Sender => {
       const { origin } = address
       const connection = take(origin)
       if (!request.repeatable || !connection.hasServed) return sendOn(connection, request, address, receiver)
-      return repeating(
-        (each) => sendOn(each === receiver ? open(origin) : connection, request, address, each),
-        receiver
-      )
+      const repeating = new Repeating(receiver, () => sendOn(open(origin), request, address, receiver))
+      return repeating.began(sendOn(connection, request, address, repeating))
     },
     close: () => {
       isClosed = true
@@ -101,35 +103,62 @@ const make = (connect: buildConnector.connector, most: number): Sender => {
   }
 }
 
-/** Sends once more, for the receiver itself, what ended before a response began. */
-const repeating = (send: (receiver: Receiver) => Transmission, receiver: Receiver): Transmission => {
-  let isAborted = false
-  let hasHead = false
-  const first: Receiver = {
-    ...bound(receiver),
-    onHead: (head) => {
-      hasHead = true
-      receiver.onHead(head)
-    },
-    onError: (error, progress) => {
-      if (hasHead || isAborted) return receiver.onError(error, progress)
-      current = send(receiver)
-    }
+/** Sends once more, on a connection of its own, what ended before a response began on one that has served before. */
+class Repeating implements Receiver, Transmission {
+  readonly #receiver: Receiver
+  #again: (() => Transmission) | undefined
+  #current: Transmission | undefined = undefined
+  #isAborted = false
+
+  constructor(receiver: Receiver, again: () => Transmission) {
+    this.#receiver = receiver
+    this.#again = again
   }
-  let current = send(first)
-  return {
-    abort: () => {
-      isAborted = true
-      current.abort()
-    },
-    pause: () => current.pause(),
-    resume: () => current.resume()
+
+  began(transmission: Transmission): this {
+    // one that has failed by now has been sent again
+    this.#current ??= transmission
+    return this
+  }
+
+  abort(): void {
+    this.#isAborted = true
+    this.#current?.abort()
+  }
+
+  pause(): void {
+    this.#current?.pause()
+  }
+
+  resume(): void {
+    this.#current?.resume()
+  }
+
+  maySend(): boolean {
+    return this.#receiver.maySend()
+  }
+
+  onSending(): void {
+    this.#receiver.onSending()
+  }
+
+  onHead(head: Head): void {
+    this.#again = undefined
+    this.#receiver.onHead(head)
+  }
+
+  onData(chunk: Uint8Array): void {
+    this.#receiver.onData(chunk)
+  }
+
+  onEnd(): void {
+    this.#receiver.onEnd()
+  }
+
+  onError(error: unknown, progress: Progress): void {
+    const again = this.#isAborted ? undefined : this.#again
+    this.#again = undefined
+    if (again === undefined) this.#receiver.onError(error, progress)
+    else this.#current = again()
   }
 }
-
-const bound = (receiver: Receiver): Omit<Receiver, "onHead" | "onError"> => ({
-  maySend: () => receiver.maySend(),
-  onSending: () => receiver.onSending(),
-  onData: (chunk) => receiver.onData(chunk),
-  onEnd: () => receiver.onEnd()
-})

@@ -186,7 +186,7 @@ export class DispatchHandler implements Transmission {
     return !isPaused
   }
 
-  #isPaused: () => boolean = () => false
+  #isPaused: () => boolean = never
 
   onData(chunk: Uint8Array): boolean {
     if (!this.#isAborted) this.#receiver.onData(chunk)
@@ -201,6 +201,8 @@ export class DispatchHandler implements Transmission {
     this.onResponseError(undefined, error)
   }
 }
+
+const never = () => false
 
 const text = (value: Uint8Array | string | undefined): string =>
   value === undefined ? "" : typeof value === "string" ? value : new TextDecoder("latin1").decode(value)

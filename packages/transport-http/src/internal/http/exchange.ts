@@ -88,9 +88,12 @@ export class Exchange implements Receiver {
     const to = this.#followed < Redirect.most ? Redirect.target(this.#request, head, this.#start) : undefined
     if (to !== undefined) return this.#follow(to)
     this.#owner.heard()
-    this.#body = this.#asker.onHead(head)
+    const body = this.#asker.onHead(head)
+    // whoever hears of the response may have ended the exchange at once
+    if (this.#isOver) return body.onOver?.()
+    this.#body = body
     const coding = head.header("content-encoding")
-    if (this.#isOver || !Decoding.isEncoded(coding)) return
+    if (!Decoding.isEncoded(coding)) return
     this.#decoder = Decoding.make(coding, {
       onData: (chunk) => this.#read(chunk),
       onEnd: () => this.#end(),

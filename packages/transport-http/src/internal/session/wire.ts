@@ -99,8 +99,6 @@ export class Wire implements Owner {
   readonly telling: Slots
   readonly incoming: IncomingRequests.IncomingRequests
   readonly events: SeenEvents
-  /** what listening to changes needs */
-  readonly listening: Omit<Listening.Port, "capabilities">
   /** done when the standing stream is open, or could not be opened the first time */
   readonly standing = Deferred.makeUnsafe<void>()
   sessionId: string | undefined = undefined
@@ -164,12 +162,16 @@ export class Wire implements Owner {
       closed: () => this.#closedByClient()
     })
     this.requests = this.transport.requests
-    this.listening = {
+  }
+
+  /** What listening to changes needs. */
+  get listening(): Omit<Listening.Port, "capabilities"> {
+    return {
       transport: this.transport,
-      host,
-      now,
-      fork: options.fork,
-      subscribed: host.subscriptions,
+      host: this.host,
+      now: this.now,
+      fork: this.fork,
+      subscribed: this.host.subscriptions,
       standing: Deferred.await(this.standing),
       receive: (notification) => this.receive(notification, 0),
       isOpened: () => this.opened,

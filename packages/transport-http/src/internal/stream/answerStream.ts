@@ -98,11 +98,13 @@ export class AnswerStream implements Body {
 
   /** Where comments stop coming, the session is doubted, and the stream is to be opened again. */
   #watched(): Heartbeat {
-    return new Heartbeat(this.wire.now, () => {
-      const silent = Evidence.transportFailure("timeout")
-      this.wire.host.observe(silent)
-      this.fail(silent)
-      this.#end()
+    return new Heartbeat(this.wire.now, {
+      onSilence: () => {
+        const silent = Evidence.transportFailure("timeout")
+        this.wire.host.observe(silent)
+        this.fail(silent)
+        this.#end()
+      }
     })
   }
 

@@ -3,10 +3,10 @@
  */
 import { Evidence } from "@vmcp-keepalive/core"
 import * as Effect from "effect/Effect"
-import type { Body, Exchange } from "../http/exchange.ts"
+import type { Asker, Body, Exchange } from "../http/exchange.ts"
 import * as Drain from "../http/drain.ts"
 import * as Failure from "../http/failure.ts"
-import { mediaType } from "../http/sender.ts"
+import { type Head, mediaType } from "../http/sender.ts"
 import type { Wire } from "../session/wire.ts"
 import type { EventStreamReader } from "./eventStream.ts"
 
@@ -16,10 +16,14 @@ export interface EventSource {
   readonly isOver: boolean
   /** whether the server ended it as HTTP says that a body ends */
   readonly endedByServer: boolean
-  /** resolves when it has ended, or was dropped */
-  readonly end: Promise<void>
+  /** Calls this when it has ended, or was dropped; at once where it has. */
+  readonly whenOver: (ended: () => void) => void
   readonly drop: () => void
 }
+
+/** Waits until one has ended, or was dropped. */
+export const ended = (source: EventSource): Effect.Effect<void> =>
+  Effect.callback((resume) => source.whenOver(() => resume(Effect.void)))
 
 /** Who reads it. */
 export interface Options {
@@ -38,31 +42,11 @@ export interface Options {
 export const open = (wire: Wire, options: Options): Effect.Effect<EventSource, Evidence.Evidence> =>
   Effect.flatMap(token(wire), (authorization) =>
     Effect.callback((resume) => {
-      const stream = new Stream(options)
       const headers = wire.headers("text/event-stream", authorization)
       if (options.after !== undefined) headers["last-event-id"] = options.after
-      const exchange = wire.exchange(
-        { method: "GET", headers },
-        {
-          onHead: (head) => {
-            if (head.status === 401 || head.status === 403) wire.authorization?.challenged(head)
-            if (head.status === 200 && mediaType(head) === "text/event-stream") {
-              resume(Effect.succeed(stream))
-              return stream
-            }
-            resume(Effect.fail(head.status === 200 ? Evidence.transportFailure("protocol") : wire.refusal(head)))
-            return Drain.body(() => exchange?.abort())
-          },
-          onFailure: (failure) => resume(Effect.fail(Failure.evidenceOf(failure))),
-          onOver: () => {
-            stream.over()
-            resume(Effect.fail(Evidence.transportFailure("closed")))
-          }
-        }
-      )
-      if (exchange === undefined) resume(Effect.fail(Evidence.transportFailure("closed")))
-      else stream.attach(exchange)
-      return Effect.sync(() => exchange?.abort())
+      const opening = new Opening(wire, new Stream(options), resume)
+      opening.began(wire.exchange({ method: "GET", headers }, opening))
+      return Effect.sync(opening.stream.drop)
     })
   )
 
@@ -72,20 +56,63 @@ export const token = ({ authorization }: Wire): Effect.Effect<string | undefined
     ? Effect.succeed(undefined)
     : Effect.tryPromise({ try: () => authorization.token(), catch: () => Evidence.transportFailure("auth") })
 
+/** Takes what came of the opening. */
+type Settle = (opened: Effect.Effect<EventSource, Evidence.Evidence>) => void
+
+/** The request for it. It is held for as long as the stream is, in every idle session: a class, and no closures. */
+class Opening implements Asker {
+  readonly stream: Stream
+  readonly #wire: Wire
+  /** let go of once it is used: it holds the fiber that waits */
+  #settle: Settle | undefined
+
+  constructor(wire: Wire, stream: Stream, settle: Settle) {
+    this.#wire = wire
+    this.stream = stream
+    this.#settle = settle
+  }
+
+  began(exchange: Exchange | undefined): void {
+    if (exchange === undefined) this.#opened(Effect.fail(Evidence.transportFailure("closed")))
+    else this.stream.attach(exchange)
+  }
+
+  onHead(head: Head): Body {
+    const { status } = head
+    if (status === 401 || status === 403) this.#wire.authorization?.challenged(head)
+    if (status === 200 && mediaType(head) === "text/event-stream") {
+      this.#opened(Effect.succeed(this.stream))
+      return this.stream
+    }
+    this.#opened(Effect.fail(status === 200 ? Evidence.transportFailure("protocol") : this.#wire.refusal(head)))
+    return Drain.body(this.stream.drop)
+  }
+
+  onFailure(failure: Failure.Failure): void {
+    this.#opened(Effect.fail(Failure.evidenceOf(failure)))
+  }
+
+  onOver(): void {
+    this.stream.over()
+    this.#opened(Effect.fail(Evidence.transportFailure("closed")))
+  }
+
+  #opened(result: Effect.Effect<EventSource, Evidence.Evidence>): void {
+    this.#settle?.(result)
+    this.#settle = undefined
+  }
+}
+
 class Stream implements EventSource, Body {
-  readonly end: Promise<void>
   isOver = false
   endedByServer = false
   readonly #options: Options
   #exchange: Exchange | undefined = undefined
   #isDropped = false
-  #resolve: () => void = () => {}
+  #whenOver: Array<() => void> | undefined = undefined
 
   constructor(options: Options) {
     this.#options = options
-    this.end = new Promise((resolve) => {
-      this.#resolve = resolve
-    })
   }
 
   attach(exchange: Exchange): void {
@@ -99,18 +126,23 @@ class Stream implements EventSource, Body {
     this.#exchange?.abort()
   }
 
+  whenOver(ended: () => void): void {
+    if (this.isOver) ended()
+    else (this.#whenOver ??= []).push(ended)
+  }
+
   over(): void {
     this.isOver = true
     this.#options.onOver?.()
-    this.#resolve()
+    for (const ended of this.#whenOver?.splice(0) ?? []) ended()
   }
 
   onData(chunk: Uint8Array): void {
-    const { onBytes, onExceeded, reader } = this.#options
-    onBytes()
+    const { reader } = this.#options
+    this.#options.onBytes()
     if (reader.push(chunk) || this.#isDropped) return
     this.drop()
-    onExceeded(reader.exceeded ?? "an event stream")
+    this.#options.onExceeded(reader.exceeded ?? "an event stream")
   }
 
   onEnd(): void {

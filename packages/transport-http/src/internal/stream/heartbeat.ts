@@ -9,20 +9,25 @@ const missing = 3
 /** The least time between two comments that is counted with, in milliseconds: those that were held up on their way come together. */
 const shortest = 1000
 
+/** Who watches a stream. */
+export interface Watcher {
+  /** Comments came, and now nothing comes any more: called once. */
+  readonly onSilence: () => void
+}
+
 /** See the module. One for each connection; times are monotonic milliseconds. */
 export class Heartbeat {
   readonly #now: () => number
-  readonly #onSilence: () => void
+  readonly #watcher: Watcher
   #beat: number
   #heard: number
   /** the longest time between two comments so far, or before the first */
   #period: number | undefined = undefined
   #timer: NodeJS.Timeout | undefined = undefined
 
-  /** `onSilence` is called once, when comments came and now nothing comes any more. */
-  constructor(now: () => number, onSilence: () => void) {
+  constructor(now: () => number, watcher: Watcher) {
     this.#now = now
-    this.#onSilence = onSilence
+    this.#watcher = watcher
     this.#beat = now()
     this.#heard = this.#beat
   }
@@ -58,7 +63,7 @@ export class Heartbeat {
       // What this process was too late to read may have come.
       if (this.#now() - this.#heard > (missing + 1) * period) return this.#again()
       this.stop()
-      this.#onSilence()
+      this.#watcher.onSilence()
     }, missing * period)
   }
 

@@ -76,7 +76,7 @@ const follow = Effect.fnUntraced(function* (answer: AnswerStream, first: Resumed
   yield* wait(answer, stream, replayTime)
   while (!answer.settled) {
     if (tied) {
-      yield* Effect.promise(() => stream.end)
+      yield* EventSource.ended(stream)
       break
     }
     if (stream.isOver) {
@@ -108,12 +108,7 @@ const follow = Effect.fnUntraced(function* (answer: AnswerStream, first: Resumed
 
 /** Until the stream is over, or the time is up. */
 const wait = (answer: AnswerStream, stream: Resumed, time: number): Effect.Effect<void> =>
-  answer.settled || stream.isOver
-    ? Effect.void
-    : Effect.raceFirst(
-        Effect.promise(() => stream.end),
-        Effect.sleep(time)
-      )
+  answer.settled || stream.isOver ? Effect.void : Effect.raceFirst(EventSource.ended(stream), Effect.sleep(time))
 
 /** The time, or less where nobody waits any more. */
 const pause = (answer: AnswerStream, time: number): Effect.Effect<void> =>
@@ -150,12 +145,12 @@ const open = (answer: AnswerStream): Effect.Effect<Resumed | number> =>
     const source = opened.success
     // It may hold its socket no longer than anybody waits for the answer.
     const forget = answer.onSettled(source.drop)
-    void source.end.then(() => {
+    source.whenOver(() => {
       forget()
       answer.endedByServer = source.endedByServer
     })
     const resumed: Resumed = {
-      end: source.end,
+      whenOver: (ended) => source.whenOver(ended),
       drop: source.drop,
       get isOver() {
         return source.isOver
@@ -176,14 +171,14 @@ const replays = (wire: Wire): Effect.Effect<boolean> => {
   if (known === undefined) return Effect.succeed(false)
   return Effect.gen(function* () {
     let isFound = false
-    let found = () => {}
-    const proof = new Promise<void>((resolve) => {
-      found = resolve
+    let seen = () => {}
+    const decided = new Promise<void>((resolve) => {
+      seen = resolve
     })
     const reader = new EventStreamReader(wire.limits, {
       onEvent: (event) => {
         isFound ||= event.id === known.id
-        if (isFound) found()
+        if (isFound) seen()
       },
       onRetry: () => {}
     })
@@ -192,8 +187,9 @@ const replays = (wire: Wire): Effect.Effect<boolean> => {
     )
     if (opened._tag === "None") return false
     const source = opened.value
+    source.whenOver(seen)
     yield* Effect.raceFirst(
-      Effect.promise(() => Promise.race([proof, source.end])),
+      Effect.promise(() => decided),
       Effect.sleep(proofTime)
     )
     source.drop()

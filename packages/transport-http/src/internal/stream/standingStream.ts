@@ -6,7 +6,6 @@
  */
 import { Evidence } from "@vmcp-keepalive/core"
 import { Message, Reopening } from "@vmcp-keepalive/sdk-client/peer"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -14,127 +13,171 @@ import * as Result from "effect/Result"
 import type { Wire } from "../session/wire.ts"
 import * as EventSource from "./eventSource.ts"
 import { Heartbeat } from "./heartbeat.ts"
-import { EventStreamReader, isMessage, type ServerSentEvent } from "./eventStream.ts"
+import { EventStreamReader, type Handlers, isMessage, type ServerSentEvent } from "./eventStream.ts"
 import { replayTime } from "./resumption.ts"
 
-/** Keeps the stream open, until it is interrupted or the server has no such stream. */
-export const keep = Effect.fnUntraced(function* (wire: Wire) {
-  let memory = Reopening.initial
-  let lost = false
-  let first = true
-  const position: Position = { lastId: undefined, retry: undefined }
-  const known = Effect.asVoid(Deferred.succeed(wire.standing, undefined))
-  while (true) {
-    const outcome = yield* connection(wire, position, (isReplayed) =>
-      Effect.suspend(() => {
-        if (lost) wire.host.notice("stream_restored")
-        lost = false
-        if (!first && !isReplayed) wire.transport.subscriptions.restored()
-        return known
-      })
-    )
-    first = false
-    yield* known
-    if (outcome._tag === "Ended") {
-      wire.host.notice("stream_lost")
-      lost = true
-    }
-    const next = Reopening.step(memory, outcome, yield* Random.next)
-    memory = next.memory
-    if (next.observe !== undefined) wire.host.observe(next.observe)
-    if (next.delay === undefined) return
-    if (next.delay > 0) yield* Effect.sleep(next.delay)
-  }
-})
+/** Keeps the stream open, until the session ends or the server has no such stream. While it is open no fiber waits for its end. */
+export const keep = (wire: Wire): Effect.Effect<void> =>
+  open(wire, {
+    memory: Reopening.initial,
+    isFirst: true,
+    isLost: false,
+    lastId: undefined,
+    retry: undefined,
+    began: 0,
+    events: 0
+  })
 
-/** Where the stream is, for its next connection. */
-interface Position {
+/** What is known of the stream from one connection to the next. */
+interface Standing {
+  memory: Reopening.Memory
+  isFirst: boolean
+  isLost: boolean
   lastId: string | undefined
   retry: number | undefined
+  /** when the connection of now began, in monotonic milliseconds, and how many messages it has brought */
+  began: number
+  events: number
 }
 
-/** One connection, from its opening to its end; or two, where what was missed is asked for beside. */
-const connection = Effect.fnUntraced(function* (
-  wire: Wire,
-  position: Position,
-  onOpen: (isReplayed: boolean) => Effect.Effect<void>
-) {
-  const began = yield* Clock.monotonicTimeNanos
-  const tally = { events: 0 }
-  const missed = position.lastId === undefined ? undefined : yield* listen(wire, position, tally, position.lastId)
+/** Opens it, as often as that takes. */
+const open = Effect.fnUntraced(function* (wire: Wire, standing: Standing) {
+  while (true) {
+    const opened = yield* connection(wire, standing)
+    yield* Deferred.succeed(wire.standing, undefined)
+    standing.isFirst = false
+    if (Result.isSuccess(opened)) return opened.success.whenOver(() => hasEnded(wire, standing))
+    const delay = next(wire, standing, outcomeOf(opened.failure), yield* Random.next)
+    if (delay === undefined) return
+    yield* Effect.sleep(delay)
+  }
+})
+
+/** A connection that was open has ended. With the session: then nobody wants another one. */
+const hasEnded = (wire: Wire, standing: Standing): void => {
+  if (wire.isOver) return
+  wire.host.notice("stream_lost")
+  standing.isLost = true
+  const { began, events, retry } = standing
+  const outcome: Reopening.Outcome = { _tag: "Ended", lived: wire.now() - began, events, retry }
+  wire.fork(
+    Effect.gen(function* () {
+      const delay = next(wire, standing, outcome, yield* Random.next)
+      if (delay === undefined) return
+      if (delay > 0) yield* Effect.sleep(delay)
+      yield* open(wire, standing)
+    })
+  )
+}
+
+/** Takes down how one ended, or why there was none; how long to wait for the next one, `undefined` where there will be none. */
+const next = (wire: Wire, standing: Standing, outcome: Reopening.Outcome, random: number): number | undefined => {
+  const { delay, memory, observe } = Reopening.step(standing.memory, outcome, random)
+  standing.memory = memory
+  if (observe !== undefined) wire.host.observe(observe)
+  return delay
+}
+
+/** Opens one connection; or two, where what was missed is asked for beside. */
+const connection = Effect.fnUntraced(function* (wire: Wire, standing: Standing) {
+  standing.began = wire.now()
+  standing.events = 0
+  const missed = standing.lastId === undefined ? undefined : yield* listen(wire, standing, standing.lastId)
   // Servers with a careless event store replay what was missed and then send nothing more on a resumed stream. One that
   // does go on there refuses a second stream; else the second is the stream, and the first has done its work.
-  const plain = yield* listen(wire, position, tally)
-  if (Result.isFailure(plain)) {
-    if (missed === undefined || Result.isFailure(missed)) return outcomeOf(plain.failure)
-    yield* onOpen(true)
-    yield* lasting(missed.success)
-  } else {
-    yield* onOpen(missed !== undefined && Result.isSuccess(missed))
-    if (missed !== undefined && Result.isSuccess(missed)) {
-      yield* Effect.raceFirst(
-        lasting(plain.success, false),
-        Effect.andThen(Effect.sleep(replayTime), Effect.sync(missed.success.drop))
-      )
-      missed.success.drop()
-    }
-    yield* lasting(plain.success)
+  const plain = yield* listen(wire, standing)
+  if (missed === undefined || Result.isFailure(missed)) {
+    if (Result.isSuccess(plain)) restored(wire, standing, false)
+    return plain
   }
-  const lived = Number(((yield* Clock.monotonicTimeNanos) - began) / 1_000_000n)
-  const ended: Reopening.Outcome = { _tag: "Ended", lived, events: tally.events, retry: position.retry }
-  return ended
+  restored(wire, standing, true)
+  if (Result.isFailure(plain)) return missed
+  yield* Effect.raceFirst(EventSource.ended(plain.success), Effect.sleep(replayTime))
+  missed.success.drop()
+  return plain
 })
+
+/** It is open. */
+const restored = (wire: Wire, standing: Standing, isReplayed: boolean): void => {
+  if (standing.isLost) wire.host.notice("stream_restored")
+  standing.isLost = false
+  if (!standing.isFirst && !isReplayed) wire.transport.subscriptions.restored()
+}
 
 const outcomeOf = (evidence: Evidence.Evidence): Reopening.Outcome =>
   evidence._tag === "Refused" ? { _tag: "Refused", evidence } : { _tag: "Failed", evidence }
 
-/** Until it ends; it is dropped where nobody waits for that any more. */
-const lasting = (source: EventSource.EventSource, isDropped = true): Effect.Effect<void> => {
-  const end = Effect.promise(() => source.end)
-  return isDropped ? Effect.onInterrupt(end, () => Effect.sync(source.drop)) : end
-}
+const listen = (wire: Wire, standing: Standing, after?: string) => new Connection(wire, standing, after).open
 
 /**
- * Opens a connection and reads it, until it ends or is dropped. What a server sends again when it is asked to resume is not
- * handed on again. On a stream that was not resumed only a request can be recognized, by its own id: servers that count the
- * events of every stream from 1 send each change notification under the same id and in the same words.
+ * Reads one connection, until it ends or is dropped. What a server sends again when it is asked to resume is not handed on again. On
+ * a stream that was not resumed only a request can be recognized, by its own id: servers that count the events of every stream from
+ * 1 send each change notification under the same id and in the same words.
+ *
+ * A class, and no closures, since every idle session has one.
  */
-const listen = (wire: Wire, position: Position, tally: { events: number }, after?: string) => {
-  const take = (event: ServerSentEvent) => {
-    if (event.id !== undefined && event.id !== "") position.lastId = event.id
+class Connection implements EventSource.Options, Handlers {
+  readonly reader: EventStreamReader
+  readonly after: string | undefined
+  readonly #wire: Wire
+  readonly #standing: Standing
+  readonly #heartbeat: Heartbeat
+  #source: EventSource.EventSource | undefined = undefined
+
+  constructor(wire: Wire, standing: Standing, after: string | undefined) {
+    this.#wire = wire
+    this.#standing = standing
+    this.after = after
+    this.reader = new EventStreamReader(wire.limits, this)
+    this.#heartbeat = new Heartbeat(wire.now, this)
+  }
+
+  get open(): Effect.Effect<Result.Result<EventSource.EventSource, Evidence.Evidence>> {
+    return Effect.result(
+      Effect.map(EventSource.open(this.#wire, this), (source) => {
+        this.#source = source
+        return source
+      })
+    )
+  }
+
+  onEvent(event: ServerSentEvent): void {
+    if (event.id !== undefined && event.id !== "") this.#standing.lastId = event.id
+    const wire = this.#wire
     const again = wire.events.seen(event)
-    if (!isMessage(event) || (again && after !== undefined)) return
+    if (!isMessage(event) || (again && this.after !== undefined)) return
     if (event.data.length > wire.limits.messageBytes) return wire.overflow("a message is too long")
     if (Message.exceeds(event.data, wire.limits)) return wire.overflow("a message has too many objects")
     const message = Message.of(Message.parse(event.data.toString("utf8")))
     if (again && message !== undefined && Message.isRequest(message)) return
-    tally.events++
+    this.#standing.events++
     if (message === undefined) wire.host.notice("garbage")
     else wire.receive(message, event.data.length)
   }
-  const onRetry = (retry: number) => {
-    position.retry = retry
+
+  onRetry(milliseconds: number): void {
+    this.#standing.retry = milliseconds
   }
-  const heartbeat = new Heartbeat(wire.now, () => {
-    wire.host.observe(Evidence.transportFailure("timeout"))
-    source?.drop()
-  })
-  let source: EventSource.EventSource | undefined
-  return EventSource.open(wire, {
-    reader: new EventStreamReader(wire.limits, { onEvent: take, onRetry, onComment: () => heartbeat.comment() }),
-    after,
-    onBytes: () => {
-      heartbeat.bytes()
-      wire.host.alive()
-    },
-    onExceeded: (what) => wire.overflow(what),
-    onOver: () => heartbeat.stop()
-  }).pipe(
-    Effect.tap((opened) =>
-      Effect.sync(() => {
-        source = opened
-      })
-    ),
-    Effect.result
-  )
+
+  onComment(): void {
+    this.#heartbeat.comment()
+  }
+
+  onBytes(): void {
+    this.#heartbeat.bytes()
+    this.#wire.host.alive()
+  }
+
+  onExceeded(what: string): void {
+    this.#wire.overflow(what)
+  }
+
+  onOver(): void {
+    this.#heartbeat.stop()
+  }
+
+  onSilence(): void {
+    this.#wire.host.observe(Evidence.transportFailure("timeout"))
+    this.#source?.drop()
+  }
 }
