@@ -5,6 +5,7 @@ import { Duration, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Ticket } from "../src/internal/once/ticket.ts"
 import { ask } from "../src/internal/view/asking.ts"
+import * as Patience from "../src/internal/view/patience.ts"
 import { left } from "../src/internal/view/reach.ts"
 
 const request = {
@@ -19,18 +20,20 @@ const request = {
 
 /** A call that one owner has taken and never answers, while another one, or the same, keeps the backend. */
 const taken = (keeps: string | undefined) =>
-  ask({
-    id: "tools",
-    patience: Duration.seconds(10),
-    local: () => undefined,
-    isLeft: () => false,
-    owner: Effect.succeed(keeps),
-    send: () =>
-      Effect.flatMap(Effect.serviceOption(Ticket), (ticket) => {
-        Object.assign(Option.getOrThrow(ticket), { written: true, to: "10.0.0.1:7777" })
-        return Effect.never
-      })
-  })(request)
+  Effect.flatMap(Patience.make(Duration.seconds(10)), (patience) =>
+    ask({
+      id: "tools",
+      patience,
+      local: () => undefined,
+      isLeft: () => false,
+      owner: Effect.succeed(keeps),
+      send: () =>
+        Effect.flatMap(Effect.serviceOption(Ticket), (ticket) => {
+          Object.assign(Option.getOrThrow(ticket), { written: true, to: "10.0.0.1:7777" })
+          return Effect.never
+        })
+    })(request)
+  )
 
 describe("an owner that has taken a call and does not answer", () => {
   it.effect("is waited for no more once another process keeps the backend", () =>
@@ -53,6 +56,33 @@ describe("an owner that has taken a call and does not answer", () => {
   )
 })
 
+describe("a backend that no process keeps", () => {
+  it.effect("is waited for as long as the calls to it may wait, each for itself", () =>
+    Effect.gen(function* () {
+      const patience = yield* Patience.make(Duration.seconds(10))
+      const call = ask({
+        id: "tools",
+        patience,
+        local: () => undefined,
+        isLeft: () => false,
+        owner: Effect.undefined,
+        send: () => Effect.never
+      })(request)
+      const failed = () => Effect.forkChild(Effect.flip(call), { startImmediately: true })
+      const first = yield* failed()
+      yield* TestClock.adjust("4 seconds")
+      const second = yield* failed()
+      yield* TestClock.adjust("5900 millis")
+      assert.isUndefined(first.pollUnsafe())
+      yield* TestClock.adjust("300 millis")
+      assert.instanceOf(yield* Fiber.join(first), BackendError.SessionUnavailable)
+      assert.isUndefined(second.pollUnsafe())
+      yield* TestClock.adjust("4 seconds")
+      assert.instanceOf(yield* Fiber.join(second), BackendError.SessionUnavailable)
+    })
+  )
+})
+
 describe("a backend that has ended where it was kept", () => {
   const ended = new BackendError.CallRejected({
     backend: "tools",
@@ -65,18 +95,20 @@ describe("a backend that has ended where it was kept", () => {
 
   const asked = (isListed: boolean) => {
     let tries = 0
-    return ask({
-      id: "tools",
-      patience: Duration.seconds(10),
-      local: () => undefined,
-      isLeft: left(() => isListed),
-      owner: Effect.succeed(undefined),
-      send: () =>
-        Effect.flatMap(Effect.serviceOption(Ticket), (ticket) => {
-          Object.assign(Option.getOrThrow(ticket), { written: true })
-          return ++tries < 3 ? Effect.fail(ended) : Effect.succeed(answer)
-        })
-    })(request)
+    return Effect.flatMap(Patience.make(Duration.seconds(10)), (patience) =>
+      ask({
+        id: "tools",
+        patience,
+        local: () => undefined,
+        isLeft: left(() => isListed),
+        owner: Effect.succeed(undefined),
+        send: () =>
+          Effect.flatMap(Effect.serviceOption(Ticket), (ticket) => {
+            Object.assign(Option.getOrThrow(ticket), { written: true })
+            return ++tries < 3 ? Effect.fail(ended) : Effect.succeed(answer)
+          })
+      })(request)
+    )
   }
 
   it.effect("has executed nothing: the next owner is asked, as long as it is listed", () =>

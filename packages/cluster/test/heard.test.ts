@@ -10,6 +10,7 @@ import { ClusterError, EntityAddress, EntityId, EntityType, ShardId } from "effe
 import { mostPins } from "../src/internal/owner/pins.ts"
 import { Outbox } from "../src/internal/owner/outbox.ts"
 import { tooLong } from "../src/internal/owner/perform.ts"
+import * as Patience from "../src/internal/view/patience.ts"
 import { ask } from "../src/internal/view/asking.ts"
 import { elsewhere } from "./support/elsewhere.ts"
 import { until } from "./support/world.ts"
@@ -307,7 +308,7 @@ describe("a message between two processes", () => {
       const error = yield* Effect.flip(
         ask({
           id: "tools",
-          patience: Duration.minutes(1),
+          patience: yield* Patience.make(Duration.minutes(1)),
           local: () => undefined,
           isLeft: () => false,
           owner: Effect.undefined,

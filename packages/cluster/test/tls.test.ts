@@ -1,13 +1,14 @@
 /** Mutual TLS between processes, on real sockets: who is answered, who is not, and what is wrong with certificates before anything starts. */
 import { assert, describe, it } from "@effect/vitest"
 import { Certificate } from "@vmcp-keepalive/testkit"
-import { Effect, Exit, Layer, Redacted, Stream } from "effect"
-import { MessageStorage, RunnerAddress, Runners, ShardingConfig } from "effect/cluster"
-import { RpcSerialization, RpcServer } from "effect/rpc"
+import { Context, Duration, Effect, Exit, Layer, Redacted } from "effect"
+import { MessageStorage, RunnerAddress, ShardingConfig, Snowflake } from "effect/cluster"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { ClusterOptions } from "../src/index.ts"
 import * as Connections from "../src/internal/engine/connections.ts"
+import * as Requests from "../src/internal/engine/requests.ts"
+import * as Wire from "../src/internal/engine/wire.ts"
 import { freePort, make, storage, until } from "./support/world.ts"
 
 const address = "127.0.0.1:7777"
@@ -24,41 +25,35 @@ const tlsOf = (
   ...(name !== undefined && { name })
 })
 
-/** A process that answers a ping, and streams when it is asked to. */
+/** A process that answers whoever asks it for a sign of life. */
 const listening = (tls: ClusterOptions.Tls | undefined) =>
   Effect.gen(function* () {
     const at = { host: "127.0.0.1", port: yield* freePort }
-    const handlers = Runners.Rpcs.toLayer({
-      Ping: () => Effect.void,
-      Notify: () => Effect.void,
-      Effect: () => Effect.never,
-      Stream: () => Stream.empty,
-      Envelope: () => Effect.void
-    })
-    yield* Layer.build(
-      RpcServer.layer(Runners.Rpcs, { disableTracing: true }).pipe(
-        Layer.provide(handlers),
-        Layer.provide(RpcServer.layerProtocolSocketServer),
-        Layer.provide(Connections.server({ address: at, tls })),
-        Layer.provide(RpcSerialization.layerSchemaBinary())
-      )
-    )
+    const context = yield* Layer.build(Connections.server({ address: at, tls }))
+    yield* Context.get(context, Connections.Accepting).accept((connection) => ({
+      received: (message) => {
+        if (Wire.isQuestion(message) && message._tag === "Request" && message.tag === "Ping")
+          connection.send({ _tag: "Exit", requestId: message.id, exit: { _tag: "Success", value: null } })
+      },
+      ended: () => {}
+    }))
     return at
   })
 
 /** Whether the process there answers one that has these certificates. */
 const isAnswered = (at: { readonly host: string; readonly port: number }, tls: ClusterOptions.Tls | undefined) =>
   Effect.gen(function* () {
-    const runners = yield* Runners.Runners
+    const runners = yield* Requests.make(Duration.seconds(5))
     const pinged = yield* Effect.exit(Effect.timeout(runners.ping(RunnerAddress.RunnerAddress.make(at)), "4 seconds"))
     return Exit.isSuccess(pinged)
   }).pipe(
-    Effect.provide(
-      Runners.layerRpc.pipe(
-        Layer.provide(Connections.clients({ tls })),
-        Layer.provide([MessageStorage.layerNoop, ShardingConfig.layerDefaults, RpcSerialization.layerSchemaBinary()])
-      )
-    )
+    Effect.scoped,
+    Effect.provide([
+      Connections.clients({ tls }),
+      Snowflake.layerGenerator,
+      MessageStorage.layerNoop,
+      ShardingConfig.layerDefaults
+    ])
   )
 
 const authorities = Effect.all([Certificate.make(), Certificate.make()])

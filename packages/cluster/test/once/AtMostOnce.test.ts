@@ -1,17 +1,16 @@
 /** What becomes of a request whose way to the owner breaks: a call of which a byte may have left is ended, everything else is the engine's to send again. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Exit, Fiber, Layer, Option } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer } from "effect"
 import { ClusterError, MessageStorage, RunnerAddress, Runners, ShardingConfig } from "effect/cluster"
-import { type Rpc, RpcClient, RpcClientError, RpcSerialization } from "effect/rpc"
-import { Socket } from "effect/socket"
+import type { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
+import * as Connections from "../../src/internal/engine/connections.ts"
 import * as AtMostOnce from "../../src/internal/once/AtMostOnce.ts"
 import { type State, Ticket } from "../../src/internal/once/ticket.ts"
 import * as Protocol from "../../src/internal/protocol.ts"
 import { outgoing } from "../engine/outgoing.ts"
 
 const address = RunnerAddress.RunnerAddress.make({ host: "10.0.0.2", port: 7777 })
-const readError = new Socket.SocketReadError({ cause: "gone" })
 
 const call = {
   kind: "request",
@@ -25,33 +24,30 @@ const call = {
 
 /** How a connection takes a request. */
 const takes = {
-  "is not there": Effect.fail(new RpcClientError.RpcClientError({ reason: readError })),
-  "breaks under the write": Effect.die(new Socket.SocketError({ reason: readError })),
-  "has it, and answers nothing": Effect.void
-} as const
+  "is not there": (opener) => {
+    queueMicrotask(opener.ended)
+    return false
+  },
+  "breaks under the write": (opener) => {
+    queueMicrotask(opener.ended)
+    return true
+  },
+  "has it, and answers nothing": () => true
+} satisfies Record<string, (opener: Connections.Opener) => boolean>
 
 const runners = (how: keyof typeof takes) =>
   Effect.gen(function* () {
-    const { codecFor } = yield* RpcSerialization.RpcSerialization
-    const protocol = Layer.succeed(Runners.RpcClientProtocol, {
-      codecFor,
-      make: () =>
-        Effect.gen(function* () {
-          yield* Option.getOrThrow(yield* Effect.serviceOption(RpcClient.ConnectionHooks)).onConnect
-          return {
-            run: () => Effect.never,
-            send: () => takes[how],
-            supportsAck: true,
-            supportsTransferables: false,
-            codecFor
-          }
-        })
+    const connections = Layer.succeed(Connections.Connections, {
+      open: (_, opener) => {
+        queueMicrotask(opener.opened)
+        return { send: () => takes[how](opener), end: () => queueMicrotask(opener.ended) }
+      }
     })
     const layer = AtMostOnce.layer(Duration.seconds(5)).pipe(
-      Layer.provide([protocol, MessageStorage.layerNoop, ShardingConfig.layerDefaults])
+      Layer.provide([connections, MessageStorage.layerNoop, ShardingConfig.layerDefaults])
     )
     return Context.get(yield* Layer.build(layer), Runners.Runners)
-  }).pipe(Effect.provide(RpcSerialization.layerSchemaBinary()))
+  })
 
 /** Asks one that may be asked twice, and makes a call, which may not. */
 const asked = (how: keyof typeof takes, tag: "Call" | "State") =>

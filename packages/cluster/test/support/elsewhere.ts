@@ -6,6 +6,7 @@ import { Audience } from "../../src/internal/owner/audience.ts"
 import { gated } from "../../src/internal/owner/gate.ts"
 import { meet, perform } from "../../src/internal/owner/perform.ts"
 import * as Calling from "../../src/internal/view/calling.ts"
+import * as Patience from "../../src/internal/view/patience.ts"
 
 export const elsewhere = (connector: Connector.Connector<Peer.Peer>) =>
   Effect.gen(function* () {
@@ -17,11 +18,14 @@ export const elsewhere = (connector: Connector.Connector<Peer.Peer>) =>
     })
     const background = yield* FiberMap.make<string>()
     const kept = { audience, backend }
+    const waitForOwner = Duration.seconds(5)
+    const patience = yield* Patience.make(waitForOwner)
     /** as the process of that name has it */
     const there = (caller: string) =>
       Calling.make({
         id: "tools",
-        waitForOwner: Duration.seconds(5),
+        waitForOwner,
+        patience,
         isListed: () => true,
         kept: () => undefined,
         caller,

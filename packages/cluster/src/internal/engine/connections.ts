@@ -1,23 +1,120 @@
 /**
- * Connections between the processes: as the engine's own for Node, but without Nagle's algorithm, which holds each part of a stream back for a delayed
- * acknowledgement (80 ms a notification instead of 2).
+ * Connections between the processes, on Node's own sockets: what lies between them and a call is in the time of each call. Without Nagle's algorithm, which holds
+ * each part of a stream back for a delayed acknowledgement (80 ms a notification instead of 2).
  */
-import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import { Runners } from "effect/cluster"
-import { RpcClient, RpcSerialization } from "effect/rpc"
-import { Socket, type SocketServer } from "effect/socket"
+import type * as Scope from "effect/Scope"
+import { SocketServer } from "effect/socket"
+import * as Net from "node:net"
 import * as Tls from "node:tls"
 import type * as ClusterOptions from "../../ClusterOptions.ts"
 import type * as Address from "../address.ts"
+import * as Frames from "./frames.ts"
 
-/** How long a connection may take: to a process that is there it takes milliseconds. */
-const opening = "1 second"
+/** How many milliseconds a connection may take: to a process that is there it takes a few. */
+const opening = 1000
 /** How many milliseconds a peer has to show its certificate: until then it holds a connection. */
 const showing = 3000
+/** A connection is asked for a sign of life as often as that, and given up where none has come by the next time. */
+const asking = Duration.seconds(5)
+
+/** One end of a connection. */
+export interface Connection {
+  /** Hands a message to the socket; false where it is not open, and no byte of it leaves. */
+  readonly send: (message: object) => boolean
+  /** Ends it at once. */
+  readonly end: () => void
+}
+
+/** Who hears what comes over one. */
+export interface Hearer {
+  /** It throws nothing. */
+  readonly received: (message: unknown) => void
+  /** It has ended, or could not be opened: the last that is heard of it. */
+  readonly ended: () => void
+}
+
+/** Who opens one. */
+export interface Opener extends Hearer {
+  readonly opened: () => void
+}
+
+/** What asks for a sign of life, and what that is. Nobody else hears of them. */
+const ping = { _tag: "Ping" }
+const pong = { _tag: "Pong" }
+
+class Wire implements Connection {
+  readonly #socket: Net.Socket
+  readonly #hearer: Hearer
+  readonly #reader = new Frames.Reader()
+  #isOpen = false
+  /** whether something has come since this end asked for a sign of life */
+  isAlive = true
+
+  constructor(socket: Net.Socket, hearer: Hearer) {
+    this.#socket = socket
+    this.#hearer = hearer
+    // what it met is told by its end
+    socket.on("error", () => {})
+    socket.once("close", () => {
+      this.#isOpen = false
+      hearer.ended()
+    })
+  }
+
+  open(): void {
+    this.#socket.setNoDelay(true)
+    this.#isOpen = true
+    this.#socket.on("data", (part) => this.#read(part))
+  }
+
+  send(message: object): boolean {
+    if (!this.#isOpen || !this.#socket.writable) return false
+    this.#socket.write(Frames.write(message))
+    return true
+  }
+
+  end(): void {
+    this.#isOpen = false
+    this.#socket.destroy()
+  }
+
+  /** Ends it when all has left that was handed over. */
+  endSoon(): void {
+    this.#isOpen = false
+    this.#socket.destroySoon()
+  }
+
+  /** Asks for a sign of life; false where the last was asked for in vain. */
+  ask(): boolean {
+    if (!this.isAlive) return false
+    this.isAlive = false
+    this.send(ping)
+    return true
+  }
+
+  #read(part: Buffer): void {
+    let messages: ReadonlyArray<unknown>
+    try {
+      messages = this.#reader.take(part)
+    } catch {
+      // whoever is there speaks something else
+      return this.end()
+    }
+    this.isAlive = true
+    for (const message of messages) {
+      if (!this.#isOpen) return
+      const { _tag } = Object(message)
+      if (_tag === ping._tag) this.send(pong)
+      else if (_tag !== pong._tag) this.#hearer.received(message)
+    }
+  }
+}
 
 const optionsOf = ({ ca, cert, key }: ClusterOptions.Tls) => ({
   ca,
@@ -27,65 +124,149 @@ const optionsOf = ({ ca, cert, key }: ClusterOptions.Tls) => ({
   minVersion: "TLSv1.3" as const
 })
 
-/** As `NodeSocket.makeTls`, which sets no TCP_NODELAY: `node:tls` ignores the option. */
-const secured = (tls: ClusterOptions.Tls, { host, port }: Address.Address) =>
-  NodeSocket.fromDuplex(
-    Effect.flatMap(
-      Effect.acquireRelease(
-        // an error that nobody hears would end this process
-        Effect.sync(() => Tls.connect({ ...optionsOf(tls), host, port, servername: tls.name }).on("error", () => {})),
-        (socket) => Effect.sync(() => (socket.authorized ? socket.destroySoon() : socket.destroy()))
-      ),
-      (socket) =>
-        Effect.callback<Tls.TLSSocket, Socket.SocketError>((resume) => {
-          socket.once("secureConnect", () => resume(Effect.succeed(socket.setNoDelay(true))))
-          socket.once("error", (cause) => {
-            const reason = new Socket.SocketOpenError({ kind: "Unknown", cause })
-            resume(Effect.fail(new Socket.SocketError({ reason })))
-          })
-        })
-    ),
-    { openTimeout: opening }
-  )
+/** Opens connections to other processes. */
+export class Connections extends Context.Service<
+  Connections,
+  { readonly open: (address: Address.Address, opener: Opener) => Connection }
+>()("@vmcp-keepalive/cluster/Connections") {}
 
-export const clients = ({
-  tls
-}: Pick<ClusterOptions.Settings, "tls">): Layer.Layer<
-  Runners.RpcClientProtocol,
-  never,
-  RpcSerialization.RpcSerialization
-> =>
+/** All that it has opened ends with the scope. */
+export const clients = ({ tls }: Pick<ClusterOptions.Settings, "tls">): Layer.Layer<Connections> =>
   Layer.effect(
-    Runners.RpcClientProtocol,
-    Effect.map(RpcSerialization.RpcSerialization, (serialization) => ({
-      codecFor: serialization.codecFor,
-      make: ({ host, port }) =>
+    Connections,
+    Effect.gen(function* () {
+      const all = new Set<Wire>()
+      const fork = Effect.runForkWith(yield* Effect.context<never>())
+      yield* Effect.addFinalizer(() => Effect.sync(() => all.forEach((wire) => wire.end())))
+      const watch = (wire: Wire) =>
         Effect.gen(function* () {
-          const socket = yield* tls === undefined
-            ? NodeSocket.makeNet({ host, port, noDelay: true, openTimeout: opening, timeout: 5500 })
-            : secured(tls, { host, port })
-          return yield* RpcClient.makeProtocolSocket().pipe(
-            Effect.provideService(Socket.Socket, socket),
-            Effect.provideService(RpcSerialization.RpcSerialization, serialization)
-          )
+          do {
+            yield* Effect.sleep(asking)
+          } while (wire.ask())
+          wire.end()
         })
-    }))
+      return {
+        open: ({ host, port }, opener) => {
+          const socket =
+            tls === undefined
+              ? Net.connect({ host, port })
+              : Tls.connect({ ...optionsOf(tls), host, port, servername: tls.name })
+          let watching: Fiber.Fiber<void> | undefined
+          const wire = new Wire(socket, {
+            received: opener.received,
+            ended: () => {
+              clearTimeout(late)
+              watching?.interruptUnsafe()
+              all.delete(wire)
+              opener.ended()
+            }
+          })
+          const late = setTimeout(() => wire.end(), opening)
+          all.add(wire)
+          socket.once(tls === undefined ? "connect" : "secureConnect", () => {
+            clearTimeout(late)
+            wire.open()
+            watching = fork(watch(wire))
+            opener.opened()
+          })
+          return wire
+        }
+      }
+    })
   )
 
+/** Takes the connections of other processes. */
+export class Accepting extends Context.Service<
+  Accepting,
+  {
+    /** Takes those that have come, and all that come, until the scope ends. */
+    readonly accept: (taken: (connection: Connection) => Hearer) => Effect.Effect<void, never, Scope.Scope>
+  }
+>()("@vmcp-keepalive/cluster/Accepting") {}
+
+/** How long the last answers may take to those who asked. */
+const farewell = "500 millis"
+
+/** Listens at the address. What comes before anybody accepts waits. */
 export const server = ({
   address,
   tls
-}: Pick<ClusterOptions.Settings, "address" | "tls">): Layer.Layer<
-  SocketServer.SocketServer,
-  SocketServer.SocketServerError
-> =>
-  tls === undefined
-    ? NodeSocketServer.layer({ ...address, noDelay: true })
-    : NodeSocketServer.layerTls({
-        ...optionsOf(tls),
-        ...address,
-        noDelay: true,
-        requestCert: true,
-        rejectUnauthorized: true,
-        handshakeTimeout: showing
+}: Pick<ClusterOptions.Settings, "address" | "tls">): Layer.Layer<Accepting, SocketServer.SocketServerError> =>
+  Layer.effect(
+    Accepting,
+    Effect.gen(function* () {
+      const all = new Set<Wire>()
+      const waiting = new Set<Net.Socket>()
+      let take: ((connection: Connection) => Hearer) | undefined
+      const taken = (socket: Net.Socket, accept: (connection: Connection) => Hearer) => {
+        let hearer: Hearer | undefined
+        const wire: Wire = new Wire(socket, {
+          received: (message) => hearer?.received(message),
+          ended: () => {
+            all.delete(wire)
+            hearer?.ended()
+          }
+        })
+        all.add(wire)
+        hearer = accept(wire)
+        wire.open()
+      }
+      const come = (socket: Net.Socket) => {
+        if (take !== undefined) return taken(socket, take)
+        waiting.add(socket)
+        socket.on("error", () => {})
+        socket.once("close", () => waiting.delete(socket))
+      }
+      const listening =
+        tls === undefined
+          ? Net.createServer(come)
+          : Tls.createServer(
+              { ...optionsOf(tls), requestCert: true, rejectUnauthorized: true, handshakeTimeout: showing },
+              come
+            )
+      // one that does not show who it is in time
+      listening.on("tlsClientError", (_, socket: Net.Socket) => socket.destroy())
+      // until it has shown its certificate it is nobody's
+      const raw = new Set<Net.Socket>()
+      listening.on("connection", (socket: Net.Socket) => {
+        raw.add(socket)
+        socket.once("close", () => raw.delete(socket))
       })
+      yield* Effect.acquireRelease(
+        Effect.callback<void, SocketServer.SocketServerError>((resume) => {
+          listening.once("error", (cause) =>
+            resume(
+              Effect.fail(
+                new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
+              )
+            )
+          )
+          listening.listen(address, () => {
+            // one that could not be accepted is told to nobody
+            listening.on("error", () => {})
+            resume(Effect.void)
+          })
+        }),
+        () =>
+          Effect.gen(function* () {
+            const closed = Effect.callback<void>((resume) => void listening.close(() => resume(Effect.void)))
+            for (const wire of [...all]) wire.endSoon()
+            for (const socket of waiting) socket.destroy()
+            yield* Effect.timeoutOption(closed, farewell)
+            for (const socket of raw) socket.destroy()
+          })
+      )
+      return {
+        accept: (accept) =>
+          Effect.acquireRelease(
+            Effect.sync(() => {
+              take = accept
+              const come = [...waiting]
+              waiting.clear()
+              for (const socket of come) taken(socket, accept)
+            }),
+            () => Effect.sync(() => void (take = undefined))
+          )
+      }
+    })
+  )

@@ -16,7 +16,6 @@ import {
   Snowflake,
   SqlRunnerStorage
 } from "effect/cluster"
-import { RpcServer } from "effect/rpc"
 import type { SocketServer } from "effect/socket"
 import type { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
@@ -29,7 +28,6 @@ import type * as Owner from "../owner/owner.ts"
 import * as AtMostOnce from "../once/AtMostOnce.ts"
 import * as Connections from "./connections.ts"
 import { boundedEnd } from "./ending.ts"
-import * as Frames from "./frames.ts"
 import * as Requests from "./requests.ts"
 import * as Serving from "./serving.ts"
 import { configOf, refreshEvery } from "./sharding.ts"
@@ -82,12 +80,10 @@ export const layer = (
     Layer.provideMerge(boundedEnd(Serving.layer, farewell)),
     Layer.provideMerge(Sharding.layer),
     Layer.provide(AtMostOnce.layer(settings.drain)),
-    Layer.provide(RpcServer.layerProtocolSocketServer),
-    Layer.provide([boundedEnd(Connections.server(settings), farewell), clients, health]),
+    Layer.provide([Connections.server(settings), clients, health]),
     Layer.provideMerge(deaths),
     Layer.provideMerge(storage),
     Layer.provide(MessageStorage.layerNoop),
-    Layer.provide(ShardingConfig.layer(configOf(settings))),
-    Layer.provide(Frames.layer)
+    Layer.provide(ShardingConfig.layer(configOf(settings)))
   )
 }

@@ -2,18 +2,17 @@
  * What goes over a connection: each message as JSON, behind its length. JSON, since V8 reads and writes it faster than anything that is written in
  * JavaScript; behind its length, since a long message is then put together once, and not looked through again with each part that comes.
  */
-import * as Layer from "effect/Layer"
-import { RpcSerialization } from "effect/rpc"
 
 /** How many bytes a message may have: what one with `longest` UTF-16 units takes that are all escaped. */
 const mostBytes = 256 * 1024 * 1024
 const head = 4
 
 /** Puts together what comes in parts. */
-class Reader {
+export class Reader {
   #parts: Array<Uint8Array> = []
   #bytes = 0
 
+  /** The messages that are whole with this part. Throws where it is none of ours, or too long: nothing can be read after it. */
   take(part: Uint8Array): ReadonlyArray<unknown> {
     this.#parts.push(part)
     this.#bytes += part.length
@@ -42,7 +41,8 @@ class Reader {
   }
 }
 
-const write = (message: unknown): Uint8Array => {
+/** A message as it goes over the connection. */
+export const write = (message: object): Uint8Array => {
   const text = JSON.stringify(message)
   const size = Buffer.byteLength(text)
   const frame = Buffer.allocUnsafe(head + size)
@@ -50,16 +50,3 @@ const write = (message: unknown): Uint8Array => {
   frame.write(text, head)
   return frame
 }
-
-export const layer: Layer.Layer<RpcSerialization.RpcSerialization> = Layer.succeed(RpcSerialization.RpcSerialization, {
-  contentType: "application/json",
-  includesFraming: true,
-  codecFor: RpcSerialization.json.codecFor,
-  makeUnsafe: () => {
-    const reader = new Reader()
-    return {
-      decode: (part) => reader.take(typeof part === "string" ? Buffer.from(part) : part),
-      encode: write
-    }
-  }
-})

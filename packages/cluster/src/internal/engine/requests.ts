@@ -1,12 +1,12 @@
 /**
- * The engine's `Runners` without its RPC client: what is asked of another process is one message on the connection, and each answer another one. It says what
- * the engine's own says, which puts one request into another, each with a fiber, a scope and schemas of its own, and takes a multiple of the time.
+ * The engine's `Runners` without its RPC: what is asked of another process is one message on a connection, and each answer another one. The engine's own puts
+ * one request into another, each with a fiber, a scope and schemas of its own, and takes a multiple of the time.
  */
-import type * as Duration from "effect/Duration"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Latch from "effect/Latch"
-import * as RcMap from "effect/RcMap"
 import type * as Scope from "effect/Scope"
 import {
   ClusterError,
@@ -18,25 +18,23 @@ import {
   type ShardingConfig,
   Snowflake
 } from "effect/cluster"
-import { type Rpc, RpcClient } from "effect/rpc"
-import type { FromClientEncoded, FromServerEncoded } from "effect/rpc/RpcMessage"
+import type { Rpc } from "effect/rpc"
 import * as Address from "../address.ts"
+import * as Ticket from "../once/ticket.ts"
+import * as Connections from "./connections.ts"
 import * as Wire from "./wire.ts"
 
-/** A connection that is not used is closed after this. */
-const idle = "3 minutes"
+/** A connection over which nothing was asked for this long is closed, in milliseconds. */
+const idle = 180_000
+/** How often it is looked for those. */
+const looking = "30 seconds"
 /** How many answers to one request wait at most: an owner tells more only when the last was taken. */
 const mostAnswers = 16
-/** How long it may take to tell the owner that an answer is not waited for any more. */
-const telling = "1 second"
 
 /** What an owner says to a request; `undefined`: nothing more. */
-type Answer = Extract<FromServerEncoded, { readonly _tag: "Chunk" | "Exit" }> | undefined
+type Answer = Wire.Said | undefined
 
-/** By which a connection knows who uses it: nobody else does. */
-const client = 0
-
-/** What comes for one request, taken one by one. In the step in which it comes: a queue would have it taken in one of its own. */
+/** What comes for one request, taken one by one, in the step in which it comes. */
 class Answers {
   readonly #waiting: Array<Answer> = []
   #take: ((answer: Effect.Effect<Answer>) => void) | undefined
@@ -58,74 +56,117 @@ class Answers {
 }
 
 /** One connection, and who waits for what comes on it. */
-const connection = (made: Effect.Effect<RpcClient.Protocol["Service"], never, Scope.Scope>) =>
-  Effect.gen(function* () {
-    const waiting = new Map<number, Answers>()
-    let ids = 0
-    let isBroken = false
-    const open = Latch.makeUnsafe()
-    const lost = () => {
-      const all = [...waiting.values()]
-      waiting.clear()
-      for (const answers of all) answers.offer(undefined)
-    }
-    const protocol = yield* Effect.provideService(made, RpcClient.ConnectionHooks, {
-      onConnect: Effect.sync(() => {
-        isBroken = false
-        open.openUnsafe()
-      }),
-      onDisconnect: Effect.sync(() => void open.closeUnsafe())
-    })
-    const received = (response: FromServerEncoded) => {
-      if (response._tag === "ClientProtocolError") isBroken = true
-      // It has broken, or one of the two does not understand the other.
-      if (response._tag === "ClientProtocolError" || response._tag === "Defect") return lost()
-      if (response._tag !== "Chunk" && response._tag !== "Exit") return
-      const id = Number(response.requestId)
-      const answers = waiting.get(id)
-      if (response._tag === "Exit") waiting.delete(id)
-      answers?.offer(response)
-    }
-    yield* Effect.addFinalizer(() => Effect.sync(lost))
-    yield* Effect.forkScoped(protocol.run(client, (response) => Effect.sync(() => received(response))))
+class Asking implements Connections.Opener {
+  readonly #connection: Connections.Connection
+  readonly #waiting = new Map<number, Answers>()
+  readonly #now: () => number
+  readonly #over: () => void
+  #ids = 0
+  #state: "opening" | "open" | "over" = "opening"
+  #isRetired = false
+  #usedAt: number
+  /** who waits until it is open, or is not to be */
+  #whenDecided: Array<() => void> = []
 
-    const send = (message: FromClientEncoded) => protocol.send(client, message)
-    /** What comes for a request is given to `take`, which says whether it was the last. */
-    const ask = <E>(tag: string, payload: unknown, take: (answer: Answer) => Effect.Effect<boolean, E>) =>
-      Effect.suspend(() => {
-        if (isBroken) return Effect.asVoid(take(undefined))
-        const id = ids++
-        const answers = new Answers()
-        waiting.set(id, answers)
-        const next: Effect.Effect<void, E> = Effect.flatMap(Effect.flatMap(answers.take, take), (isLast) =>
-          isLast ? Effect.void : next
-        )
-        const asking = Effect.andThen(send({ _tag: "Request", id, tag, payload, headers: [] }), next)
-        // Nothing is handed to a connection that is not there: it would keep it for the next one, when another owner is asked already.
-        const opening = Effect.raceFirst(Effect.as(open.await, true), Effect.as(answers.take, false))
-        const begun = open.isOpen()
-          ? asking
-          : Effect.flatMap(opening, (isOpen) => (isOpen ? asking : Effect.asVoid(take(undefined))))
-        // Whatever has ended it, the owner need not go on.
-        return Effect.ensuring(
-          begun,
-          Effect.suspend(() => {
-            if (!waiting.delete(id) || !open.isOpen()) return Effect.void
-            return Effect.ignore(Effect.timeout(send({ _tag: "Interrupt", requestId: id }), telling))
-          })
-        )
-      })
-    /** Tells what is not answered: where there is no connection nobody has anything that it could concern. */
-    const tell = (tag: string, payload: unknown) =>
-      Effect.suspend(() =>
-        open.isOpen()
-          ? Effect.ignore(send({ _tag: "Request", id: "", tag, payload, headers: [], isNotification: true }))
-          : Effect.void
+  constructor(open: (opener: Connections.Opener) => Connections.Connection, now: () => number, over: () => void) {
+    this.#now = now
+    this.#over = over
+    this.#usedAt = now()
+    this.#connection = open(this)
+  }
+
+  // Bound, as it is handed on.
+  readonly opened = (): void => {
+    this.#state = "open"
+    this.#decided()
+  }
+
+  readonly ended = (): void => {
+    if (this.#state === "over") return
+    this.#state = "over"
+    this.#over()
+    this.#decided()
+    const all = [...this.#waiting.values()]
+    this.#waiting.clear()
+    for (const answers of all) answers.offer(undefined)
+  }
+
+  readonly received = (message: unknown): void => {
+    if (!Wire.isSaid(message)) return
+    const answers = this.#waiting.get(message.requestId)
+    if (message._tag === "Exit") this.#forget(message.requestId)
+    answers?.offer(message)
+  }
+
+  #decided(): void {
+    for (const decided of this.#whenDecided.splice(0)) decided()
+  }
+
+  #forget(id: number): boolean {
+    const wasAsked = this.#waiting.delete(id)
+    this.#usedAt = this.#now()
+    if (this.#isRetired && this.#waiting.size === 0) this.end()
+    return wasAsked
+  }
+
+  /** Nobody has asked anything for so long. */
+  isIdle(since: number): boolean {
+    return this.#waiting.size === 0 && this.#usedAt <= since
+  }
+
+  /** Nothing new is asked over it; what is under way may still be answered. */
+  retire(): void {
+    this.#isRetired = true
+    if (this.#waiting.size === 0) this.end()
+  }
+
+  /** Whoever waits is told that nothing more comes. */
+  end(): void {
+    this.#connection.end()
+    this.ended()
+  }
+
+  /** Asks, once it is open; what comes is given to `take`, which says whether it was the last. `sent` is called when it is handed to the socket. */
+  ask<E>(
+    tag: Wire.Answerable["tag"],
+    payload: unknown,
+    sent: () => void,
+    take: (answer: Answer) => Effect.Effect<boolean, E>
+  ): Effect.Effect<void, E> {
+    return Effect.suspend(() => {
+      const id = this.#ids++
+      const answers = new Answers()
+      this.#waiting.set(id, answers)
+      const next: Effect.Effect<void, E> = Effect.flatMap(Effect.flatMap(answers.take, take), (isLast) =>
+        isLast ? Effect.void : next
       )
-    return { ask, tell, lost }
-  })
+      const question: Wire.Answerable = { _tag: "Request", id, tag, payload }
+      const begun = Effect.suspend(() => {
+        if (this.#state !== "open" || !this.#send(question)) answers.offer(undefined)
+        else sent()
+        return next
+      })
+      return Effect.onExitPrimitive(this.#state === "opening" ? Effect.andThen(this.#decision, begun) : begun, () => {
+        // Whatever has ended it, the owner need not go on.
+        if (this.#forget(id)) this.#send({ _tag: "Interrupt", requestId: id })
+        return undefined
+      })
+    })
+  }
 
-type Connection = Effect.Success<ReturnType<typeof connection>>
+  /** Tells what is not answered: where there is no connection nobody has anything that it could concern. */
+  tell(payload: unknown): void {
+    this.#send({ _tag: "Request", tag: "Envelope", payload })
+  }
+
+  #send(question: Wire.Question): boolean {
+    return this.#connection.send(question)
+  }
+
+  readonly #decision = Effect.callback<void>((resume) => {
+    this.#whenDecided.push(() => resume(Effect.void))
+  })
+}
 
 /** `grace`: for how long one that has left may still answer what it has begun. After that nothing of it is waited for, though its socket be open. */
 export const make: (
@@ -134,29 +175,48 @@ export const make: (
   Runners.Runners["Service"],
   never,
   | Scope.Scope
-  | Runners.RpcClientProtocol
+  | Connections.Connections
   | MessageStorage.MessageStorage
   | Snowflake.Generator
   | ShardingConfig.ShardingConfig
 > = Effect.fnUntraced(function* (grace) {
-  const protocols = yield* Runners.RpcClientProtocol
+  const { open } = yield* Connections.Connections
   const snowflakes = yield* Snowflake.Generator
+  const clock = yield* Clock.Clock
+  const now = () => clock.currentTimeMillisUnsafe()
   const scope = yield* Effect.scope
-  /** those that are open, by the names of the processes */
-  const open = new Map<string, Set<Connection>>()
-  const opened = (address: RunnerAddress.RunnerAddress) =>
-    Effect.gen(function* () {
-      const name = Address.format(address)
-      const made = yield* connection(protocols.make(address))
-      const all = open.get(name) ?? new Set()
-      open.set(name, all.add(made))
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => void (all.delete(made) && all.size === 0 && open.delete(name)))
-      )
-      return made
-    })
-  const connections = yield* RcMap.make({ lookup: opened, idleTimeToLive: idle })
-  const connected = (address: RunnerAddress.RunnerAddress) => RcMap.get(connections, address)
+  /** over which new requests go, by the names of the processes */
+  const current = new Map<string, Asking>()
+  const all = new Set<Asking>()
+  yield* Effect.addFinalizer(() => Effect.sync(() => all.forEach((each) => each.end())))
+  const connected = (address: RunnerAddress.RunnerAddress): Asking => {
+    const name = Address.format(address)
+    const known = current.get(name)
+    if (known !== undefined) return known
+    const made: Asking = new Asking(
+      (opener) => open(address, opener),
+      now,
+      () => {
+        all.delete(made)
+        if (current.get(name) === made) current.delete(name)
+      }
+    )
+    all.add(made)
+    current.set(name, made)
+    return made
+  }
+  /** What is asked from now on goes over another connection. */
+  const replace = (address: RunnerAddress.RunnerAddress): Asking | undefined => {
+    const name = Address.format(address)
+    const made = current.get(name)
+    current.delete(name)
+    made?.retire()
+    return made
+  }
+  const closeIdle = Effect.sync(() => {
+    for (const each of all) if (each.isIdle(now() - idle)) each.end()
+  })
+  yield* Effect.forkScoped(Effect.forever(Effect.delay(closeIdle, looking)))
   const unavailable = (address: RunnerAddress.RunnerAddress) =>
     Effect.suspend(() => Effect.fail(new ClusterError.RunnerUnavailable({ address })))
 
@@ -173,50 +233,58 @@ export const make: (
     const take = (answer: Answer): Effect.Effect<boolean, Wire.Refusal | ClusterError.RunnerUnavailable> => {
       if (answer === undefined) return unavailable(address)
       if (answer._tag === "Chunk") return Effect.as(Effect.forEach(answer.values, deliver, { discard: true }), false)
-      if (answer.exit._tag === "Success") return Effect.as(isStream ? Effect.void : deliver(answer.exit.value), true)
-      return Effect.flatMap(Effect.orDie(Wire.end(answer.exit)), (exit) => Effect.as(exit, true))
+      const { exit } = answer
+      if (exit._tag === "Success") return Effect.as(isStream ? Effect.void : deliver(exit.value), true)
+      return Effect.flatMap(Effect.orDie(Wire.end(exit)), (ended) => Effect.as(ended, true))
     }
-    return Effect.scoped(
-      Effect.flatMap(connected(address), ({ ask }) =>
-        Effect.flatMap(Wire.payload(message), (payload) =>
-          ask(isStream ? "Stream" : "Effect", Wire.asked(message, payload), take)
-        )
+    return Effect.withFiber((fiber) => {
+      const ticket = Context.getOrUndefined(fiber.context, Ticket.Ticket)
+      const sent = () => {
+        if (ticket !== undefined) ticket.written = true
+      }
+      return Effect.flatMap(Wire.payload(message), (payload) =>
+        connected(address).ask(isStream ? "Stream" : "Effect", Wire.asked(message, payload), sent, take)
       )
-    ).pipe(
-      Effect.catchTag("RpcClientError", () => unavailable(address)),
-      Effect.catchTag("SchemaError", die),
-      Effect.catchDefect(die)
-    )
+    }).pipe(Effect.catchTag("SchemaError", die), Effect.catchDefect(die))
   }
 
   return yield* Runners.make({
     codecFor: Wire.codecFor,
     ping: (address) =>
-      Effect.scoped(
-        Effect.flatMap(connected(address), ({ ask }) =>
-          ask("Ping", null, (answer) =>
+      Effect.suspend(() =>
+        connected(address).ask(
+          "Ping",
+          null,
+          () => {},
+          (answer) =>
             answer?._tag === "Exit" && answer.exit._tag === "Success" ? Effect.succeed(true) : unavailable(address)
-          )
         )
       ).pipe(
         // what does not answer is connected to anew
-        Effect.catchCause(() => Effect.andThen(RcMap.invalidate(connections, address), unavailable(address)))
+        Effect.catchCause(() =>
+          Effect.suspend(() => {
+            replace(address)
+            return unavailable(address)
+          })
+        )
       ),
     send: ({ address, message }) => {
       if (message._tag === "OutgoingRequest") return request(address, message)
-      const payload = Wire.concerning.encode({ envelope: message.envelope, persisted: false })
-      return Effect.scoped(Effect.flatMap(connected(address), ({ tell }) => tell("Envelope", payload)))
+      return Effect.sync(() =>
+        connected(address).tell(Wire.concerning.encode({ envelope: message.envelope, persisted: false }))
+      )
     },
     // only of what is stored
     notify: () => Effect.die(new Error("Nothing is stored")),
     onRunnerUnavailable: (address) =>
       Effect.suspend(() => {
-        const left = [...(open.get(Address.format(address)) ?? [])]
+        const left = replace(address)
+        if (left === undefined) return Effect.void
         const over = Effect.andThen(
           Effect.sleep(grace),
-          Effect.sync(() => left.forEach(({ lost }) => lost()))
+          Effect.sync(() => left.end())
         )
-        return Effect.andThen(RcMap.invalidate(connections, address), Effect.forkIn(over, scope))
+        return Effect.forkIn(over, scope)
       })
   })
 })

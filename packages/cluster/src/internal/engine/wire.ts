@@ -1,5 +1,5 @@
 /**
- * How the engine's own RPC writes as JSON what one process asks of another, and how it is refused: each of its messages is a request of one of these tags,
+ * How what one process asks of another is written as JSON, and how it is refused: each message is a request of one of these tags, as in the engine's own RPC,
  * and what an entity answers is the value with which the request succeeds, or of a part of it where it is a stream.
  */
 import * as Cause from "effect/Cause"
@@ -24,7 +24,41 @@ import {
 import { Headers } from "effect/http"
 import { type Rpc, RpcSchema, RpcSerialization } from "effect/rpc"
 import type { ExitEncoded } from "effect/rpc/RpcMessage"
-import { BackendEntity, Call } from "../protocol.ts"
+import type { Request } from "../owner/perform.ts"
+import { type Answer, BackendEntity, Call } from "../protocol.ts"
+import * as CallCodec from "./callCodec.ts"
+
+/** What is answered. */
+export interface Answerable {
+  readonly _tag: "Request"
+  readonly id: number
+  readonly tag: "Effect" | "Stream" | "Ping"
+  readonly payload: unknown
+}
+
+/** What one process says to another. `Effect` and `Stream` are asked of an entity, whose answer comes once or in parts; nobody answers what concerns another request. */
+export type Question =
+  | Answerable
+  | { readonly _tag: "Request"; readonly tag: "Envelope"; readonly payload: unknown }
+  | { readonly _tag: "Interrupt"; readonly requestId: number }
+/** Whether another process says one. */
+export const isQuestion = (message: unknown): message is Question => {
+  const { _tag, id, requestId, tag } = fields(message)
+  if (_tag === "Interrupt") return Predicate.isNumber(requestId)
+  if (_tag !== "Request") return false
+  return tag === "Envelope" || ((tag === "Effect" || tag === "Stream" || tag === "Ping") && Predicate.isNumber(id))
+}
+
+/** What is said to it: a part of the answer, or the end. */
+export type Said =
+  | { readonly _tag: "Chunk"; readonly requestId: number; readonly values: ReadonlyArray<unknown> }
+  | { readonly _tag: "Exit"; readonly requestId: number; readonly exit: ExitEncoded<unknown, unknown> }
+/** Whether another process says that. */
+export const isSaid = (message: unknown): message is Said => {
+  const { _tag, exit, requestId, values } = fields(message)
+  if (!Predicate.isNumber(requestId)) return false
+  return _tag === "Chunk" ? Array.isArray(values) : _tag === "Exit" && Predicate.isObject(exit)
+}
 
 /** What fills the messages. */
 export const codecFor: RpcSerialization.CodecFor = RpcSerialization.json.codecFor
@@ -32,16 +66,18 @@ export const codecFor: RpcSerialization.CodecFor = RpcSerialization.json.codecFo
 const requests = [...BackendEntity.protocol.requests.values()]
 
 const payloads: ReadonlyMap<string, Codec["encode"]> = new Map(
-  requests.map(({ _tag, payloadSchema }) => [_tag, Schema.encodeUnknownEffect(codecFor(payloadSchema))])
+  requests.map(({ _tag, payloadSchema }) => [
+    _tag,
+    _tag === Call._tag
+      ? (call) => Effect.succeed(CallCodec.encode(call as Request))
+      : Schema.encodeUnknownEffect(codecFor(payloadSchema))
+  ])
 )
 /** What an entity is asked with, encoded. */
 export const payload = <R extends Rpc.Any>({
   envelope: { payload, tag }
 }: Message.OutgoingRequest<R>): Effect.Effect<unknown, Schema.SchemaError> =>
   payloads.get(tag)?.(payload) ?? Effect.die(new Error("Backends are not asked that"))
-
-/** What a call is made with. */
-export const call = Schema.decodeUnknownEffect(codecFor(Call.payloadSchema))
 
 /** A request of an entity. `persisted`: whether the storage has it, which has nothing. */
 export interface Asked {
@@ -82,6 +118,7 @@ export const asked = <R extends Rpc.Any>(
 }
 
 /** The same as the engine takes it. */
+export type Requested = ReturnType<typeof requested>
 export const requested = ({ address, headers, requestId, ...request }: Envelope.PartialRequestEncoded) => ({
   ...request,
   requestId: Snowflake.Snowflake(requestId),
@@ -124,10 +161,18 @@ export const streams: ReadonlySet<string> = new Set(
   requests.flatMap(({ _tag, successSchema }) => (RpcSchema.isStreamSchema(successSchema) ? [_tag] : []))
 )
 
+/** What a call is answered with is JSON as it is. */
+const answers: Codec = {
+  encode: Effect.succeed,
+  decode: (json) =>
+    CallCodec.isAnswer(json) ? Effect.succeed(json) : Effect.die(new Error("The answer to a call is none"))
+}
+
 /** Of what is answered once: the answer where it succeeds, as nearly all do; all that an end may be takes the engine several times as long. */
 const successes: ReadonlyMap<string, Codec> = new Map(
   requests.flatMap(({ _tag, successSchema }): ReadonlyArray<readonly [string, Codec]> => {
     if (RpcSchema.isStreamSchema(successSchema)) return []
+    if (_tag === Call._tag) return [[_tag, answers]]
     const codec = codecFor(successSchema)
     return [[_tag, { encode: Schema.encodeUnknownEffect(codec), decode: Schema.decodeUnknownEffect(codec) }]]
   })
@@ -150,6 +195,15 @@ export const answer = (reply: Reply.ReplyWithContext<Rpc.Any>, tag: string): Eff
     exit: { _tag: "Success", value }
   }))
 }
+
+/** The same, of a call that has succeeded. */
+export const succeeded = (requestId: string, value: Answer): Reply.Encoded => ({
+  _tag: "WithExit",
+  requestId,
+  // there is one alone
+  id: requestId,
+  exit: { _tag: "Success", value }
+})
 
 /** The same, read. */
 export const answered = <R extends Rpc.Any>(

@@ -9,9 +9,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { type Message, type MessageStorage, Reply, Runners, type ShardingConfig, Snowflake } from "effect/cluster"
-import { type Rpc, RpcClientError } from "effect/rpc"
-import { Socket } from "effect/socket"
+import type { Rpc } from "effect/rpc"
 import * as Address from "../address.ts"
+import type * as Connections from "../engine/connections.ts"
 import * as Requests from "../engine/requests.ts"
 import { Attach, BackendEntity, Call, Changes, Events, Listen, Pin } from "../protocol.ts"
 import * as Ticket from "./ticket.ts"
@@ -19,50 +19,20 @@ import * as Ticket from "./ticket.ts"
 /** What is never sent again: a call, and what an owner tells, whose end is told to the reader, who has missed something then. */
 const once: ReadonlySet<string> = new Set([Call, Changes, Events, Listen, Attach, Pin].map(({ _tag }) => _tag))
 
-/** A socket that breaks under a write is one that was not there: the engine has it as a defect, which whoever asked would be told. */
-const broken = (defect: unknown) =>
-  Socket.isSocketError(defect)
-    ? Effect.fail(new RpcClientError.RpcClientError({ reason: defect.reason }))
-    : Effect.die(defect)
-
-/** Writes into the ticket of a call that it was handed to the socket. */
-const tracking = (inner: Runners.RpcClientProtocol["Service"]): Runners.RpcClientProtocol["Service"] => ({
-  codecFor: inner.codecFor,
-  make: (address) =>
-    Effect.map(inner.make(address), (protocol) => ({
-      ...protocol,
-      send: (clientId, request, transferables) => {
-        const sent = protocol.send(clientId, request, transferables)
-        if (request._tag !== "Request") return Effect.catchDefect(sent, broken)
-        const tracked = Effect.flatMap(Effect.serviceOption(Ticket.Ticket), (ticket) =>
-          ticket._tag === "None"
-            ? sent
-            : // Where there is no connection it fails. One that is interrupted, or dies of an error of the socket, may be half under way, or there.
-              Effect.onExit(sent, (exit) =>
-                Effect.sync(() => {
-                  if (!Exit.hasFails(exit)) ticket.value.written = true
-                })
-              )
-        )
-        return Effect.catchDefect(tracked, broken)
-      }
-    }))
-})
-
 /** `grace`: for how long one that has left may still answer what it has begun. */
 export const layer = (
   grace: Duration.Duration
 ): Layer.Layer<
   Runners.Runners,
   never,
-  Runners.RpcClientProtocol | ShardingConfig.ShardingConfig | MessageStorage.MessageStorage
+  Connections.Connections | ShardingConfig.ShardingConfig | MessageStorage.MessageStorage
 > =>
   Layer.effect(
     Runners.Runners,
     Effect.gen(function* () {
-      const protocol = yield* Runners.RpcClientProtocol
       const snowflakes = yield* Snowflake.Generator
-      const runners = yield* Effect.provideService(Requests.make(grace), Runners.RpcClientProtocol, tracking(protocol))
+      // it writes into the ticket of a request that it is handed to the socket
+      const runners = yield* Requests.make(grace)
 
       const ticketOf = <R extends Rpc.Any>(message: Message.Outgoing<R>): Ticket.State | undefined => {
         if (message._tag !== "OutgoingRequest") return undefined

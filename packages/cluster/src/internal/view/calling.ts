@@ -13,6 +13,7 @@ import { ask } from "./asking.ts"
 import { Attachment, type Known } from "./attachment.ts"
 import { using } from "./elsewhere.ts"
 import * as Following from "./following.ts"
+import type { Patience } from "./patience.ts"
 import { pinning } from "./pinning.ts"
 import { isCallError, left, reach, unkept } from "./reach.ts"
 
@@ -32,6 +33,8 @@ export interface Owner {
 export interface Options {
   readonly id: string
   readonly waitForOwner: Duration.Duration
+  /** that of all calls of this process: as long as `waitForOwner` */
+  readonly patience: Patience
   readonly isListed: () => boolean
   /** what this process keeps itself */
   readonly kept: () => Kept | undefined
@@ -49,6 +52,7 @@ export const make = ({
   isListed,
   kept,
   owner,
+  patience,
   waitForOwner
 }: Options): Pick<Backend.Backend<Peer.Peer>, "use" | "pinned"> => {
   const isLeft = left(isListed)
@@ -79,7 +83,7 @@ export const make = ({
     return attachment.newest ?? (yield* attachment.met(yield* meeting))
   })
 
-  const asking = ask({ id, patience: waitForOwner, isLeft, local: kept, owner: owner.address, send: owner.call })
+  const asking = ask({ id, patience, isLeft, local: kept, owner: owner.address, send: owner.call })
   let pins = 0
   return {
     use: using<BackendError.CallError>({

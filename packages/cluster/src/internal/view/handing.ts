@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { EntityAddress, EntityId, EntityType, Envelope, Message, type Sharding } from "effect/cluster"
+import { EntityAddress, EntityId, EntityType, Envelope, Message, type Reply, type Sharding } from "effect/cluster"
 import { Headers } from "effect/http"
 import type { Rpc } from "effect/rpc"
 import type { Request } from "../owner/perform.ts"
@@ -18,37 +18,37 @@ export const calls = (sharding: Sharding.Sharding["Service"], id: string) => {
     entityId
   })
   return (payload: Request): Effect.Effect<Answer, unknown> =>
-    Effect.gen(function* () {
+    Effect.withFiber(({ context }) => {
       let answered: ((exit: Rpc.Exit<typeof Call>) => void) | undefined
       let answer: Rpc.Exit<typeof Call> | undefined
-      const message = new Message.OutgoingRequest<typeof Call>({
-        envelope: Envelope.makeRequest<typeof Call>({
-          requestId: yield* sharding.getSnowflake,
+      const respond = (reply: Reply.Reply<typeof Call>) =>
+        Effect.sync(() => {
+          if (reply._tag !== "WithExit") return
+          answer = reply.exit
+          answered?.(reply.exit)
+        })
+      // an entity of this process answers when it has been handed to it, all others have answered by then
+      const answering = Effect.suspend(
+        () => answer ?? Effect.callback<Answer, unknown>((resume) => void (answered = resume))
+      )
+      return Effect.flatMap(sharding.getSnowflake, (requestId) => {
+        const envelope = Envelope.makeRequest<typeof Call>({
+          requestId,
           address,
           tag: Call._tag,
           payload,
           headers: Headers.empty
-        }),
-        lastReceivedReply: Option.none(),
-        rpc: Call,
-        // with the ticket of whoever asks
-        context: yield* Effect.context<never>(),
-        annotations: Call.annotations,
-        respond: (reply) =>
-          Effect.sync(() => {
-            if (reply._tag !== "WithExit") return
-            answer = reply.exit
-            answered?.(reply.exit)
-          })
+        })
+        const message = new Message.OutgoingRequest<typeof Call>({
+          envelope,
+          lastReceivedReply: Option.none(),
+          rpc: Call,
+          // with the ticket of whoever asks
+          context,
+          annotations: Call.annotations,
+          respond
+        })
+        return Effect.andThen(sharding.sendOutgoing(message, false), answering)
       })
-      yield* sharding.sendOutgoing(message, false)
-      // an entity of this process answers when it has been handed to it, all others have answered by then
-      return yield* (
-        answer ??
-          (yield* Effect.callback<Rpc.Exit<typeof Call>>((resume) => {
-            answered = (exit) => resume(Effect.succeed(exit))
-            if (answer !== undefined) answered(answer)
-          }))
-      )
     })
 }

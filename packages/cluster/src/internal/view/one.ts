@@ -39,13 +39,25 @@ export interface One extends ClusterBackend {
   readonly awaitConnected: Effect.Effect<void, BackendError.CallRejected>
 }
 
-export const make = ({ begin, call, caller, client, here, id, isListed, kept, now, waitForOwner }: Options): One => {
+export const make = ({
+  begin,
+  call,
+  caller,
+  client,
+  here,
+  id,
+  isListed,
+  kept,
+  now,
+  patience,
+  waitForOwner
+}: Options): One => {
   const local = () => kept()?.backend
-  const standing = (patience: Duration.Duration) =>
+  const standing = (within: Duration.Duration) =>
     Effect.suspend(() => {
       const backend = local()
       return backend === undefined
-        ? reach(id, patience, client.State(), Predicate.isNever)
+        ? reach(id, within, client.State(), Predicate.isNever)
         : Effect.map(backend.state, (state) => ({ owner: here, state }))
     })
   const glance: Effect.Effect<Standing> = Effect.orElseSucceed(standing(aGlance), () => ({
@@ -72,6 +84,7 @@ export const make = ({ begin, call, caller, client, here, id, isListed, kept, no
     isListed,
     kept,
     waitForOwner,
+    patience,
     owner: {
       address: Effect.map(glance, (found) => found.owner),
       call,

@@ -18,6 +18,7 @@ import * as Fleets from "./fleet.ts"
 import * as Following from "./following.ts"
 import { calls } from "./handing.ts"
 import * as One from "./one.ts"
+import * as Patience from "./patience.ts"
 import { unkept } from "./reach.ts"
 
 /** How many backends a look at all of them asks at a time. */
@@ -33,6 +34,7 @@ export const make = (
     const sharding = yield* Sharding.Sharding
     const client = yield* BackendEntity.client
     const clock = yield* Clock.Clock
+    const patience = yield* Patience.make(waitForOwner)
 
     const isListed = (id: string) => listing.current().has(id)
     const caller = `${here} ${yield* Random.nextInt}`
@@ -50,6 +52,7 @@ export const make = (
         here,
         caller,
         waitForOwner,
+        patience,
         isListed: () => isListed(id),
         kept: () => {
           const place = places.get(id)
