@@ -4,7 +4,7 @@ import { BackendError } from "@vmcp-keepalive/core"
 import { Duration, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Ticket } from "../src/internal/once/ticket.ts"
-import { ask } from "../src/internal/view/asking.ts"
+import { asking } from "./support/asking.ts"
 import * as Patience from "../src/internal/view/patience.ts"
 import { left } from "../src/internal/view/reach.ts"
 
@@ -21,7 +21,7 @@ const request = {
 /** A call that one owner has taken and never answers, while another one, or the same, keeps the backend. */
 const taken = (keeps: string | undefined) =>
   Effect.flatMap(Patience.make(Duration.seconds(10)), (patience) =>
-    ask({
+    asking({
       id: "tools",
       patience,
       local: () => undefined,
@@ -60,7 +60,7 @@ describe("a backend that no process keeps", () => {
   it.effect("is waited for as long as the calls to it may wait, each for itself", () =>
     Effect.gen(function* () {
       const patience = yield* Patience.make(Duration.seconds(10))
-      const call = ask({
+      const call = asking({
         id: "tools",
         patience,
         local: () => undefined,
@@ -96,7 +96,7 @@ describe("a backend that has ended where it was kept", () => {
   const asked = (isListed: boolean) => {
     let tries = 0
     return Effect.flatMap(Patience.make(Duration.seconds(10)), (patience) =>
-      ask({
+      asking({
         id: "tools",
         patience,
         local: () => undefined,

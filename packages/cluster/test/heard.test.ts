@@ -11,7 +11,7 @@ import { mostPins } from "../src/internal/owner/pins.ts"
 import { Outbox } from "../src/internal/owner/outbox.ts"
 import { tooLong } from "../src/internal/owner/perform.ts"
 import * as Patience from "../src/internal/view/patience.ts"
-import { ask } from "../src/internal/view/asking.ts"
+import { asking } from "./support/asking.ts"
 import { elsewhere } from "./support/elsewhere.ts"
 import { until } from "./support/world.ts"
 
@@ -306,7 +306,7 @@ describe("a message between two processes", () => {
         shardId: ShardId.make("default", 1)
       })
       const error = yield* Effect.flip(
-        ask({
+        asking({
           id: "tools",
           patience: yield* Patience.make(Duration.minutes(1)),
           local: () => undefined,

@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import {
   ClusterError,
@@ -94,7 +95,7 @@ class Asking implements Connections.Opener {
   readonly received = (message: unknown): void => {
     if (!Wire.isSaid(message)) return
     const answers = this.#waiting.get(message.requestId)
-    if (message._tag === "Exit") this.#forget(message.requestId)
+    if (message._tag !== "Chunk") this.#forget(message.requestId)
     answers?.offer(message)
   }
 
@@ -128,8 +129,7 @@ class Asking implements Connections.Opener {
 
   /** Asks, once it is open; what comes is given to `take`, which says whether it was the last. `sent` is called when it is handed to the socket. */
   ask<E>(
-    tag: Wire.Answerable["tag"],
-    payload: unknown,
+    questionOf: (id: number) => Effect.Effect<Wire.Question, E>,
     sent: () => void,
     take: (answer: Answer) => Effect.Effect<boolean, E>
   ): Effect.Effect<void, E> {
@@ -140,8 +140,7 @@ class Asking implements Connections.Opener {
       const next: Effect.Effect<void, E> = Effect.flatMap(Effect.flatMap(answers.take, take), (isLast) =>
         isLast ? Effect.void : next
       )
-      const question: Wire.Answerable = { _tag: "Request", id, tag, payload }
-      const begun = Effect.suspend(() => {
+      const begun = Effect.flatMap(questionOf(id), (question) => {
         if (this.#state !== "open" || !this.#send(question)) answers.offer(undefined)
         else sent()
         return next
@@ -229,10 +228,16 @@ export const make: (
       )
     const deliver = (reply: unknown) => Effect.flatMap(Effect.orDie(Wire.answered(message, reply)), message.respond)
     const isStream = Wire.streams.has(envelope.tag)
+    /** The schema of the answer was that of this request, by its tag. */
+    const succeed = (value: unknown) => {
+      const exit: Rpc.Exit<R> = Exit.succeed(value as Rpc.SuccessExit<R>)
+      return message.respond(new Reply.WithExit<R>({ id: envelope.requestId, requestId: envelope.requestId, exit }))
+    }
 
     const take = (answer: Answer): Effect.Effect<boolean, Wire.Refusal | ClusterError.RunnerUnavailable> => {
       if (answer === undefined) return unavailable(address)
       if (answer._tag === "Chunk") return Effect.as(Effect.forEach(answer.values, deliver, { discard: true }), false)
+      if (answer._tag === "Answer") return Effect.as(succeed(answer.answer), true)
       const { exit } = answer
       if (exit._tag === "Success") return Effect.as(isStream ? Effect.void : deliver(exit.value), true)
       return Effect.flatMap(Effect.orDie(Wire.end(exit)), (ended) => Effect.as(ended, true))
@@ -242,8 +247,10 @@ export const make: (
       const sent = () => {
         if (ticket !== undefined) ticket.written = true
       }
-      return Effect.flatMap(Wire.payload(message), (payload) =>
-        connected(address).ask(isStream ? "Stream" : "Effect", Wire.asked(message, payload), sent, take)
+      return connected(address).ask<Wire.Refusal | ClusterError.RunnerUnavailable | Schema.SchemaError>(
+        (id) => Wire.asked(id, message),
+        sent,
+        take
       )
     }).pipe(Effect.catchTag("SchemaError", die), Effect.catchDefect(die))
   }
@@ -253,8 +260,7 @@ export const make: (
     ping: (address) =>
       Effect.suspend(() =>
         connected(address).ask(
-          "Ping",
-          null,
+          (id) => Effect.succeed({ _tag: "Request", id, tag: "Ping", payload: null }),
           () => {},
           (answer) =>
             answer?._tag === "Exit" && answer.exit._tag === "Success" ? Effect.succeed(true) : unavailable(address)

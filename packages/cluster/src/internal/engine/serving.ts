@@ -10,12 +10,12 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import { ClusterError, Message, Reply, Sharding, Snowflake } from "effect/cluster"
+import { ClusterError, EntityAddress, EntityId, EntityType, Message, Reply, Sharding, Snowflake } from "effect/cluster"
 import type { Rpc } from "effect/rpc"
 import * as Tracer from "effect/Tracer"
 import { Places } from "../owner/owner.ts"
 import * as Place from "../owner/place.ts"
-import { Call } from "../protocol.ts"
+import { BackendEntity, Call } from "../protocol.ts"
 import * as CallCodec from "./callCodec.ts"
 import * as Connections from "./connections.ts"
 import * as Wire from "./wire.ts"
@@ -57,30 +57,27 @@ export const layer: Layer.Layer<never, never, Connections.Accepting | Sharding.S
       const send = (said: Wire.Said) => void connection.send(said)
 
       /** A call, made here and now. */
-      const call = (id: number, asked: Wire.Asked["request"]) => {
-        const { address, payload, requestId, sampled, spanId, traceId } = asked
-        const place = places.get(address.entityId)
-        if (place?.calls.refused === "full")
-          return send(refusal(id, Cause.fail(new ClusterError.MailboxFull({ address: Wire.requested(asked).address }))))
-        const request = CallCodec.decode(payload)
+      const call = ({ backend, call: asked, id, requestId, span }: Wire.Called) => {
+        const place = places.get(backend)
+        if (place?.calls.refused === "full") {
+          const entityId = EntityId.make(backend)
+          const shardId = sharding.getShardId(entityId, "default")
+          const address = EntityAddress.make({ shardId, entityType: EntityType.make(BackendEntity.type), entityId })
+          return send(refusal(id, Cause.fail(new ClusterError.MailboxFull({ address }))))
+        }
+        const request = CallCodec.decode(asked)
         if (request === undefined) return send(refusal(id, Cause.empty))
         const called = Place.call(place, request)
         // the server is told of the trace of whoever calls
-        const traced =
-          traceId === undefined || spanId === undefined
-            ? called
-            : Effect.withParentSpan(called, Tracer.externalSpan({ traceId, spanId, sampled }))
-        const fiber = fork(traced)
+        const fiber = fork(span === undefined ? called : Effect.withParentSpan(called, Tracer.externalSpan(span)))
         underWay.set(id, () => Fiber.interrupt(fiber))
         fiber.addObserver((exit) => {
           if (!underWay.delete(id)) return
-          if (Exit.isSuccess(exit)) return send(ended(id, Wire.succeeded(requestId, exit.value)))
-          const rpcId = Snowflake.Snowflake(requestId)
-          const reply = new Reply.WithExit<typeof Call>({ requestId: rpcId, id: rpcId, exit })
-          const encoded = Wire.answer(
-            new Reply.ReplyWithContext({ reply, rpc: Call, context: Context.empty() }),
-            Call._tag
-          )
+          if (Exit.isSuccess(exit)) return send({ _tag: "Answer", requestId: id, answer: exit.value })
+          const known = Snowflake.Snowflake(requestId)
+          const reply = new Reply.WithExit<typeof Call>({ requestId: known, id: known, exit })
+          const context = Context.empty()
+          const encoded = Wire.answer(new Reply.ReplyWithContext({ reply, rpc: Call, context }), Call._tag)
           fork(Effect.map(encoded, (value) => send(ended(id, value))))
         })
       }
@@ -122,6 +119,7 @@ export const layer: Layer.Layer<never, never, Connections.Accepting | Sharding.S
           if (end !== undefined) fork(end())
           return
         }
+        if (question._tag === "Call") return call(question)
         switch (question.tag) {
           case "Ping":
             return send(ended(question.id))
@@ -134,10 +132,9 @@ export const layer: Layer.Layer<never, never, Connections.Accepting | Sharding.S
           case "Stream": {
             const { id, payload, tag } = question
             if (!Wire.isAsked(payload)) return send(refusal(id, Cause.empty))
-            const asked = payload.request
-            if (asked.tag === Call._tag) return call(id, asked)
             // the engine takes nothing any more: whoever asks may ask the next one
-            return isOver ? send(refusal(id, Cause.interrupt())) : request(id, tag, Wire.requested(asked))
+            if (isOver) return send(refusal(id, Cause.interrupt()))
+            return request(id, tag, Wire.requested(payload.request))
           }
         }
       }
@@ -149,7 +146,7 @@ export const layer: Layer.Layer<never, never, Connections.Accepting | Sharding.S
             asked(message)
           } catch {
             // It is not understood: it ends nothing but itself, and whoever asks is told.
-            if (message._tag === "Request" && message.tag !== "Envelope") send(refusal(message.id, Cause.empty))
+            if ("id" in message) send(refusal(message.id, Cause.empty))
           }
         },
         ended: () => {

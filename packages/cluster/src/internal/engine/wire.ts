@@ -36,27 +36,49 @@ export interface Answerable {
   readonly payload: unknown
 }
 
+/** A call, which is most of what is asked: in fewer words than the rest. What the owner does belongs to the span of whoever calls. */
+export interface Called {
+  readonly _tag: "Call"
+  readonly id: number
+  readonly backend: string
+  /** by which the engine knows it */
+  readonly requestId: string
+  readonly call: unknown
+  readonly span?: { readonly traceId: string; readonly spanId: string; readonly sampled: boolean }
+}
+
 /** What one process says to another. `Effect` and `Stream` are asked of an entity, whose answer comes once or in parts; nobody answers what concerns another request. */
 export type Question =
   | Answerable
+  | Called
   | { readonly _tag: "Request"; readonly tag: "Envelope"; readonly payload: unknown }
   | { readonly _tag: "Interrupt"; readonly requestId: number }
 /** Whether another process says one. */
 export const isQuestion = (message: unknown): message is Question => {
-  const { _tag, id, requestId, tag } = fields(message)
+  const { _tag, backend, id, requestId, span, tag } = fields(message)
+  if (_tag === "Call")
+    return Predicate.isNumber(id) && Predicate.isString(backend) && Predicate.isString(requestId) && isSpan(span)
   if (_tag === "Interrupt") return Predicate.isNumber(requestId)
   if (_tag !== "Request") return false
   return tag === "Envelope" || ((tag === "Effect" || tag === "Stream" || tag === "Ping") && Predicate.isNumber(id))
 }
 
-/** What is said to it: a part of the answer, or the end. */
+const isSpan = (span: unknown): boolean => {
+  if (span === undefined) return true
+  const { sampled, spanId, traceId } = fields(span)
+  return Predicate.isString(traceId) && Predicate.isString(spanId) && Predicate.isBoolean(sampled)
+}
+
+/** What is said to it: the answer to a call, a part of another answer, or the end. */
 export type Said =
+  | { readonly _tag: "Answer"; readonly requestId: number; readonly answer: Answer }
   | { readonly _tag: "Chunk"; readonly requestId: number; readonly values: ReadonlyArray<unknown> }
   | { readonly _tag: "Exit"; readonly requestId: number; readonly exit: ExitEncoded<unknown, unknown> }
 /** Whether another process says that. */
 export const isSaid = (message: unknown): message is Said => {
-  const { _tag, exit, requestId, values } = fields(message)
+  const { _tag, answer, exit, requestId, values } = fields(message)
   if (!Predicate.isNumber(requestId)) return false
+  if (_tag === "Answer") return CallCodec.isAnswer(answer)
   return _tag === "Chunk" ? Array.isArray(values) : _tag === "Exit" && Predicate.isObject(exit)
 }
 
@@ -65,20 +87,10 @@ export const codecFor: RpcSerialization.CodecFor = RpcSerialization.json.codecFo
 
 const requests = [...BackendEntity.protocol.requests.values()]
 
+/** What an entity is asked with. */
 const payloads: ReadonlyMap<string, Codec["encode"]> = new Map(
-  requests.map(({ _tag, payloadSchema }) => [
-    _tag,
-    _tag === Call._tag
-      ? (call) => Effect.succeed(CallCodec.encode(call as Request))
-      : Schema.encodeUnknownEffect(codecFor(payloadSchema))
-  ])
+  requests.map(({ _tag, payloadSchema }) => [_tag, Schema.encodeUnknownEffect(codecFor(payloadSchema))])
 )
-/** What an entity is asked with, encoded. */
-export const payload = <R extends Rpc.Any>({
-  envelope: { payload, tag }
-}: Message.OutgoingRequest<R>): Effect.Effect<unknown, Schema.SchemaError> =>
-  payloads.get(tag)?.(payload) ?? Effect.die(new Error("Backends are not asked that"))
-
 /** A request of an entity. `persisted`: whether the storage has it, which has nothing. */
 export interface Asked {
   readonly request: Envelope.PartialRequestEncoded
@@ -95,26 +107,45 @@ export const isAsked = (payload: unknown): payload is Asked => {
 }
 const fields = (value: unknown): Readonly<Record<string, unknown>> => (Predicate.isObject(value) ? value : {})
 
-/** `payload`: as it is encoded. What the owner does belongs to the span of whoever asks. */
-export const asked = <R extends Rpc.Any>(
-  { context, envelope: { address, headers, requestId, tag } }: Message.OutgoingRequest<R>,
-  payload: unknown
-): Asked => {
-  const { entityId, entityType, shardId } = address
+const spanOf = <R extends Rpc.Any>({ context }: Message.OutgoingRequest<R>): Called["span"] => {
   const parent = Context.getOrUndefined(context, Tracer.ParentSpan)
-  const span = parent === undefined ? {} : { traceId: parent.traceId, spanId: parent.spanId, sampled: parent.sampled }
-  return {
-    request: {
+  return parent && { traceId: parent.traceId, spanId: parent.spanId, sampled: parent.sampled }
+}
+
+/** A request of an entity as it is asked. What the owner does belongs to the span of whoever asks. */
+export const asked = <R extends Rpc.Any>(
+  id: number,
+  message: Message.OutgoingRequest<R>
+): Effect.Effect<Answerable | Called, Schema.SchemaError> => {
+  const { address, headers, payload, requestId, tag } = message.envelope
+  const { entityId, entityType, shardId } = address
+  const span = spanOf(message)
+  if (tag === Call._tag) {
+    const call = CallCodec.encode(payload as Request)
+    return Effect.succeed({
+      _tag: "Call",
+      id,
+      backend: entityId,
+      requestId: String(requestId),
+      call,
+      ...(span && { span })
+    })
+  }
+  const encode = payloads.get(tag)
+  if (encode === undefined) return Effect.die(new Error("Backends are not asked that"))
+  return Effect.map(encode(payload), (encoded) => {
+    const request: Asked["request"] = {
       _tag: "Request",
       requestId: String(requestId),
       address: { shardId: { group: shardId.group, id: shardId.id }, entityType, entityId },
       tag,
-      payload,
+      payload: encoded,
       headers,
       ...span
-    },
-    persisted: false
-  }
+    }
+    const asked: Asked = { request, persisted: false }
+    return { _tag: "Request", id, tag: streams.has(tag) ? "Stream" : "Effect", payload: asked }
+  })
 }
 
 /** The same as the engine takes it. */
@@ -161,18 +192,10 @@ export const streams: ReadonlySet<string> = new Set(
   requests.flatMap(({ _tag, successSchema }) => (RpcSchema.isStreamSchema(successSchema) ? [_tag] : []))
 )
 
-/** What a call is answered with is JSON as it is. */
-const answers: Codec = {
-  encode: Effect.succeed,
-  decode: (json) =>
-    CallCodec.isAnswer(json) ? Effect.succeed(json) : Effect.die(new Error("The answer to a call is none"))
-}
-
 /** Of what is answered once: the answer where it succeeds, as nearly all do; all that an end may be takes the engine several times as long. */
 const successes: ReadonlyMap<string, Codec> = new Map(
   requests.flatMap(({ _tag, successSchema }): ReadonlyArray<readonly [string, Codec]> => {
     if (RpcSchema.isStreamSchema(successSchema)) return []
-    if (_tag === Call._tag) return [[_tag, answers]]
     const codec = codecFor(successSchema)
     return [[_tag, { encode: Schema.encodeUnknownEffect(codec), decode: Schema.decodeUnknownEffect(codec) }]]
   })
@@ -195,15 +218,6 @@ export const answer = (reply: Reply.ReplyWithContext<Rpc.Any>, tag: string): Eff
     exit: { _tag: "Success", value }
   }))
 }
-
-/** The same, of a call that has succeeded. */
-export const succeeded = (requestId: string, value: Answer): Reply.Encoded => ({
-  _tag: "WithExit",
-  requestId,
-  // there is one alone
-  id: requestId,
-  exit: { _tag: "Success", value }
-})
 
 /** The same, read. */
 export const answered = <R extends Rpc.Any>(

@@ -29,10 +29,10 @@ export class Calls {
     return Effect.suspend(() => {
       this.#underWay++
       this.#none.closeUnsafe()
-      return Effect.ensuring(
-        call,
-        Effect.sync(() => void (--this.#underWay === 0 && this.#none.openUnsafe()))
-      )
+      return Effect.onExitPrimitive(call, () => {
+        if (--this.#underWay === 0) this.#none.openUnsafe()
+        return undefined
+      })
     })
   }
 

@@ -49,7 +49,7 @@ const gatedSession = (
     separateAnswers: session.separateAnswers,
     call: (traceparent) => {
       const call = session.call(traceparent)
-      return { requests: call.requests, end: call.end, client: gatedPeer(call.client, isCertain) }
+      return { requests: call.requests, end: call.end, client: new GatedPeer(call.client, isCertain) }
     },
     probe: (rung) => Effect.suspend(() => (isCertain() ? session.probe(rung) : Effect.never)),
     get refresh() {
@@ -61,23 +61,51 @@ const gatedSession = (
   }
 }
 
-/** A callback that makes several requests may have begun while the lease was certain. */
-const gatedPeer = (peer: Peer.Peer, isCertain: () => boolean): Peer.Peer => ({
-  request: (question, options) => (isCertain() ? peer.request(question, options) : refused()),
-  notification: (notification) => (isCertain() ? peer.notification(notification) : refused()),
-  answer: (answer) => (isCertain() ? peer.answer(answer) : refused()),
-  connect: (transport) => peer.connect(transport),
-  listen: (listener) => peer.listen(listener),
-  close: () => peer.close(),
-  get server() {
-    return peer.server
-  },
-  get era() {
-    return peer.era
-  },
-  get capabilities() {
-    return peer.capabilities
+/** A callback that makes several requests may have begun while the lease was certain. A class, as each call makes one. */
+class GatedPeer implements Peer.Peer {
+  readonly #peer: Peer.Peer
+  readonly #isCertain: () => boolean
+
+  constructor(peer: Peer.Peer, isCertain: () => boolean) {
+    this.#peer = peer
+    this.#isCertain = isCertain
   }
-})
+
+  request(...asked: Parameters<Peer.Peer["request"]>): ReturnType<Peer.Peer["request"]> {
+    return this.#isCertain() ? this.#peer.request(...asked) : refused()
+  }
+
+  notification(...told: Parameters<Peer.Peer["notification"]>): ReturnType<Peer.Peer["notification"]> {
+    return this.#isCertain() ? this.#peer.notification(...told) : refused()
+  }
+
+  answer(...told: Parameters<Peer.Peer["answer"]>): ReturnType<Peer.Peer["answer"]> {
+    return this.#isCertain() ? this.#peer.answer(...told) : refused()
+  }
+
+  connect(...to: Parameters<Peer.Peer["connect"]>): ReturnType<Peer.Peer["connect"]> {
+    return this.#peer.connect(...to)
+  }
+
+  listen(...listener: Parameters<Peer.Peer["listen"]>): ReturnType<Peer.Peer["listen"]> {
+    return this.#peer.listen(...listener)
+  }
+
+  close(): ReturnType<Peer.Peer["close"]> {
+    return this.#peer.close()
+  }
+
+  get server(): Peer.Peer["server"] {
+    return this.#peer.server
+  }
+
+  get era(): Peer.Peer["era"] {
+    return this.#peer.era
+  }
+
+  get capabilities(): Peer.Peer["capabilities"] {
+    return this.#peer.capabilities
+  }
+}
 
 const refused = () => Promise.reject(new Error("It is not certain that no other process keeps this backend"))

@@ -64,7 +64,7 @@ export const perform = (
       const pinned = audience.pins.get(id)
       return pinned?.use(callback) ?? Effect.fail(new BackendError.SessionReplaced({ backend: backend.id, generation }))
     }
-    return run().pipe(
+    const answered = run().pipe(
       Effect.flatMap((result) => {
         const json = JSON.stringify(result)
         if (json.length > longest) return Effect.fail(tooLong(backend.id, "answer"))
@@ -75,9 +75,12 @@ export const perform = (
         const { code, data, message } = error.cause
         const json = JSON.stringify({ code, data, message })
         return Effect.succeed<Answer>({ _tag: "Answer", isError: true, json, told })
-      }),
-      Effect.ensuring(Effect.sync(asking.end))
+      })
     )
+    return Effect.onExitPrimitive(answered, () => {
+      asking.end()
+      return undefined
+    })
   })
 
 /** Waits for a session as a call does, and tells which it is. */

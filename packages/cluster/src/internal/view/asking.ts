@@ -6,9 +6,8 @@ import { BackendError } from "@vmcp-keepalive/core"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import { ClusterError } from "effect/cluster"
 import * as Ticket from "../once/ticket.ts"
 import { type Kept, perform, type Request } from "../owner/perform.ts"
@@ -55,73 +54,126 @@ const overloaded = (backend: string) =>
     retryAfter: undefined
   })
 
-/**
- * How what is handed to the engine ends: in a fiber of its own, since an owner that ends interrupts whoever asked it, which is no interruption of the caller's. It
- * is ended when nothing of it was written for as long as it may wait; and where it was, when another process is seen to keep the backend.
- */
-const sent = <A>(
-  asking: Effect.Effect<A, unknown>,
-  waiting: Waiting,
-  ticket: Ticket.State,
-  owner: Options["owner"]
-): Effect.Effect<Exit.Exit<A, unknown>> =>
-  Effect.withFiber(({ context }) =>
-    Effect.callback((resume) => {
-      const fork = Effect.runForkWith(context)
-      const fiber = fork(asking)
-      let watching: Fiber.Fiber<unknown> | undefined
-      const look = Effect.gen(function* () {
-        // One that has it while another one keeps the backend answers it no more, whatever has become of it.
-        let others = 0
-        while (ticket.written && others < 2) {
-          yield* Effect.sleep(looking)
-          const now = yield* owner
-          others = now === undefined || ticket.to === undefined || now === ticket.to ? 0 : others + 1
-        }
-        fiber.interruptUnsafe()
-      })
-      waiting.onLate = () => void (watching = fork(look))
-      fiber.addObserver((exit) => {
-        waiting.onLate = undefined
-        watching?.interruptUnsafe()
-        resume(Effect.succeed(exit))
-      })
-      return Fiber.interrupt(fiber)
-    })
-  )
+/** Begins what runs beside whoever asks. */
+export type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 
-/** Brings one message to the owner, and its answer back. */
-export type Ask = (request: Request) => Effect.Effect<Answer, BackendError.CallError | BackendError.SessionReplaced>
+/** How a message has ended. */
+export type Ended = Exit.Exit<Answer, BackendError.CallError | BackendError.SessionReplaced>
 
+/** Brings one message to the owner, and its answer back: `settled` is told once how that ended, unless it is interrupted by what this returns. */
+export type Ask = (request: Request, fork: Fork, settled: (ended: Ended) => void) => () => void
+
+/** See the module. */
 export const ask =
-  ({ id, isLeft, local, owner, patience, send }: Options): Ask =>
-  (request) =>
-    Effect.suspend(() => {
-      const waiting = patience.begin()
-      const asking = Effect.gen(function* () {
-        while (true) {
-          const kept = local()
-          if (kept !== undefined) {
-            const answer = yield* Effect.result(perform(kept, request))
-            if (Result.isSuccess(answer)) return answer.success
-            if (waiting.isLate || !isLeft(answer.failure)) return yield* Effect.fail(answer.failure)
-            yield* Effect.sleep(pause)
-            continue
-          }
-          if (waiting.isLate) return yield* Effect.fail(unkept(id))
+  (options: Options): Ask =>
+  (request, fork, settled) => {
+    const asking = new Asking(options, request, fork, settled)
+    asking.attempt()
+    return asking.interrupt
+  }
 
-          const ticket: Ticket.State = { written: false }
-          const asked = Effect.provideService(send(request), Ticket.Ticket, ticket)
-          const exit = yield* sent(asked, waiting, ticket, owner)
-          if (Exit.isSuccess(exit)) return exit.value
-          const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-          if (isAnswered(error) && !isLeft(error)) return yield* Effect.fail(error)
-          if (ClusterError.MailboxFull.is(error)) return yield* Effect.fail(overloaded(id))
-          // What was refused is not executed, nor is what was not written; an answer that says neither has none.
-          const isRefused = error !== undefined
-          if (ticket.written && !isRefused && !request.idempotent) return yield* Effect.fail(lost(id))
-          yield* Effect.sleep(pause)
-        }
+/**
+ * One message. Each try is a fiber: an owner that ends interrupts whoever asked it, which is no interruption of the caller's. It is ended when nothing of it was
+ * written for as long as it may wait; and where it was, when another process is seen to keep the backend.
+ */
+class Asking {
+  readonly #options: Options
+  readonly #request: Request
+  readonly #fork: Fork
+  readonly #settled: (ended: Ended) => void
+  readonly #waiting: Waiting
+  #trying: Fiber.Fiber<unknown, unknown> | undefined
+  #looking: Fiber.Fiber<void> | undefined
+  #isOver = false
+
+  constructor(options: Options, request: Request, fork: Fork, settled: (ended: Ended) => void) {
+    this.#options = options
+    this.#request = request
+    this.#fork = fork
+    this.#settled = settled
+    this.#waiting = options.patience.begin()
+  }
+
+  // Bound, as it is handed on.
+  readonly interrupt = (): void => {
+    this.#end()
+    this.#trying?.interruptUnsafe()
+  }
+
+  attempt(): void {
+    const { id, isLeft, local, send } = this.#options
+    const kept = local()
+    if (kept !== undefined) {
+      return this.#try(perform(kept, this.#request), (exit) => {
+        const error = errorOf(exit)
+        if (error === undefined || this.#waiting.isLate || !isLeft(error)) this.#settle(exit)
+        else this.#again()
       })
-      return Effect.onExitPrimitive(asking, () => void patience.end(waiting))
+    }
+    if (this.#waiting.isLate) return this.#settle(Exit.fail(unkept(id)))
+    const ticket: Ticket.State = { written: false }
+    this.#waiting.onLate = () => void (this.#looking = this.#fork(this.#look(ticket)))
+    this.#try(Effect.provideService(send(this.#request), Ticket.Ticket, ticket), (exit) => {
+      this.#waiting.onLate = undefined
+      this.#looking?.interruptUnsafe()
+      this.#answered(exit, ticket)
     })
+  }
+
+  #try<E>(trying: Effect.Effect<Answer, E>, ended: (exit: Exit.Exit<Answer, E>) => void): void {
+    const fiber = this.#fork(trying)
+    this.#trying = fiber
+    fiber.addObserver((exit) => {
+      if (!this.#isOver) ended(exit)
+    })
+  }
+
+  #answered(exit: Exit.Exit<Answer, unknown>, ticket: Ticket.State): void {
+    if (Exit.isSuccess(exit)) return this.#settle(Exit.succeed(exit.value))
+    const { id, isLeft } = this.#options
+    const error = errorOf(exit)
+    if (isAnswered(error) && !isLeft(error)) return this.#settle(Exit.fail(error))
+    if (ClusterError.MailboxFull.is(error)) return this.#settle(Exit.fail(overloaded(id)))
+    // What was refused is not executed, nor is what was not written; an answer that says neither has none.
+    const isRefused = error !== undefined
+    if (ticket.written && !isRefused && !this.#request.idempotent) this.#settle(Exit.fail(lost(id)))
+    else this.#again()
+  }
+
+  #again(): void {
+    this.#trying = this.#fork(
+      Effect.andThen(
+        Effect.sleep(pause),
+        Effect.sync(() => this.attempt())
+      )
+    )
+  }
+
+  /** One that has it while another one keeps the backend answers it no more, whatever has become of it. */
+  #look(ticket: Ticket.State): Effect.Effect<void> {
+    const { owner } = this.#options
+    return Effect.gen({ self: this }, function* () {
+      let others = 0
+      while (ticket.written && others < 2) {
+        yield* Effect.sleep(looking)
+        const now = yield* owner
+        others = now === undefined || ticket.to === undefined || now === ticket.to ? 0 : others + 1
+      }
+      this.#trying?.interruptUnsafe()
+    })
+  }
+
+  #end(): void {
+    this.#isOver = true
+    this.#looking?.interruptUnsafe()
+    this.#options.patience.end(this.#waiting)
+  }
+
+  #settle(ended: Ended): void {
+    this.#end()
+    this.#settled(ended)
+  }
+}
+
+const errorOf = <E>(exit: Exit.Exit<unknown, E>): E | undefined =>
+  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined

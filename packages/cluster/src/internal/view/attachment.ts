@@ -110,12 +110,12 @@ export class Attachment {
     return this.#when(() => this.#isAttached)
   }
 
-  /** Waits until everything has come that the server had sent before: as long as the owner tells, and not for long. */
-  told(n: number): Effect.Effect<void> {
+  /**
+   * Waits until everything has come that the server had sent before: as long as the owner tells, and not for long. `undefined` where it has.
+   */
+  told(n: number): Effect.Effect<unknown> | undefined {
     const hasCome = () => !this.#isAttached || this.#delivered >= n
-    return Effect.suspend(() =>
-      hasCome() ? Effect.void : Effect.asVoid(Effect.timeoutOption(this.#when(hasCome), longestWait))
-    )
+    return hasCome() ? undefined : Effect.timeoutOption(this.#when(hasCome), longestWait)
   }
 
   #when(holds: () => boolean): Effect.Effect<void> {

@@ -3,13 +3,16 @@
  */
 import type { Backend, BackendError } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type Kept, meet, type Request } from "../owner/perform.ts"
 import type { Pinned } from "../owner/pins.ts"
 import type { Answer, Heard, Session } from "../protocol.ts"
-import { ask } from "./asking.ts"
+import { ask, type Ended } from "./asking.ts"
 import { Attachment, type Known } from "./attachment.ts"
 import { using } from "./elsewhere.ts"
 import * as Following from "./following.ts"
@@ -91,9 +94,9 @@ export const make = ({
       attachment,
       session,
       isMet: isCallError,
-      ask: (request) =>
-        // what is not pinned is not replaced
-        Effect.catchTag(asking({ ...request, caller, pin: undefined }), "SessionReplaced", Effect.die)
+      // what is not pinned is not replaced
+      ask: (request, fork, settled) =>
+        asking({ ...request, caller, pin: undefined }, fork, (ended) => settled(neverReplaced(ended)))
     }),
     pinned: pinning({
       id,
@@ -110,4 +113,12 @@ export const make = ({
       }
     })
   }
+}
+
+const neverReplaced = (ended: Ended): Exit.Exit<Answer, BackendError.CallError> => {
+  if (Exit.isSuccess(ended)) return Exit.succeed(ended.value)
+  const error = Option.getOrUndefined(Cause.findErrorOption(ended.cause))
+  return error === undefined || error._tag === "SessionReplaced"
+    ? Exit.die(Cause.squash(ended.cause))
+    : Exit.fail(error)
 }

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { longest, type Request, tooLong } from "../owner/perform.ts"
 import type { Answer } from "../protocol.ts"
+import type { Fork } from "./asking.ts"
 import type { Attachment, Known } from "./attachment.ts"
 
 /** What it is made of. `E` is what the connection may meet. */
@@ -16,10 +17,12 @@ export interface Options<E> {
   readonly attachment: Attachment
   /** The session that there is now: waits for it as a call does. */
   readonly session: Effect.Effect<Known, E>
-  /** Hands one message to the owner. */
+  /** Hands one message to the owner, as {@link Ask} does. */
   readonly ask: (
-    request: Pick<Request, "kind" | "method" | "params" | "idempotent" | "label">
-  ) => Effect.Effect<Answer, E>
+    request: Pick<Request, "kind" | "method" | "params" | "idempotent" | "label">,
+    fork: Fork,
+    settled: (ended: Exit.Exit<Answer, E>) => void
+  ) => () => void
   readonly isMet: (error: unknown) => error is E
 }
 
@@ -49,18 +52,18 @@ export const using =
           if (kind === "request") onId?.(label)
           const json = params === undefined ? undefined : JSON.stringify(params)
           if (json !== undefined && json.length > longest) return reject(tooLong(id, "request"))
-          const asked = ask({ kind, method, params: json, idempotent, label })
-          const fiber = fork(Effect.tap(asked, ({ told }) => attachment.told(told)))
           const abort = (reason: unknown) => {
-            fiber.interruptUnsafe()
+            interrupt()
+            over()
             reject(reason)
           }
           const aborted = () => abort(signal?.reason)
-          signal?.addEventListener("abort", aborted, { once: true })
-          if (kind === "request") aborts.set(label, abort)
-          fiber.addObserver((exit) => {
+          const over = () => {
             signal?.removeEventListener("abort", aborted)
             aborts.delete(label)
+          }
+          const settled = (exit: Exit.Exit<Answer, Own>) => {
+            over()
             if (Exit.isFailure(exit)) {
               const error: unknown = Cause.squash(exit.cause)
               if (isMet(error)) met ??= error
@@ -70,6 +73,13 @@ export const using =
             const answer = JSON.parse(exit.value.json)
             if (exit.value.isError) reject(new Peer.RpcError(answer))
             else resolve(answer)
+          }
+          signal?.addEventListener("abort", aborted, { once: true })
+          if (kind === "request") aborts.set(label, abort)
+          const interrupt = ask({ kind, method, params: json, idempotent, label }, fork, (exit) => {
+            const wait = Exit.isSuccess(exit) ? attachment.told(exit.value.told) : undefined
+            if (wait === undefined) settled(exit)
+            else fork(wait).addObserver(() => settled(exit))
           })
         })
       const peer: Peer.Peer = {

@@ -6,6 +6,7 @@ import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import type { Pinned } from "../owner/pins.ts"
@@ -69,19 +70,21 @@ export const pinning =
         })
         yield* attached
         const pin = yield* reach(id, longest, open, (error): error is Refused => isRefused(error) && !isLeft(error))
-        const replaced = Effect.suspend(() =>
-          Effect.fail(new BackendError.SessionReplaced({ backend: id, generation: pin.generation }))
-        )
+        const gone = new BackendError.SessionReplaced({ backend: id, generation: pin.generation })
         const use = using<BackendError.CallError | BackendError.SessionReplaced>({
           id,
           attachment,
           session,
           isMet: isAnswered,
-          ask: (request) => (isOver ? replaced : ask({ ...request, caller, pin }))
+          ask: (request, fork, settled) => {
+            if (!isOver) return ask({ ...request, caller, pin }, fork, settled)
+            settled(Exit.fail(gone))
+            return () => {}
+          }
         })
         return yield* body({
           generation: pin.generation,
-          use: (callback) => Effect.suspend(() => (isOver ? replaced : use(callback)))
+          use: (callback) => Effect.suspend(() => (isOver ? Effect.fail(gone) : use(callback)))
         })
       })
     )
