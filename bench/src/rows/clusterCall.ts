@@ -65,11 +65,21 @@ const row = (
   })
 })
 
+const routed = (results: ReadonlyArray<Result<Calls.Taken>>) =>
+  Calls.limit(results, {
+    quantity: "wall",
+    of: there,
+    beside: alone,
+    most: 2.5,
+    because: "a request and its answer go through one socket and one process more"
+  })
+
 export const clusterCall = row(
   "cluster-call",
   "A tool call to a server over HTTP that answers at once",
   ScriptedServer.make({ answers: "json" }),
   (results) => [
+    routed(results),
     Calls.limit(results, {
       quantity: "wall",
       of: here,
@@ -84,13 +94,5 @@ export const clusterCallReal = row(
   "cluster-call-real",
   "The same to server-everything",
   McpServers.everything,
-  (results) => [
-    Calls.limit(results, {
-      quantity: "wall",
-      of: there,
-      beside: alone,
-      most: 2.5,
-      because: "a request and its answer go through one socket and one process more"
-    })
-  ]
+  (results) => [routed(results)]
 )

@@ -48,16 +48,14 @@ export const perform = (
     const asking = audience.ask(caller, label, params === undefined ? undefined : JSON.parse(params))
     const question = asking.params === undefined ? { method } : { method, params: asking.params }
     let told = 0
-    const callback = async (peer: Peer.Peer, signal: AbortSignal): Promise<object> => {
-      if (kind === "request")
-        return peer.request(question, {
-          signal,
-          onId: (id) => asking.sent(peer.server, id),
-          onAnswer: () => void (told = asking.answered())
-        })
-      await peer.notification(question)
-      return {}
-    }
+    const callback = (peer: Peer.Peer, signal: AbortSignal): Promise<object> =>
+      kind === "request"
+        ? peer.request(question, {
+            signal,
+            onId: (id) => asking.sent(peer.server, id),
+            onAnswer: () => void (told = asking.answered())
+          })
+        : peer.notification(question).then(() => ({}))
     const run = (): Effect.Effect<object, BackendError.CallError | BackendError.SessionReplaced> => {
       if (pin === undefined) return backend.use(callback, { idempotent })
       const { generation, id } = pin

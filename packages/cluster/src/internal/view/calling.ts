@@ -81,10 +81,13 @@ export const make = ({
     const here = kept()
     return reach(id, longest, here === undefined ? owner.meet : meet(here), isMet)
   })
-  const session: Effect.Effect<Known, BackendError.CallError> = Effect.gen(function* () {
-    if (attachment.newest === undefined) yield* attached
+  const met = Effect.gen(function* () {
+    yield* attached
     return attachment.newest ?? (yield* attachment.met(yield* meeting))
   })
+  const session: Effect.Effect<Known, BackendError.CallError> = Effect.suspend(() =>
+    attachment.newest === undefined ? met : Effect.succeed(attachment.newest)
+  )
 
   const asking = ask({ id, patience, isLeft, local: kept, owner: owner.address, send: owner.call })
   let pins = 0

@@ -33,96 +33,103 @@ export const using =
     callback: (client: Peer.Peer, signal: AbortSignal) => PromiseLike<A> | Effect.Effect<A, E, R>,
     { idempotent = false }: Backend.UseOptions = {}
   ): Effect.Effect<A, BackendError.CallError | Own | E, R> =>
-    Effect.gen(function* () {
-      const session = yield* current
-      const fork = Effect.runForkWith(yield* Effect.context<never>())
-      const controller = new AbortController()
-      let met: Own | undefined
-      /** the requests under way, by their labels */
-      const aborts = new Map<unknown, (reason: unknown) => void>()
+    Effect.flatMap(current, (session) =>
+      Effect.withFiber(({ context }): Effect.Effect<A, BackendError.CallError | Own | E, R> => {
+        const fork = Effect.runForkWith(context)
+        const controller = new AbortController()
+        let met: Own | undefined
+        /** the requests under way, by their labels */
+        const aborts = new Map<unknown, (reason: unknown) => void>()
 
-      const send = (
-        kind: Request["kind"],
-        { method, params }: { readonly method: string; readonly params?: Message.Params | undefined },
-        { id: own, onAnswer, onId, signal }: Peer.RequestOptions = {}
-      ): Promise<Message.Result> =>
-        new Promise((resolve, reject) => {
-          if (signal?.aborted === true) return reject(signal.reason)
-          const label = kind === "request" ? attachment.label(own) : 0
-          if (kind === "request") onId?.(label)
-          const json = params === undefined ? undefined : JSON.stringify(params)
-          if (json !== undefined && json.length > longest) return reject(tooLong(id, "request"))
-          const abort = (reason: unknown) => {
-            interrupt()
-            over()
-            reject(reason)
-          }
-          const aborted = () => abort(signal?.reason)
-          const over = () => {
-            signal?.removeEventListener("abort", aborted)
-            aborts.delete(label)
-          }
-          const settled = (exit: Exit.Exit<Answer, Own>) => {
-            over()
-            if (Exit.isFailure(exit)) {
-              const error: unknown = Cause.squash(exit.cause)
-              if (isMet(error)) met ??= error
-              return reject(error)
+        const send = (
+          kind: Request["kind"],
+          { method, params }: { readonly method: string; readonly params?: Message.Params | undefined },
+          { id: own, onAnswer, onId, signal }: Peer.RequestOptions = {}
+        ): Promise<Message.Result> =>
+          new Promise((resolve, reject) => {
+            if (signal?.aborted === true) return reject(signal.reason)
+            const label = kind === "request" ? attachment.label(own) : 0
+            if (kind === "request") onId?.(label)
+            const json = params === undefined ? undefined : JSON.stringify(params)
+            if (json !== undefined && json.length > longest) return reject(tooLong(id, "request"))
+            const abort = (reason: unknown) => {
+              interrupt()
+              over()
+              reject(reason)
             }
-            onAnswer?.()
-            const answer = JSON.parse(exit.value.json)
-            if (exit.value.isError) reject(new Peer.RpcError(answer))
-            else resolve(answer)
-          }
-          signal?.addEventListener("abort", aborted, { once: true })
-          if (kind === "request") aborts.set(label, abort)
-          const interrupt = ask({ kind, method, params: json, idempotent, label }, fork, (exit) => {
-            const wait = Exit.isSuccess(exit) ? attachment.told(exit.value.told) : undefined
-            if (wait === undefined) settled(exit)
-            else fork(wait).addObserver(() => settled(exit))
-          })
-        })
-      const peer: Peer.Peer = {
-        request: (question, options) => send("request", question, options),
-        notification: async (notification) => {
-          const cancelled = Message.cancelled({ ...notification, jsonrpc: "2.0" })
-          // the server knows the request by another id
-          if (cancelled !== undefined) return aborts.get(cancelled)?.(new Error("It was cancelled"))
-          await send("notification", notification)
-        },
-        answer: () => refused("What the server asks is answered by the process that keeps the backend"),
-        connect: () => refused("The session is that of the process that keeps the backend"),
-        listen: (listener) => {
-          if (session.isOver) listener.onClose?.()
-          else session.listeners.add(listener)
-          return () => void session.listeners.delete(listener)
-        },
-        close: () => Promise.resolve(),
-        server: session.server,
-        era: session.era,
-        capabilities: session.server.capabilities
-      }
-      const failed = (cause: unknown) =>
-        cause instanceof BackendError.CallFailed
-          ? cause
-          : new BackendError.CallFailed({
-              backend: id,
-              reason: undefined,
-              code: Peer.isRpcError(cause) ? cause.code : undefined,
-              retryAfter: undefined,
-              cause
+            const aborted = () => abort(signal?.reason)
+            const over = () => {
+              signal?.removeEventListener("abort", aborted)
+              aborts.delete(label)
+            }
+            const settled = (exit: Exit.Exit<Answer, Own>) => {
+              over()
+              if (Exit.isFailure(exit)) {
+                const error: unknown = Cause.squash(exit.cause)
+                if (isMet(error)) met ??= error
+                return reject(error)
+              }
+              onAnswer?.()
+              const answer = JSON.parse(exit.value.json)
+              if (exit.value.isError) reject(new Peer.RpcError(answer))
+              else resolve(answer)
+            }
+            signal?.addEventListener("abort", aborted, { once: true })
+            if (kind === "request") aborts.set(label, abort)
+            const interrupt = ask({ kind, method, params: json, idempotent, label }, fork, (exit) => {
+              const wait = Exit.isSuccess(exit) ? attachment.told(exit.value.told) : undefined
+              if (wait === undefined) settled(exit)
+              else fork(wait).addObserver(() => settled(exit))
             })
-      const called = yield* Effect.try({ try: () => callback(peer, controller.signal), catch: failed })
-      // What the connection met is what the call fails with, whatever the callback made of it.
-      const told = <A, E, R>(running: Effect.Effect<A, E, R>): Effect.Effect<A, E | Own, R> =>
-        running.pipe(
-          Effect.catchCause((cause): Effect.Effect<never, E | Own> =>
-            met === undefined ? Effect.failCause(cause) : Effect.fail(met)
-          ),
-          Effect.onInterrupt(() => Effect.sync(() => controller.abort()))
-        )
-      if (Effect.isEffect(called)) return yield* told(called)
-      return yield* told(Effect.tryPromise({ try: () => called, catch: failed }))
-    })
+          })
+        const peer: Peer.Peer = {
+          request: (question, options) => send("request", question, options),
+          notification: async (notification) => {
+            const cancelled = Message.cancelled({ ...notification, jsonrpc: "2.0" })
+            // the server knows the request by another id
+            if (cancelled !== undefined) return aborts.get(cancelled)?.(new Error("It was cancelled"))
+            await send("notification", notification)
+          },
+          answer: () => refused("What the server asks is answered by the process that keeps the backend"),
+          connect: () => refused("The session is that of the process that keeps the backend"),
+          listen: (listener) => {
+            if (session.isOver) listener.onClose?.()
+            else session.listeners.add(listener)
+            return () => void session.listeners.delete(listener)
+          },
+          close: () => Promise.resolve(),
+          server: session.server,
+          era: session.era,
+          capabilities: session.server.capabilities
+        }
+        const failed = (cause: unknown) =>
+          cause instanceof BackendError.CallFailed
+            ? cause
+            : new BackendError.CallFailed({
+                backend: id,
+                reason: undefined,
+                code: Peer.isRpcError(cause) ? cause.code : undefined,
+                retryAfter: undefined,
+                cause
+              })
+        // What the connection met is what the call fails with, whatever the callback made of it.
+        const told = <A, E, R>(running: Effect.Effect<A, E, R>): Effect.Effect<A, E | Own, R> =>
+          running.pipe(
+            Effect.catchCause((cause): Effect.Effect<never, E | Own> =>
+              met === undefined ? Effect.failCause(cause) : Effect.fail(met)
+            ),
+            Effect.onInterrupt(() => Effect.sync(() => controller.abort()))
+          )
+        let called: PromiseLike<A> | Effect.Effect<A, E, R>
+        try {
+          called = callback(peer, controller.signal)
+        } catch (cause) {
+          return Effect.fail(failed(cause))
+        }
+        if (Effect.isEffect(called)) return told(called)
+        const promise = called
+        return told(Effect.tryPromise({ try: () => promise, catch: failed }))
+      })
+    )
 
 const refused = (why: string) => Promise.reject(new Error(why))
