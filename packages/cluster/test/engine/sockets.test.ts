@@ -1,7 +1,8 @@
 /** Our requests over real sockets: when one has left this process, and when it has not, and over which connection it goes. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Option, Queue } from "effect"
+import { Context, Duration, Effect, Fiber, Option, Queue } from "effect"
 import { MessageStorage, RunnerAddress, type Runners, ShardingConfig, Snowflake } from "effect/cluster"
+import { TestClock } from "effect/testing"
 import { createServer, type Server, type Socket } from "node:net"
 import type { AddressInfo } from "node:net"
 import * as Connections from "../../src/internal/engine/connections.ts"
@@ -80,7 +81,7 @@ describe("a request, over sockets,", () => {
       const told = yield* Queue.unbounded<unknown>()
       const address = yield* listening((socket) =>
         socket.on("data", (part) => {
-          for (const message of reader.take(part)) Queue.offerUnsafe(told, message)
+          for (const message of reader.take(part)) if (Object(message)._tag !== "Ping") Queue.offerUnsafe(told, message)
         })
       )
       const { asking, ticket } = asked(yield* world, address)
@@ -92,6 +93,26 @@ describe("a request, over sockets,", () => {
     })
   )
 
+  it.effect("is waited for no longer where the other end gives no sign of life", () =>
+    Effect.gen(function* () {
+      const reader = new Frames.Reader()
+      const told = yield* Queue.unbounded<unknown>()
+      const address = yield* listening((socket) =>
+        socket.on("data", (part) => {
+          for (const message of reader.take(part)) Queue.offerUnsafe(told, Object(message)._tag)
+        })
+      )
+      const { asking, ticket } = asked(yield* world, address)
+      const failing = yield* Effect.forkChild(Effect.flip(asking), { startImmediately: true })
+      assert.sameMembers([yield* Queue.take(told), yield* Queue.take(told)], ["Ping", "Request"])
+      yield* TestClock.adjust("5 seconds")
+      assert.isUndefined(failing.pollUnsafe())
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual((yield* Fiber.join(failing))._tag, "RunnerUnavailable")
+      assert.isTrue(ticket.written)
+    })
+  )
+
   it.live("goes over the connection of the one before, and over another one once that has ended", () =>
     Effect.gen(function* () {
       const sockets: Array<Socket> = []
@@ -99,7 +120,8 @@ describe("a request, over sockets,", () => {
         const reader = new Frames.Reader()
         sockets.push(socket)
         socket.on("data", (part) => {
-          for (const message of reader.take(part)) socket.write(answered(message))
+          for (const message of reader.take(part))
+            if (Object(message)._tag === "Request") socket.write(answered(message))
         })
       })
       const runners = yield* world

@@ -21,7 +21,11 @@ const opening = 1000
 /** How many milliseconds a peer has to show its certificate: until then it holds a connection. */
 const showing = 3000
 /** A connection is asked for a sign of life as often as that, and given up where none has come by the next time. */
-const asking = Duration.seconds(5)
+const beat = Duration.seconds(5)
+/** For how long this process then reads what it may have been too late for itself: it may have been frozen. */
+const reading = "100 millis"
+/** How many connections others may have here: a process has two. */
+const mostConnections = 4096
 
 /** One end of a connection. */
 export interface Connection {
@@ -48,7 +52,7 @@ export interface Opener extends Hearer {
 const ping = { _tag: "Ping" }
 const pong = { _tag: "Pong" }
 
-class Wire implements Connection {
+class Link implements Connection {
   readonly #socket: Net.Socket
   readonly #hearer: Hearer
   readonly #reader = new Frames.Reader()
@@ -90,12 +94,10 @@ class Wire implements Connection {
     this.#socket.destroySoon()
   }
 
-  /** Asks for a sign of life; false where the last was asked for in vain. */
-  ask(): boolean {
-    if (!this.isAlive) return false
+  /** Asks for a sign of life. */
+  ask(): void {
     this.isAlive = false
     this.send(ping)
-    return true
   }
 
   #read(part: Buffer): void {
@@ -135,15 +137,17 @@ export const clients = ({ tls }: Pick<ClusterOptions.Settings, "tls">): Layer.La
   Layer.effect(
     Connections,
     Effect.gen(function* () {
-      const all = new Set<Wire>()
+      const all = new Set<Link>()
       const fork = Effect.runForkWith(yield* Effect.context<never>())
-      yield* Effect.addFinalizer(() => Effect.sync(() => all.forEach((wire) => wire.end())))
-      const watch = (wire: Wire) =>
+      yield* Effect.addFinalizer(() => Effect.sync(() => all.forEach((link) => link.end())))
+      const watch = (link: Link) =>
         Effect.gen(function* () {
           do {
-            yield* Effect.sleep(asking)
-          } while (wire.ask())
-          wire.end()
+            link.ask()
+            yield* Effect.sleep(beat)
+            if (!link.isAlive) yield* Effect.sleep(reading)
+          } while (link.isAlive)
+          link.end()
         })
       return {
         open: ({ host, port }, opener) => {
@@ -152,24 +156,24 @@ export const clients = ({ tls }: Pick<ClusterOptions.Settings, "tls">): Layer.La
               ? Net.connect({ host, port })
               : Tls.connect({ ...optionsOf(tls), host, port, servername: tls.name })
           let watching: Fiber.Fiber<void> | undefined
-          const wire = new Wire(socket, {
+          const link = new Link(socket, {
             received: opener.received,
             ended: () => {
               clearTimeout(late)
               watching?.interruptUnsafe()
-              all.delete(wire)
+              all.delete(link)
               opener.ended()
             }
           })
-          const late = setTimeout(() => wire.end(), opening)
-          all.add(wire)
+          const late = setTimeout(() => link.end(), opening)
+          all.add(link)
           socket.once(tls === undefined ? "connect" : "secureConnect", () => {
             clearTimeout(late)
-            wire.open()
-            watching = fork(watch(wire))
+            link.open()
+            watching = fork(watch(link))
             opener.opened()
           })
-          return wire
+          return link
         }
       }
     })
@@ -195,21 +199,21 @@ export const server = ({
   Layer.effect(
     Accepting,
     Effect.gen(function* () {
-      const all = new Set<Wire>()
+      const all = new Set<Link>()
       const waiting = new Set<Net.Socket>()
       let take: ((connection: Connection) => Hearer) | undefined
       const taken = (socket: Net.Socket, accept: (connection: Connection) => Hearer) => {
         let hearer: Hearer | undefined
-        const wire: Wire = new Wire(socket, {
+        const link: Link = new Link(socket, {
           received: (message) => hearer?.received(message),
           ended: () => {
-            all.delete(wire)
+            all.delete(link)
             hearer?.ended()
           }
         })
-        all.add(wire)
-        hearer = accept(wire)
-        wire.open()
+        all.add(link)
+        hearer = accept(link)
+        link.open()
       }
       const come = (socket: Net.Socket) => {
         if (take !== undefined) return taken(socket, take)
@@ -224,6 +228,7 @@ export const server = ({
               { ...optionsOf(tls), requestCert: true, rejectUnauthorized: true, handshakeTimeout: showing },
               come
             )
+      listening.maxConnections = mostConnections
       // one that does not show who it is in time
       listening.on("tlsClientError", (_, socket: Net.Socket) => socket.destroy())
       // until it has shown its certificate it is nobody's
@@ -250,7 +255,7 @@ export const server = ({
         () =>
           Effect.gen(function* () {
             const closed = Effect.callback<void>((resume) => void listening.close(() => resume(Effect.void)))
-            for (const wire of [...all]) wire.endSoon()
+            for (const link of [...all]) link.endSoon()
             for (const socket of waiting) socket.destroy()
             yield* Effect.timeoutOption(closed, farewell)
             for (const socket of raw) socket.destroy()

@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import { ClusterError, EntityAddress, EntityId, EntityType, Message, Reply, Sharding, Snowflake } from "effect/cluster"
 import type { Rpc } from "effect/rpc"
@@ -141,13 +142,14 @@ export const layer: Layer.Layer<never, never, Connections.Accepting | Sharding.S
 
       return {
         received: (message) => {
-          if (!Wire.isQuestion(message)) return
           try {
-            asked(message)
+            if (Wire.isQuestion(message)) return asked(message)
           } catch {
-            // It is not understood: it ends nothing but itself, and whoever asks is told.
-            if ("id" in message) send(refusal(message.id, Cause.empty))
+            // as what is none
           }
+          // It is not understood: it ends nothing but itself, and whoever asks is told.
+          const { id } = Object(message)
+          if (Predicate.isNumber(id)) send(refusal(id, Cause.empty))
         },
         ended: () => {
           processes.delete(underWay)
