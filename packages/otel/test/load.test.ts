@@ -59,7 +59,7 @@ describe("5,000 backends, 300 readers that do not read, 1,500 half requests, and
           return Effect.map(said(host), (answer) => Size(answer).megabytes)
         })
         // What it needs for one who reads the page is not counted: neither the page, nor what V8 has not collected of those before.
-        for (let page = 0; page < 20; page++) yield* Effect.promise(() => read(url))
+        for (let page = 0; page < 60; page++) yield* Effect.promise(() => read(url))
         yield* most
         const before = yield* most
         const load = yield* start("load", url, `${seconds}`)
