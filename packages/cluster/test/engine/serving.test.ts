@@ -43,7 +43,7 @@ const worldOf = (most: number) =>
       margin: () => 1,
       follow: Effect.void
     }
-    let taken: ((connection: Connections.Connection) => Connections.Hearer) | undefined
+    let taken: Connections.Take | undefined
     const scope = yield* Scope.fork(yield* Effect.scope)
     yield* Layer.buildWithScope(
       Serving.layer.pipe(
@@ -63,7 +63,11 @@ const worldOf = (most: number) =>
     )
     assert(taken !== undefined)
     const said = yield* Queue.unbounded<object>()
-    const { ended, received } = taken({ send: (message) => Queue.offerUnsafe(said, message), end: () => {} })
+    const { ended, received } = taken({
+      send: (message) => Queue.offerUnsafe(said, message),
+      end: () => {},
+      stranger: undefined
+    })
     return {
       said: Queue.take(said),
       cancelled: Queue.take(cancelled),

@@ -1,9 +1,9 @@
 /** Our requests over real sockets: when one has left this process, and when it has not, and over which connection it goes. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Fiber, Option, Queue } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Logger, Option, Queue } from "effect"
 import { MessageStorage, RunnerAddress, type Runners, ShardingConfig, Snowflake } from "effect/cluster"
 import { TestClock } from "effect/testing"
-import { createServer, type Server, type Socket } from "node:net"
+import { connect, createServer, type Server, type Socket } from "node:net"
 import type { AddressInfo } from "node:net"
 import * as Connections from "../../src/internal/engine/connections.ts"
 import * as Frames from "../../src/internal/engine/frames.ts"
@@ -27,11 +27,35 @@ const asked = (runners: Runners.Runners["Service"], address: RunnerAddress.Runne
   return { answers, ticket, asking: Effect.provideService(runners.send({ address, message }), Ticket, ticket) }
 }
 
-const listening = (onConnection: (socket: Socket) => void) =>
+const hello = Frames.write({ _tag: "Hello", protocol: 1 })
+const ofOtherVersion = Frames.write({ _tag: "Hello", protocol: 2 })
+
+/** Each message that comes over a socket. */
+const reading = (socket: Socket, received: (message: { readonly _tag?: unknown }) => void) => {
+  const reader = new Frames.Reader()
+  socket.on("error", () => {})
+  socket.on("data", (part) => {
+    reader.add(part)
+    for (;;) {
+      const message = reader.next(Frames.mostBytes)
+      if (message === undefined) return
+      received(Object(message))
+    }
+  })
+}
+
+/** A process that says something first, and hears all that comes. */
+const listening = (
+  received: (message: { readonly _tag?: unknown }, socket: Socket) => void,
+  greeting: Uint8Array = hello
+) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.callback<Server>((resume) => {
-        const server = createServer((socket) => onConnection(socket.on("error", () => {})))
+        const server = createServer((socket) => {
+          reading(socket, (message) => received(message, socket))
+          socket.write(greeting)
+        })
         server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
       }),
       (server) => Effect.sync(() => void server.close())
@@ -39,8 +63,17 @@ const listening = (onConnection: (socket: Socket) => void) =>
     (server) => RunnerAddress.RunnerAddress.make({ host: "127.0.0.1", port: (server.address() as AddressInfo).port })
   )
 
-const answered = (message: unknown) =>
+const answered = (message: object) =>
   Frames.write({ _tag: "Exit", requestId: Object(message).id, exit: { _tag: "Success", value: null } })
+
+/** Does something, and waits until the socket is closed. */
+const closed = (doing: Effect.Effect<unknown>, socket: Socket) =>
+  Effect.gen(function* () {
+    const over = Effect.callback<void>((resume) => void socket.once("close", () => resume(Effect.void)))
+    const waiting = yield* Effect.forkChild(over, { startImmediately: true })
+    yield* doing
+    yield* Fiber.join(waiting)
+  })
 
 describe("a request, over sockets,", () => {
   it.live("has not left where nobody could be connected to, and says that the process is unavailable", () =>
@@ -54,57 +87,69 @@ describe("a request, over sockets,", () => {
     })
   )
 
+  it.live.each([
+    ["speaks the messages of another version", ofOtherVersion],
+    ["says something else first", Frames.write({ _tag: "Pong" })],
+    ["is of something else", Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n")],
+    ["says more than a greeting has", Buffer.from([0, 1, 0, 0])]
+  ] as const)("never leaves for an address that %s", ([, greeting]) =>
+    Effect.gen(function* () {
+      const told: Array<unknown> = []
+      const address = yield* listening(({ _tag }) => told.push(_tag), greeting)
+      const warnings: Array<string> = []
+      const logger = Logger.layer([Logger.make(({ message }) => void warnings.push(String(message)))])
+      const runners = yield* Effect.provide(world, logger)
+      for (let time = 0; time < 3; time++) {
+        const { asking, ticket } = asked(runners, address)
+        assert.strictEqual((yield* Effect.flip(asking))._tag, "RunnerUnavailable")
+        assert.isFalse(ticket.written)
+      }
+      assert.notIncludeMembers(told, ["Request"])
+      // once, however often it is tried
+      assert.strictEqual(warnings.length, 1)
+      const isOfOtherVersion = greeting === ofOtherVersion
+      const who = isOfOtherVersion ? "A process of another version" : "No process of this library"
+      assert.strictEqual(warnings[0], `${who} answers at 127.0.0.1:${address.port}: nothing is asked there`)
+      // one of another version lives: what it keeps is not taken from it
+      assert.strictEqual(Exit.isSuccess(yield* Effect.exit(runners.ping(address))), isOfOtherVersion)
+    })
+  )
+
   it.live("may have left once it was handed to the socket, and is not asked again where that ends under it", () =>
     Effect.gen(function* () {
-      let connections = 0
-      let heard = 0
-      const address = yield* listening((socket) => {
-        connections++
-        socket.on("data", ({ length }) => {
-          heard += length
-          socket.destroy()
-        })
+      const told: Array<unknown> = []
+      const address = yield* listening(({ _tag }, socket) => {
+        told.push(_tag)
+        if (_tag === "Request") socket.destroy()
       })
       const { answers, asking, ticket } = asked(yield* world, address)
       const error = yield* Effect.flip(asking)
       assert.strictEqual(error._tag, "RunnerUnavailable")
       assert.isTrue(ticket.written)
-      assert.strictEqual(connections, 1)
-      assert.isAbove(heard, 0)
+      assert.strictEqual(told.filter((tag) => tag === "Request").length, 1)
       assert.deepStrictEqual(answers, [])
     })
   )
 
   it.live("waits for an answer for as long as whoever asks does, and the owner is told when nobody waits", () =>
     Effect.gen(function* () {
-      const reader = new Frames.Reader()
       const told = yield* Queue.unbounded<unknown>()
-      const address = yield* listening((socket) =>
-        socket.on("data", (part) => {
-          for (const message of reader.take(part)) if (Object(message)._tag !== "Ping") Queue.offerUnsafe(told, message)
-        })
-      )
+      const address = yield* listening(({ _tag }) => Queue.offerUnsafe(told, _tag))
       const { asking, ticket } = asked(yield* world, address)
       const waited = yield* Effect.timeoutOption(asking, "500 millis")
       assert.isTrue(Option.isNone(waited))
       assert.isTrue(ticket.written)
-      const tag = Effect.map(Queue.take(told), (message) => Object(message)._tag)
-      assert.deepStrictEqual([yield* tag, yield* tag], ["Request", "Interrupt"])
+      assert.deepStrictEqual(yield* Queue.takeN(told, 4), ["Hello", "Ping", "Request", "Interrupt"])
     })
   )
 
   it.effect("is waited for no longer where the other end gives no sign of life", () =>
     Effect.gen(function* () {
-      const reader = new Frames.Reader()
       const told = yield* Queue.unbounded<unknown>()
-      const address = yield* listening((socket) =>
-        socket.on("data", (part) => {
-          for (const message of reader.take(part)) Queue.offerUnsafe(told, Object(message)._tag)
-        })
-      )
+      const address = yield* listening(({ _tag }) => Queue.offerUnsafe(told, _tag))
       const { asking, ticket } = asked(yield* world, address)
       const failing = yield* Effect.forkChild(Effect.flip(asking), { startImmediately: true })
-      assert.sameMembers([yield* Queue.take(told), yield* Queue.take(told)], ["Ping", "Request"])
+      assert.deepStrictEqual(yield* Queue.takeN(told, 3), ["Hello", "Ping", "Request"])
       yield* TestClock.adjust("5 seconds")
       assert.isUndefined(failing.pollUnsafe())
       yield* TestClock.adjust("100 millis")
@@ -115,38 +160,109 @@ describe("a request, over sockets,", () => {
 
   it.live("goes over the connection of the one before, and over another one once that has ended", () =>
     Effect.gen(function* () {
-      const sockets: Array<Socket> = []
-      const address = yield* listening((socket) => {
-        const reader = new Frames.Reader()
-        sockets.push(socket)
-        socket.on("data", (part) => {
-          for (const message of reader.take(part))
-            if (Object(message)._tag === "Request") socket.write(answered(message))
-        })
+      const sockets = new Set<Socket>()
+      const address = yield* listening((message, socket) => {
+        sockets.add(socket)
+        if (message._tag === "Request") socket.write(answered(message))
       })
       const runners = yield* world
       yield* runners.ping(address)
       yield* runners.ping(address)
-      assert.strictEqual(sockets.length, 1)
+      assert.strictEqual(sockets.size, 1)
       const [first] = sockets
       assert(first !== undefined)
-      yield* Effect.callback<void>((resume) => {
-        first.once("close", () => resume(Effect.void)).destroy()
-      })
+      yield* closed(
+        Effect.sync(() => first.destroy()),
+        first
+      )
       // what is asked before the end has been noticed fails, and goes over a new connection then
       yield* Effect.retry(runners.ping(address), { times: 5 })
-      assert.strictEqual(sockets.length, 2)
+      assert.strictEqual(sockets.size, 2)
     })
   )
 
   it.live.each([
     ["is no JSON", Buffer.from([0, 0, 0, 1, 0x7b])],
-    ["is longer than any may be", Buffer.from([0x7f, 0xff, 0xff, 0xff])]
+    ["is longer than any may be", Buffer.from([0x7f, 0xff, 0xff, 0xff])],
+    ["is no answer", Frames.write({ _tag: "Exit", requestId: 0 })]
   ] as const)("ends with a connection on which something comes that %s", ([, bytes]) =>
     Effect.gen(function* () {
-      const address = yield* listening((socket) => socket.on("data", () => socket.write(bytes)))
-      const { asking } = asked(yield* world, address)
+      const address = yield* listening(({ _tag }, socket) => _tag === "Request" && socket.write(bytes))
+      const { asking, ticket } = asked(yield* world, address)
       assert.strictEqual((yield* Effect.flip(asking))._tag, "RunnerUnavailable")
+      assert.isTrue(ticket.written)
+    })
+  )
+})
+
+// ------------------------------------------------------------------------------------------------------- the other end
+
+/** A process that takes connections: what it hears over them, and one to it. */
+const taking = Effect.gen(function* () {
+  const address = { host: "127.0.0.1", port: yield* freePort }
+  const received: Array<unknown> = []
+  const ended = yield* Queue.unbounded<void>()
+  const context = yield* Layer.build(Connections.server({ address, tls: undefined }))
+  yield* Context.get(context, Connections.Accepting).accept(() => ({
+    received: (message) => received.push(message),
+    ended: () => Queue.offerUnsafe(ended, undefined)
+  }))
+  const told = yield* Queue.unbounded<unknown>()
+  const socket = connect(address)
+  reading(socket, ({ _tag }) => Queue.offerUnsafe(told, _tag))
+  // it speaks first
+  assert.strictEqual(yield* Queue.take(told), "Hello")
+  return { ended: Queue.take(ended), received, socket, told }
+})
+
+describe("a connection that another process opens", () => {
+  it.live.each([
+    ["speaks the messages of another version", ofOtherVersion],
+    [
+      "asks before it has said which messages it speaks",
+      Frames.write({ _tag: "Request", id: 0, tag: "Ping", payload: null })
+    ],
+    ["is something else", Buffer.from("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")],
+    ["says more than a greeting has", Buffer.from([0, 1, 0, 0])]
+  ] as const)("is ended where whoever is there %s", ([, bytes]) =>
+    Effect.gen(function* () {
+      const { ended, received, socket } = yield* taking
+      yield* closed(
+        Effect.sync(() => socket.write(bytes)),
+        socket
+      )
+      yield* ended
+      assert.deepStrictEqual(received, [])
+    })
+  )
+
+  it.effect("is ended where whoever is there says nothing for three seconds", () =>
+    Effect.gen(function* () {
+      const { ended, socket } = yield* taking
+      yield* TestClock.adjust("2999 millis")
+      assert.isFalse(socket.closed)
+      yield* closed(TestClock.adjust("1 millis"), socket)
+      yield* ended
+    })
+  )
+
+  it.effect("is ended where no sign of life has come for a minute, and not before", () =>
+    Effect.gen(function* () {
+      const { ended, socket, told } = yield* taking
+      const ping = Effect.gen(function* () {
+        socket.write(Frames.write({ _tag: "Ping" }))
+        assert.strictEqual(yield* Queue.take(told), "Pong")
+      })
+      socket.write(hello)
+      yield* ping
+      yield* TestClock.adjust("3 seconds")
+      for (let minute = 0; minute < 5; minute++) {
+        yield* ping
+        yield* TestClock.adjust("1 minute")
+      }
+      assert.isFalse(socket.closed)
+      yield* closed(TestClock.adjust("1 minute"), socket)
+      yield* ended
     })
   )
 })

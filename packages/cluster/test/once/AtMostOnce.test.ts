@@ -5,6 +5,7 @@ import { ClusterError, MessageStorage, RunnerAddress, Runners, ShardingConfig } 
 import type { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import * as Connections from "../../src/internal/engine/connections.ts"
+import type { Hearer } from "../../src/internal/engine/link.ts"
 import * as AtMostOnce from "../../src/internal/once/AtMostOnce.ts"
 import { type State, Ticket } from "../../src/internal/once/ticket.ts"
 import * as Protocol from "../../src/internal/protocol.ts"
@@ -33,14 +34,14 @@ const takes = {
     return true
   },
   "has it, and answers nothing": () => true
-} satisfies Record<string, (opener: Connections.Opener) => boolean>
+} satisfies Record<string, (opener: Hearer) => boolean>
 
 const runners = (how: keyof typeof takes) =>
   Effect.gen(function* () {
     const connections = Layer.succeed(Connections.Connections, {
       open: (_, opener) => {
         queueMicrotask(opener.opened)
-        return { send: () => takes[how](opener), end: () => queueMicrotask(opener.ended) }
+        return { send: () => takes[how](opener), end: () => queueMicrotask(opener.ended), stranger: undefined }
       }
     })
     const layer = AtMostOnce.layer(Duration.seconds(5)).pipe(

@@ -4,7 +4,7 @@
  */
 
 /** How many bytes a message may have: what one with `longest` UTF-16 units takes that are all escaped. */
-const mostBytes = 256 * 1024 * 1024
+export const mostBytes = 256 * 1024 * 1024
 const head = 4
 
 /** Puts together what comes in parts. */
@@ -12,23 +12,24 @@ export class Reader {
   #parts: Array<Uint8Array> = []
   #bytes = 0
 
-  /** The messages that are whole with this part. Throws where it is none of ours, or too long: nothing can be read after it. */
-  take(part: Uint8Array): ReadonlyArray<unknown> {
+  add(part: Uint8Array): void {
     this.#parts.push(part)
     this.#bytes += part.length
-    const messages: Array<unknown> = []
-    while (this.#bytes >= head) {
-      const size = this.#joined(head).readUInt32BE()
-      if (size > mostBytes) throw new RangeError("The message is longer than what one process hands to another")
-      if (this.#bytes < head + size) break
-      const all = this.#joined(head + size)
-      messages.push(JSON.parse(all.toString("utf8", head, head + size)))
-      const rest = all.subarray(head + size)
-      this.#parts[0] = rest
-      if (rest.length === 0) this.#parts.shift()
-      this.#bytes -= head + size
-    }
-    return messages
+  }
+
+  /** The next message; `undefined` while it is not whole. Throws where it is none of ours, or longer than `most`: nothing can be read after it. */
+  next(most: number): unknown {
+    if (this.#bytes < head) return undefined
+    const size = this.#joined(head).readUInt32BE()
+    if (size > most) throw new RangeError("The message is longer than what one process hands to another")
+    if (this.#bytes < head + size) return undefined
+    const all = this.#joined(head + size)
+    const message: unknown = JSON.parse(all.toString("utf8", head, head + size))
+    const rest = all.subarray(head + size)
+    this.#parts[0] = rest
+    if (rest.length === 0) this.#parts.shift()
+    this.#bytes -= head + size
+    return message
   }
 
   /** The first part, which has at least so many bytes then. */

@@ -23,6 +23,7 @@ import type { Rpc } from "effect/rpc"
 import * as Address from "../address.ts"
 import * as Ticket from "../once/ticket.ts"
 import * as Connections from "./connections.ts"
+import type { Connection, Hearer } from "./link.ts"
 import * as Wire from "./wire.ts"
 
 /** A connection over which nothing was asked for this long is closed, in milliseconds. */
@@ -57,8 +58,8 @@ class Answers {
 }
 
 /** One connection, and who waits for what comes on it. */
-class Asking implements Connections.Opener {
-  readonly #connection: Connections.Connection
+class Asking implements Hearer {
+  readonly #connection: Connection
   readonly #waiting = new Map<number, Answers>()
   readonly #now: () => number
   readonly #over: () => void
@@ -69,7 +70,7 @@ class Asking implements Connections.Opener {
   /** who waits until it is open, or is not to be */
   #whenDecided: Array<() => void> = []
 
-  constructor(open: (opener: Connections.Opener) => Connections.Connection, now: () => number, over: () => void) {
+  constructor(open: (hearer: Hearer) => Connection, now: () => number, over: () => void) {
     this.#now = now
     this.#over = over
     this.#usedAt = now()
@@ -93,7 +94,8 @@ class Asking implements Connections.Opener {
   }
 
   readonly received = (message: unknown): void => {
-    if (!Wire.isSaid(message)) return
+    // whose answers cannot be read is not waited for
+    if (!Wire.isSaid(message)) return this.end()
     const answers = this.#waiting.get(message.requestId)
     if (message._tag !== "Chunk") this.#forget(message.requestId)
     answers?.offer(message)
@@ -153,6 +155,10 @@ class Asking implements Connections.Opener {
     })
   }
 
+  get isOfOtherVersion(): boolean {
+    return this.#connection.stranger === "other version"
+  }
+
   /** Tells what is not answered: where there is no connection nobody has anything that it could concern. */
   tell(payload: unknown): void {
     this.#send({ _tag: "Request", tag: "Envelope", payload })
@@ -193,7 +199,7 @@ export const make: (
     const known = current.get(name)
     if (known !== undefined) return known
     const made: Asking = new Asking(
-      (opener) => open(address, opener),
+      (hearer) => open(address, hearer),
       now,
       () => {
         all.delete(made)
@@ -258,22 +264,22 @@ export const make: (
   return yield* Runners.make({
     codecFor: Wire.codecFor,
     ping: (address) =>
-      Effect.suspend(() =>
-        connected(address).ask(
+      Effect.suspend(() => {
+        const asking = connected(address)
+        const asked = asking.ask(
           (id) => Effect.succeed({ _tag: "Request", id, tag: "Ping", payload: null }),
           () => {},
           (answer) =>
             answer?._tag === "Exit" && answer.exit._tag === "Success" ? Effect.succeed(true) : unavailable(address)
         )
-      ).pipe(
-        // what does not answer is connected to anew
-        Effect.catchCause(() =>
-          Effect.suspend(() => {
-            replace(address)
-            return unavailable(address)
-          })
-        )
-      ),
+        return Effect.catchCause(asked, () => {
+          // one of another version lives, and keeps what it keeps until it hands that over
+          if (asking.isOfOtherVersion) return Effect.void
+          // what does not answer is connected to anew
+          replace(address)
+          return unavailable(address)
+        })
+      }),
     send: ({ address, message }) => {
       if (message._tag === "OutgoingRequest") return request(address, message)
       return Effect.sync(() =>

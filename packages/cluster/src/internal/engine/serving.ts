@@ -19,6 +19,7 @@ import * as Place from "../owner/place.ts"
 import { BackendEntity, Call } from "../protocol.ts"
 import * as CallCodec from "./callCodec.ts"
 import * as Connections from "./connections.ts"
+import type { Connection } from "./link.ts"
 import * as Wire from "./wire.ts"
 
 /** What one process has under way here, by the ids that it gave: what ends each. */
@@ -52,7 +53,7 @@ export const layer: Layer.Layer<never, never, Connections.Accepting | Sharding.S
     /** of each process that is connected */
     const processes = new Set<UnderWay>()
 
-    const serve = (connection: Connections.Connection): Connections.Hearer => {
+    const serve = (connection: Connection): ReturnType<Connections.Take> => {
       const underWay: UnderWay = new Map()
       processes.add(underWay)
       const send = (said: Wire.Said) => void connection.send(said)
