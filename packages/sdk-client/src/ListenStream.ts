@@ -184,6 +184,7 @@ class ListenStream {
   #events = 0
   #isOver = false
   #stop: () => void = () => {}
+  #remove: () => void = () => {}
 
   constructor(port: Port, params: Message.Params, listener: Listener) {
     this.#port = port
@@ -200,6 +201,7 @@ class ListenStream {
     if (this.#isOver) return
     this.#isOver = true
     this.#cancel()
+    this.#remove()
     this.#over()
   }
 
@@ -219,7 +221,6 @@ class ListenStream {
     this.#began = this.#port.now()
     this.#events = 0
     this.#isOpen = false
-    let remove = () => {}
     this.#stop = requests.ask(
       {
         method,
@@ -228,11 +229,11 @@ class ListenStream {
         cancellable: true,
         onId: (id) => {
           this.#id = id
-          remove = subscriptions.add(id, this)
+          this.#remove = subscriptions.add(id, this)
         }
       },
       (_, answer) => {
-        remove()
+        this.#remove()
         this.#id = undefined
         this.#ended(record.evidence ?? Evidence.transportFailure("closed"), answer)
       }

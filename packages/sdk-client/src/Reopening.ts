@@ -77,7 +77,8 @@ export const step = (memory: Memory, outcome: Outcome, random: number): Step => 
       return afterEnd(memory, outcome, random)
     case "Refused": {
       const { evidence } = outcome
-      const absent = evidence.status === 405 || (!evidence.withSession && notOffered.has(evidence.status))
+      const absent =
+        evidence.status === 405 || (!evidence.withSession && !memory.opened && notOffered.has(evidence.status))
       // A session whose stream is no more offered is not what it was: the server has become one that knows no sessions.
       const gone = memory.opened && evidence.withSession && evidence.status === 405
       if (absent) return { memory, delay: undefined, observe: gone ? evidence : undefined }

@@ -254,6 +254,32 @@ describe("a dispatcher of the user's", () => {
     )
   })
 
+  it.live("that answers within its call is followed where it redirects", () =>
+    Effect.gen(function* () {
+      const paths: Array<string> = []
+      const atOnce = {
+        dispatch: (
+          options: { readonly path: string; readonly body?: string },
+          handler: Record<string, (...args: ReadonlyArray<unknown>) => void>
+        ) => {
+          paths.push(options.path)
+          const controller = { abort: () => {}, pause: () => {}, resume: () => {} }
+          const answer = options.body === undefined ? undefined : answerOf(options.body)
+          const isMoved = answer !== undefined && options.path === "/mcp"
+          const status = isMoved ? 307 : answer !== undefined ? 200 : options.body === undefined ? 405 : 202
+          const headers = isMoved ? { location: "/moved" } : { "content-type": "application/json" }
+          handler["onRequestStart"]?.(controller)
+          handler["onResponseStart"]?.(controller, status, headers)
+          if (answer !== undefined) handler["onResponseData"]?.(controller, Buffer.from(answer))
+          handler["onResponseEnd"]?.(controller, {})
+          return true
+        }
+      }
+      expect(yield* isWell({ url: "http://nowhere.invalid/mcp", dispatcher: atOnce })).toBe(true)
+      expect(paths).toContain("/moved")
+    }).pipe(Effect.scoped)
+  )
+
   it("excludes what it would decide itself, and so does a fetch", () => {
     const paths = (options: Partial<HttpConnector.Options>) =>
       Effect.runSync(HttpConnector.make({ url: "http://host/mcp", ...options }).issues).map(({ path }) =>
@@ -292,6 +318,29 @@ describe("content codings", () => {
       }).pipe(Effect.scoped)
     )
   }
+
+  it.live.each(["destroy", "end"] as const)(
+    "of an answer that has come whole are undone, however its connection ends then: %s",
+    (ending) =>
+      Effect.gen(function* () {
+        const text = "x".repeat(200_000)
+        const server = yield* serve((request, body, response) => {
+          if (request.method !== "POST") return void response.writeHead(405).end()
+          const { id, method } = JSON.parse(body)
+          if (id === undefined) return void response.writeHead(202).end()
+          response.writeHead(200, { "content-type": "text/event-stream", "content-encoding": "gzip" })
+          if (method === "initialize") return void response.end(gzipSync(`data: ${answerOf(body)}\n\n`))
+          const answer = { jsonrpc: "2.0", id, result: { content: [{ type: "text", text }] } }
+          // without the last chunk of the body
+          response.write(gzipSync(`data: ${JSON.stringify(answer)}\n\n`), () => response.socket?.[ending]())
+        })
+        const { session } = yield* open(HttpConnector.make({ url: server.url }))
+        for (let nth = 0; nth < 10; nth++) {
+          const { result } = yield* run(session, (client) => client.callTool({ name: "x" }))
+          expect(Exit.isSuccess(result)).toBe(true)
+        }
+      }).pipe(Effect.scoped)
+  )
 })
 
 describe("what was seen of a failure", () => {

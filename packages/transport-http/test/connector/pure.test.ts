@@ -446,6 +446,10 @@ describe("the standing stream's next step", () => {
     expect(Reopening.step(Reopening.initial, refused(405), 0).delay).toBeUndefined()
     expect(Reopening.step(Reopening.initial, refused(404, false), 0).delay).toBeUndefined()
     expect(Reopening.step(Reopening.initial, refused(404), 0).delay).toBeDefined()
+    // where it was open before, only the status that says so
+    const opened = { ...Reopening.initial, opened: true }
+    for (const status of [400, 404, 501]) expect(Reopening.step(opened, refused(status, false), 0).delay).toBeDefined()
+    expect(Reopening.step(opened, refused(405, false), 0).delay).toBeUndefined()
   })
 
   it("reports a doubtful refusal once an outage", () => {

@@ -22,8 +22,8 @@ export interface Asker {
   readonly maySend?: () => boolean
   /** from now on a byte of the request may leave */
   readonly onSending?: () => void
-  /** The response has begun; what this returns reads its body. */
-  readonly onHead: (head: Head) => Body
+  /** The response of this exchange has begun; what this returns reads its body. */
+  readonly onHead: (head: Head, exchange: Exchange) => Body
   /** There will be no response. */
   readonly onFailure: (failure: Failure.Failure) => void
   /** It holds no socket any more, however it ended: the last that is heard of it. */
@@ -51,6 +51,10 @@ export class Exchange implements Receiver {
   #decoder: Decoding.Decoder | undefined = undefined
   #followed = 0
   #isOver = false
+  /** whether the response that redirects is still being read */
+  #isRedirected = false
+  /** what ended it, where what has come before is still being decoded */
+  #failure: Failure.Failure | undefined = undefined
 
   constructor(sender: Sender, request: HttpRequest, asker: Asker, owner: Owner) {
     this.#owner = owner
@@ -63,7 +67,7 @@ export class Exchange implements Receiver {
   /** Begins it. What it hears may come before this returns. */
   send(): this {
     this.#transmission = this.#sender.send(this.#request, this)
-    if (this.#isOver) this.#transmission.abort()
+    if (this.#isOver || this.#isRedirected) this.#transmission.abort()
     return this
   }
 
@@ -88,7 +92,7 @@ export class Exchange implements Receiver {
     const to = this.#followed < Redirect.most ? Redirect.target(this.#request, head, this.#start) : undefined
     if (to !== undefined) return this.#follow(to)
     this.#owner.heard()
-    const body = this.#asker.onHead(head)
+    const body = this.#asker.onHead(head, this)
     // whoever hears of the response may have ended the exchange at once
     if (this.#isOver) return body.onOver?.()
     this.#body = body
@@ -96,34 +100,42 @@ export class Exchange implements Receiver {
     if (!Decoding.isEncoded(coding)) return
     this.#decoder = Decoding.make(coding, {
       onData: (chunk) => this.#read(chunk),
-      onEnd: () => this.#end(),
-      onError: () => this.#fail(undecodable),
+      onEnd: () => (this.#failure === undefined ? this.#end() : this.#fail(this.#failure)),
+      onError: () => this.#fail(this.#failure ?? undecodable),
       onDrain: () => this.#transmission?.resume()
     })
     if (this.#decoder === undefined) this.#fail(undecodable)
   }
 
   onData(chunk: Uint8Array): void {
-    if (this.#isOver) return
+    if (this.#isOver || this.#isRedirected) return
     if (this.#decoder === undefined) return this.#read(chunk)
     if (!this.#decoder.write(chunk)) this.#transmission?.pause()
   }
 
   onEnd(): void {
+    if (this.#isRedirected) return
     if (this.#decoder === undefined) return this.#end()
     this.#decoder.end()
   }
 
   onError(error: unknown, progress: Progress): void {
-    this.#fail(Failure.of(error, this.#followed > 0 ? "sent" : progress))
+    if (this.#isRedirected) return
+    const failure = Failure.of(error, this.#followed > 0 ? "sent" : progress)
+    if (this.#isOver || this.#decoder === undefined) return this.#fail(failure)
+    // what came before it is still being decoded, and may be all that was awaited
+    this.#failure = failure
+    this.#decoder.end()
   }
 
   #follow(to: URL): void {
     this.#followed++
+    this.#isRedirected = true
     this.#transmission?.abort()
     this.#request = { ...this.#request, url: to }
     // In its own turn: the response that redirects is still being read.
     queueMicrotask(() => {
+      this.#isRedirected = false
       if (!this.#isOver) this.send()
     })
   }

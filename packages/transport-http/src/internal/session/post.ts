@@ -42,6 +42,8 @@ class Post implements Waiter, Asker {
   #isSettled = false
   #sentAt = 0
   #hasRefreshed = false
+  /** whether it is sent again, so that the end of the exchange before is not its end */
+  #isRepeated = false
   /** of a handshake: it is known whether the server has begun a session */
   #decided: (() => void) | undefined = undefined
 
@@ -99,8 +101,14 @@ class Post implements Waiter, Asker {
     if (authorization === undefined) return this.#send(undefined)
     authorization.token().then(
       (token) => this.#send(token),
-      () => this.#fail(Evidence.transportFailure("auth"))
+      () => this.#unsent(Evidence.transportFailure("auth"))
     )
+  }
+
+  /** It is not sent, or not once more. */
+  #unsent(evidence: Evidence.Evidence): void {
+    this.#fail(evidence)
+    this.onOver()
   }
 
   #send(token: string | undefined): void {
@@ -118,6 +126,7 @@ class Post implements Waiter, Asker {
   #resume(token: string): void {
     this.#pending.record.fate = "dispatched"
     const answer = new AnswerStream(this.#wire, this.#pending, () => this.onOver(), this.#options?.onresumptiontoken)
+    answer.onSettled(() => this.onOver())
     answer.continueAfter(token)
   }
 
@@ -130,8 +139,8 @@ class Post implements Waiter, Asker {
     this.#sentAt = this.#wire.now()
   }
 
-  onHead(head: Head): Body {
-    const body = this.#read(head)
+  onHead(head: Head, exchange: Exchange): Body {
+    const body = this.#read(head, exchange)
     this.#decided?.()
     return body
   }
@@ -146,6 +155,7 @@ class Post implements Waiter, Asker {
 
   /** It needs no connection any more, nor a place in the queue for one, unless its stream broke and is resumed on others. */
   onOver(): void {
+    if (this.#isRepeated) return void (this.#isRepeated = false)
     this.#decided?.()
     const leave = () => this.#wire.calls.leave(this)
     if (this.#stream === undefined) leave()
@@ -163,40 +173,40 @@ class Post implements Waiter, Asker {
     if (!this.#wire.isOver) this.#wire.requests.fail(this.#pending, evidence, error)
   }
 
-  #read(head: Head): Body {
+  #read(head: Head, exchange: Exchange): Body {
     const { status } = head
     if (this.#isHandshake && status >= 200 && status <= 299) this.#wire.sessionId = head.header("mcp-session-id")
-    if (status < 200 || status > 599) return this.#notAnAnswer()
-    if (status > 299) return this.#refused(head)
+    if (status < 200 || status > 599) return this.#notAnAnswer(exchange)
+    if (status > 299) return this.#refused(head, exchange)
     switch (mediaType(head)) {
       case "text/event-stream":
         this.#stream = new AnswerStream(
           this.#wire,
           this.#pending,
-          () => this.#exchange?.abort(),
+          () => exchange.abort(),
           this.#options?.onresumptiontoken
         )
         return this.#stream
       case "application/json":
         return new JsonAnswer(this.#wire, this.#pending)
       default:
-        return this.#notAnAnswer()
+        return this.#notAnAnswer(exchange)
     }
   }
 
-  #notAnAnswer(): Body {
+  #notAnAnswer(exchange: Exchange): Body {
     this.#fail(Evidence.transportFailure("protocol"))
-    return Drain.nothing(() => this.#exchange?.abort())
+    return Drain.nothing(() => exchange.abort())
   }
 
   /** A status instead of an answer. Its text is for the caller alone. */
-  #refused(head: Head): Body {
+  #refused(head: Head, exchange: Exchange): Body {
     const { record } = this.#pending
     const evidence = this.#wire.refusal(head)
     record.heardAt = this.#wire.now()
     record.fate = isRefusal(head.status) ? "refused" : "dispatched"
     if (record.fate === "refused") record.refusedAfter = record.heardAt - this.#sentAt
-    const abort = () => this.#exchange?.abort()
+    const abort = () => exchange.abort()
     if (this.#challenged(head)) {
       this.#refresh(evidence)
       return Drain.body(abort)
@@ -239,7 +249,8 @@ class Post implements Waiter, Asker {
 
   #refresh(evidence: Evidence.Evidence): void {
     this.#hasRefreshed = true
-    const refused = () => this.#fail(evidence)
+    this.#isRepeated = true
+    const refused = () => this.#unsent(evidence)
     this.#wire.authorization?.refresh().then((isOther) => (isOther ? this.begin() : refused()), refused)
   }
 }
@@ -319,10 +330,9 @@ class Telling implements Waiter, Asker {
     return this.#wire.maySend || ("method" in this.#message && this.#message.method === "notifications/cancelled")
   }
 
-  onHead(head: Head): Body {
-    const exchange = this.#exchange
+  onHead(head: Head, exchange: Exchange): Body {
     this.#read(head)
-    return Drain.body(() => exchange?.abort())
+    return Drain.body(() => exchange.abort())
   }
 
   onFailure(failure: Failure.Failure): void {

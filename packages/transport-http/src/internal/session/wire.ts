@@ -17,6 +17,7 @@ import * as Decoding from "../http/decoding.ts"
 import { type Asker, Exchange, type Owner } from "../http/exchange.ts"
 import * as Failure from "../http/failure.ts"
 import type { Head, HttpRequest, Sender } from "../http/sender.ts"
+import type * as Heartbeat from "../stream/heartbeat.ts"
 import { SeenEvents } from "../stream/seenEvents.ts"
 import type { Authorization } from "./authorization.ts"
 import type { HttpLimits } from "./limits.ts"
@@ -84,7 +85,7 @@ const shares = (connections: number) => {
 }
 
 /** See the module. */
-export class Wire implements Owner {
+export class Wire implements Owner, Heartbeat.Server {
   readonly endpoint: URL
   readonly host: Connector.SessionHost
   readonly limits: HttpLimits
@@ -109,6 +110,8 @@ export class Wire implements Owner {
   doubtfulEra: Evidence.Evidence | undefined = undefined
   /** what a message that is no request of ours met last: the handshake's notification, above all */
   stray: Evidence.Evidence | undefined = undefined
+  /** as {@link Heartbeat.Server} */
+  writesOneComment = false
   /** why the last call found no connection */
   unreachable: Evidence.Evidence | undefined = undefined
   /** two events in a row of one stream: a server that can replay sends the second when asked for what follows the first */

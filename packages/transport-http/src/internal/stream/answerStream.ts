@@ -98,7 +98,7 @@ export class AnswerStream implements Body {
 
   /** Where comments stop coming, the session is doubted, and the stream is to be opened again. */
   #watched(): Heartbeat {
-    return new Heartbeat(this.wire.now, {
+    return new Heartbeat(this.wire, {
       onSilence: () => {
         const silent = Evidence.transportFailure("timeout")
         this.wire.host.observe(silent)

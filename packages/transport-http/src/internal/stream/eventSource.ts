@@ -1,6 +1,7 @@
 /**
  * One connection that is asked for events: those that a server sends of its own accord, or those that followed an event.
  */
+import { Buffer } from "node:buffer"
 import { Evidence } from "@vmcp-keepalive/core"
 import * as Effect from "effect/Effect"
 import type { Asker, Body, Exchange } from "../http/exchange.ts"
@@ -43,9 +44,9 @@ export const open = (wire: Wire, options: Options): Effect.Effect<EventSource, E
   Effect.flatMap(token(wire), (authorization) =>
     Effect.callback((resume) => {
       const headers = wire.headers("text/event-stream", authorization)
-      if (options.after !== undefined) headers["last-event-id"] = options.after
+      if (options.after !== undefined) headers["last-event-id"] = Buffer.from(options.after, "utf8").toString("latin1")
       const opening = new Opening(wire, new Stream(options), resume)
-      opening.began(wire.exchange({ method: "GET", headers }, opening))
+      opening.began(wire.isOver ? undefined : wire.exchange({ method: "GET", headers }, opening))
       return Effect.sync(opening.stream.drop)
     })
   )
@@ -141,8 +142,8 @@ class Stream implements EventSource, Body {
     const { reader } = this.#options
     this.#options.onBytes()
     if (reader.push(chunk) || this.#isDropped) return
-    this.drop()
     this.#options.onExceeded(reader.exceeded ?? "an event stream")
+    this.drop()
   }
 
   onEnd(): void {

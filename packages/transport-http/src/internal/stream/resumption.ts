@@ -96,7 +96,7 @@ const follow = Effect.fnUntraced(function* (answer: AnswerStream, first: Resumed
       continue
     }
     stream.drop()
-    keeps ||= answer.progressed || (yield* replays(answer.wire))
+    keeps ||= answer.progressed || (yield* Effect.raceFirst(replays(answer.wire), Effect.as(settled(answer), false)))
     if (!keeps) return "lost"
     look = next.news > 0 ? firstLook : Math.min(look * 2, longestLook)
     stream = next
@@ -112,10 +112,7 @@ const wait = (answer: AnswerStream, stream: Resumed, time: number): Effect.Effec
 
 /** The time, or less where nobody waits any more. */
 const pause = (answer: AnswerStream, time: number): Effect.Effect<void> =>
-  Effect.raceFirst(
-    Effect.sleep(time),
-    Effect.callback<void>((settle) => Effect.sync(answer.onSettled(() => settle(Effect.void))))
-  )
+  Effect.raceFirst(Effect.sleep(time), settled(answer))
 
 const openPatiently = Effect.fnUntraced(function* (answer: AnswerStream) {
   const opened = yield* open(answer)
@@ -123,6 +120,10 @@ const openPatiently = Effect.fnUntraced(function* (answer: AnswerStream) {
   yield* pause(answer, conflictTime)
   return yield* open(answer)
 })
+
+/** Until there is nothing left to wait for. */
+const settled = (answer: AnswerStream): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => Effect.sync(answer.onSettled(() => resume(Effect.void))))
 
 /** Asks for what follows the last event; the status where the server refuses, 0 where no stream came of it. */
 const open = (answer: AnswerStream): Effect.Effect<Resumed | number> =>
@@ -140,7 +141,8 @@ const open = (answer: AnswerStream): Effect.Effect<Resumed | number> =>
       },
       onExceeded: (what) => answer.exceeded(what)
     })
-    const opened = yield* Effect.result(opening)
+    const opened = yield* Effect.raceFirst(Effect.result(opening), Effect.as(settled(answer), undefined))
+    if (opened === undefined) return 0
     if (Result.isFailure(opened)) return opened.failure._tag === "Refused" ? opened.failure.status : 0
     const source = opened.success
     // It may hold its socket no longer than anybody waits for the answer.

@@ -44,6 +44,7 @@ interface Standing {
 const open = Effect.fnUntraced(function* (wire: Wire, standing: Standing) {
   while (true) {
     const opened = yield* connection(wire, standing)
+    if (wire.isOver) return
     yield* Deferred.succeed(wire.standing, undefined)
     standing.isFirst = false
     if (Result.isSuccess(opened)) return opened.success.whenOver(() => hasEnded(wire, standing))
@@ -86,6 +87,7 @@ const connection = Effect.fnUntraced(function* (wire: Wire, standing: Standing) 
   // Servers with a careless event store replay what was missed and then send nothing more on a resumed stream. One that
   // does go on there refuses a second stream; else the second is the stream, and the first has done its work.
   const plain = yield* listen(wire, standing)
+  if (wire.isOver) return plain
   if (missed === undefined || Result.isFailure(missed)) {
     if (Result.isSuccess(plain)) restored(wire, standing, false)
     return plain
@@ -129,7 +131,7 @@ class Connection implements EventSource.Options, Handlers {
     this.#standing = standing
     this.after = after
     this.reader = new EventStreamReader(wire.limits, this)
-    this.#heartbeat = new Heartbeat(wire.now, this)
+    this.#heartbeat = new Heartbeat(wire, this)
   }
 
   get open(): Effect.Effect<Result.Result<EventSource.EventSource, Evidence.Evidence>> {
@@ -144,6 +146,7 @@ class Connection implements EventSource.Options, Handlers {
   onEvent(event: ServerSentEvent): void {
     if (event.id !== undefined && event.id !== "") this.#standing.lastId = event.id
     const wire = this.#wire
+    if (wire.isOver) return
     const again = wire.events.seen(event)
     if (!isMessage(event) || (again && this.after !== undefined)) return
     if (event.data.length > wire.limits.messageBytes) return wire.overflow("a message is too long")
