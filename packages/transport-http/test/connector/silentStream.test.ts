@@ -66,4 +66,25 @@ describe("a standing stream", { timeout: 20_000 }, () => {
       assert.deepStrictEqual([host.losses, quiet.observed, quiet.notices], [[], [], []])
     }).pipe(Effect.scoped)
   )
+
+  it.live(
+    "that was cut tells who listens that something may have changed, also where the server resumes it and sends nothing",
+    () =>
+      Effect.gen(function* () {
+        const changed = `id: 7\ndata: ${JSON.stringify({ jsonrpc: "2.0", method: "notifications/tools/list_changed" })}\n\n`
+        let streams = 0
+        const server = yield* scripted((response, nth) => {
+          streams = nth
+          opened(response)
+          if (nth === 1) setTimeout(() => response.end(changed), 100)
+        })
+        const { session } = yield* open(HttpConnector.make({ url: server.url }))
+        const heard: Array<string> = []
+        const filter = { tools: true, prompts: false, resources: false, uris: [] }
+        const hearing = { opened: () => heard.push("opened"), changed: () => heard.push("changed") }
+        yield* Effect.forkChild(session.listen?.(filter, hearing) ?? Effect.never, { startImmediately: true })
+        yield* eventually(() => heard.length === 2)
+        assert.deepStrictEqual([heard, streams], [["opened", "opened"], 3])
+      }).pipe(Effect.scoped)
+  )
 })

@@ -83,33 +83,40 @@ const next = (wire: Wire, standing: Standing, outcome: Reopening.Outcome, random
 const connection = Effect.fnUntraced(function* (wire: Wire, standing: Standing) {
   standing.began = wire.now()
   standing.events = 0
-  const missed = standing.lastId === undefined ? undefined : yield* listen(wire, standing, standing.lastId)
+  const resumed = standing.lastId === undefined ? undefined : new Connection(wire, standing, standing.lastId)
+  const missed = resumed === undefined ? undefined : yield* resumed.open
   // Servers with a careless event store replay what was missed and then send nothing more on a resumed stream. One that
   // does go on there refuses a second stream; else the second is the stream, and the first has done its work.
-  const plain = yield* listen(wire, standing)
+  const plain = yield* new Connection(wire, standing).open
   if (wire.isOver) return plain
   if (missed === undefined || Result.isFailure(missed)) {
-    if (Result.isSuccess(plain)) restored(wire, standing, false)
+    if (Result.isFailure(plain)) return plain
+    restored(wire, standing)
+    haveMissed(wire, standing)
     return plain
   }
-  restored(wire, standing, true)
+  restored(wire, standing)
   if (Result.isFailure(plain)) return missed
   yield* Effect.raceFirst(EventSource.ended(plain.success), Effect.sleep(replayTime))
   missed.success.drop()
+  // nothing was missed, or the server keeps no events although it numbers them
+  if (resumed?.hasBrought === false) haveMissed(wire, standing)
   return plain
 })
 
 /** It is open. */
-const restored = (wire: Wire, standing: Standing, isReplayed: boolean): void => {
+const restored = (wire: Wire, standing: Standing): void => {
   if (standing.isLost) wire.host.notice("stream_restored")
   standing.isLost = false
-  if (!standing.isFirst && !isReplayed) wire.transport.subscriptions.restored()
+}
+
+/** Whoever listens may have missed something while it was not open. */
+const haveMissed = (wire: Wire, { isFirst }: Standing): void => {
+  if (!isFirst && !wire.isOver) wire.transport.subscriptions.restored()
 }
 
 const outcomeOf = (evidence: Evidence.Evidence): Reopening.Outcome =>
   evidence._tag === "Refused" ? { _tag: "Refused", evidence } : { _tag: "Failed", evidence }
-
-const listen = (wire: Wire, standing: Standing, after?: string) => new Connection(wire, standing, after).open
 
 /**
  * Reads one connection, until it ends or is dropped. What a server sends again when it is asked to resume is not handed on again. On
@@ -124,9 +131,11 @@ class Connection implements EventSource.Options, Handlers {
   readonly #wire: Wire
   readonly #standing: Standing
   readonly #heartbeat: Heartbeat
+  /** whether a message came on it */
+  hasBrought = false
   #source: EventSource.EventSource | undefined = undefined
 
-  constructor(wire: Wire, standing: Standing, after: string | undefined) {
+  constructor(wire: Wire, standing: Standing, after?: string) {
     this.#wire = wire
     this.#standing = standing
     this.after = after
@@ -154,6 +163,7 @@ class Connection implements EventSource.Options, Handlers {
     const message = Message.of(Message.parse(event.data.toString("utf8")))
     if (again && message !== undefined && Message.isRequest(message)) return
     this.#standing.events++
+    this.hasBrought = true
     if (message === undefined) wire.host.notice("garbage")
     else wire.receive(message, event.data.length)
   }
