@@ -4,17 +4,15 @@ import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
 import { BackendError } from "@vmcp-keepalive/core"
 import { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import { TestServer } from "@vmcp-keepalive/sdk-client/testing"
-import { Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
 import { elsewhere } from "./support/elsewhere.ts"
+import { until } from "./support/world.ts"
 
-/** how many calls of `hang` the server was told to end */
-let cancelled = 0
-
-const makeServer = () => {
+const makeServer = (cancelled: () => void) => {
   const server = new McpServer({ name: "tools", version: "1" })
   server.registerTool("echo", {}, () => ({ content: [{ type: "text", text: "echo" }] }))
   server.registerTool("hang", {}, ({ signal }) => {
-    signal.addEventListener("abort", () => cancelled++)
+    signal.addEventListener("abort", cancelled)
     return new Promise(() => {})
   })
   return server
@@ -24,9 +22,12 @@ const call = (name: string) => ({ method: "tools/call", params: { name, argument
 
 /** The same backend here, and as another process has it. */
 const both = Effect.gen(function* () {
-  const server = TestServer.make({ server: makeServer })
+  /** how many calls of `hang` the server was told to end */
+  let cancelled = 0
+  const server = TestServer.make({ server: () => makeServer(() => cancelled++) })
   const { backend, there } = yield* elsewhere(server.peerConnector)
-  return { server, backend, here: backend.use, there: there("one").use }
+  const one = there("one")
+  return { server, backend, cancelled: () => cancelled, elsewhere: there, here: backend.use, there: one.use }
 })
 
 describe("a call that is handed on", () => {
@@ -79,8 +80,7 @@ describe("a call that is handed on", () => {
 
   it.live("is cancelled at the server where its caller is interrupted, or aborts its request", () =>
     Effect.gen(function* () {
-      const { server, there } = yield* both
-      cancelled = 0
+      const { cancelled, server, there } = yield* both
       const controller = new AbortController()
       const interrupted = yield* Effect.forkChild(there((peer, signal) => peer.request(call("hang"), { signal })))
       const aborted = yield* Effect.forkChild(
@@ -93,7 +93,88 @@ describe("a call that is handed on", () => {
       assert.instanceOf(error, BackendError.CallFailed)
       // what comes later is answered later
       yield* there((peer) => peer.request(call("echo")))
-      assert.strictEqual(cancelled, 2)
+      assert.strictEqual(cancelled(), 2)
+    })
+  )
+
+  it.live("is cancelled by its id also after a notification beside it", () =>
+    Effect.gen(function* () {
+      const { there } = yield* both
+      const error = yield* Effect.flip(
+        there(async (peer) => {
+          let id: number | undefined
+          const hanging = peer.request(call("hang"), { onId: (own) => (id = own) })
+          await peer.notification({ method: "notifications/roots/list_changed" })
+          await peer.notification({ method: "notifications/cancelled", params: { requestId: id } })
+          return hanging
+        })
+      )
+      assert.instanceOf(error, BackendError.CallFailed)
+    })
+  )
+
+  it.live("fails where its answer cannot be read, or whoever is told of it throws", () =>
+    Effect.gen(function* () {
+      const { elsewhere, there } = yield* both
+      const broken = elsewhere("two", {
+        call: () => Effect.succeed({ _tag: "Answer", isError: false, json: "{", told: 0 })
+      })
+      const unreadable = yield* Effect.flip(broken.use((peer) => peer.request(call("echo"))))
+      assert.instanceOf(unreadable, BackendError.CallFailed)
+      const cause = new Error("no")
+      const onAnswer = () => {
+        throw cause
+      }
+      const thrown = yield* Effect.flip(there((peer) => peer.request(call("echo"), { onAnswer })))
+      assert.strictEqual(thrown._tag === "CallFailed" && thrown.cause, cause)
+    })
+  )
+})
+
+describe("what a callback has begun", () => {
+  const places = ["here", "there"] as const
+
+  it.live.each(places)("sends nothing more when its caller is interrupted: %s", (where) =>
+    Effect.gen(function* () {
+      const { server, [where]: use } = yield* both
+      const further = yield* Deferred.make<string>()
+      const interrupted = yield* Effect.forkChild(
+        use(async (peer, signal) => {
+          await peer.request(call("hang"), { signal }).catch(() => {})
+          const sent = await peer.request(call("echo")).then(() => "sent", String)
+          Deferred.doneUnsafe(further, Effect.succeed(sent))
+        })
+      )
+      yield* server.untilCalled("hang")
+      yield* Fiber.interrupt(interrupted)
+      assert.strictEqual(yield* Deferred.await(further), "Error: The call is over: nothing more is sent for it")
+    })
+  )
+
+  it.live.each(places)("is cancelled at the server when the callback fails: %s", (where) =>
+    Effect.gen(function* () {
+      const { cancelled, [where]: use } = yield* both
+      yield* Effect.flip(
+        use((peer, signal) =>
+          Promise.all([peer.request(call("hang"), { signal }), peer.request({ method: "no/such" }, { signal })])
+        )
+      )
+      // before it has waited for as long as calls wait for an owner
+      yield* until("it is cancelled", Effect.sync(cancelled), (count) => count === 1, 3000)
+    })
+  )
+
+  it.live.each(places)("is told to end when the callback throws: %s", (where) =>
+    Effect.gen(function* () {
+      const { [where]: use } = yield* both
+      let given: AbortSignal | undefined
+      yield* Effect.flip(
+        use((_, signal) => {
+          given = signal
+          throw new Error("no")
+        })
+      )
+      assert.isTrue(given?.aborted)
     })
   )
 })

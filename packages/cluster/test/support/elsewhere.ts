@@ -20,8 +20,8 @@ export const elsewhere = (connector: Connector.Connector<Peer.Peer>) =>
     const kept = { audience, backend }
     const waitForOwner = Duration.seconds(5)
     const patience = yield* Patience.make(waitForOwner)
-    /** as the process of that name has it */
-    const there = (caller: string) =>
+    /** as the process of that name has it; `owner`: what it is told otherwise than truly */
+    const there = (caller: string, owner: Partial<Calling.Owner> = {}) =>
       Calling.make({
         id: "tools",
         waitForOwner,
@@ -35,7 +35,8 @@ export const elsewhere = (connector: Connector.Connector<Peer.Peer>) =>
           call: (request) => perform(kept, request),
           meet: meet(kept),
           attach: () => Stream.suspend(() => audience.attach(caller)),
-          hold: (pin) => audience.pins.hold(backend, pin)
+          hold: (pin) => audience.pins.hold(backend, pin),
+          ...owner
         }
       })
     return { audience, backend, there }

@@ -40,6 +40,12 @@ export const using =
         let met: Own | undefined
         /** the requests under way, by their labels */
         const aborts = new Map<unknown, (reason: unknown) => void>()
+        let isOver = false
+        /** Whatever else the callback has begun: it must not go on for a caller that has gone. */
+        const end = () => {
+          isOver = true
+          controller.abort(new DOMException("The call has ended", "AbortError"))
+        }
 
         const send = (
           kind: Request["kind"],
@@ -47,6 +53,7 @@ export const using =
           { id: own, onAnswer, onId, signal }: Peer.RequestOptions = {}
         ): Promise<Message.Result> =>
           new Promise((resolve, reject) => {
+            if (kind === "request" && isOver) return reject(new Error("The call is over: nothing more is sent for it"))
             if (signal?.aborted === true) return reject(signal.reason)
             const label = kind === "request" ? attachment.label(own) : 0
             if (kind === "request") onId?.(label)
@@ -60,7 +67,8 @@ export const using =
             const aborted = () => abort(signal?.reason)
             const over = () => {
               signal?.removeEventListener("abort", aborted)
-              aborts.delete(label)
+              // all notifications have the label of the first request
+              if (kind === "request") aborts.delete(label)
             }
             const settled = (exit: Exit.Exit<Answer, Own>) => {
               over()
@@ -69,10 +77,15 @@ export const using =
                 if (isMet(error)) met ??= error
                 return reject(error)
               }
-              onAnswer?.()
-              const answer = JSON.parse(exit.value.json)
-              if (exit.value.isError) reject(new Peer.RpcError(answer))
-              else resolve(answer)
+              // Nobody else would settle the request, and what is thrown here would end the process.
+              try {
+                onAnswer?.()
+                const answer = JSON.parse(exit.value.json)
+                if (exit.value.isError) reject(new Peer.RpcError(answer))
+                else resolve(answer)
+              } catch (error) {
+                reject(error)
+              }
             }
             signal?.addEventListener("abort", aborted, { once: true })
             if (kind === "request") aborts.set(label, abort)
@@ -115,16 +128,16 @@ export const using =
         // What the connection met is what the call fails with, whatever the callback made of it.
         const told = <A, E, R>(running: Effect.Effect<A, E, R>): Effect.Effect<A, E | Own, R> =>
           running.pipe(
+            Effect.onError(() => Effect.sync(end)),
             Effect.catchCause((cause): Effect.Effect<never, E | Own> =>
               met === undefined ? Effect.failCause(cause) : Effect.fail(met)
-            ),
-            Effect.onInterrupt(() => Effect.sync(() => controller.abort()))
+            )
           )
         let called: PromiseLike<A> | Effect.Effect<A, E, R>
         try {
           called = callback(peer, controller.signal)
         } catch (cause) {
-          return Effect.fail(failed(cause))
+          return told(Effect.fail(failed(cause)))
         }
         if (Effect.isEffect(called)) return told(called)
         const promise = called
