@@ -5,7 +5,7 @@ import { RootsListChangedNotificationSchema } from "@modelcontextprotocol/sdk/ty
 import { BackendError } from "@vmcp-keepalive/core"
 import type { Message, Peer } from "@vmcp-keepalive/sdk-client/peer"
 import { TestServer } from "@vmcp-keepalive/sdk-client/testing"
-import { Duration, Effect, Fiber } from "effect"
+import { Duration, Effect, Fiber, Stream } from "effect"
 import { ClusterError, EntityAddress, EntityId, EntityType, ShardId } from "effect/cluster"
 import { mostPins } from "../src/internal/owner/pins.ts"
 import { Outbox } from "../src/internal/owner/outbox.ts"
@@ -150,6 +150,47 @@ describe("a client of a server whose session another process has", () => {
       const next = yield* one.use(see)
       assert.notStrictEqual(next.server, first.server)
       assert.deepStrictEqual({ ...next.server }, here)
+    })
+  )
+
+  it.live("hears everything, whatever the other listeners throw", () =>
+    Effect.gen(function* () {
+      const { backend, there } = yield* elsewhere(chatty().peerConnector)
+      const one = there("one")
+      const fail = () => {
+        throw new Error("no")
+      }
+      let closed = false
+      const order: Array<unknown> = []
+      yield* one.use((peer, signal) => {
+        peer.listen({ onNotification: fail, onClose: fail })
+        peer.listen({ onNotification: () => {}, onClose: () => (closed = true) })
+        return heard(call("say").params, order)(peer, signal)
+      })
+      assert.strictEqual(order.length, 21)
+      yield* backend.reconnect
+      yield* until(
+        "it is told",
+        Effect.sync(() => closed),
+        (isClosed) => isClosed
+      )
+      yield* one.use(heard(call("say").params, order))
+      assert.strictEqual(order.length, 42)
+    })
+  )
+
+  it.live("hears what comes after something that cannot be read", () =>
+    Effect.gen(function* () {
+      const { audience, there } = yield* elsewhere(chatty().peerConnector)
+      const one = there("one", {
+        attach: () =>
+          Stream.map(audience.attach("one"), (told) =>
+            told._tag === "Notified" && told.n === 1 ? { ...told, json: "{" } : told
+          )
+      })
+      const order: Array<unknown> = []
+      yield* one.use(heard(call("say").params, order))
+      assert.strictEqual(order.length, 20)
     })
   )
 

@@ -30,6 +30,12 @@ export class Attachment {
 
   /** `undefined`: the owner tells nothing any more. */
   take(heard: Heard | undefined): void {
+    // What cannot be read is left out: it must not end the hearing of what comes after it.
+    quietly(() => this.#took(heard))
+    for (const look of this.#looks) look()
+  }
+
+  #took(heard: Heard | undefined): void {
     switch (heard?._tag) {
       case "Attached":
         this.#isAttached = true
@@ -51,7 +57,6 @@ export class Attachment {
         this.#isAttached = false
         for (const key of this.#sessions.keys()) this.#over(key)
     }
-    for (const look of this.#looks) look()
   }
 
   #began(session: Session): void {
@@ -67,7 +72,7 @@ export class Attachment {
     const message = Message.of(notification)
     if (message === undefined || !("method" in message) || "id" in message) return
     const about = label === undefined ? {} : { relatedRequestId: label }
-    for (const { onNotification } of [...listeners]) onNotification(message, about)
+    for (const { onNotification } of [...listeners]) quietly(() => onNotification(message, about))
   }
 
   #over(key: string): void {
@@ -76,7 +81,7 @@ export class Attachment {
     if (known === undefined) return
     known.isOver = true
     if (this.#newest === known) this.#newest = undefined
-    for (const { onClose } of [...known.listeners]) onClose?.()
+    for (const { onClose } of [...known.listeners]) quietly(() => onClose?.())
     known.listeners.clear()
   }
 
@@ -126,6 +131,13 @@ export class Attachment {
       return Effect.sync(() => void this.#looks.delete(look))
     })
   }
+}
+
+/** What a listener of the user's throws must not end the hearing, nor what the others hear: it has no better place to go to than where it comes from. */
+const quietly = (tell: () => void): void => {
+  try {
+    tell()
+  } catch {}
 }
 
 const knownOf = ({ era, server }: Session, isOver: boolean): Known => ({
