@@ -1,7 +1,7 @@
 /** How long an answer is waited for: as long as whoever has the message may still give one. */
 import { assert, describe, it } from "@effect/vitest"
 import { BackendError } from "@vmcp-keepalive/core"
-import { Duration, Effect, Fiber, Option } from "effect"
+import { Duration, Effect, Exit, Fiber, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Ticket } from "../src/internal/once/ticket.ts"
 import { asking } from "./support/asking.ts"
@@ -123,5 +123,50 @@ describe("a backend that has ended where it was kept", () => {
     Effect.gen(function* () {
       assert.strictEqual(yield* Effect.flip(asked(false)), ended)
     })
+  )
+})
+
+describe("a process that ends", () => {
+  /** A call in a process that ends a second later: none of its messages is answered, and where it is `written` an owner may have it. */
+  const ending = (written: boolean, idempotent = false) =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const patience = yield* Scope.provide(Patience.make(Duration.seconds(10)), scope)
+      const call = asking({
+        id: "tools",
+        patience,
+        local: () => undefined,
+        isLeft: () => false,
+        owner: Effect.undefined,
+        send: () =>
+          Effect.flatMap(Effect.serviceOption(Ticket), (ticket) => {
+            Object.assign(Option.getOrThrow(ticket), { written })
+            return written ? Effect.interrupt : Effect.fail("not its owner")
+          })
+      })({ ...request, idempotent })
+      const failed = Effect.forkChild(Effect.flip(call), { startImmediately: true })
+      const before = yield* failed
+      yield* TestClock.adjust("1 second")
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust("1 second")
+      const after = yield* failed
+      return [yield* Fiber.join(before), yield* Fiber.join(after)] as const
+    })
+
+  it.effect("has no call wait for an owner, nor one that begins later", () =>
+    Effect.gen(function* () {
+      const [before, after] = yield* ending(false)
+      assert.instanceOf(before, BackendError.SessionUnavailable)
+      assert.instanceOf(after, BackendError.SessionUnavailable)
+    })
+  )
+
+  it.effect.each([[false] as const, [true] as const])(
+    "does not deny a call that an owner had, which may be made again: %s",
+    ([idempotent]) =>
+      Effect.gen(function* () {
+        const [before] = yield* ending(true, idempotent)
+        assert.instanceOf(before, BackendError.OutcomeUnknown)
+      })
   )
 })

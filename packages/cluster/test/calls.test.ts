@@ -1,7 +1,8 @@
 /** Calls to backends that another process keeps, while processes die: what the servers executed is the truth. */
 import { assert, describe, it } from "@effect/vitest"
 import { BackendError } from "@vmcp-keepalive/core"
-import { Effect, Fiber, Option } from "effect"
+import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
+import { Effect, Exit, Fiber, Option, Scope, Stream } from "effect"
 import { member } from "./support/member.ts"
 import { make, type Replica, type Storage, storage, until } from "./support/world.ts"
 import { shared } from "./support/shared.ts"
@@ -151,6 +152,58 @@ describe("a call in a process that has left the cluster", () => {
       const pinned = backend.pinned(({ use }) => use((peer) => peer.request({ method: "tools/list" })))
       for (const asking of [call, pinned])
         assert.instanceOf(yield* Effect.flip(asking), BackendError.SessionUnavailable)
+    })
+  )
+
+  it.live("ends, as all does that was begun before: what it follows, and waits for", () =>
+    Effect.gen(function* () {
+      const { backends, farm, ids, owners, replica } = yield* make({ storage: database(), backends: 6, lease })
+      const other = yield* replica
+      const scope = yield* Scope.make()
+      const { address, cluster } = yield* Scope.provide(member({ storage: database(), lease, backends }), scope)
+      const kept = yield* until(
+        "both keep some",
+        owners(other),
+        (owners) => owners.size === ids.length && new Set(owners.values()).size === 2
+      )
+      const of = (isOwn: boolean) => {
+        const id = ids.find((id) => (kept.get(id) === address) === isOwn)!
+        return Effect.map(cluster.fleet.get(id), Option.getOrThrow)
+      }
+      const [own, theirs] = [yield* of(true), yield* of(false)]
+      const list = (peer: Peer.Peer) => peer.request({ method: "tools/list" })
+      let closed = false
+      yield* theirs.use((peer) => {
+        peer.listen({ onNotification: () => {}, onClose: () => (closed = true) })
+        return list(peer)
+      })
+      const following = yield* Effect.forEach(
+        [own, theirs].flatMap((backend) => [backend.changes, backend.events, backend.listen({ tools: true })]),
+        (told) => Effect.forkChild(Stream.runDrain<unknown, never, never>(told), { startImmediately: true })
+      )
+      const ofAll = yield* Effect.forEach([cluster.events, cluster.fleet.events, cluster.fleet.changes], (told) =>
+        Effect.forkChild(Stream.runDrain<unknown, never, never>(told), { startImmediately: true })
+      )
+      const written = yield* Effect.forkChild(
+        Effect.flip(
+          theirs.use((peer) =>
+            peer.request({ method: "tools/call", params: { name: "sleep", arguments: { ms: 60_000, tag: "written" } } })
+          )
+        )
+      )
+      yield* until(
+        "it is executed",
+        Effect.sync(() => farm.executed().length),
+        (count) => count === 1
+      )
+      yield* Scope.close(scope, Exit.void)
+      assert.instanceOf(yield* Fiber.join(written), BackendError.OutcomeUnknown)
+      yield* Fiber.joinAll([...following, ...ofAll])
+      assert.isTrue(closed)
+      for (const backend of [own, theirs]) {
+        assert.instanceOf(yield* Effect.flip(backend.use(list)), BackendError.SessionUnavailable)
+        assert.instanceOf(yield* Effect.flip(backend.awaitConnected), BackendError.CallRejected)
+      }
     })
   )
 })

@@ -4,7 +4,7 @@ import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
 import { BackendError } from "@vmcp-keepalive/core"
 import { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import { TestServer } from "@vmcp-keepalive/sdk-client/testing"
-import { Deferred, Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber, Queue, Stream } from "effect"
 import { elsewhere } from "./support/elsewhere.ts"
 import { until } from "./support/world.ts"
 
@@ -127,6 +127,37 @@ describe("a call that is handed on", () => {
       }
       const thrown = yield* Effect.flip(there((peer) => peer.request(call("echo"), { onAnswer })))
       assert.strictEqual(thrown._tag === "CallFailed" && thrown.cause, cause)
+    })
+  )
+})
+
+describe("a session that no process has", () => {
+  it.live("is waited for no longer than the backend is listed in a process that takes part", () =>
+    Effect.gen(function* () {
+      const { elsewhere } = yield* both
+      const tried = yield* Queue.unbounded<void>()
+      const refused = Effect.suspend(() => {
+        Queue.offerUnsafe(tried, undefined)
+        return Effect.fail("not its owner")
+      })
+      let isListed = true
+      const { pinned, use } = elsewhere(
+        "two",
+        {
+          attach: () => Stream.concat(Stream.make({ _tag: "Attached", session: undefined } as const), Stream.never),
+          meet: refused,
+          hold: () => Stream.fromEffect(refused)
+        },
+        () => isListed
+      )
+      for (const asked of [use((peer) => peer.request(call("echo"))), pinned(() => Effect.void)]) {
+        isListed = true
+        const waiting = yield* Effect.forkChild(Effect.flip(asked))
+        yield* Queue.take(tried)
+        isListed = false
+        assert.instanceOf(yield* Fiber.join(waiting), BackendError.SessionUnavailable)
+        yield* Queue.clear(tried)
+      }
     })
   )
 })

@@ -21,12 +21,12 @@ export const elsewhere = (connector: Connector.Connector<Peer.Peer>) =>
     const waitForOwner = Duration.seconds(5)
     const patience = yield* Patience.make(waitForOwner)
     /** as the process of that name has it; `owner`: what it is told otherwise than truly */
-    const there = (caller: string, owner: Partial<Calling.Owner> = {}) =>
+    const there = (caller: string, owner: Partial<Calling.Owner> = {}, isListed = () => true) =>
       Calling.make({
         id: "tools",
         waitForOwner,
         patience,
-        isListed: () => true,
+        isListed,
         kept: () => undefined,
         caller,
         begin: (effect) => FiberMap.run(background, caller, effect, { onlyIfMissing: true }),

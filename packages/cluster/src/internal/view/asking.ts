@@ -85,6 +85,8 @@ class Asking {
   #trying: Fiber.Fiber<unknown, unknown> | undefined
   #looking: Fiber.Fiber<void> | undefined
   #isOver = false
+  /** whether an owner had it, and did not answer */
+  #isLost = false
 
   constructor(options: Options, request: Request, fork: Fork, settled: (ended: Ended) => void) {
     this.#options = options
@@ -110,7 +112,7 @@ class Asking {
         else this.#again()
       })
     }
-    if (this.#waiting.isLate) return this.#settle(Exit.fail(unkept(id)))
+    if (this.#waiting.isLate) return this.#settle(Exit.fail(this.#isLost ? lost(id) : unkept(id)))
     const ticket: Ticket.State = { written: false }
     this.#waiting.onLate = () => void (this.#looking = this.#fork(this.#look(ticket)))
     this.#try(Effect.provideService(send(this.#request), Ticket.Ticket, ticket), (exit) => {
@@ -136,7 +138,8 @@ class Asking {
     if (ClusterError.MailboxFull.is(error)) return this.#settle(Exit.fail(overloaded(id)))
     // What was refused is not executed, nor is what was not written; an answer that says neither has none.
     const isRefused = error !== undefined
-    if (ticket.written && !isRefused && !this.#request.idempotent) this.#settle(Exit.fail(lost(id)))
+    if (ticket.written && !isRefused) this.#isLost = true
+    if (this.#isLost && !this.#request.idempotent) this.#settle(Exit.fail(lost(id)))
     else this.#again()
   }
 

@@ -71,15 +71,20 @@ export const make = ({
       elsewhere: () => Stream.concat(Following.orNothing(owner.attach()), Stream.make(undefined))
     }),
     (heard) => Effect.sync(() => attachment.take(heard))
+  ).pipe(
+    // a process that ends hears no owner's end
+    Effect.onInterrupt(() => Effect.sync(() => attachment.take(undefined)))
   )
   const attached = Effect.timeoutOrElse(Effect.andThen(begin(hearing), attachment.attached), {
     duration: waitForOwner,
     orElse: () => Effect.fail(unkept(id))
   })
 
+  // No owner is waited for where none is to come.
+  const meetThere = Effect.suspend(() => (isListed() ? owner.meet : Effect.fail(unkept(id))))
   const meeting = Effect.suspend(() => {
     const here = kept()
-    return reach(id, longest, here === undefined ? owner.meet : meet(here), isMet)
+    return reach(id, longest, here === undefined ? meetThere : meet(here), isMet)
   })
   const met = Effect.gen(function* () {
     yield* attached
@@ -112,7 +117,8 @@ export const make = ({
       name: () => `${caller} ${pins++}`,
       hold: (pin) => {
         const here = kept()
-        return here === undefined ? owner.hold(pin) : here.audience.pins.hold(here.backend, pin)
+        if (here !== undefined) return here.audience.pins.hold(here.backend, pin)
+        return isListed() ? owner.hold(pin) : Stream.fail(unkept(id))
       }
     })
   }

@@ -32,7 +32,7 @@ class Entry implements Waiting {
   }
 }
 
-/** Ends with the scope: nobody is late then. */
+/** Ends with the scope: everybody is late then, as no owner comes any more. */
 export const make = (patience: Duration.Duration): Effect.Effect<Patience, never, Scope.Scope> =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
@@ -41,6 +41,12 @@ export const make = (patience: Duration.Duration): Effect.Effect<Patience, never
     /** in the order in which they began */
     const entries = new Set<Entry>()
     const some = Latch.makeUnsafe()
+    let isOver = false
+    const late = (entry: Entry) => {
+      entries.delete(entry)
+      entry.isLate = true
+      entry.onLate?.()
+    }
     const look = Effect.suspend(() => {
       const [first] = entries
       if (first === undefined) {
@@ -49,16 +55,21 @@ export const make = (patience: Duration.Duration): Effect.Effect<Patience, never
       }
       const left = first.due - now()
       if (left > 0) return Effect.sleep(left)
-      entries.delete(first)
-      first.isLate = true
-      first.onLate?.()
+      late(first)
       return Effect.void
     })
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(some.await, look)))
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        isOver = true
+        entries.forEach(late)
+      })
+    )
     return {
       begin: () => {
         const entry = new Entry(now() + longest)
-        entries.add(entry)
+        if (isOver) entry.isLate = true
+        else entries.add(entry)
         some.openUnsafe()
         return entry
       },

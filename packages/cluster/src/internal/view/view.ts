@@ -3,12 +3,14 @@
  */
 import { type Fleet, Operable } from "@vmcp-keepalive/core"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { Sharding } from "effect/cluster"
 import type { Shape } from "../../ClusterBackends.ts"
 import { Listing } from "../owner/listing.ts"
@@ -36,7 +38,10 @@ export const make = (
     const clock = yield* Clock.Clock
     const patience = yield* Patience.make(waitForOwner)
 
-    const isListed = (id: string) => listing.current().has(id)
+    // What others hold of this outlives the scope: they are told nothing more then, and wait for nothing.
+    const over = Deferred.makeUnsafe<void>()
+    const isListed = (id: string) => !Deferred.isDoneUnsafe(over) && listing.current().has(id)
+    const untilOver = <A>(told: Stream.Stream<A>) => Stream.interruptWhen(told, Deferred.await(over))
     const caller = `${here} ${yield* Random.nextInt}`
     const attachments = yield* FiberMap.make<string>()
     // The same one for everybody, also where it is listed anew: as many as were ever listed.
@@ -76,6 +81,8 @@ export const make = (
       apply: (specs: ReadonlyArray<Fleet.Spec>) => listing.apply(specs, (id) => places.get(id)?.follow ?? Effect.void)
     })
 
+    yield* Effect.addFinalizer(() => Deferred.succeed(over, undefined))
+
     return {
       get: (id) => Effect.sync(() => (isListed(id) ? Option.some(of(id)) : Option.none())),
       ids: fleet.ids,
@@ -91,10 +98,10 @@ export const make = (
         const margins = [...places.values()].flatMap((place) => (place.backend() === undefined ? [] : [place.margin()]))
         return margins.length === 0 ? undefined : Duration.millis(margins.reduce((a, b) => Math.min(a, b)))
       }),
-      events,
+      events: untilOver(events),
       command: (id, command) =>
         Effect.suspend(() => (isListed(id) ? Effect.asSome(Operable.operate(of(id), command)) : Effect.succeedNone)),
       apply: fleet.apply,
-      fleet
+      fleet: { ...fleet, events: untilOver(fleet.events), changes: untilOver(fleet.changes) }
     }
   })
