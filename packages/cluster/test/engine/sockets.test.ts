@@ -197,23 +197,28 @@ describe("a request, over sockets,", () => {
 
 // ------------------------------------------------------------------------------------------------------- the other end
 
-/** A process that takes connections: what it hears over them, and one to it. */
-const taking = Effect.gen(function* () {
-  const address = { host: "127.0.0.1", port: yield* freePort }
-  const received: Array<unknown> = []
-  const ended = yield* Queue.unbounded<void>()
-  const context = yield* Layer.build(Connections.server({ address, tls: undefined }))
-  yield* Context.get(context, Connections.Accepting).accept(() => ({
-    received: (message) => received.push(message),
-    ended: () => Queue.offerUnsafe(ended, undefined)
-  }))
-  const told = yield* Queue.unbounded<unknown>()
-  const socket = connect(address)
-  reading(socket, ({ _tag }) => Queue.offerUnsafe(told, _tag))
-  // it speaks first
-  assert.strictEqual(yield* Queue.take(told), "Hello")
-  return { ended: Queue.take(ended), received, socket, told }
-})
+/** A process that takes connections, and says the same to each message: what it hears over them, and one to it. */
+const takingWith = (said?: object) =>
+  Effect.gen(function* () {
+    const address = { host: "127.0.0.1", port: yield* freePort }
+    const received: Array<unknown> = []
+    const ended = yield* Queue.unbounded<void>()
+    const context = yield* Layer.build(Connections.server({ address, tls: undefined }))
+    yield* Context.get(context, Connections.Accepting).accept((connection) => ({
+      received: (message) => {
+        received.push(message)
+        if (said !== undefined) connection.send(said)
+      },
+      ended: () => Queue.offerUnsafe(ended, undefined)
+    }))
+    const told = yield* Queue.unbounded<unknown>()
+    const socket = connect(address)
+    reading(socket, ({ _tag }) => Queue.offerUnsafe(told, _tag))
+    // it speaks first
+    assert.strictEqual(yield* Queue.take(told), "Hello")
+    return { ended: Queue.take(ended), received, socket, told }
+  })
+const taking = takingWith()
 
 describe("a connection that another process opens", () => {
   it.live.each([
@@ -244,6 +249,24 @@ describe("a connection that another process opens", () => {
       yield* closed(TestClock.adjust("1 millis"), socket)
       yield* ended
     })
+  )
+
+  it.live(
+    "gives signs of life while a long message comes, few of them, though what asks for them stands behind it",
+    () =>
+      Effect.gen(function* () {
+        const { received, socket, told } = yield* takingWith({ _tag: "Exit" })
+        const message = { _tag: "Call", text: "x".repeat(1024 * 1024) }
+        const bytes = Frames.write(message)
+        socket.write(hello)
+        socket.write(bytes.subarray(0, 64 * 1024))
+        assert.strictEqual(yield* Queue.take(told), "Pong")
+        socket.write(bytes.subarray(64 * 1024))
+        let pongs = 1
+        while ((yield* Queue.take(told)) === "Pong") pongs++
+        assert.deepStrictEqual(received, [message])
+        assert.isAtMost(pongs, 16)
+      })
   )
 
   it.effect("is ended where no sign of life has come for a minute, and not before", () =>

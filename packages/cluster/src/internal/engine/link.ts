@@ -15,6 +15,8 @@ const mostBefore = 1024
 /** What asks for a sign of life, and what that is. Nobody else hears of them. */
 const ping = { _tag: "Ping" }
 const pong = { _tag: "Pong" }
+/** After how many bytes that have come something is said: what asks for a sign of life may stand behind them for long, in a slow network. */
+const mostUnanswered = 64 * 1024
 
 /** What another process may do with one. */
 export interface Connection {
@@ -42,6 +44,8 @@ export class Link implements Connection {
   readonly #hearer: Hearer
   readonly #reader = new Frames.Reader()
   #state: "before" | "greeting" | "open" | "over" = "before"
+  /** how many bytes have come since something was said */
+  #unanswered = 0
   stranger: Connection["stranger"]
   /** whether something has come since this was last set */
   isAlive = true
@@ -75,6 +79,7 @@ export class Link implements Connection {
 
   send(message: object): boolean {
     if (this.#state !== "open" || !this.#socket.writable) return false
+    this.#unanswered = 0
     this.#socket.write(Frames.write(message))
     return true
   }
@@ -103,6 +108,8 @@ export class Link implements Connection {
       if (this.#state === "open") this.#received(message)
       else this.#greeted(message)
     }
+    this.#unanswered += part.length
+    if (this.#unanswered >= mostUnanswered) this.send(pong)
   }
 
   /** `undefined`: there is none, or nothing is read any more. */
