@@ -7,6 +7,7 @@ import { connect, createServer, type Server, type Socket } from "node:net"
 import type { AddressInfo } from "node:net"
 import * as Connections from "../../src/internal/engine/connections.ts"
 import * as Frames from "../../src/internal/engine/frames.ts"
+import { Link } from "../../src/internal/engine/link.ts"
 import * as Requests from "../../src/internal/engine/requests.ts"
 import { Ticket } from "../../src/internal/once/ticket.ts"
 import { Ensure } from "../../src/internal/protocol.ts"
@@ -65,6 +66,12 @@ const listening = (
 
 const answered = (message: object) =>
   Frames.write({ _tag: "Exit", requestId: Object(message).id, exit: { _tag: "Success", value: null } })
+
+const long = { _tag: "Exit", text: "x".repeat(1024 * 1024) }
+/** Which are answered with more than may wait. */
+const questions = Array.from({ length: 40 }, (_, id) =>
+  Frames.write({ _tag: "Request", id, tag: "Ping", payload: null })
+)
 
 /** Does something, and waits until the socket is closed. */
 const closed = (doing: Effect.Effect<unknown>, socket: Socket) =>
@@ -202,11 +209,13 @@ const takingWith = (said?: object) =>
   Effect.gen(function* () {
     const address = { host: "127.0.0.1", port: yield* freePort }
     const received: Array<unknown> = []
+    const heard = yield* Queue.unbounded<unknown>()
     const ended = yield* Queue.unbounded<void>()
     const context = yield* Layer.build(Connections.server({ address, tls: undefined }))
     yield* Context.get(context, Connections.Accepting).accept((connection) => ({
       received: (message) => {
         received.push(message)
+        Queue.offerUnsafe(heard, message)
         if (said !== undefined) connection.send(said)
       },
       ended: () => Queue.offerUnsafe(ended, undefined)
@@ -216,7 +225,7 @@ const takingWith = (said?: object) =>
     reading(socket, ({ _tag }) => Queue.offerUnsafe(told, _tag))
     // it speaks first
     assert.strictEqual(yield* Queue.take(told), "Hello")
-    return { ended: Queue.take(ended), received, socket, told }
+    return { ended: Queue.take(ended), heard, received, socket, told }
   })
 const taking = takingWith()
 
@@ -269,6 +278,21 @@ describe("a connection that another process opens", () => {
       })
   )
 
+  it.effect("is kept while its process reads slowly, however long, and all is answered", () =>
+    Effect.gen(function* () {
+      const { heard, socket, told } = yield* takingWith(long)
+      socket.pause()
+      socket.write(Buffer.concat([hello, ...questions]))
+      yield* Queue.takeN(heard, questions.length)
+      yield* TestClock.adjust("3 seconds")
+      for (let minute = 0; minute < 5; minute++) yield* TestClock.adjust("1 minute")
+      socket.resume()
+      yield* Queue.takeN(told, questions.length)
+      socket.write(Buffer.concat(questions.slice(0, 1)))
+      assert.strictEqual(yield* Queue.take(told), "Exit")
+    })
+  )
+
   it.effect("is ended where no sign of life has come for a minute, and not before", () =>
     Effect.gen(function* () {
       const { ended, socket, told } = yield* taking
@@ -286,6 +310,67 @@ describe("a connection that another process opens", () => {
       assert.isFalse(socket.closed)
       yield* closed(TestClock.adjust("1 minute"), socket)
       yield* ended
+    })
+  )
+})
+
+describe("what is asked by a process that does not read", () => {
+  /** Two ends: one that holds back, and a socket that reads nothing yet. */
+  const held = (patience: number) =>
+    Effect.gen(function* () {
+      const events = yield* Queue.unbounded<"held" | "goes on" | "ended">()
+      const received = yield* Queue.unbounded<unknown>()
+      const server = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          createServer((socket) => {
+            socket.on("pause", () => Queue.offerUnsafe(events, "held"))
+            const link: Link = new Link(socket, {
+              opened: () => socket.on("resume", () => Queue.offerUnsafe(events, "goes on")),
+              received: (message) => {
+                Queue.offerUnsafe(received, message)
+                link.send(long)
+              },
+              ended: () => Queue.offerUnsafe(events, "ended")
+            })
+            link.greet()
+            link.read(patience)
+          })
+        ),
+        (server) => Effect.sync(() => void server.close())
+      )
+      yield* Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void)))
+      const socket = connect((server.address() as AddressInfo).port, "127.0.0.1")
+      yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
+      socket.on("error", () => {})
+      socket.write(Buffer.concat([hello, ...questions]))
+      assert.strictEqual(yield* Queue.take(events), "held")
+      return { event: Queue.take(events), received, socket }
+    })
+
+  it.live("is not read on, until it reads", () =>
+    Effect.gen(function* () {
+      const { event, received, socket } = yield* held(60_000)
+      yield* Queue.takeN(received, questions.length)
+      socket.write(Buffer.concat(questions))
+      socket.resume()
+      assert.strictEqual(yield* event, "goes on")
+      yield* Queue.takeN(received, questions.length)
+    })
+  )
+
+  it.live("ends with its connection, where no answer leaves", () =>
+    Effect.gen(function* () {
+      const { event } = yield* held(100)
+      assert.strictEqual(yield* event, "ended")
+    })
+  )
+
+  it.live("is kept while one answer leaves slowly", () =>
+    Effect.gen(function* () {
+      const { event, socket } = yield* held(300)
+      const reading = setInterval(() => socket.read(), 2)
+      yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(reading)))
+      assert.strictEqual(yield* event, "goes on")
     })
   )
 })

@@ -27,6 +27,8 @@ const beat = Duration.seconds(5)
 const reading = "100 millis"
 /** One that was opened from elsewhere, and over which nothing has come for that long, leads nowhere any more: its process asks for signs of life. */
 const silent = Duration.minutes(1)
+/** For how long nothing may leave of what waits for one that does not read. Over TLS Node tells only when all of it has left: long enough for a long answer. */
+const unread = Duration.minutes(5)
 /** How many connections others may have here: a process has two. */
 const mostConnections = 4096
 /** That another process speaks something else is said no more often than that, in milliseconds. */
@@ -138,7 +140,8 @@ export const server = ({
       const watch = (link: Link) =>
         Effect.gen(function* () {
           yield* Effect.sleep(showing)
-          while (link.isOpen && link.isAlive) {
+          // one that is held asks in vain, and is ended by itself
+          while (link.isOpen && (link.isAlive || link.isHeld)) {
             link.isAlive = false
             yield* Effect.sleep(silent)
           }
@@ -160,7 +163,7 @@ export const server = ({
         const taken = (take: Take) => {
           hearer = take(link)
           watching = fork(watch(link))
-          link.read()
+          link.read(Duration.toMillis(unread))
         }
         all.add(link)
         link.greet()

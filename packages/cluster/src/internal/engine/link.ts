@@ -17,6 +17,8 @@ const ping = { _tag: "Ping" }
 const pong = { _tag: "Pong" }
 /** After how many bytes that have come something is said: what asks for a sign of life may stand behind them for long, in a slow network. */
 const mostUnanswered = 64 * 1024
+/** How many bytes of answers may wait for a peer that reads slowly, before nothing more is read of what it asks: few answers are as long. Short ones take a multiple of their bytes. */
+const mostUnread = 16 * 1024 * 1024
 
 /** What another process may do with one. */
 export interface Connection {
@@ -49,6 +51,7 @@ export class Link implements Connection {
   stranger: Connection["stranger"]
   /** whether something has come since this was last set */
   isAlive = true
+  #patience: number | undefined
 
   constructor(socket: Net.Socket, hearer: Hearer) {
     this.#socket = socket
@@ -73,8 +76,18 @@ export class Link implements Connection {
     this.#socket.write(Frames.write(hello))
   }
 
-  read(): void {
+  /**
+   * `patience`: nothing more is read of a peer for which too much waits that it does not read; and it is ended where no byte of that leaves for so many
+   * milliseconds. For one end only: both could wait for each other.
+   */
+  read(patience?: number): void {
+    this.#patience = patience
     this.#socket.on("data", (part) => this.#read(part))
+  }
+
+  /** What the peer says is not read now. */
+  get isHeld(): boolean {
+    return this.#socket.isPaused()
   }
 
   send(message: object): boolean {
@@ -110,6 +123,20 @@ export class Link implements Connection {
     }
     this.#unanswered += part.length
     if (this.#unanswered >= mostUnanswered) this.send(pong)
+    if (this.#patience !== undefined && this.#socket.writableLength > mostUnread) this.#hold(this.#patience)
+  }
+
+  #hold(patience: number): void {
+    const socket = this.#socket
+    const giveUp = () => this.end()
+    socket.pause()
+    // Node's own: over TCP it sees how much of one long answer has left
+    socket.setTimeout(patience, giveUp)
+    socket.once("drain", () => {
+      socket.setTimeout(0, giveUp)
+      this.isAlive = true
+      socket.resume()
+    })
   }
 
   /** `undefined`: there is none, or nothing is read any more. */
