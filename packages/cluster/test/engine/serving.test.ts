@@ -63,16 +63,16 @@ const worldOf = (most: number) =>
     )
     assert(taken !== undefined)
     const said = yield* Queue.unbounded<object>()
-    const { ended, received } = taken({
+    const hearer = taken({
       send: (message) => Queue.offerUnsafe(said, message),
-      end: () => {},
+      end: () => hearer.ended(),
       stranger: undefined
     })
     return {
       said: Queue.take(said),
       cancelled: Queue.take(cancelled),
-      ask: (message: unknown) => Effect.sync(() => received(message)),
-      leave: Effect.sync(ended),
+      ask: (message: unknown) => Effect.sync(() => hearer.received(message)),
+      leave: Effect.sync(hearer.ended),
       end: Scope.close(scope, Exit.void)
     }
   })
@@ -139,6 +139,9 @@ describe("a process that keeps a backend", () => {
       for (const message of [
         { ...call(1, "echo"), call: { method: "tools/call" } },
         { ...call(1, "echo"), backend: undefined },
+        { ...call(1, "echo"), requestId: "abc" },
+        { ...call(1, "echo"), requestId: "" },
+        { ...call(1, "echo"), requestId: "1".repeat(1000) },
         { _tag: "Unheard", id: 5 },
         { _tag: "Request", id: 2, tag: "Effect", payload: { request: "text" } },
         { _tag: "Request", id: 3, tag: "Stream", payload: null }
@@ -152,6 +155,22 @@ describe("a process that keeps a backend", () => {
       yield* ask({ _tag: "Request", id: 4, tag: "Ping", payload: null })
       assert.deepStrictEqual(yield* said, { _tag: "Exit", requestId: 4, exit: { _tag: "Success", value: null } })
     })
+  )
+
+  it.live.each([call(1, "echo"), { _tag: "Request", id: 1, tag: "Ping", payload: null }, { _tag: "Unheard", id: 1 }])(
+    "ends the connection of whoever uses a number twice, and answers nothing under it: %j",
+    (second) =>
+      Effect.gen(function* () {
+        const { ask, cancelled, said } = yield* world
+        yield* ask(call(1, "hang"))
+        // the server has it
+        yield* ask(call(2, "echo"))
+        yield* said
+        yield* ask(second)
+        yield* cancelled
+        yield* ask({ _tag: "Request", id: 3, tag: "Ping", payload: null })
+        assert.strictEqual(Object(yield* said).requestId, 3)
+      })
   )
 
   it.live.each(["by whoever made it", "by the end of the connection", "by the end of the process"] as const)(

@@ -143,13 +143,15 @@ export const layer: Layer.Layer<never, never, Connections.Accepting | Sharding.S
 
       return {
         received: (message) => {
+          const { id } = Object(message)
+          // One of ours counts up. An answer under this number would be taken for that of what is under way under it.
+          if (underWay.has(id)) return connection.end()
           try {
             if (Wire.isQuestion(message)) return asked(message)
           } catch {
             // as what is none
           }
           // It is not understood: it ends nothing but itself, and whoever asks is told.
-          const { id } = Object(message)
           if (Predicate.isNumber(id)) send(refusal(id, Cause.empty))
         },
         ended: () => {

@@ -57,11 +57,14 @@ export type Question =
 export const isQuestion = (message: unknown): message is Question => {
   const { _tag, backend, id, requestId, span, tag } = fields(message)
   if (_tag === "Call")
-    return Predicate.isNumber(id) && Predicate.isString(backend) && Predicate.isString(requestId) && isSpan(span)
+    return Predicate.isNumber(id) && Predicate.isString(backend) && isSnowflake(requestId) && isSpan(span)
   if (_tag === "Interrupt") return Predicate.isNumber(requestId)
   if (_tag !== "Request") return false
   return tag === "Envelope" || ((tag === "Effect" || tag === "Stream" || tag === "Ping") && Predicate.isNumber(id))
 }
+
+/** It is read only when a call has failed, where nobody would hear that it is none. */
+const isSnowflake = (id: unknown): boolean => Predicate.isString(id) && /^\d{1,20}$/.test(id)
 
 const isSpan = (span: unknown): boolean => {
   if (span === undefined) return true
