@@ -1,7 +1,11 @@
 /** What a client hears of a server whose session another process has. */
 import { assert, describe, it } from "@effect/vitest"
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
-import { RootsListChangedNotificationSchema } from "@modelcontextprotocol/sdk/types.js"
+import {
+  ListToolsRequestSchema,
+  McpError,
+  RootsListChangedNotificationSchema
+} from "@modelcontextprotocol/sdk/types.js"
 import { BackendError } from "@vmcp-keepalive/core"
 import type { Message, Peer } from "@vmcp-keepalive/sdk-client/peer"
 import { TestServer } from "@vmcp-keepalive/sdk-client/testing"
@@ -336,6 +340,26 @@ describe("a message between two processes", () => {
         there("one").use((peer) => peer.request({ method: "tools/list", params: { x: "x".repeat(64 * 1024 * 1024) } }))
       )
       assert.deepStrictEqual(JSON.stringify(error), JSON.stringify(tooLong("tools", "request")))
+    })
+  )
+
+  it.live.each(["result", "error"] as const)("is not answered with a longer %s, and its call says so", (kind) =>
+    Effect.gen(function* () {
+      const data = "x".repeat(64 * 1024 * 1024)
+      const { there } = yield* elsewhere(
+        TestServer.make({
+          server: () => {
+            const server = new McpServer({ name: "long", version: "1" }, { capabilities: { tools: {} } })
+            server.server.setRequestHandler(ListToolsRequestSchema, () => {
+              if (kind === "error") throw new McpError(1, "long", data)
+              return { tools: [], data }
+            })
+            return server
+          }
+        }).peerConnector
+      )
+      const error = yield* Effect.flip(there("one").use((peer) => peer.request({ method: "tools/list" })))
+      assert.deepStrictEqual(JSON.stringify(error), JSON.stringify(tooLong("tools", "answer")))
     })
   )
 

@@ -62,17 +62,17 @@ export const perform = (
       const pinned = audience.pins.get(id)
       return pinned?.use(callback) ?? Effect.fail(new BackendError.SessionReplaced({ backend: backend.id, generation }))
     }
+    const answer = (isError: boolean, what: object): Effect.Effect<Answer, BackendError.CallFailed> => {
+      const json = JSON.stringify(what)
+      if (json.length > longest) return Effect.fail(tooLong(backend.id, "answer"))
+      return Effect.succeed({ _tag: "Answer", isError, json, told })
+    }
     const answered = run().pipe(
-      Effect.flatMap((result) => {
-        const json = JSON.stringify(result)
-        if (json.length > longest) return Effect.fail(tooLong(backend.id, "answer"))
-        return Effect.succeed<Answer>({ _tag: "Answer", isError: false, json, told })
-      }),
+      Effect.flatMap((result) => answer(false, result)),
       Effect.catchTag("CallFailed", (error) => {
         if (error.reason !== undefined || !Peer.isRpcError(error.cause)) return Effect.fail(error)
         const { code, data, message } = error.cause
-        const json = JSON.stringify({ code, data, message })
-        return Effect.succeed<Answer>({ _tag: "Answer", isError: true, json, told })
+        return answer(true, { code, data, message })
       })
     )
     return Effect.onExitPrimitive(answered, () => {
