@@ -12,7 +12,7 @@ export const outgoing = <R extends Rpc.Any>(
   payload: Rpc.Payload<R>,
   context: Context.Context<Rpc.Services<R>>
 ) => {
-  const answers: Array<"ended" | "answered"> = []
+  const answers: Array<"ended" | "died" | "answered" | "told"> = []
   const message = new Message.OutgoingRequest<R>({
     envelope: Envelope.makeRequest<R>({
       requestId: Snowflake.Snowflake("1"),
@@ -30,8 +30,9 @@ export const outgoing = <R extends Rpc.Any>(
     rpc,
     respond: (reply: Reply.Reply<R>) =>
       Effect.sync(() => {
-        const isEnded = reply._tag === "WithExit" && Exit.hasInterrupts(reply.exit)
-        answers.push(isEnded ? "ended" : "answered")
+        if (reply._tag === "Chunk") answers.push("told")
+        else if (Exit.hasInterrupts(reply.exit)) answers.push("ended")
+        else answers.push(Exit.hasDies(reply.exit) ? "died" : "answered")
       }),
     annotations: Context.empty()
   })

@@ -10,7 +10,7 @@ import * as Frames from "../../src/internal/engine/frames.ts"
 import { Link } from "../../src/internal/engine/link.ts"
 import * as Requests from "../../src/internal/engine/requests.ts"
 import { Ticket } from "../../src/internal/once/ticket.ts"
-import { Ensure } from "../../src/internal/protocol.ts"
+import { Changes, Ensure } from "../../src/internal/protocol.ts"
 import { freePort } from "../support/world.ts"
 import { outgoing } from "./outgoing.ts"
 
@@ -64,8 +64,8 @@ const listening = (
     (server) => RunnerAddress.RunnerAddress.make({ host: "127.0.0.1", port: (server.address() as AddressInfo).port })
   )
 
-const answered = (message: object) =>
-  Frames.write({ _tag: "Exit", requestId: Object(message).id, exit: { _tag: "Success", value: null } })
+const answered = (message: object, value: unknown = null) =>
+  Frames.write({ _tag: "Exit", requestId: Object(message).id, exit: { _tag: "Success", value } })
 
 const long = { _tag: "Exit", text: "x".repeat(1024 * 1024) }
 /** Which are answered with more than may wait. */
@@ -195,11 +195,34 @@ describe("a request, over sockets,", () => {
   ] as const)("ends with a connection on which something comes that %s", ([, bytes]) =>
     Effect.gen(function* () {
       const address = yield* listening(({ _tag }, socket) => _tag === "Request" && socket.write(bytes))
-      const { asking, ticket } = asked(yield* world, address)
+      const warnings: Array<unknown> = []
+      const logger = Logger.layer([Logger.make(({ message }) => void warnings.push(message))])
+      const { asking, ticket } = asked(yield* Effect.provide(world, logger), address)
       assert.strictEqual((yield* Effect.flip(asking))._tag, "RunnerUnavailable")
       assert.isTrue(ticket.written)
+      // it is a process of this library
+      assert.deepStrictEqual(warnings, [])
     })
   )
+
+  for (const [what, value] of [
+    ["a part of a stream", { _tag: "Chunk", requestId: "1", id: "2", sequence: 0, values: [null] }],
+    ["nothing", null]
+  ] as const)
+    it.live(`is answered with a defect, and waits no longer, where what should end it is ${what}`, () =>
+      Effect.gen(function* () {
+        const address = yield* listening((message, socket) => {
+          if (message._tag === "Request") socket.write(answered(message, value))
+        })
+        const runners = yield* world
+        const once = asked(runners, address)
+        yield* once.asking
+        assert.deepStrictEqual(once.answers, ["died"])
+        const stream = outgoing(Changes, "Changes", undefined, Context.empty())
+        yield* runners.send({ address, message: stream.message })
+        assert.deepStrictEqual(stream.answers, ["died"])
+      })
+    )
 })
 
 // ------------------------------------------------------------------------------------------------------- the other end

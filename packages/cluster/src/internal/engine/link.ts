@@ -145,7 +145,8 @@ export class Link implements Connection {
     try {
       return this.#reader.next(this.#state === "open" ? Frames.mostBytes : mostBefore)
     } catch {
-      return this.#end("other")
+      // one that has said which messages it speaks is no stranger
+      return this.#end(this.#state === "open" ? undefined : "other")
     }
   }
 

@@ -232,7 +232,12 @@ export const make: (
       message.respond(
         new Reply.WithExit<R>({ id: snowflakes.nextUnsafe(), requestId: envelope.requestId, exit: Exit.die(defect) })
       )
-    const deliver = (reply: unknown) => Effect.flatMap(Effect.orDie(Wire.answered(message, reply)), message.respond)
+    let isAnswered = false
+    const deliver = (reply: unknown) =>
+      Effect.flatMap(Effect.orDie(Wire.answered(message, reply)), (answer) => {
+        if (answer._tag === "WithExit") isAnswered = true
+        return message.respond(answer)
+      })
     const isStream = Wire.streams.has(envelope.tag)
     /** The schema of the answer was that of this request, by its tag. */
     const succeed = (value: unknown) => {
@@ -245,7 +250,12 @@ export const make: (
       if (answer._tag === "Chunk") return Effect.as(Effect.forEach(answer.values, deliver, { discard: true }), false)
       if (answer._tag === "Answer") return Effect.as(succeed(answer.answer), true)
       const { exit } = answer
-      if (exit._tag === "Success") return Effect.as(isStream ? Effect.void : deliver(exit.value), true)
+      if (exit._tag === "Success")
+        return Effect.map(isStream ? Effect.void : deliver(exit.value), () => {
+          // whoever asks would wait for ever: it becomes a defect
+          if (!isAnswered) throw new Error("The answer ends nothing")
+          return true
+        })
       return Effect.flatMap(Effect.orDie(Wire.end(exit)), (ended) => Effect.as(ended, true))
     }
     return Effect.withFiber((fiber) => {
