@@ -18,6 +18,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { SocketServer } from "effect/socket"
 import type { SqlClient } from "effect/sql"
@@ -186,6 +187,8 @@ export const layer = ({
   Layer.unwrap(
     Effect.gen(function* () {
       const settings = yield* ClusterOptions.resolve(options)
+      // What callers have ends last: calls are made, and told, for as long as backends are handed over.
+      const last = yield* Scope.fork(yield* Effect.scope)
       const members = Members.make(settings)
       const share = () => members.share(settings.originStarts)
       const listing = yield* Listing.make((connector) => withSharedOrigin(connector, share))
@@ -200,7 +203,7 @@ export const layer = ({
       const view = Layer.effect(
         ClusterBackends,
         Effect.zipWith(
-          View.make(settings.waitForOwner),
+          Scope.provide(View.make(settings.waitForOwner), last),
           Processes.make(Engine.prefix, settings.lease),
           (view, processes) => ({ ...view, processes })
         )

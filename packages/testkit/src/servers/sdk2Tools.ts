@@ -126,12 +126,12 @@ export const make = (log: string, touch: Touch, unlisten?: (how: Unlisten) => Pr
   return server
 }
 
-/** Tells of progress five times a second, where the caller asks for it. */
+/** Tells of progress five times a second, where the caller asks for it: as often however slow the machine is. */
 const progress = async ({ mcpReq }: ServerContext, ms: number) => {
   const progressToken = mcpReq._meta?.progressToken
-  const end = performance.now() + ms
-  for (let step = 0; performance.now() < end; step++) {
-    await sleep(Math.max(1, Math.min(200, end - performance.now())))
+  const steps = Math.ceil(ms / 200)
+  for (let step = 0; step < steps; step++) {
+    await sleep(Math.min(200, ms - 200 * step))
     if (progressToken === undefined) continue
     await mcpReq.notify({ method: "notifications/progress", params: { progressToken, progress: step } }).catch(() => {})
   }
