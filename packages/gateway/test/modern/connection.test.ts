@@ -270,6 +270,19 @@ describe("the connections of clients", () => {
     assert.isTrue(world.connections.every((each) => each.isClosed()))
   })
 
+  it("do not give way while a call waits for them to open", async () => {
+    const world = scripted()
+    const connections = make(world)
+    const calls = Array.from({ length: 64 }, (_, at) => connections.of(client(`${at}`)).ask(tool("x")))
+    assert.throws(() => connections.of(client("one more")), /Too many clients/)
+    for (let at = 0; at < 64; at++) {
+      const { id } = await world.asked(at, "tools/call")
+      world.connections[at]?.says(done(id))
+    }
+    await Promise.all(calls)
+    await connections.close()
+  })
+
   it("are none for a client that says too much of itself", () => {
     const world = scripted()
     const connections = make(world)

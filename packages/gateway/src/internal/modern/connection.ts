@@ -77,6 +77,8 @@ export class Connection {
   readonly #settled: Settled | undefined
   #take: KeptPeer.KeptPeer["take"] = () => {}
   #nextId = 1
+  /** requests that came before the handshake was answered */
+  #waiting = 0
   /** what servers were told to log, by {@link severityOf} */
   #logs = Number.POSITIVE_INFINITY
 
@@ -88,9 +90,9 @@ export class Connection {
     this.server.catch(() => {})
   }
 
-  /** how many calls there are, also those that wait for their client */
+  /** how many calls there are, also those that wait for their client, and those that wait for the handshake: none may be taken for idle */
   get size(): number {
-    return this.#calls.size
+    return this.#calls.size + this.#waiting
   }
 
   /** Begins, on what takes its messages. */
@@ -114,7 +116,12 @@ export class Connection {
 
   /** Asks. Rejects with {@link AnswerError}, and when the client has gone. */
   async ask(asked: Asked): Promise<Message.Result> {
-    await this.server
+    this.#waiting++
+    try {
+      await this.server
+    } finally {
+      this.#waiting--
+    }
     asked.signal.throwIfAborted()
     this.#log(asked.logLevel)
     const { inputResponses = {}, method, params, requestState } = asked
