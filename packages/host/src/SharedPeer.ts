@@ -303,11 +303,17 @@ class Shared implements SharedPeer {
     return false
   }
 
+  /** Whether a host has it, or is about to: the server must not be told that nobody does, behind what asks for it. */
+  isWanted(uri: string): boolean {
+    for (const { subscribing } of this.hosts) if (subscribing.has(uri)) return true
+    return this.isSubscribed(uri)
+  }
+
   #left(host: HostPart): Effect.Effect<void> {
     return Effect.sync(() => {
       host.end()
       this.hosts.delete(host)
-      const unsubscribed = [...host.subscriptions].filter((uri) => !this.isSubscribed(uri))
+      const unsubscribed = [...host.subscriptions].filter((uri) => !this.isWanted(uri))
       const givenBack = Effect.forEach(
         unsubscribed,
         (uri) => Effect.ignore(this.ask({ method: "resources/unsubscribe", params: { uri } }, true)),
@@ -323,6 +329,8 @@ class Shared implements SharedPeer {
 class HostPart implements Part, SharedHost.Settings {
   readonly take: KeptPeer["take"]
   readonly subscriptions = new Set<string>()
+  /** what the server is being asked for */
+  readonly subscribing = new Set<string>()
   level: string | undefined
   readonly #shared: Shared
   readonly #host: HostEnd
@@ -372,16 +380,19 @@ class HostPart implements Part, SharedHost.Settings {
     if (method === "logging/setLevel") return this.#setLevel(params?.["level"])
     const asked = this.#shared.ask(request, idempotent, { host: this, id })
     if (method === "resources/subscribe" && typeof uri === "string") {
-      return Effect.suspend(() =>
-        Effect.tap(this.#shared.isSubscribed(uri) ? Effect.succeed({}) : asked, () =>
-          Effect.sync(() => this.subscriptions.add(uri))
+      return Effect.suspend(() => {
+        const isSubscribed = this.#shared.isSubscribed(uri)
+        this.subscribing.add(uri)
+        return (isSubscribed ? Effect.succeed({}) : asked).pipe(
+          Effect.tap(() => Effect.sync(() => this.subscriptions.add(uri))),
+          Effect.ensuring(Effect.sync(() => this.subscribing.delete(uri)))
         )
-      )
+      })
     }
     if (method === "resources/unsubscribe" && typeof uri === "string") {
       return Effect.suspend(() => {
         this.subscriptions.delete(uri)
-        return this.#shared.isSubscribed(uri) ? Effect.succeed({}) : asked
+        return this.#shared.isWanted(uri) ? Effect.succeed({}) : asked
       })
     }
     return asked

@@ -48,8 +48,9 @@ const start = Effect.gen(function* () {
         return {}
       })
       made.setRequestHandler(SubscribeRequestSchema, ({ params }) => {
-        met.push(`+${params.uri}`)
-        return {}
+        const answered = params.uri.startsWith("slow:") ? new Promise<object>((go) => waiting.push(() => go({}))) : {}
+        meet(`+${params.uri}`)
+        return answered
       })
       made.setRequestHandler(UnsubscribeRequestSchema, ({ params }) => {
         met.push(`-${params.uri}`)
@@ -190,6 +191,35 @@ describe("hosts that share a session", () => {
       yield* Scope.close(scope, Exit.void)
       yield* one.ask("resources/unsubscribe", { uri: "a://1" })
       assert.deepStrictEqual(met, ["+a://1", "+b://1", "-b://1", "-a://1"])
+    })
+  )
+
+  it.live("keep the subscription that one of them is about to have, where another gives the same back", () =>
+    Effect.gen(function* () {
+      const { go, met, say, shared, untilMet, waiting } = yield* start
+      const scope = yield* Scope.make()
+      const leaving = yield* Scope.provide(join(shared), scope)
+      const [one, two] = [yield* join(shared), yield* join(shared)]
+      const uri = "slow://1"
+      const subscribing = yield* Effect.forkChild(
+        Effect.forEach([leaving, two, one], ({ ask }) => ask("resources/subscribe", { uri }), {
+          concurrency: "unbounded"
+        }),
+        { startImmediately: true }
+      )
+      yield* untilMet(`+${uri}`, 3)
+      // the server has answered those that give it back, and not yet the one that keeps it
+      const [last] = waiting.splice(2)
+      go()
+      for (const { until } of [leaving, two]) yield* until((message) => Message.isAnswer(message) && message.id === 1)
+      yield* two.ask("resources/unsubscribe", { uri })
+      yield* Scope.close(scope, Exit.void)
+      last?.()
+      yield* Fiber.join(subscribing)
+      yield* say({ method: "notifications/resources/updated", jsonrpc: "2.0", params: { uri } })
+      yield* one.until(method("notifications/resources/updated"))
+      yield* one.ask("resources/unsubscribe", { uri })
+      assert.deepStrictEqual(met, [`+${uri}`, `+${uri}`, `+${uri}`, `-${uri}`])
     })
   )
 
