@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeepaliveEvent } from "@vmcp-keepalive/core"
 import { Message } from "@vmcp-keepalive/sdk-client/peer"
-import { Effect, Exit, Fiber, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import type { Gateway } from "../../src/index.ts"
 import { Ledger, serverOf } from "../host/support.ts"
 import { fleetOf, gatewayOf, hello, initialized, namesIn, policy, resultOf, textOf } from "../support.ts"
@@ -130,6 +130,30 @@ describe("a lane", () => {
       // of two there is one left, whose names are its own: what it does not know is its matter
       assert.strictEqual(textOf(yield* host.call("echo", { text: "1" })), "two: 1")
       assert.strictEqual((yield* server.sessions).open, 0)
+    })
+  )
+
+  it.live("that takes long to end keeps no host waiting: neither those that have one nor those that come", () =>
+    Effect.gen(function* () {
+      const fleet = yield* fleetOf
+      const ending = yield* Deferred.make<void>()
+      const { peerConnector } = serverOf("one", new Ledger())
+      const open: typeof peerConnector.open = (host) =>
+        Effect.andThen(
+          Effect.addFinalizer(() => Deferred.await(ending)),
+          peerConnector.open(host)
+        )
+      yield* fleet.add({ id: "one", connector: { ...peerConnector, open }, policy })
+      const gateway = yield* gatewayOf({ fleet })
+      const hosts = Effect.gen(function* () {
+        const host = yield* initialized(gateway)
+        assert.strictEqual(textOf(yield* host.call("echo", { text: "1" })), "one: 1")
+        yield* Effect.forkScoped(gateway.show(shared), { startImmediately: true })
+        yield* host.untilMethod("notifications/tools/list_changed")
+        const other = yield* initialized(gateway)
+        assert.strictEqual(textOf(yield* other.call("echo", { text: "2" })), "one: 2")
+      })
+      yield* hosts.pipe(Effect.timeout("3 seconds"), Effect.ensuring(Deferred.succeed(ending, undefined)))
     })
   )
 

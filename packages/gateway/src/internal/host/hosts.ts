@@ -202,7 +202,13 @@ export class Hosts {
       if (lane === undefined || scope === undefined) return Effect.void
       host.left(lane)
       scopes.delete(lane)
-      return Scope.close(scope, Exit.void)
+      // Each may take as long as its server lets it: hosts that come would wait for those of all others.
+      return Effect.asVoid(
+        Effect.forkIn(Scope.close(scope, Exit.void), this.#options.scope, {
+          startImmediately: true,
+          uninterruptible: true
+        })
+      )
     })
   }
 
