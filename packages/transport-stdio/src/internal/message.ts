@@ -20,7 +20,7 @@ export type Found = { readonly _tag: "Message"; readonly message: Message.Messag
 /** The answer to a request, which nobody can be given, and why: the request will get no other. */
 export interface Unreadable {
   readonly _tag: "Unreadable"
-  readonly id: number
+  readonly id: Message.Id
   readonly because: string
   /** whether it is more than the limits allow */
   readonly overflow: boolean
@@ -152,33 +152,33 @@ const ofValue = (value: unknown, bytes: number): Found | undefined => {
   return message === undefined ? unreadable(idOf(value), notWellFormed, false) : { _tag: "Message", message, bytes }
 }
 
-const unreadable = (id: number, because: string, overflow: boolean): Found | undefined =>
-  Number.isNaN(id) ? undefined : { _tag: "Unreadable", id, because, overflow }
+const unreadable = (id: Message.Id | undefined, because: string, overflow: boolean): Found | undefined =>
+  id === undefined ? undefined : { _tag: "Unreadable", id, because, overflow }
 
 /** The id of what was meant as an answer: it has a result or an error (JSON-RPC 2.0, section 5). */
-const idOf = (value: Record<string, unknown>): number => {
-  if ("method" in value || !("result" in value || "error" in value)) return Number.NaN
+const idOf = (value: Record<string, unknown>): Message.Id | undefined => {
+  if ("method" in value || !("result" in value || "error" in value)) return undefined
   const { id } = value
-  if (typeof id === "string" && /^\d+$/.test(id)) return Number(id)
-  return typeof id === "number" ? id : Number.NaN
+  return Message.isId(id) ? id : undefined
 }
 
 /**
  * The id of an answer of which only both ends are there. Servers write it first or last; an `id` further inside may be
  * anybody's, and one behind something else than an answer is a request's of the server.
  */
-const idOfLong = (first: Buffer, last: Buffer): number => {
+const idOfLong = (first: Buffer, last: Buffer): Message.Id | undefined => {
   const head = first.toString()
   const message = head.slice(Math.max(0, head.search(messageStart)))
   const found = idFirst.exec(message) ?? (answerFirst.test(message) ? idLast.exec(last.toString()) : null)
-  return found?.[1] === undefined ? Number.NaN : Number(found[1])
+  const id = found?.[1] === undefined ? undefined : Message.parse(found[1])
+  return Message.isId(id) ? id : undefined
 }
 
 /** Where a message may begin behind something else. */
 const messageStart = /\{\s*"(?:jsonrpc|id|result|error|method|params)"\s*:/
 
 const idFirst =
-  /^\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*"?(\d+)"?\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"(?:result|error)"/
+  /^\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d+|"(?:[^"\\]|\\.)*")\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"(?:result|error)"/
 const answerFirst = /^\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"(?:result|error)"/
 const idLast =
-  /\}\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*"?(\d+)"?\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/
+  /\}\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d+|"(?:[^"\\]|\\.)*")\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/

@@ -230,9 +230,13 @@ export class Wire {
     // What the end of a session cuts off is none of the server's.
     if (garbage && this.#state === "open") this.#garbage++
     for (const one of found) {
-      if (one._tag === "Unreadable") this.#refuse(this.requests.pending.get(one.id), one.because, one.overflow)
+      if (one._tag === "Unreadable") this.#refuse(this.#askedAs(one.id), one.because, one.overflow)
       else if (this.#admits(one)) this.#receive(one)
     }
+  }
+
+  #askedAs(id: Messages.Id): Requests.Pending | undefined {
+    return this.requests.answeredBy({ jsonrpc: "2.0", id, result: {} })
   }
 
   /** Whether the client may get it: requests of the server's are counted. */
@@ -280,6 +284,8 @@ export class Wire {
   #refuse(pending: Requests.Pending | undefined, because: string, isOverflow: boolean): void {
     if (pending === undefined) return
     const { own, record } = pending
+    // a server that does not know the question says so in whatever way: it is as if it were silent, and is sent `initialize`
+    if (!this.handshake.isOver && record.method === "server/discover") return
     record.fate = "answered"
     const isOurs = own || record === this.requests.handshake
     const evidence =

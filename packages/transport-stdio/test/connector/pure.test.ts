@@ -140,7 +140,7 @@ const readLong = (text: string) =>
   Message.read({ bytes: Buffer.from(text.slice(0, shown)), tail: Buffer.from(text.slice(-shown)), ended: true }, bounds)
 const huge = "x".repeat(5000)
 const garbage: Message.Reading = { found: [], garbage: true }
-const unreadable = (id: number, because = "The answer is no JSON-RPC", overflow = false): Message.Reading => ({
+const unreadable = (id: number | string, because = "The answer is no JSON-RPC", overflow = false): Message.Reading => ({
   found: [{ _tag: "Unreadable", id, because, overflow }],
   garbage: true
 })
@@ -251,25 +251,29 @@ describe("a line of stdout", () => {
     for (const line of [
       '{"jsonrpc":"1.0","id":3,"result":{}}',
       '{"jsonrpc":"2.0","id":3,"result":"text"}',
-      '{"jsonrpc":"2.0","id":"3","result":null}',
       '{"jsonrpc":"2.0","id":3,"error":"it failed"}',
       'Loading...{"jsonrpc":"2.0","id":3,"result":7}'
     ])
       expect(read(line)).toEqual(unreadable(3))
+    for (const id of ["3", "leg-0", 'a "b\\'])
+      expect(read(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":null}`)).toEqual(unreadable(id))
   })
 
   it("that is too long is known by the id of the answer, which is first or last in it", () => {
-    for (const line of [
-      `{"jsonrpc":"2.0","id":7,"result":{"text":"${huge}"}}`,
-      `{"id":7,"jsonrpc":"2.0","result":{"text":"${huge}"}}`,
-      ` { "id" : "7" , "error" : {"text":"${huge}"}}`,
-      `{"result":{"text":"${huge}"},"jsonrpc":"2.0","id":7}`,
-      `{"jsonrpc":"2.0","result":{"text":"${huge}"},"id":7}`,
-      `{"error":{"text":"${huge}"} , "id" : "7" , "jsonrpc":"2.0" } `,
-      `Loading...{"jsonrpc":"2.0","id":7,"result":{"text":"${huge}"}}`,
-      `Loading...{"result":{"text":"${huge}"},"jsonrpc":"2.0","id":7}`
-    ])
-      expect(readLong(line)).toEqual(unreadable(7, "The answer is longer than limits.messageBytes", true))
+    for (const id of [7, "7", "leg-0", 'a "b\\'])
+      for (const line of [
+        `{"jsonrpc":"2.0","id":7,"result":{"text":"${huge}"}}`,
+        `{"id":7,"jsonrpc":"2.0","result":{"text":"${huge}"}}`,
+        ` { "id" : 7 , "error" : {"text":"${huge}"}}`,
+        `{"result":{"text":"${huge}"},"jsonrpc":"2.0","id":7}`,
+        `{"jsonrpc":"2.0","result":{"text":"${huge}"},"id":7}`,
+        `{"error":{"text":"${huge}"} , "id" : 7 , "jsonrpc":"2.0" } `,
+        `Loading...{"jsonrpc":"2.0","id":7,"result":{"text":"${huge}"}}`,
+        `Loading...{"result":{"text":"${huge}"},"jsonrpc":"2.0","id":7}`
+      ]) {
+        const answer = readLong(line.replace("7", () => JSON.stringify(id)))
+        expect(answer).toEqual(unreadable(id, "The answer is longer than limits.messageBytes", true))
+      }
   })
 
   it("that is too long and no answer fails nobody: an id deep inside, or of the server's own request, is not ours", () => {

@@ -21,7 +21,7 @@ const call = (name: string, args: object = {}, more: object = {}) => ({
 
 /** Opens a session that ends with the test, and what its peer hears. */
 const open = (
-  { args, command }: StdioServers.StdioServer,
+  { args, command }: Pick<StdioServers.StdioServer, "args" | "command">,
   options: Omit<StdioPeerConnector.Options, "command" | "args"> = {},
   host = hostWithMemory()
 ) =>
@@ -126,3 +126,45 @@ describe("a child process of the modern era is to a peer's user as one of the le
     }).pipe(Effect.scoped)
   )
 })
+
+describe(
+  "an answer that cannot be read, to the request that goes on with what the server has asked,",
+  { timeout: 10_000 },
+  () => {
+    const say = (id: number | string, result: object) => `echo '${JSON.stringify({ jsonrpc: "2.0", id, result })}'`
+    const discovered = { supportedVersions: ["2026-07-28"], capabilities: { tools: {} }, resultType: "complete" }
+    const asking = {
+      resultType: "input_required",
+      inputRequests: { name: { method: "elicitation/create", params: {} } }
+    }
+    for (const [why, answer] of [
+      ["no JSON-RPC", `echo '{"jsonrpc":"2.0","id":"leg-0","result":"text"}'`],
+      ["longer than limits.messageBytes", `printf '{"jsonrpc":"2.0","id":"leg-0","result":{"x":"%070000d"}}\\n' 0`]
+    ] as const)
+      it.live(`fails its call: ${why}`, () =>
+        Effect.gen(function* () {
+          const script = [
+            "read -r a",
+            say("discover", discovered),
+            "read -r b",
+            say(0, asking),
+            "read -r c",
+            answer,
+            "cat"
+          ]
+          const connector = { args: ["-c", script.join("; ")], command: "sh" }
+          const { host, session } = yield* open(connector, { limits: { messageBytes: 64 * 1024 } })
+          const { client, requests } = session.call()
+          const failure = yield* Effect.flip(
+            Effect.tryPromise({ try: () => client.request(call("any")), catch: String })
+          )
+          assert.include(failure, why)
+          assert.deepStrictEqual(
+            requests.map(({ fate }) => fate),
+            ["answered", "answered"]
+          )
+          assert.deepStrictEqual(host.losses, [])
+        }).pipe(Effect.scoped)
+      )
+  }
+)
