@@ -23,6 +23,8 @@ export const call = <Client extends object>(
   seen: (recording: Recording) => Seen<Client>
 ): Connector.Call<Client> => new View(requests, client, traceparent, seen)
 
+const over = "The call is over: nothing more is sent for it"
+
 /** A call, which is also what its view of the client does: one is made for each. */
 class View<Client extends object> implements Connector.Call<Client>, ProxyHandler<Client> {
   readonly client: Client
@@ -57,10 +59,13 @@ class View<Client extends object> implements Connector.Call<Client>, ProxyHandle
   }
 
   #record<Request extends Question, A>(request: Request, send: (request: Request) => Promise<A>): Promise<A> {
-    if (this.#ended) return Promise.reject(new Error("The call is over: nothing more is sent for it"))
+    if (this.#ended) return Promise.reject(new Error(over))
     const record = RequestRecord.ofRequest(request)
     this.requests.push(record)
-    const further = (leg: RequestRecord.Record) => void this.requests.push(leg)
+    const further = (leg: RequestRecord.Record) => {
+      if (this.#ended) throw new Error(over)
+      this.requests.push(leg)
+    }
     return this.#all.track(record, false, withTraceparent(request, this.#traceparent), send, further)
   }
 }

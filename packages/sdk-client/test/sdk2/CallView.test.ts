@@ -120,6 +120,39 @@ describe("a call's view of the client", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("sends no further leg once the call is over", () =>
+    Effect.gen(function* () {
+      let answer = () => {}
+      const asked = new Promise<void>((resolve) => {
+        answer = resolve
+      })
+      let begun = () => {}
+      const asking = new Promise<void>((resolve) => {
+        begun = resolve
+      })
+      const make = () => {
+        const client = new Client(info, { capabilities: { elicitation: {} } })
+        client.setRequestHandler("elicitation/create", async () => {
+          begun()
+          await asked
+          return { action: "accept", content: { name: "Ada" } }
+        })
+        return client
+      }
+      const linked = yield* connect({ client: make })
+      const call = CallView.call(linked.requests, linked.client)
+      const ended = call.client.callTool({ name: "ask" }).catch((error: unknown) => error)
+      yield* Effect.promise(() => asking)
+      call.end()
+      answer()
+      expect(yield* Effect.promise(() => ended)).toMatchObject({
+        message: expect.stringContaining("The call is over")
+      })
+      expect(call.requests).toMatchObject([{ fate: "answered" }])
+      expect(methods(linked).filter((method) => method === "tools/call")).toHaveLength(1)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("frees what an aborted request holds, without a message to the server", () =>
     Effect.gen(function* () {
       const linked = yield* connect()
