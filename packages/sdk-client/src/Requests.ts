@@ -441,7 +441,10 @@ export class Requests {
   /** The request under way that a message from the server answers, if it answers one. */
   answeredBy(message: Message.Message): Pending | undefined {
     if ("method" in message || message.id === undefined) return undefined
-    return this.#pending.get(message.id) ?? this.#pending.get(Number(message.id))
+    const { id } = message
+    return (
+      this.#pending.get(id) ?? (typeof id === "string" && decimal.test(id) ? this.#pending.get(Number(id)) : undefined)
+    )
   }
 
   /** No answer will come, or came that can be handed on: the request fails here and now, with that evidence and error. */
@@ -482,6 +485,9 @@ export class Requests {
 }
 
 const closed = new Error("The session has ended")
+
+/** An id as some servers send it for a number. Not all that `Number` takes for one: "" would be 0. */
+const decimal = /^\d+$/
 
 const forgotten = { code: connectionClosed, message: "The request failed" }
 

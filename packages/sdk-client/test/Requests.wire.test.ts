@@ -140,6 +140,16 @@ describe("the id of a request", () => {
     expect(record).toMatchObject({ fate: "answered", evidence: { _tag: "ErrorAnswer", code: -32601 } })
   })
 
+  it("is no other's that JavaScript takes for the same number: an answer to nothing that could be read is none to 0", async () => {
+    const { requests } = bare()
+    void requests.send(request(0, "ping"))
+    const { record } = only(requests)
+    for (const id of ["", " ", "0x0", "0.0", "-0"])
+      requests.received({ jsonrpc: "2.0", id, error: { code: -32700, message: "Parse error" } })
+    expect(record).toMatchObject({ fate: "unsent", evidence: undefined })
+    expect(requests.pending.size).toBe(1)
+  })
+
   it("is cancelled as it was sent, also as a string", async () => {
     const { requests, sent } = bare((_message, pending) => {
       pending.record.fate = "dispatched"
