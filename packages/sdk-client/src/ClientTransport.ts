@@ -2,7 +2,7 @@
  * What a client is connected to: the `Transport` of the MCP SDKs, in structure only, so that the clients of both major versions
  * and others take it. Everything passes through the session's {@link Requests}.
  */
-import type { Lists } from "@vmcp-keepalive/core"
+import { Evidence, type Lists } from "@vmcp-keepalive/core"
 import * as Messages from "./Message.ts"
 import type { Message } from "./Message.ts"
 import { type About, Requests, type SendOptions, type Wire } from "./Requests.ts"
@@ -103,7 +103,17 @@ export class ClientTransport {
     if (this.#closed) return Promise.resolve()
     this.#closed = true
     this.#options.closed()
-    this.onclose?.()
+    try {
+      this.onclose?.()
+    } catch (error) {
+      // SDK 1.x tells the user first, and then whoever waits: a handler that throws would keep them waiting for ever
+      const { requests } = this
+      for (const pending of [...requests.pending.values()])
+        requests.fail(pending, pending.record.evidence ?? Evidence.transportFailure("closed"), ended)
+      return Promise.reject(error)
+    }
     return Promise.resolve()
   }
 }
+
+const ended = new Error("The session has ended")

@@ -366,9 +366,12 @@ class RawPeer implements Peer {
     if ("method" in message) return this.#face === undefined ? this.#handOn(message, about) : this.#told(message, about)
     const waiting = message.id === undefined ? undefined : this.#waiting.get(message.id)
     if (waiting === undefined) return
-    waiting.onAnswer?.(message)
-    if ("error" in message) waiting.reject(new RpcError(message.error))
-    else waiting.resolve(message.result)
+    try {
+      waiting.onAnswer?.(message)
+    } finally {
+      if ("error" in message) waiting.reject(new RpcError(message.error))
+      else waiting.resolve(message.result)
+    }
   }
 
   /** A server of the modern era tells something; it asks nothing but in its results. */
@@ -380,9 +383,22 @@ class RawPeer implements Peer {
 
   #handOn(message: Message.Request | Message.Notification, about: About): void {
     const { onMessage } = this.#options
-    onMessage?.(message, about, this)
-    if (!("id" in message)) for (const listener of [...(this.#listeners ?? [])]) listener.onNotification(message, about)
-    else if (onMessage === undefined) this.#answerItself(message)
+    try {
+      onMessage?.(message, about, this)
+    } finally {
+      if (!("id" in message)) this.#tell((listener) => listener.onNotification(message, about))
+    }
+    if ("id" in message && onMessage === undefined) this.#answerItself(message)
+  }
+
+  #tell(hear: (listener: Listener) => void): void {
+    for (const listener of [...(this.#listeners ?? [])]) {
+      try {
+        hear(listener)
+      } catch {
+        // They are strangers to each other: what one throws must not keep the others from hearing.
+      }
+    }
   }
 
   #answerItself({ id, method }: Message.Request): void {
@@ -400,9 +416,12 @@ class RawPeer implements Peer {
     const error = new Error("The session has ended")
     for (const { reject } of [...this.#waiting.values()]) reject(error)
     this.#face?.end(error)
-    this.#options.onClose?.(this)
-    for (const listener of [...(this.#listeners ?? [])]) listener.onClose?.()
-    this.#listeners = undefined
+    try {
+      this.#options.onClose?.(this)
+    } finally {
+      this.#tell((listener) => listener.onClose?.())
+      this.#listeners = undefined
+    }
   }
 }
 

@@ -365,7 +365,13 @@ export class Requests {
     setImmediate(() => {
       const ids = this.#forgotten.splice(0)
       if (this.#closed) return
-      for (const id of ids) this.#wire.deliver({ jsonrpc: "2.0", id, error: forgotten })
+      for (const id of ids) {
+        try {
+          this.#wire.deliver({ jsonrpc: "2.0", id, error: forgotten })
+        } catch {
+          // The client tells the user where it has forgotten by itself meanwhile: what that throws would end the process.
+        }
+      }
     })
   }
 

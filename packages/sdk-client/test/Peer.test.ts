@@ -288,6 +288,37 @@ describe("who listens to a peer that another has made", () => {
   )
 })
 
+describe("what a handler of the user's throws", () => {
+  const thrower = () => {
+    throw new Error("mine")
+  }
+
+  it.live("keeps no notification from those who listen, and no end", () =>
+    Effect.gen(function* () {
+      const link = yield* connect({ onMessage: thrower, onClose: thrower })
+      const heard: Array<string> = []
+      link.client.listen({ onNotification: thrower, onClose: thrower })
+      link.client.listen({
+        onNotification: ({ method }) => void heard.push(method),
+        onClose: () => void heard.push("end")
+      })
+      expect(() => link.requests.received({ jsonrpc: "2.0", method: "notifications/x" })).toThrow("mine")
+      expect(yield* failure(link.client.close())).toMatchObject({ message: "mine" })
+      expect(heard).toEqual(["notifications/x", "end"])
+    })
+  )
+
+  it.live("keeps no answer from who asked", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      const { ended } = begin(link, (peer) => peer.request(call("hang"), { onAnswer: thrower }))
+      const answer = { jsonrpc: "2.0", id: only(link.requests).id, result: { content: [] } } as const
+      expect(() => link.requests.received(answer)).toThrow("mine")
+      expect(yield* Effect.promise(() => ended)).toEqual({ content: [] })
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("the end of a peer", () => {
   it.live("rejects what is under way, is told once, and sends nothing more", () =>
     Effect.gen(function* () {

@@ -299,6 +299,26 @@ describe("a request that is settled", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("ends nothing else where the user's handler of errors throws", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK's client is no EventTarget
+      link.client.onerror = () => {
+        throw new Error("mine")
+      }
+      const caller = new AbortController()
+      const one = begin(link, (client) => client.callTool(hang, undefined, { signal: caller.signal }))
+      const other = begin(link, (client) => client.callTool(hang))
+      for (const pending of [...link.requests.pending.values()])
+        link.requests.fail(pending, Evidence.transportFailure("reset"), new Error("reset"))
+      // the client forgets this one by itself, so that it is told of what it does not know
+      caller.abort()
+      yield* Effect.promise(() => Promise.all([one.ended, other.ended]))
+      yield* Effect.promise(idle)
+      expect(handlers(link.client)).toBe(0)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("is not settled again", () =>
     Effect.gen(function* () {
       const link = yield* connect()
@@ -327,6 +347,21 @@ describe("the end of a session", () => {
       expect(known.record).toMatchObject({ fate: "dispatched", evidence: { reason: "reset" } })
       expect(plain.record).toMatchObject({ fate: "dispatched", evidence: { reason: "closed" } })
       expect(link.released.length).toBeGreaterThanOrEqual(2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("reaches who waits also where the user's own handler of it throws", () =>
+    Effect.gen(function* () {
+      const link = yield* connect()
+      const { ended, record } = begin(link, (client) => client.callTool(hang))
+      const mine = new Error("mine")
+      // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK's client is no EventTarget
+      link.client.onclose = () => {
+        throw mine
+      }
+      expect(yield* Effect.promise(() => link.transport.close().catch((error: unknown) => error))).toBe(mine)
+      expect(yield* Effect.promise(() => ended)).toMatchObject({ message: "The session has ended" })
+      expect(record).toMatchObject({ fate: "dispatched", evidence: { reason: "closed" }, settled: true })
     }).pipe(Effect.scoped)
   )
 

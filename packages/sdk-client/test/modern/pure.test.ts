@@ -48,6 +48,33 @@ describe("what a server asks", () => {
     expect(Object.keys(await asked)).toHaveLength(64)
   })
 
+  it("is taken back where its receiver throws: the call fails, and the places of its questions are free again", async () => {
+    const asked: Array<Message.Id> = []
+    const cancelled: Array<unknown> = []
+    const questions = new Questions((message) => {
+      if (Message.isRequest(message)) asked.push(message.id)
+      else cancelled.push(message.params?.["requestId"])
+      if (!Message.isRequest(message) || asked.length % 3 === 0) throw new Error("mine")
+    })
+    const failed = Array.from({ length: 30 }, () => questions.ask(requests(3), {}, undefined))
+    for (const one of failed) await expect(one).rejects.toThrow("mine")
+    expect(cancelled).toEqual(asked)
+  })
+
+  it("is taken back by an abort, whatever its receiver throws", async () => {
+    const cancelled: Array<unknown> = []
+    const questions = new Questions((message) => {
+      if (Message.isRequest(message)) return
+      cancelled.push(message.params?.["requestId"])
+      throw new Error("mine")
+    })
+    const caller = new AbortController()
+    const asked = questions.ask(requests(2), {}, caller.signal)
+    caller.abort(new Error("enough"))
+    await expect(asked).rejects.toThrow("enough")
+    expect(cancelled).toEqual(["input-0", "input-1"])
+  })
+
   it("ends with the session", async () => {
     const questions = new Questions(() => {})
     const asked = questions.ask(requests(1), {}, undefined)

@@ -74,9 +74,13 @@ export class Questions {
       })
       if (all.some(({ request }) => !isAskable(request)))
         return failed(new Error("The server asks what it may not ask"))
-      for (const { id, request } of all) {
-        // one that could not be answered has ended the others
-        if (open.has(id) && isAskable(request)) this.#deliver(requestOf(id, request), about)
+      try {
+        for (const { id, request } of all) {
+          // one that could not be answered has ended the others
+          if (open.has(id) && isAskable(request)) this.#deliver(requestOf(id, request), about)
+        }
+      } catch (error) {
+        return failed(error)
       }
       given()
     })
@@ -100,7 +104,11 @@ export class Questions {
 
   #cancel(id: Message.Id): void {
     if (!this.#waiting.delete(id)) return
-    this.#deliver({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id } }, {})
+    try {
+      this.#deliver({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id } }, {})
+    } catch {
+      // What the receiver throws would end the process where this comes of an abort, and keep the others from being cancelled.
+    }
   }
 }
 
