@@ -128,11 +128,13 @@ const belongsTo = (uri: string, subscribed: string): boolean =>
 
 /** Asks until the server has answered: an error is an answer as well, and there is nothing to be heard of that resource. */
 const subscribe = Effect.fnUntraced(function* ({ transport }: Port, uri: string, subscribed: Set<string>) {
+  // Before it is asked for: who listens no longer when the answer comes has to end what the server has begun.
+  subscribed.add(uri)
   let memory = Reopening.initial
   while (true) {
     const { evidence } = yield* Ask.ask(transport.requests, { method: "resources/subscribe", params: { uri } })
-    if (evidence._tag === "Answered") return void subscribed.add(uri)
-    if (evidence._tag === "ErrorAnswer") return
+    if (evidence._tag === "Answered") return
+    if (evidence._tag === "ErrorAnswer") return void subscribed.delete(uri)
     const next = Reopening.step(memory, { _tag: "Failed", evidence }, yield* Random.next)
     memory = next.memory
     yield* Effect.sleep(next.delay ?? 0)

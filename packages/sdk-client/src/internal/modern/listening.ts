@@ -37,6 +37,8 @@ export class Listening {
   #last: Promise<unknown> = Promise.resolve()
   /** the one that has not begun, which listens to what is wanted then */
   #next: Promise<Filter> | undefined
+  /** those that the server has not acknowledged yet: who wants one of them as well is told what becomes of it */
+  readonly #subscribing = new Map<string, Promise<Message.Result>>()
   #count = 0
 
   constructor(options: Options) {
@@ -60,7 +62,18 @@ export class Listening {
     const { uris } = this.#options
     if (!this.#hasResources) throw new RpcError({ code: -32601, message: "Method not found" })
     if (typeof uri !== "string") throw new RpcError({ code: -32602, message: "resources/subscribe needs a uri" })
+    const begun = this.#subscribing.get(uri)
+    if (begun !== undefined) return begun
     if (uris.has(uri)) return {}
+    const subscribing = this.#add(uri).finally(() => {
+      if (this.#subscribing.get(uri) === subscribing) this.#subscribing.delete(uri)
+    })
+    this.#subscribing.set(uri, subscribing)
+    return subscribing
+  }
+
+  async #add(uri: string): Promise<Message.Result> {
+    const { uris } = this.#options
     uris.add(uri)
     const honored = await this.#update().catch((error: unknown) => {
       uris.delete(uri)
@@ -74,6 +87,7 @@ export class Listening {
 
   /** Listens to it no longer. */
   async unsubscribe(uri: unknown): Promise<Message.Result> {
+    if (typeof uri === "string") this.#subscribing.delete(uri)
     // a server that does not acknowledge it tells of what nobody wants to hear
     if (typeof uri === "string" && this.#options.uris.delete(uri)) await this.#update().catch(() => {})
     return {}
