@@ -231,6 +231,24 @@ describe("places that are shared", () => {
       ]
     )
   })
+
+  it("go to who was ready behind a call that was not, as soon as others give theirs back", () => {
+    const pool = new Pool(4, 100)
+    const [many, one, some] = [0, 1, 2].map(() => new Calls(new Limit({ maxConcurrent: 5, queue: 10 }, pool, () => 0)))
+    assert(many !== undefined && one !== undefined && some !== undefined)
+    for (const number of [0, 1]) many.come(number)
+    one.come(0)
+    const [first, second] = [some.limit.enter(), some.limit.enter()]
+    assert(first !== undefined && second !== undefined)
+    const began: Array<string> = []
+    assert.isFalse(second.start())
+    second.queue(() => began.push("second"))
+    // the last place of all
+    assert.isTrue(first.start())
+    many.end(true, 0)
+    many.end(true, 0)
+    assert.deepStrictEqual(began, ["second"])
+  })
 })
 
 describe("a budget for calls that are run again", () => {

@@ -229,8 +229,10 @@ export class Limit {
       this.#pool.running++
       this.#pool.waiting--
     }
-    // the next one may have been ready before it; it runs after it
-    if (this.isAwaited && this.#hasRoom) queueMicrotask(() => this.next())
+    if (!this.isAwaited) return
+    // the next one may have been ready before it; it runs after it, or when others give a place back
+    this.queued()
+    if (this.#hasRoom) queueMicrotask(() => this.next())
   }
 
   /** `ranFor`: where it has ended, how long it ran */
