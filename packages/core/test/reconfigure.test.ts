@@ -252,6 +252,21 @@ describe("another connector", () => {
       assert.strictEqual(next.counts.open, 1)
     })
   )
+
+  it.effect("that takes its time to say what is wrong with it takes back no policy that came meanwhile", () =>
+    Effect.gen(function* () {
+      const [old, next] = [ScriptedServer.make(), ScriptedServer.make()]
+      const backend = yield* connected(old, { failureThreshold: 7 })
+      const asked = yield* Deferred.make<void>()
+      const slow = { ...next.connector, issues: Effect.as(Deferred.await(asked), []) }
+      const other = yield* Effect.forkScoped(backend.reconfigure({ connector: slow }), { startImmediately: true })
+      yield* backend.reconfigure({ policy: { failureThreshold: 5 } })
+      yield* Deferred.succeed(asked, undefined)
+      yield* Fiber.join(other)
+      assert.strictEqual((yield* backend.policy).failureThreshold, 5)
+      assert.deepStrictEqual((yield* backend.source).policy.failureThreshold, 5)
+    })
+  )
 })
 
 it.effect("what changed is told once, and what did not is not told", () =>

@@ -79,20 +79,28 @@ interface Settings<R> extends Pick<Options<unknown>, "id" | "policy"> {
   readonly connector: Pick<Connector<unknown, R>, "issues" | "connectTimeout" | "supportsOptions">
 }
 
+/** What of a connector matters for a policy. */
+type Kind = Pick<Connector<unknown>, "connectTimeout" | "supportsOptions">
+
 /** The policy that is in force, where nothing is wrong. */
 export const settled = <R>(
   { connector, id, policy: own }: Settings<R>,
   inherited: KeepalivePolicy.Options
 ): Effect.Effect<KeepalivePolicy.KeepalivePolicy, ConfigurationError, R> =>
-  Effect.flatMap(connector.issues, (unfit) => {
-    const laid = own === undefined ? inherited : KeepalivePolicy.overlay(inherited, own)
-    const { issues, policy } = KeepalivePolicy.resolve(laid, connector)
-    const unnamed = id === "" ? [{ path: ["id"], expected: "a name that is not empty" }] : []
-    const wrong: ReadonlyArray<ConfigurationIssue> = [...unnamed, ...unfit, ...issues]
-    return wrong.length > 0
-      ? Effect.fail(new ConfigurationError({ backend: id, issues: wrong }))
-      : Effect.succeed(policy)
-  })
+  Effect.flatMap(connector.issues, (unfit) => resolved({ connector, id, policy: own }, inherited, unfit))
+
+/** As {@link settled}, where it is known what is wrong with the connector. */
+const resolved = (
+  { connector, id, policy: own }: Pick<Options<unknown>, "id" | "policy"> & { readonly connector: Kind },
+  inherited: KeepalivePolicy.Options,
+  unfit: ReadonlyArray<ConfigurationIssue>
+): Effect.Effect<KeepalivePolicy.KeepalivePolicy, ConfigurationError> => {
+  const laid = own === undefined ? inherited : KeepalivePolicy.overlay(inherited, own)
+  const { issues, policy } = KeepalivePolicy.resolve(laid, connector)
+  const unnamed = id === "" ? [{ path: ["id"], expected: "a name that is not empty" }] : []
+  const wrong: ReadonlyArray<ConfigurationIssue> = [...unnamed, ...unfit, ...issues]
+  return wrong.length > 0 ? Effect.fail(new ConfigurationError({ backend: id, issues: wrong })) : Effect.succeed(policy)
+}
 
 /** A backend is its supervisor with a face: what it can be asked is made when it is asked. */
 class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
@@ -211,17 +219,24 @@ class Supervised<Client> extends Pipeable.Class implements Backend<Client> {
 
   reconfigure<R = never>({
     connector,
-    policy: own = this.#own
+    policy: wanted
   }: Reconfiguration<Client, R>): Effect.Effect<void, ConfigurationError, R> {
     return Effect.contextWith((context: Context.Context<R>) => {
       const other = connector === undefined || connector === this.#connector ? undefined : providing(context)(connector)
       // one that has passed is not asked again
       const { connectTimeout, supportsOptions } = this.#connector
       const asked = other ?? { connectTimeout, supportsOptions, issues: noIssues }
-      return Effect.map(settled({ id: this.id, connector: asked, policy: own }, this.#inherited), (policy) => {
-        this.#own = own
-        if (connector !== undefined) this.#connector = connector
-        this.#supervisor.reconfigure({ connector: other, policy })
+      return Effect.flatMap(asked.issues, (unfit) => {
+        // another policy may have come while the connector was asked
+        const own = wanted ?? this.#own
+        return Effect.map(
+          resolved({ id: this.id, connector: asked, policy: own }, this.#inherited, unfit),
+          (policy) => {
+            this.#own = own
+            if (connector !== undefined) this.#connector = connector
+            this.#supervisor.reconfigure({ connector: other, policy })
+          }
+        )
       })
     })
   }
