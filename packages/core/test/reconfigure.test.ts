@@ -253,6 +253,53 @@ describe("another connector", () => {
     })
   )
 
+  it.effect("is not held to what its predecessor's server did, also where there was no session to replace", () =>
+    Effect.gen(function* () {
+      const [old, next] = [ScriptedServer.make(), ScriptedServer.make()]
+      old.script.connect = ScriptedServer.unreachable()
+      const backend = yield* make(old, {
+        connect: "lazy",
+        idleAfter: "5 seconds",
+        stableAfter: "1 minute",
+        circuit: { failures: 1, openFor: "10 seconds" }
+      })
+      yield* Effect.flip(backend.use(echo))
+      old.script.connect = ScriptedServer.answer
+      yield* TestClock.adjust("10 seconds")
+      // the trial passed, and the session was let go of before it was stable
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual((yield* backend.state)._tag, "Idle")
+      next.script.connect = ScriptedServer.silence
+      yield* backend.reconfigure({ connector: next.connector })
+      const call = yield* Effect.forkScoped(Effect.exit(backend.use(echo)), { startImmediately: true })
+      assert.deepStrictEqual(yield* stateOf(backend), {
+        _tag: "Connecting",
+        attempt: 1,
+        trial: false,
+        reason: undefined
+      })
+      assert.isUndefined(call.pollUnsafe())
+    })
+  )
+
+  it.effect("in place of an exclusive session is no trial of that one's circuit, so that calls wait for it", () =>
+    Effect.gen(function* () {
+      const [old, next] = [ScriptedServer.make(), ScriptedServer.make()]
+      old.script.connect = ScriptedServer.unreachable()
+      const exclusive = (server: ScriptedServer.ScriptedServer) => ({ ...server.connector, exclusive: true })
+      const policy = { stableAfter: "1 minute", circuit: { failures: 1, openFor: "10 seconds" } } as const
+      const backend = yield* Backend.make({ id: "scripted", connector: exclusive(old), policy })
+      old.script.connect = ScriptedServer.answer
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* backend.state)._tag, "Connected")
+      next.script.latency = "1 second"
+      yield* backend.reconfigure({ connector: exclusive(next) })
+      const call = yield* Effect.forkScoped(backend.use(echo), { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* Fiber.join(call), "echo")
+    })
+  )
+
   it.effect("that takes its time to say what is wrong with it takes back no policy that came meanwhile", () =>
     Effect.gen(function* () {
       const [old, next] = [ScriptedServer.make(), ScriptedServer.make()]

@@ -48,7 +48,8 @@ import {
   settle,
   stabilized,
   stay,
-  weightier
+  weightier,
+  unburdened
 } from "../internal/steps.ts"
 import type { Model, Rules, Step } from "./Model.ts"
 import type { KeepalivePolicy } from "../KeepalivePolicy.ts"
@@ -301,7 +302,7 @@ const open: Row = {
   },
   Reconfigured: ({ rules, model }, { attention, connection }) => {
     const next: Model = { ...model, attention }
-    return connection ? replacement(rules, { ...next, outdated: true }) : repaced(rules, next)
+    return connection ? replacement(rules, { ...unburdened(next), outdated: true }) : repaced(rules, next)
   },
   Jumped: ({ model }) => (model.running ? jumped(model) : probe(model))
 }
@@ -310,8 +311,10 @@ const table: { readonly [Tag in Untimed["_tag"]]: Row } = {
   Idle: {
     ...sessionless,
     CallStarted: ({ model }) => attempt(model),
-    Reconfigured: ({ rules, model }) =>
-      rules.connect === "eager" && !rules.sleepsWhenIdle ? attempt(model) : stay(model)
+    Reconfigured: ({ rules, model }, { connection }) => {
+      const next = connection ? forgiven(model) : model
+      return rules.connect === "eager" && !rules.sleepsWhenIdle ? attempt(next) : stay(next)
+    }
   },
   Connecting: {
     ...ignored,

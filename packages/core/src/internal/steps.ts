@@ -54,15 +54,10 @@ export const stabilized = (model: Model): Step => ({
   actions: [...resetSchedules, { _tag: "Emit", happening: { _tag: "Stabilized" } }]
 })
 
-export const forgiven = (model: Model): Model => ({
-  ...model,
-  failures: 0,
-  busies: 0,
-  openings: 0,
-  deep: false,
-  upstream: false,
-  refreshed: false
-})
+/** What attempts of one connection have met says nothing about another. What is known of the session that is open stays. */
+export const unburdened = (model: Model): Model => ({ ...model, failures: 0, busies: 0, openings: 0, refreshed: false })
+
+export const forgiven = (model: Model): Model => ({ ...unburdened(model), deep: false, upstream: false })
 
 export const resetSchedules: ReadonlyArray<Action> = [
   { _tag: "Reset", schedule: "backoff" },

@@ -286,6 +286,8 @@ const beginsReplacement = (signal: Signal.Signal, { outdated }: Transition.Model
   return signal._tag === "Due" && (signal.timer === "lifetime" || (signal.timer === "attempt" && outdated))
 }
 
+const isShut = ({ state }: Transition.Model) => state._tag === "Isolated" || state._tag === "Closed"
+
 /** Whether it is asked again and again although nothing speaks against it. */
 const isWatched = ({ attention }: Transition.Model) => attention === "always" || attention === "inUse"
 const isInQuestion = (model: Transition.Model) => model.state._tag === "Unhealthy" || model.deep || wantsProbe(model)
@@ -296,7 +298,7 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
   const to = step.model
   const isReset = signal._tag === "Operator" && signal.command === "reset"
   const isRenewed = signal._tag === "Reconfigured" && generationOf(from.state) === undefined
-  const isForgiven = isReset || (isRenewed && signal.connection)
+  const isForgiven = isReset || (signal._tag === "Reconfigured" && signal.connection)
   const isReplaced = step.actions.some((action) => action._tag === "Adopt")
   const dropped = isReplaced ? undefined : step.actions.find((action) => action._tag === "Drop")
 
@@ -454,6 +456,12 @@ const examineStep = (given: Rules, before: World, signal: Signal.Signal, step: T
     promise(from.running === undefined || to.running === from.running, "and what runs")
     const rearmed = step.actions.find((action) => action._tag === "Arm" && action.timer === "attempt")
     promise(rearmed === undefined || (rearmed._tag === "Arm" && rearmed.sooner), "and never puts an attempt off")
+  }
+  if (signal._tag === "Reconfigured" && signal.connection && !isShut(to)) {
+    promise(
+      to.failures + to.openings + to.busies === 0,
+      "what attempts of one connection have met is not held against another"
+    )
   }
   if (signal._tag === "Reconfigured" && signal.connection && to.state._tag !== "Idle" && to.state._tag !== "Isolated") {
     promise(
