@@ -143,6 +143,28 @@ describe("a callback that returns an effect", () => {
     })
   )
 
+  it.effect("begins nothing more where the callback itself has ended the session", () =>
+    Effect.gen(function* () {
+      const { backend, server } = yield* make
+      const begun: Array<number> = []
+      let runs = 0
+      const call = yield* Effect.forkScoped(
+        backend.use((client) => {
+          const run = ++runs
+          if (run === 1) server.kill("reset")
+          return Effect.andThen(
+            Effect.sync(() => begun.push(run)),
+            Effect.andThen(Effect.sleep("1 minute"), echo(client, AbortSignal.any([])))
+          )
+        }),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(yield* Fiber.join(call), "echo")
+      assert.deepStrictEqual(begun, [2])
+    })
+  )
+
   it.effect("is bound to its session in a pinned body, as every call is", () =>
     Effect.gen(function* () {
       const { backend, server } = yield* make

@@ -81,8 +81,10 @@ export class Run<Client, A, E> implements CallInFlight {
       // A controller costs as much as the rest of the guard: a callback that names the client alone gets none.
       if (callback.length !== 1) this.#controller = new AbortController()
       const result = callback(this.#call.client, this.#controller?.signal ?? never)
-      if (Effect.isEffect(result)) this.#fork(result)
-      else
+      if (Effect.isEffect(result)) {
+        // what the callback did may have ended the session, and this run with it
+        if (this.isIn) this.#fork(result)
+      } else
         result.then(
           (value) => this.#settle({ _tag: "Ok", value }),
           (cause) => this.#threw(cause, undefined)
