@@ -1,6 +1,6 @@
 /** What a backend promises to its callers, one test a promise. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Fiber, Layer } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Backend, type Connector, KeepaliveEvent, KeepalivePolicy } from "../src/index.ts"
 import { ScriptedServer } from "../src/testing/index.ts"
@@ -259,6 +259,53 @@ describe("a transport that throws", () => {
       isBroken = false
       yield* TestClock.adjust("10 minutes")
       assert.strictEqual((yield* backend.state)._tag, "Connected")
+    })
+  )
+
+  it.effect(
+    "as it is asked to list or to listen costs nothing else: the session serves, and those who waited are told",
+    () =>
+      Effect.gen(function* () {
+        const server = ScriptedServer.make()
+        const throws = () => {
+          throw new Error("a defect of the transport")
+        }
+        const connector: Connector.Connector<ScriptedServer.ScriptedClient> = {
+          ...server.connector,
+          open: (host) =>
+            Effect.map(server.connector.open(host), (session) => ({ ...session, list: throws, listen: throws }))
+        }
+        const backend = yield* Backend.make({ id: "scripted", connector, policy: { connect: "lazy" } })
+        yield* Effect.forkScoped(Stream.runDrain(backend.listen({ tools: true })), {
+          startImmediately: true
+        })
+        assert.strictEqual(yield* backend.use(echo), "echo")
+        const { probes } = server.counts
+        yield* TestClock.adjust("10 minutes")
+        assert.isAbove(server.counts.probes, probes)
+      })
+  )
+
+  it.effect("as it is asked for a call ends that call, which is told like all others", () =>
+    Effect.gen(function* () {
+      const server = ScriptedServer.make()
+      const connector: Connector.Connector<ScriptedServer.ScriptedClient> = {
+        ...server.connector,
+        open: (host) =>
+          Effect.map(server.connector.open(host), (session) => ({
+            ...session,
+            call: () => {
+              throw new Error("a defect of the transport")
+            }
+          }))
+      }
+      const told: Array<string> = []
+      const backend = yield* Backend.make({ id: "scripted", connector }).pipe(
+        Effect.provide(KeepaliveEvent.layerObserver(({ _tag }) => void (_tag.startsWith("Call") && told.push(_tag))))
+      )
+      yield* backend.awaitConnected
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(backend.use(echo))))
+      assert.deepStrictEqual(told, ["CallStarted", "CallSettled"])
     })
   )
 })

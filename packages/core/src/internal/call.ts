@@ -58,11 +58,19 @@ export const use = <Client, A, E, R>(
     }
     if (!open || isStale(supervisor, open, startedAt)) return goOn(undefined)
     supervisor.replays?.called(startedAt)
-    const run = new Run<Client, A, E>(supervisor, open, startedAt, settling, (ended) => {
+    const done = (ended: Ended<A, E>) => {
       if (ended._tag !== "Ok") return goOn({ open, startedAt, ended })
       settling?.settled("ok")
       resume(Effect.succeed(ended.value))
-    })
+    }
+    let run: Run<Client, A, E>
+    try {
+      run = new Run<Client, A, E>(supervisor, open, startedAt, settling, done)
+    } catch (defect) {
+      // a transport that throws as it is asked for a call
+      settling?.settled("failed")
+      throw defect
+    }
     run.begin(callback)
     return settling === undefined ? run.interrupted : Effect.ensuring(run.interrupted, settling.interrupted)
   })

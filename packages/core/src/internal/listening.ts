@@ -57,12 +57,14 @@ export class Listening {
     this.#open = open
     const { listen } = open.session
     if (listen === undefined) return this.#opened(open, this.#filter)
-    const fiber = this.#port.fork(
+    // a transport that throws as it is asked is as one whose listening dies
+    const listening = Effect.suspend(() =>
       listen(this.#filter, {
         opened: (honored) => this.#opened(open, honored),
         changed: (change) => this.#changed(open, change)
       })
     )
+    const fiber = this.#port.fork(listening)
     if (this.#open === open) this.#fiber = fiber
     else this.#stop(fiber)
   }

@@ -2,7 +2,7 @@
  * Reads the lists of a backend, beside its calls: all of them on every new session, and one again when the server says that it has
  * changed. A list that cannot be read stays as it was, until the next time.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type { Listed } from "../Connector.ts"
@@ -134,7 +134,7 @@ export class Lists {
   /** Within the time of an attempt: what is not known then is known with the next reading. */
   #ask(open: OpenSession<unknown>, kind: Kind): void {
     const { deadlines, fork, policy } = this.#port
-    const list = open.session.list(kind)
+    const list = listing(open, kind)
     // that of a server which has no such list is known without a fiber
     if (isExit(list)) return this.#answered(open, kind, list)
     const reading = fork(list)
@@ -189,6 +189,15 @@ export class Lists {
       const removed = this.#kept[kind]?.expire(now)
       if (removed !== undefined) this.#tell(kind, { added: none, removed, changed: none })
     }
+  }
+}
+
+/** A transport that throws as it is asked is as one whose reading dies. */
+const listing = ({ session }: OpenSession<unknown>, kind: Kind): ReturnType<typeof session.list> => {
+  try {
+    return session.list(kind)
+  } catch (defect) {
+    return Effect.die(defect)
   }
 }
 
