@@ -110,6 +110,22 @@ describe("another policy", () => {
     })
   )
 
+  it.effect(
+    "that sleeps when idle does so no sooner than its time after the last call, also where that was not noted before",
+    () =>
+      Effect.gen(function* () {
+        const backend = yield* connected(ScriptedServer.make())
+        yield* TestClock.adjust("1 hour")
+        yield* backend.use(echo)
+        yield* TestClock.adjust("1 second")
+        yield* backend.reconfigure({ policy: { idleAfter: "5 minutes" } })
+        yield* TestClock.adjust("4 minutes")
+        assert.strictEqual((yield* backend.state)._tag, "Connected")
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* backend.state)._tag, "Idle")
+      })
+  )
+
   it.effect("without probes ends them; with probes begins them", () =>
     Effect.gen(function* () {
       const server = ScriptedServer.make()

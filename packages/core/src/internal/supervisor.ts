@@ -324,6 +324,8 @@ class Supervised<Client, R, SetupR> implements Supervisor<Client> {
     this.#timers.reconfigure(policy)
     const open = this.sessions.current
     if (open && !Equal.equals(before.probe, policy.probe)) Probe.descend(open.ladder)
+    // when a call ends is noted only where it matters: until now, one may just have ended
+    if (open && before.idleAfter === "never") open.seen.call = this.now()
     const attention = open === undefined ? "never" : Probe.attentionOf(policy.probe, open.session)
     this.emit({ _tag: "Reconfigured", ...isOther, required: policy.required })
     this.send({ _tag: "Reconfigured", ...isOther, attention })
