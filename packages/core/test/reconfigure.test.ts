@@ -1,6 +1,6 @@
 /** A backend is changed while it lives: what that leaves alone, what it replaces, and what it never loses. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Backend, type Connector, type KeepaliveEvent, KeepalivePolicy } from "../src/index.ts"
 import { untimed } from "../src/ConnectionState.ts"
@@ -81,6 +81,33 @@ describe("another policy", () => {
       )
       assert.deepStrictEqual(yield* stateOf(backend), { _tag: "Connected", generation: 1 })
     })
+  )
+
+  it.effect(
+    "is asked for a sooner attempt only as long as that is of use: nothing of its schedule outlives the backend",
+    () =>
+      Effect.gen(function* () {
+        const server = ScriptedServer.make()
+        server.script.connect = ScriptedServer.unreachable()
+        let deciding = 0
+        const backoff = Schedule.spaced("10 seconds").pipe(
+          Schedule.modifyDelay(() =>
+            Effect.acquireUseRelease(
+              Effect.sync(() => deciding++),
+              () => Effect.never,
+              () => Effect.sync(() => deciding--)
+            )
+          )
+        )
+        const scope = yield* Scope.make()
+        const backend = yield* Scope.provide(make(server, { circuit: "none" }), scope)
+        for (const failureThreshold of [4, 5, 6]) {
+          yield* backend.reconfigure({ policy: { backoff, circuit: "none", failureThreshold } })
+          assert.strictEqual(deciding, 1)
+        }
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual(deciding, 0)
+      })
   )
 
   it.effect("does not bring forward what a server asked to wait for", () =>

@@ -52,6 +52,8 @@ export class Timers {
     deep: undefined
   }
   #attemptDueAt: number | undefined
+  /** while it is being decided whether the attempt that is armed comes sooner */
+  #sooner: Fiber.Fiber<number> | undefined
 
   constructor(policy: KeepalivePolicy, around: Surroundings, port: Port) {
     this.#port = port
@@ -89,14 +91,17 @@ export class Timers {
     const next = this.#delays.next(schedule, clock.currentTimeMillisUnsafe(), random, notBefore)
     if (typeof next === "number") return decided(next)
     const deciding = fork(next)
-    if (keptAt === undefined && deciding.pollUnsafe() === undefined) this.#armed[timer] = deciding
+    if (deciding.pollUnsafe() === undefined) {
+      if (keptAt === undefined) this.#armed[timer] = deciding
+      else this.#decideSooner(deciding)
+    }
     deciding.addObserver((exit) => {
       if (Exit.isSuccess(exit)) decided(exit.value)
     })
   }
 
   disarm(timer: Timer): void {
-    if (timer === "attempt") this.#attemptDueAt = undefined
+    if (timer === "attempt") this.#leaveAttempt()
     const armed = this.#armed[timer]
     if (armed === undefined) return
     this.#armed[timer] = undefined
@@ -113,6 +118,17 @@ export class Timers {
     this.#delays.reset(schedule)
   }
 
+  #leaveAttempt(): void {
+    this.#attemptDueAt = undefined
+    this.#decideSooner(undefined)
+  }
+
+  /** In place of who decides so far: nobody waits for that any more. */
+  #decideSooner(deciding: Fiber.Fiber<number> | undefined): void {
+    this.#sooner?.interruptUnsafe()
+    this.#sooner = deciding
+  }
+
   #set(timer: Timer, at: number, armedAt: number): void {
     const { deadlines } = this.#around
     if (timer === "attempt") {
@@ -121,7 +137,7 @@ export class Timers {
     }
     const come = () => {
       this.#armed[timer] = undefined
-      if (timer === "attempt") this.#attemptDueAt = undefined
+      if (timer === "attempt") this.#leaveAttempt()
       this.#port.due(timer, armedAt)
     }
     if (at <= deadlines.now()) return come()
