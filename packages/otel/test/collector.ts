@@ -179,7 +179,8 @@ const metricOf = (metric: Message): Received => {
               bounds: numbers(point["explicitBounds"]),
               counts: numbers(point["bucketCounts"])
             }
-          : Number(point["asInt"] ?? point["asDouble"])
+          : // an int64 with a fraction is none, and a collector takes nothing of the message
+            Number(point["asInt"] === undefined ? point["asDouble"] : BigInt(String(point["asInt"])))
     }))
   }
 }

@@ -4,6 +4,7 @@ import { Ownership } from "@vmcp-keepalive/core"
 import { Duration, Effect, Metric } from "effect"
 import { TestClock } from "effect/testing"
 import { KeepaliveMetrics } from "../src/index.ts"
+import * as Collector from "./collector.ts"
 import * as On from "./support.ts"
 
 const owner = (backend: string) => `vmcp_keepalive_cluster_owner{backend_id="${backend}"}`
@@ -84,5 +85,19 @@ describe("the owner of a backend", () => {
       yield* take("a")
       assert.deepStrictEqual(yield* figures, { [owner("a")]: 1, [moves("a")]: 1, [margin]: 9 })
     }).pipe(Effect.provide(KeepaliveMetrics.layer()), Effect.provide(KeepaliveMetrics.layer()), On.isolated)
+  )
+
+  it.live.each(["http/json", "http/protobuf"] as const)(
+    "its lease is exported with fractions of a second, and nothing is missing beside it: %s",
+    (protocol) =>
+      Effect.gen(function* () {
+        const collector = yield* Collector.make()
+        yield* take("a", () => Duration.millis(8750)).pipe(
+          Effect.provide(KeepaliveMetrics.layerOtlp({ url: collector.url, protocol }))
+        )
+        const metrics = collector.exports.flatMap(({ metrics }) => metrics)
+        const values = metrics.flatMap(({ name, points }) => (name === margin ? points.map(({ value }) => value) : []))
+        assert.deepStrictEqual(values, [8.75])
+      }).pipe(Effect.scoped, On.isolated)
   )
 })

@@ -86,16 +86,12 @@ const metricOf = (
     timeUnixNano: at
   })
   const numbers = () =>
-    points.flatMap((point) =>
-      point.type === "Histogram"
-        ? []
-        : [
-            {
-              ...timed(point.attributes),
-              asInt: Number("count" in point.state ? point.state.count : point.state.value)
-            }
-          ]
-    )
+    points.flatMap((point) => {
+      if (point.type === "Histogram") return []
+      const value = Number("count" in point.state ? point.state.count : point.state.value)
+      // a time may be a fraction, which as an integer would make the whole message unreadable
+      return [{ ...timed(point.attributes), ...(unit === "s" ? { asDouble: value } : { asInt: value }) }]
+    })
   switch (kind) {
     case "counter":
       return {
