@@ -316,16 +316,11 @@ export const make = (options: Options = {}): ScriptedServer => {
         ...(options.listens !== false && {
           listen: (filter, hearing) => Effect.suspend(() => listeners.listen(filter, hearing, script.latency))
         }),
-        client: clientOf(() => [], request),
+        client: new View(script, request, undefined),
         era: options.era ?? "legacy",
         stateful: options.stateful ?? true,
         separateAnswers,
-        call: (): Call<ScriptedClient> => {
-          const requests: Array<Mutable<RequestRecord>> = []
-          let ended = false
-          const client = clientOf(() => (ended ? undefined : requests), request)
-          return { client, requests, end: () => void (ended = true) }
-        },
+        call: () => new View(script, request, []),
         probe: (_rung: ProbeRung) =>
           Effect.suspend(() => {
             counts.probes++
@@ -349,37 +344,6 @@ export const make = (options: Options = {}): ScriptedServer => {
       }
       return session
     })
-
-  /** `records`: where its requests are written; `undefined` once its call has ended */
-  const clientOf = (records: () => Array<Mutable<RequestRecord>> | undefined, request: Request): ScriptedClient => ({
-    callTool: (tool, callOptions) =>
-      request(
-        records(),
-        "tools/call",
-        tool,
-        () => script.call(tool),
-        () => tool,
-        callOptions?.signal
-      ),
-    listTools: (callOptions) =>
-      request(
-        records(),
-        "tools/list",
-        undefined,
-        () => answer,
-        () => script.tools,
-        callOptions?.signal
-      ),
-    request: (method, callOptions) =>
-      request(
-        records(),
-        method,
-        undefined,
-        () => script.request(method),
-        () => method,
-        callOptions?.signal
-      )
-  })
 
   return {
     connector: {
@@ -496,3 +460,54 @@ type Request = <A>(
   value: () => A,
   signal: AbortSignal | undefined
 ) => Promise<A>
+
+type CallOptions = Parameters<ScriptedClient["listTools"]>[0]
+
+/**
+ * A call, and its client. A class, since one is made for each call: V8 allocates the functions of an object literal where only a full collection
+ * frees them.
+ */
+class View implements Call<ScriptedClient>, ScriptedClient {
+  readonly requests: Array<Mutable<RequestRecord>>
+  readonly #script: Script
+  readonly #request: Request
+  /** whether it is of a call: requests outside calls are not recorded for anybody */
+  readonly #isOfCall: boolean
+  #hasEnded = false
+
+  constructor(script: Script, request: Request, requests: Array<Mutable<RequestRecord>> | undefined) {
+    this.#script = script
+    this.#request = request
+    this.#isOfCall = requests !== undefined
+    this.requests = requests ?? []
+  }
+
+  get client(): ScriptedClient {
+    return this
+  }
+
+  end(): void {
+    this.#hasEnded = true
+  }
+
+  callTool(tool: string, options?: CallOptions): Promise<string> {
+    const reply = () => this.#script.call(tool)
+    return this.#request(this.#records, "tools/call", tool, reply, () => tool, options?.signal)
+  }
+
+  listTools(options?: CallOptions): Promise<ReadonlyArray<Definition>> {
+    const tools = () => this.#script.tools
+    return this.#request(this.#records, "tools/list", undefined, () => answer, tools, options?.signal)
+  }
+
+  request(method: string, options?: CallOptions): Promise<string> {
+    const reply = () => this.#script.request(method)
+    return this.#request(this.#records, method, undefined, reply, () => method, options?.signal)
+  }
+
+  /** where its requests are written; `undefined` once its call has ended */
+  get #records(): Array<Mutable<RequestRecord>> | undefined {
+    if (this.#hasEnded) return undefined
+    return this.#isOfCall ? this.requests : []
+  }
+}
