@@ -48,14 +48,13 @@ export const perform = (
     const asking = audience.ask(caller, label, params === undefined ? undefined : JSON.parse(params))
     const question = asking.params === undefined ? { method } : { method, params: asking.params }
     let told = 0
-    const callback = (peer: Peer.Peer, signal: AbortSignal): Promise<object> =>
-      kind === "request"
-        ? peer.request(question, {
-            signal,
-            onId: (id) => asking.sent(peer.server, id),
-            onAnswer: () => void (told = asking.answered())
-          })
-        : peer.notification(question).then(() => ({}))
+    const callback = (peer: Peer.Peer, signal: AbortSignal): Promise<object> => {
+      if (kind !== "request") return peer.notification(question).then(() => ({}))
+      // not within the literal: V8 would allocate them where only a full collection frees them
+      const onId = (id: number) => asking.sent(peer.server, id)
+      const onAnswer = () => void (told = asking.answered())
+      return peer.request(question, { signal, onId, onAnswer })
+    }
     const run = (): Effect.Effect<object, BackendError.CallError | BackendError.SessionReplaced> => {
       if (pin === undefined) return backend.use(callback, { idempotent })
       const { generation, id } = pin

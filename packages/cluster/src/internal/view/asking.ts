@@ -69,7 +69,8 @@ export const ask =
   (request, fork, settled) => {
     const asking = new Asking(options, request, fork, settled)
     asking.attempt()
-    return asking.interrupt
+    // bound, and no arrow function of its own: as in `elsewhere`
+    return asking.interrupt.bind(asking)
   }
 
 /**
@@ -96,8 +97,7 @@ class Asking {
     this.#waiting = options.patience.begin()
   }
 
-  // Bound, as it is handed on.
-  readonly interrupt = (): void => {
+  interrupt(): void {
     this.#end()
     this.#trying?.interruptUnsafe()
   }
@@ -114,12 +114,16 @@ class Asking {
     }
     if (this.#waiting.isLate) return this.#settle(Exit.fail(this.#isLost ? lost(id) : unkept(id)))
     const ticket: Ticket.State = { written: false }
-    this.#waiting.onLate = () => void (this.#looking = this.#fork(this.#look(ticket)))
+    this.#waiting.onLate = this.#late.bind(this, ticket)
     this.#try(Effect.provideService(send(this.#request), Ticket.Ticket, ticket), (exit) => {
       this.#waiting.onLate = undefined
       this.#looking?.interruptUnsafe()
       this.#answered(exit, ticket)
     })
+  }
+
+  #late(ticket: Ticket.State): void {
+    this.#looking = this.#fork(this.#look(ticket))
   }
 
   #try<E>(trying: Effect.Effect<Answer, E>, ended: (exit: Exit.Exit<Answer, E>) => void): void {

@@ -95,26 +95,7 @@ export const using =
               else fork(wait).addObserver(() => settled(exit))
             })
           })
-        const peer: Peer.Peer = {
-          request: (question, options) => send("request", question, options),
-          notification: async (notification) => {
-            const cancelled = Message.cancelled({ ...notification, jsonrpc: "2.0" })
-            // the server knows the request by another id
-            if (cancelled !== undefined) return aborts.get(cancelled)?.(new Error("It was cancelled"))
-            await send("notification", notification)
-          },
-          answer: () => refused("What the server asks is answered by the process that keeps the backend"),
-          connect: () => refused("The session is that of the process that keeps the backend"),
-          listen: (listener) => {
-            if (session.isOver) listener.onClose?.()
-            else session.listeners.add(listener)
-            return () => void session.listeners.delete(listener)
-          },
-          close: () => Promise.resolve(),
-          server: session.server,
-          era: session.era,
-          capabilities: session.server.capabilities
-        }
+        const peer = new Elsewhere(session, send, aborts)
         const failed = (cause: unknown) =>
           cause instanceof BackendError.CallFailed
             ? cause
@@ -144,5 +125,63 @@ export const using =
         return told(Effect.tryPromise({ try: () => promise, catch: failed }))
       })
     )
+
+type Send = (
+  kind: Request["kind"],
+  message: { readonly method: string; readonly params?: Message.Params | undefined },
+  options?: Peer.RequestOptions
+) => Promise<Message.Result>
+
+/**
+ * What a callback gets. A class, as each call makes one: V8 allocates the functions of an object literal where only a full collection frees them, and all
+ * of the call with them.
+ */
+class Elsewhere implements Peer.Peer {
+  readonly server: Peer.Peer["server"]
+  readonly era: Peer.Peer["era"]
+  readonly capabilities: Peer.Peer["capabilities"]
+  readonly #session: Known
+  readonly #send: Send
+  readonly #aborts: ReadonlyMap<unknown, (reason: unknown) => void>
+
+  constructor(session: Known, send: Send, aborts: ReadonlyMap<unknown, (reason: unknown) => void>) {
+    this.server = session.server
+    this.era = session.era
+    this.capabilities = session.server.capabilities
+    this.#session = session
+    this.#send = send
+    this.#aborts = aborts
+  }
+
+  request(...[question, options]: Parameters<Peer.Peer["request"]>): Promise<Message.Result> {
+    return this.#send("request", question, options)
+  }
+
+  async notification(notification: Parameters<Peer.Peer["notification"]>[0]): Promise<void> {
+    const cancelled = Message.cancelled({ ...notification, jsonrpc: "2.0" })
+    // the server knows the request by another id
+    if (cancelled !== undefined) return this.#aborts.get(cancelled)?.(new Error("It was cancelled"))
+    await this.#send("notification", notification)
+  }
+
+  answer(): ReturnType<Peer.Peer["answer"]> {
+    return refused("What the server asks is answered by the process that keeps the backend")
+  }
+
+  connect(): ReturnType<Peer.Peer["connect"]> {
+    return refused("The session is that of the process that keeps the backend")
+  }
+
+  listen(listener: Peer.Listener): () => void {
+    const { isOver, listeners } = this.#session
+    if (isOver) listener.onClose?.()
+    else listeners.add(listener)
+    return () => void listeners.delete(listener)
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+}
 
 const refused = (why: string) => Promise.reject(new Error(why))
