@@ -7,6 +7,20 @@ import { initializeResult, serve } from "./support.ts"
 export const everything = ({ headers, method, url }: IncomingMessage, body: string) =>
   `${method} ${url} ${JSON.stringify(headers)} ${body}`
 
+/** What a server that is its own authorization server says of itself there; `undefined` where that is not asked. */
+export const metadataAt = (url: string | undefined, origin: string): object | undefined => {
+  if (url?.startsWith("/.well-known/oauth-protected-resource"))
+    return { resource: `${origin}/mcp`, authorization_servers: [origin] }
+  if (!url?.startsWith("/.well-known/")) return undefined
+  return {
+    issuer: origin,
+    authorization_endpoint: `${origin}/authorize`,
+    token_endpoint: `${origin}/token`,
+    response_types_supported: ["code"],
+    code_challenge_methods_supported: ["S256"]
+  }
+}
+
 /**
  * A server that wants a token, and is its own authorization server: `token/N` hands out the N-th. `wanted` is the one that does,
  * and `challenge` what it says of the others.
@@ -20,16 +34,8 @@ export const authorizing = (challenge: (origin: string) => string) =>
       seen.push(everything(request, body))
       const json = (value: unknown) =>
         response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value))
-      if (request.url?.startsWith("/.well-known/oauth-protected-resource"))
-        return json({ resource: `${origin}/mcp`, authorization_servers: [origin] })
-      if (request.url?.startsWith("/.well-known/"))
-        return json({
-          issuer: origin,
-          authorization_endpoint: `${origin}/authorize`,
-          token_endpoint: `${origin}/token`,
-          response_types_supported: ["code"],
-          code_challenge_methods_supported: ["S256"]
-        })
+      const metadata = metadataAt(request.url, origin)
+      if (metadata !== undefined) return json(metadata)
       if (request.url === "/token")
         return json({ access_token: String(++state.issued), token_type: "Bearer", refresh_token: "refresh" })
       if (request.headers.authorization !== `Bearer ${state.wanted}`)

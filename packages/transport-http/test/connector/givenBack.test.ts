@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { HttpConnector } from "../../src/index.ts"
+import { metadataAt } from "./authorizing.ts"
 import { eventually, initializeResult, open, run, serve } from "./support.ts"
 
 /** Six for calls, and two for all else. */
@@ -112,20 +113,8 @@ const expiring = (takes: number, refuse: (response: ServerResponse) => void) =>
     let origin = ""
     const server = yield* serve((request, body, response) => {
       const { authorization } = request.headers
-      if (request.url?.startsWith("/.well-known/oauth-protected-resource"))
-        return response
-          .writeHead(200, json)
-          .end(JSON.stringify({ resource: `${origin}/mcp`, authorization_servers: [origin] }))
-      if (request.url?.startsWith("/.well-known/"))
-        return response.writeHead(200, json).end(
-          JSON.stringify({
-            issuer: origin,
-            authorization_endpoint: `${origin}/authorize`,
-            token_endpoint: `${origin}/token`,
-            response_types_supported: ["code"],
-            code_challenge_methods_supported: ["S256"]
-          })
-        )
+      const metadata = metadataAt(request.url, origin)
+      if (metadata !== undefined) return response.writeHead(200, json).end(JSON.stringify(metadata))
       if (request.url === "/token")
         return response.writeHead(200, json).end(JSON.stringify({ access_token: "2", token_type: "Bearer" }))
       if (request.method !== "POST") return response.writeHead(request.method === "DELETE" ? 200 : 405).end()
