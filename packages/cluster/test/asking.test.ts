@@ -56,18 +56,15 @@ describe("an owner that has taken a call and does not answer", () => {
   )
 })
 
+/** Asks for a backend of which no process is seen to be the owner. */
+const unkept = (patience: Patience.Patience, send: () => Effect.Effect<never, unknown>) =>
+  asking({ id: "tools", patience, local: () => undefined, isLeft: () => false, owner: Effect.undefined, send })
+
 describe("a backend that no process keeps", () => {
   it.effect("is waited for as long as the calls to it may wait, each for itself", () =>
     Effect.gen(function* () {
       const patience = yield* Patience.make(Duration.seconds(10))
-      const call = asking({
-        id: "tools",
-        patience,
-        local: () => undefined,
-        isLeft: () => false,
-        owner: Effect.undefined,
-        send: () => Effect.never
-      })(request)
+      const call = unkept(patience, () => Effect.never)(request)
       const failed = () => Effect.forkChild(Effect.flip(call), { startImmediately: true })
       const first = yield* failed()
       yield* TestClock.adjust("4 seconds")
@@ -132,18 +129,12 @@ describe("a process that ends", () => {
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const patience = yield* Scope.provide(Patience.make(Duration.seconds(10)), scope)
-      const call = asking({
-        id: "tools",
-        patience,
-        local: () => undefined,
-        isLeft: () => false,
-        owner: Effect.undefined,
-        send: () =>
-          Effect.flatMap(Effect.serviceOption(Ticket), (ticket) => {
-            Object.assign(Option.getOrThrow(ticket), { written })
-            return written ? Effect.interrupt : Effect.fail("not its owner")
-          })
-      })({ ...request, idempotent })
+      const call = unkept(patience, () =>
+        Effect.flatMap(Effect.serviceOption(Ticket), (ticket) => {
+          Object.assign(Option.getOrThrow(ticket), { written })
+          return written ? Effect.interrupt : Effect.fail("not its owner")
+        })
+      )({ ...request, idempotent })
       const failed = Effect.forkChild(Effect.flip(call), { startImmediately: true })
       const before = yield* failed
       yield* TestClock.adjust("1 second")
