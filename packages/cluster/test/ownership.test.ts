@@ -6,7 +6,7 @@ import { HttpPeerTransport } from "@vmcp-keepalive/transport-http/peer"
 import { Context, Duration, Effect, Exit, Layer, Logger, Redacted, Scope } from "effect"
 import { ClusterBackends } from "../src/index.ts"
 import * as Farm from "./support/farm.ts"
-import { freePort, storage, type Storage, until } from "./support/world.ts"
+import { fewShards, freePort, storage, type Storage, until } from "./support/world.ts"
 
 const lease = Duration.seconds(3)
 
@@ -35,6 +35,7 @@ const member = (database: Storage, farm: Farm.Farm, ids: ReadonlyArray<string>) 
       address,
       allowLoopback: true,
       lease,
+      shards: fewShards,
       backends: ids.map((id) => {
         const headers = { "x-replica": Redacted.make(address) }
         const settings: HttpPeerTransport.HttpSettings = { kind: "http", url: Redacted.make(farm.url(id)), headers }

@@ -68,7 +68,7 @@ export const chaos = (options: {
   readonly troubles?: ReadonlyArray<Trouble>
 }): Effect.Effect<Report, string> =>
   Effect.gen(function* () {
-    const world = yield* make({ ...options, backends, lease })
+    const world = yield* make({ ...options, backends, lease, options: { shards: 300 } })
     const outcomes = new Map<string, string>()
     const underWay = new Set<string>()
     const did: Array<Trouble> = []

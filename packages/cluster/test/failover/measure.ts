@@ -2,20 +2,21 @@
 import { Deferred, Effect, Fiber } from "effect"
 import { actedAtOnce, type Session } from "../support/farm.ts"
 import type { Storage } from "../support/storage.ts"
-import { make, type Replica, until } from "../support/world.ts"
+import { fewShards, make, type Replica, until } from "../support/world.ts"
 
 export interface Options {
   readonly storage: Storage
   readonly lease: number
   readonly backends?: number
+  readonly shards?: number
 }
 
 const now = () => Date.now()
 
 /** Two replicas that keep some of the backends each: one that calls, and another one that something happens to. */
-const two = ({ backends = 12, ...options }: Options) =>
+const two = ({ backends = 12, shards = fewShards, ...options }: Options) =>
   Effect.gen(function* () {
-    const world = yield* make({ ...options, backends })
+    const world = yield* make({ ...options, backends, options: { shards } })
     const caller = yield* world.replica
     const owner = yield* world.replica
     const owners = yield* until(

@@ -89,7 +89,7 @@ describe("backends that all lost their sessions, since the storage was away for 
         Effect.gen(function* () {
           const originStarts = 6
           const thinking = 150
-          const options = { originStarts }
+          const options = { originStarts, shards: 300 }
           const {
             owners,
             replicas,

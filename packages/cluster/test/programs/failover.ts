@@ -7,8 +7,8 @@ import * as Measure from "../failover/measure.ts"
 const measured = Effect.gen(function* () {
   const [kind, ...names] = process.argv.slice(2)
   const storage = kind === "postgres" ? postgres : pglite
-  const quick = { storage: yield* storage, lease: 4000 }
-  const patient = { storage: yield* storage, lease: 15_000 }
+  const quick = { storage: yield* storage, lease: 4000, shards: 300 }
+  const patient = { storage: yield* storage, lease: 15_000, shards: 300 }
   const all: { readonly [name: string]: Effect.Effect<object, string, Scope.Scope> } = {
     killed: Measure.killed(quick),
     ended: Measure.ended(quick),

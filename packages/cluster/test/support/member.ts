@@ -4,7 +4,7 @@ import type { Fleet, KeepalivePolicy } from "@vmcp-keepalive/core"
 import { HttpPeerTransport } from "@vmcp-keepalive/transport-http/peer"
 import { Duration, Effect, Layer, Redacted, References } from "effect"
 import { ClusterBackends } from "../../src/index.ts"
-import { freePort, type Storage } from "./world.ts"
+import { fewShards, freePort, type Storage } from "./world.ts"
 
 export interface Options {
   readonly storage: Storage
@@ -39,7 +39,7 @@ export const specs = (
   }))
 
 /** Joins until the scope ends. */
-export const member = ({ backends, lease, policy, shards, storage }: Options) =>
+export const member = ({ backends, lease, policy, shards = fewShards, storage }: Options) =>
   Effect.gen(function* () {
     const address = `127.0.0.1:${yield* freePort}`
     const layer = ClusterBackends.layer({

@@ -14,7 +14,7 @@ export interface Configuration {
 }
 
 /** What is not as by default. */
-export interface ReplicaOptions extends Pick<ClusterOptions.Options, "declareDead" | "originStarts"> {
+export interface ReplicaOptions extends Pick<ClusterOptions.Options, "declareDead" | "originStarts" | "shards"> {
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
   /** the key of the ledger; none where no sessions are remembered */
   readonly sessionLedger?: string | undefined

@@ -8,6 +8,13 @@ import type { Storage } from "./storage.ts"
 export { freePort } from "./process.ts"
 export { pglite as storage, type Storage } from "./storage.ts"
 
+/**
+ * Into how many shards the backends of a test are divided. The engine gives each process as many as any other, and puts a backend into one of them by its
+ * id: with 6, each of two processes has some of a dozen backends, whatever their addresses are. With 300 one is left without any by chance, of six
+ * backends once in 32 times.
+ */
+export const fewShards = 6
+
 /** What a question fails with whose replica has ended, and did not answer it. */
 export const gone = "gone"
 
@@ -40,7 +47,7 @@ export const make = (options: {
 }): Effect.Effect<World, never, Scope.Scope> =>
   Effect.gen(function* () {
     const farm = yield* Farm.make
-    const { node, servers = {}, storage, ...given } = options
+    const { node, options: ofReplicas, servers = {}, storage, ...given } = options
     const { backends: urls = {}, commands = {} } = servers
     const count = typeof options.backends === "number" ? options.backends : 0
     const ofFarm = Array.from({ length: count }, (_, index) => `backend-${index}`)
@@ -53,7 +60,15 @@ export const make = (options: {
 
     const replica = Effect.gen(function* () {
       const address = `127.0.0.1:${yield* freePort}`
-      const configuration: Configuration = { ...given, address, storage: storage.port, backends, commands }
+      const settings = { shards: fewShards, ...ofReplicas }
+      const configuration: Configuration = {
+        ...given,
+        options: settings,
+        address,
+        storage: storage.port,
+        backends,
+        commands
+      }
       const child = yield* started("replica", [JSON.stringify(configuration)], node)
       const waiting = new Map<number, (answer: Answer) => void>()
       child.on("message", (answer: Answer) => waiting.get(answer.n)?.(answer))
@@ -93,6 +108,9 @@ export const make = (options: {
     }
   })
 
+const written = (found: unknown) =>
+  JSON.stringify(found, (_, value: unknown) => (value instanceof Map || value instanceof Set ? [...value] : value))
+
 /** Looks until it holds. */
 export const until = <A, E>(what: string, look: Effect.Effect<A, E>, holds: (found: A) => boolean, within = 20_000) =>
   look.pipe(
@@ -100,7 +118,6 @@ export const until = <A, E>(what: string, look: Effect.Effect<A, E>, holds: (fou
     Effect.retry(Schedule.spaced("50 millis")),
     Effect.timeoutOrElse({
       duration: within,
-      orElse: () =>
-        Effect.flatMap(Effect.exit(look), (last) => Effect.die(new Error(`${what}: ${JSON.stringify(last)}`)))
+      orElse: () => Effect.flatMap(Effect.exit(look), (last) => Effect.die(new Error(`${what}: ${written(last)}`)))
     })
   )
