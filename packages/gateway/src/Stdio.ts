@@ -48,7 +48,7 @@ export const serve = ({
     )
     let era: Era
     const take = (line: string) => {
-      if (Message.exceeds(Buffer.from(line), Limits.defaults)) return written.write(tooLong)
+      if (Message.excess(Buffer.from(line), Limits.defaults) !== undefined) return written.write(tooLong)
       const value = Message.parse(line)
       if (value === undefined) return written.write(notJson)
       era = eraOf(era, value)

@@ -120,14 +120,14 @@ const read = Effect.fnUntraced(function* (
   for (const { field, method, name, optional } of from) {
     let cursor: string | undefined
     for (let page = 0; ; page++) {
-      if (page === limits.pages) return yield* Effect.fail(tooMany)
+      if (page === limits.pages) return yield* Effect.fail(tooMany("pages"))
       const { evidence, result } = yield* ask(requests, { method, params: cursor === undefined ? {} : { cursor } })
       if (optional === true && evidence._tag === "ErrorAnswer" && evidence.code === methodNotFound) break
       const listed = result?.[field]
       if (result === undefined || !Array.isArray(listed))
         return yield* Effect.fail(evidence._tag === "Answered" ? Evidence.transportFailure("protocol") : evidence)
       count += listed.length
-      if (count > limits.entries) return yield* Effect.fail(tooMany)
+      if (count > limits.entries) return yield* Effect.fail(tooMany("entries"))
       for (const definition of listed) {
         const entry = entryOf(definition, name)
         if (entry !== undefined) found.push(entry)
@@ -140,7 +140,8 @@ const read = Effect.fnUntraced(function* (
   return found
 })
 
-const tooMany = Evidence.transportFailure("overflow", { summary: "the list has no end", output: [] })
+const tooMany = (setting: "entries" | "pages"): Evidence.Evidence =>
+  Evidence.transportFailure("overflow", { summary: `the list has more than limits.${setting}`, output: [] })
 
 const methodNotFound = -32601
 

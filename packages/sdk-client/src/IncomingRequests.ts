@@ -26,6 +26,13 @@ export interface Options {
 }
 
 /**
+ * Which of its bounds they exceed.
+ *
+ * @since 0.1.0
+ */
+export type Excess = "inHand" | "bytes" | "perSecond"
+
+/**
  * See the module. One for each session.
  *
  * @since 0.1.0
@@ -56,8 +63,8 @@ export class IncomingRequests {
     return this.#bytes
   }
 
-  /** One has come, of so many bytes; false where it is one too many: then the session is to end. */
-  received(id: Id, bytes = 0): boolean {
+  /** One has come, of so many bytes; which bound it exceeds, where it is one too many: then the session is to end. */
+  received(id: Id, bytes = 0): Excess | undefined {
     const now = this.#options.now()
     this.#forgetCancelled(now)
     if (now - this.#second >= 1000) {
@@ -71,9 +78,9 @@ export class IncomingRequests {
     this.#size++
     this.#bytes += bytes
     this.#count++
-    return (
-      this.#count <= this.#options.perSecond && this.#size <= this.#options.inHand && this.#bytes <= this.#options.bytes
-    )
+    if (this.#count > this.#options.perSecond) return "perSecond"
+    if (this.#size > this.#options.inHand) return "inHand"
+    return this.#bytes > this.#options.bytes ? "bytes" : undefined
   }
 
   /** The client has answered it. */

@@ -16,20 +16,20 @@ describe("requests of the server's", () => {
 
   it("may be as many as the limit at once, and again when they are answered", () => {
     const { requests } = make()
-    expect([1, 2, "3"].map((id) => requests.received(id))).toEqual([true, true, true])
-    expect(requests.received(4)).toBe(false)
+    expect([1, 2, "3"].map((id) => requests.received(id))).toEqual([undefined, undefined, undefined])
+    expect(requests.received(4)).toBe("inHand")
     requests.answered(4)
     requests.answered("3")
     expect(requests.size).toBe(2)
-    expect(requests.received(5)).toBe(true)
+    expect(requests.received(5)).toBeUndefined()
     // what was not in hand frees nothing
     requests.answered("never")
-    expect(requests.received(6)).toBe(false)
+    expect(requests.received(6)).toBe("inHand")
   })
 
   it("count each, also where they have the same id", () => {
     const { requests } = make()
-    expect([7, 7, 7, 7].map((id) => requests.received(id))).toEqual([true, true, true, false])
+    expect([7, 7, 7, 7].map((id) => requests.received(id))).toEqual([undefined, undefined, undefined, "inHand"])
     for (const size of [3, 2, 1, 0, 0]) {
       requests.answered(7)
       expect(requests.size).toBe(size)
@@ -39,15 +39,15 @@ describe("requests of the server's", () => {
   it("may be as many within a second as the limit, answered or not", () => {
     const { clock, requests } = make({ perSecond: 2 })
     const one = () => {
-      const within = requests.received(1)
+      const excess = requests.received(1)
       requests.answered(1)
-      return within
+      return excess
     }
-    expect([one(), one(), one()]).toEqual([true, true, false])
+    expect([one(), one(), one()]).toEqual([undefined, undefined, "perSecond"])
     clock.now += 999
-    expect(one()).toBe(false)
+    expect(one()).toBe("perSecond")
     clock.now += 1
-    expect([one(), one(), one()]).toEqual([true, true, false])
+    expect([one(), one(), one()]).toEqual([undefined, undefined, "perSecond"])
     expect(requests.size).toBe(0)
   })
 
@@ -69,7 +69,7 @@ describe("requests of the server's", () => {
           const [first = clock.now] = times
           times = clock.now - first >= 1000 ? [clock.now] : [...times, clock.now]
           inHand = [...inHand, id]
-          expect(requests.received(id)).toBe(times.length <= 4 && inHand.length <= 3)
+          expect(requests.received(id)).toBe(times.length > 4 ? "perSecond" : inHand.length > 3 ? "inHand" : undefined)
         }
         expect(requests.size).toBe(inHand.length)
       })
@@ -78,11 +78,15 @@ describe("requests of the server's", () => {
 
   it("are too long together", () => {
     const { requests } = make({ bytes: 100 })
-    expect([requests.received(1, 60), requests.received(2, 40), requests.received(3, 1)]).toEqual([true, true, false])
+    expect([requests.received(1, 60), requests.received(2, 40), requests.received(3, 1)]).toEqual([
+      undefined,
+      undefined,
+      "bytes"
+    ])
     const other = make({ bytes: 100 }).requests
     other.received(1, 60)
     other.answered(1)
-    expect(other.received(2, 100)).toBe(true)
+    expect(other.received(2, 100)).toBeUndefined()
   })
 
   it("count for a while yet when the server has cancelled them, since a handler may still be at work", () => {
@@ -96,16 +100,16 @@ describe("requests of the server's", () => {
     clock.now += 4999
     expect(requests.size).toBe(3)
     clock.now += 1
-    expect([requests.received(4), requests.size]).toEqual([true, 1])
+    expect([requests.received(4), requests.size]).toEqual([undefined, 1])
   })
 
   it("have the defaults for what is undefined", () => {
     const { clock, requests } = make({ bytes: undefined, cancelledFor: undefined })
-    expect(requests.received(1, 1e12)).toBe(true)
+    expect(requests.received(1, 1e12)).toBeUndefined()
     requests.cancelled(1)
     clock.now += 9999
-    expect([requests.received(2), requests.size]).toEqual([true, 2])
+    expect([requests.received(2), requests.size]).toEqual([undefined, 2])
     clock.now += 1
-    expect([requests.received(3), requests.size]).toEqual([true, 2])
+    expect([requests.received(3), requests.size]).toEqual([undefined, 2])
   })
 })

@@ -166,7 +166,7 @@ describe("a message", () => {
 
 describe("JSON text", () => {
   it("that is none has no value, and never throws", () => {
-    expect(Message.parse("{")).toBe(undefined)
+    expect(Message.parse("{")).toBeUndefined()
     expect(Message.parse("[1]")).toEqual([1])
   })
 })
@@ -177,17 +177,17 @@ describe("the request that a notification is about", () => {
       Message.cancelled({ jsonrpc: "2.0", method: "notifications/cancelled", params })
     expect(cancels({ requestId: 7 })).toBe(7)
     expect(cancels({ requestId: "a" })).toBe("a")
-    expect(cancels({ requestId: 1.5 })).toBe(undefined)
-    expect(cancels({})).toBe(undefined)
-    expect(Message.cancelled({ jsonrpc: "2.0", method: "ping", params: { requestId: 7 } })).toBe(undefined)
-    expect(Message.cancelled({ jsonrpc: "2.0", id: 7, result: { requestId: 7 } })).toBe(undefined)
+    expect(cancels({ requestId: 1.5 })).toBeUndefined()
+    expect(cancels({})).toBeUndefined()
+    expect(Message.cancelled({ jsonrpc: "2.0", method: "ping", params: { requestId: 7 } })).toBeUndefined()
+    expect(Message.cancelled({ jsonrpc: "2.0", id: 7, result: { requestId: 7 } })).toBeUndefined()
   })
 
   it("is the one whose progress it tells", () => {
     const params = { progressToken: "t" }
     expect(Message.progressOf({ jsonrpc: "2.0", method: "notifications/progress", params })).toBe("t")
-    expect(Message.progressOf({ jsonrpc: "2.0", method: "notifications/message", params })).toBe(undefined)
-    expect(Message.progressOf({ jsonrpc: "2.0", id: 7, result: params })).toBe(undefined)
+    expect(Message.progressOf({ jsonrpc: "2.0", method: "notifications/message", params })).toBeUndefined()
+    expect(Message.progressOf({ jsonrpc: "2.0", id: 7, result: params })).toBeUndefined()
   })
 })
 
@@ -220,11 +220,15 @@ describe("the objects and arrays of a message", () => {
       fc.property(anyTricky, fc.constantFrom(undefined, 2), (value, indent) => {
         const json = padded(JSON.stringify(value, undefined, indent))
         const count = containers(value)
-        expect(Message.exceeds(json, { containers: count, members: unbounded })).toBe(false)
-        expect(Message.exceeds(json, { containers: count - 1, members: unbounded })).toBe(count > 0)
+        expect(Message.excess(json, { containers: count, members: unbounded })).toBeUndefined()
+        expect(Message.excess(json, { containers: count - 1, members: unbounded })).toBe(
+          count > 0 ? "more objects and arrays than limits.containers" : undefined
+        )
         const named = members(value)
-        expect(Message.exceeds(json, { containers: unbounded, members: named })).toBe(false)
-        expect(Message.exceeds(json, { containers: unbounded, members: named - 1 })).toBe(named > 0)
+        expect(Message.excess(json, { containers: unbounded, members: named })).toBeUndefined()
+        expect(Message.excess(json, { containers: unbounded, members: named - 1 })).toBe(
+          named > 0 ? "more members of objects than limits.members" : undefined
+        )
       }),
       { numRuns: 150 }
     )
@@ -233,15 +237,15 @@ describe("the objects and arrays of a message", () => {
   it("are not counted where there cannot be too many", () => {
     const short = Buffer.from(`[${"[],".repeat(80_000)}[]]`)
     expect(short.length).toBeLessThan(counted)
-    expect(Message.exceeds(short, { containers: 1000, members: unbounded })).toBe(false)
-    expect(Message.exceeds(padded(short.toString()), { containers: 1000, members: unbounded })).toBe(true)
+    expect(Message.excess(short, { containers: 1000, members: unbounded })).toBeUndefined()
+    expect(Message.excess(padded(short.toString()), { containers: 1000, members: unbounded })).toBeDefined()
   })
 
   it("are counted in text that is no JSON, too, up to where a string does not end", () => {
-    expect(Message.exceeds(padded("]]]][[["), { containers: 2, members: unbounded })).toBe(true)
-    expect(Message.exceeds(padded('"[[['), { containers: 2, members: unbounded })).toBe(false)
-    expect(Message.exceeds(padded('"\\"[[['), { containers: 2, members: unbounded })).toBe(false)
-    expect(Message.exceeds(padded('"\\\\"[[['), { containers: 2, members: unbounded })).toBe(true)
+    expect(Message.excess(padded("]]]][[["), { containers: 2, members: unbounded })).toBeDefined()
+    expect(Message.excess(padded('"[[['), { containers: 2, members: unbounded })).toBeUndefined()
+    expect(Message.excess(padded('"\\"[[['), { containers: 2, members: unbounded })).toBeUndefined()
+    expect(Message.excess(padded('"\\\\"[[['), { containers: 2, members: unbounded })).toBeDefined()
   })
 
   const mebibyte = 1024 * 1024
@@ -260,7 +264,7 @@ describe("the objects and arrays of a message", () => {
         const json = Buffer.from(make(length))
         const times = Array.from({ length: 5 }, () => {
           const began = process.cpuUsage()
-          Message.exceeds(json, { containers: Number.MAX_SAFE_INTEGER, members: unbounded })
+          Message.excess(json, { containers: Number.MAX_SAFE_INTEGER, members: unbounded })
           const { system, user } = process.cpuUsage(began)
           return (system + user) / 1000
         })

@@ -36,7 +36,6 @@ export const read = ({ bytes, tail }: Line, bounds: Message.Bounds): Reading => 
 }
 
 const tooLong = "The answer is longer than limits.messageBytes"
-const tooMany = "The answer has more objects and arrays than limits.containers"
 const notWellFormed = "The answer is no JSON-RPC"
 
 /** `alone`: nothing but space is around them */
@@ -139,8 +138,9 @@ const notJson = Symbol("notJson")
 
 /** What an object is: a message, an answer that cannot be read, or nothing of the protocol. */
 const ofObject = (json: Buffer, bounds: Message.Bounds): Found | undefined | typeof notJson => {
-  if (Message.exceeds(json, bounds))
-    return unreadable(idOfLong(json.subarray(0, shown), json.subarray(-shown)), tooMany, true)
+  const excess = Message.excess(json, bounds)
+  if (excess !== undefined)
+    return unreadable(idOfLong(json.subarray(0, shown), json.subarray(-shown)), `The answer has ${excess}`, true)
   const value = Message.parse(json.toString())
   return value === undefined ? notJson : ofValue(value, json.length)
 }

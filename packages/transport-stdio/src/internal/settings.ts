@@ -61,7 +61,7 @@ export interface Options {
   readonly stderr?: { readonly lines?: number | undefined; readonly bytes?: number | undefined } | undefined
   /**
    * How much the server may make this process hold or do; each limit has a default of its own. An answer of the server's that
-   * exceeds `messageBytes` or `containers` fails its call (`CallFailed`), which is not run again and whose cause says why;
+   * exceeds `messageBytes`, `containers` or `members` fails its call (`CallFailed`), which is not run again and whose cause says why;
    * the session goes on. What exceeds a limit on requests of the server's, or on what it leaves unread, ends the session.
    */
   readonly limits?: Limits.Options<StdioLimits.StdioLimits> | undefined

@@ -130,14 +130,18 @@ export class Wire {
   /** As the message is now, whatever its sender does to it while it waits. */
   #write(message: Messages.Message, isAnswer: boolean, taken: () => void): Waiting | undefined {
     const waiting = this.outbox.add({ text: `${JSON.stringify(message)}\n`, isAnswer, taken })
-    if (waiting === undefined) this.#exceeded(`left more than ${this.#limits.unwrittenBytes} bytes unread`)
+    if (waiting === undefined)
+      this.#exceeded(`left more than ${this.#limits.unwrittenBytes} bytes unread (limits.unwrittenBytes)`)
     this.#judgeLater()
     return waiting
   }
 
   #startClock(): NodeJS.Timeout {
     const millis = Duration.toMillis(this.#limits.answerTimeout)
-    const clock = setTimeout(() => this.#exceeded(`left an answer unread for ${millis} ms`), millis)
+    const clock = setTimeout(
+      () => this.#exceeded(`left an answer unread for ${millis} ms (limits.answerTimeout)`),
+      millis
+    )
     this.#clocks.add(clock)
     return clock
   }
@@ -162,8 +166,9 @@ export class Wire {
     this.#judging = true
     setImmediate(() => {
       this.#judging = false
-      if (this.#incoming.size > serverRequests) this.#exceeded(`has more than ${serverRequests} requests in hand`)
-      else if (this.outbox.answers > serverRequests) this.#exceeded(`left more than ${serverRequests} answers unread`)
+      if (this.#incoming.size > serverRequests) this.#exceeded(tooMany(this.#limits).inHand)
+      else if (this.outbox.answers > serverRequests)
+        this.#exceeded(`left more than ${serverRequests} answers unread (limits.serverRequests)`)
     })
   }
 
@@ -246,18 +251,10 @@ export class Wire {
     const cancelled = Messages.cancelled(message)
     if (cancelled !== undefined) this.#incoming.cancelled(cancelled)
     if (!("id" in message)) return true
-    if (this.#incoming.received(message.id, bytes)) {
-      this.#judgeLater()
-      return true
-    }
-    const { serverRequestsPerSecond } = this.#limits
-    const longest = mostInHand(this.#limits)
-    this.#exceeded(
-      this.#incoming.bytes > longest
-        ? `has requests of more than ${longest} bytes in hand`
-        : `sent more than ${serverRequestsPerSecond} requests within a second`
-    )
-    return false
+    const excess = this.#incoming.received(message.id, bytes)
+    if (excess === undefined) this.#judgeLater()
+    else this.#exceeded(tooMany(this.#limits)[excess])
+    return excess === undefined
   }
 
   #receive({ bytes, message }: Received): void {
@@ -298,3 +295,10 @@ type Received = Extract<Message.Found, { readonly _tag: "Message" }>
 
 /** Bytes of all requests of the server's that are in hand: one as long as may be does not shut out another. */
 const mostInHand = ({ messageBytes }: StdioLimits): number => 2 * messageBytes
+
+/** What is said of a server that has too many requests, and by which setting. */
+const tooMany = (limits: StdioLimits): { readonly [Excess in IncomingRequests.Excess]: string } => ({
+  inHand: `has more than ${limits.serverRequests} requests in hand (limits.serverRequests)`,
+  bytes: `has requests of more than ${mostInHand(limits)} bytes in hand (twice limits.messageBytes)`,
+  perSecond: `sent more than ${limits.serverRequestsPerSecond} requests within a second (limits.serverRequestsPerSecond)`
+})

@@ -232,6 +232,8 @@ describe("a line of stdout", () => {
       expect(read(answer(`[${Array(500_000).fill(item).join(",")}]`))).toEqual(unreadable(7, tooMany, true))
     expect(read(`Loading...${answer(`[${"[],".repeat(500_000)}0]`)}`)).toEqual(unreadable(7, tooMany, true))
     expect(read(answer(`${"[".repeat(500_000)}${"]".repeat(500_000)}`))).toEqual(unreadable(7, tooMany, true))
+    const ofMembers = "The answer has more members of objects than limits.members"
+    expect(read(answer(`{${Array(750_000).fill('"a":0').join(",")}}`))).toEqual(unreadable(7, ofMembers, true))
     for (const result of [`[${"[],".repeat(499_996)}0]`, JSON.stringify('{"[\\'.repeat(500_000))])
       expect(read(answer(result)).found).toMatchObject([{ _tag: "Message", message: { id: 7 } }])
   })

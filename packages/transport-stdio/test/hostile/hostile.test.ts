@@ -103,7 +103,7 @@ const settled =
 promise(
   "2,000 calls of 200 KB to a server that does not read end with its session",
   { attack: "readsNothing", calls: { count: 2000, characters: 200_000 }, until: "Disconnected" },
-  { ...dropped, losses: ["left more than 16777216 bytes unread"] },
+  { ...dropped, losses: ["left more than 16777216 bytes unread (limits.unwrittenBytes)"] },
   settled(2000)
 )
 
@@ -116,19 +116,19 @@ promise(
 promise(
   "pings, now and then, of a server that does not read end its session as soon as 64 answers wait",
   { attack: "pingsSlowlyAndReadsNothing", until: "Disconnected" },
-  { ...dropped, losses: ["left more than 64 answers unread"] }
+  { ...dropped, losses: ["left more than 64 answers unread (limits.serverRequests)"] }
 )
 
 promise(
   "more than 1,000 pings a second of a server that reads every answer end its session",
   { attack: "pingsTooOften", until: "Disconnected" },
-  { ...dropped, losses: ["sent more than 1000 requests within a second"] }
+  { ...dropped, losses: ["sent more than 1000 requests within a second (limits.serverRequestsPerSecond)"] }
 )
 
 promise(
   "requests for sampling without an end end their session, where nobody answers them",
   { attack: "samples", until: "Disconnected", watch: 3000 },
-  { ...dropped, losses: ["has more than 64 requests in hand"] }
+  { ...dropped, losses: ["has more than 64 requests in hand (limits.serverRequests)"] }
 )
 
 promise(
@@ -140,13 +140,13 @@ promise(
 promise(
   "requests for sampling of 15 MiB each end their session before they fill the host",
   { attack: "samplesMuch", until: "Disconnected", watch: 3000 },
-  { ...dropped, losses: ["has requests of more than 33554432 bytes in hand"] }
+  { ...dropped, losses: ["has requests of more than 33554432 bytes in hand (twice limits.messageBytes)"] }
 )
 
 promise(
   "requests for sampling of 15 MiB each that are cancelled at once, and worked on all the same, do so as well",
   { attack: "samplesMuchAndCancels", until: "Disconnected", watch: 3000 },
-  { ...dropped, losses: ["has requests of more than 33554432 bytes in hand"] }
+  { ...dropped, losses: ["has requests of more than 33554432 bytes in hand (twice limits.messageBytes)"] }
 )
 
 promise(

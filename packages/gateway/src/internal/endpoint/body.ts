@@ -17,7 +17,7 @@ export const read = async (body: ReadableStream<Uint8Array>): Promise<Uint8Array
 
 /** Whether it would take too long to parse: everybody else would wait. */
 export const isCostly = ({ buffer, byteLength, byteOffset }: Uint8Array): boolean =>
-  Message.exceeds(Buffer.from(buffer, byteOffset, byteLength), Limits.defaults)
+  Message.excess(Buffer.from(buffer, byteOffset, byteLength), Limits.defaults) !== undefined
 
 /** The answer to one that is too long, or too costly. */
 export const tooLarge = (): Response =>

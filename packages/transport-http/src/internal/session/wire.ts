@@ -84,6 +84,13 @@ const shares = (connections: number) => {
   return { calls: connections - kept, telling: Math.max(1, Math.floor(kept / 2)) }
 }
 
+/** What is said of a server that has too many requests, and by which setting. */
+const tooMany: { readonly [Excess in IncomingRequests.Excess]: string } = {
+  inHand: "more requests of the server's are in hand than limits.serverRequests",
+  bytes: "the requests of the server's in hand are longer than twice limits.messageBytes",
+  perSecond: "more requests of the server's came within a second than limits.serverRequestsPerSecond"
+}
+
 /** See the module. */
 export class Wire implements Owner, Heartbeat.Server {
   readonly endpoint: URL
@@ -268,8 +275,8 @@ export class Wire implements Owner, Heartbeat.Server {
     if (this.#isOver) return
     const cancelled = Message.cancelled(message)
     if (cancelled !== undefined) this.incoming.cancelled(cancelled)
-    if (Message.isRequest(message) && !this.incoming.received(message.id, bytes))
-      return this.overflow("more requests of the server's than may be in hand")
+    const excess = Message.isRequest(message) ? this.incoming.received(message.id, bytes) : undefined
+    if (excess !== undefined) return this.overflow(tooMany[excess])
     try {
       this.requests.received(message, relatedRequestId === undefined ? undefined : { relatedRequestId })
     } catch {

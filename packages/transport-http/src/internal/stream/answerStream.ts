@@ -185,8 +185,10 @@ export class AnswerStream implements Body {
   }
 
   #read(data: Buffer, resumed: boolean): void {
-    if (data.length > Incoming.mostBytes(this.wire, this.pending)) return this.exceeded("an answer is too long")
-    if (Message.exceeds(data, this.wire.limits)) return this.exceeded("an answer has too many objects")
+    if (data.length > Incoming.mostBytes(this.wire, this.pending))
+      return this.exceeded(Incoming.tooLong(this.wire, this.pending))
+    const excess = Message.excess(data, this.wire.limits)
+    if (excess !== undefined) return this.exceeded(`an answer has ${excess}`)
     const value = Message.parse(data.toString("utf8"))
     if (value === undefined) return this.wire.host.notice("garbage")
     const message = Message.of(value)

@@ -101,7 +101,7 @@ export class EventStreamReader {
 
   #keep(part: Buffer): void {
     if (this.#line.length + part.length > this.#bounds.messageBytes + longestName)
-      this.#exceeded = "a line of an event stream"
+      this.#exceeded = "a line of an event stream is longer than limits.messageBytes"
     else this.#line.append(part)
   }
 
@@ -118,10 +118,10 @@ export class EventStreamReader {
         return this.#readData(value, line.length + 1)
       case "id":
         if (value.includes(0)) return
-        this.#id = this.#short(value, "an event id")
+        this.#id = this.#short(value, "an event id is longer than limits.eventIdBytes")
         return
       case "event":
-        this.#type = this.#short(value, "an event type")
+        this.#type = this.#short(value, "an event type is longer than limits.eventIdBytes")
         return
       case "retry": {
         const digits = value.toString("latin1", 0, 16)
@@ -139,7 +139,7 @@ export class EventStreamReader {
 
   #readData(value: Buffer, cost: number): void {
     if (value.length === 0 && (this.#emptyBytes += cost) > this.#bounds.emptyDataBytes) {
-      this.#exceeded = "lines of data without content"
+      this.#exceeded = "an event has more lines of data without content than limits.emptyDataBytes"
       return
     }
     if (!this.#hasData) {
@@ -150,7 +150,7 @@ export class EventStreamReader {
     }
     this.#keepSlice()
     if (this.#data.length + value.length + 1 > this.#bounds.messageBytes) {
-      this.#exceeded = "the data of an event"
+      this.#exceeded = "the data of an event is longer than limits.messageBytes"
       return
     }
     this.#data.append(lineBreak)

@@ -25,3 +25,7 @@ export const kindFor = (message: Message.Message, id: Message.Id): Kind => {
 /** How long the answer to a request may be, in bytes: that to a probe is short, that to a list is a list. */
 export const mostBytes = ({ limits }: Wire, { own, record }: Requests.Pending): number =>
   own && !Ask.isList(record.method) ? Math.min(limits.probeBytes, limits.messageBytes) : limits.messageBytes
+
+/** What is said of an answer that is longer. */
+export const tooLong = (wire: Wire, pending: Requests.Pending): string =>
+  `an answer is longer than limits.${mostBytes(wire, pending) < wire.limits.messageBytes ? "probeBytes" : "messageBytes"}`

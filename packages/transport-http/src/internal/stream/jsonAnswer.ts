@@ -29,7 +29,7 @@ export class JsonAnswer implements Body {
   onData(chunk: Uint8Array): void {
     this.#pending.record.heardAt = this.#wire.host.alive()
     if (chunk.length + (this.#bytes ?? this.#first ?? empty).length > this.#most)
-      return this.#fail(Failure.overflow("an answer is too long"))
+      return this.#fail(Failure.overflow(Incoming.tooLong(this.#wire, this.#pending)))
     if (this.#first === undefined && this.#bytes === undefined) {
       this.#first = chunk
       return
@@ -42,7 +42,8 @@ export class JsonAnswer implements Body {
 
   onEnd(): void {
     const json = this.#bytes?.take() ?? asBuffer(this.#first ?? empty)
-    if (Message.exceeds(json, this.#wire.limits)) return this.#fail(Failure.overflow("an answer has too many objects"))
+    const excess = Message.excess(json, this.#wire.limits)
+    if (excess !== undefined) return this.#fail(Failure.overflow(`an answer has ${excess}`))
     const value = Message.parse(json.toString("utf8"))
     const messages: ReadonlyArray<unknown> = Array.isArray(value) ? value : [value]
     let isAnswered = false

@@ -158,8 +158,10 @@ class Connection implements EventSource.Options, Handlers {
     if (wire.isOver) return
     const again = wire.events.seen(event)
     if (!isMessage(event) || (again && this.after !== undefined)) return
-    if (event.data.length > wire.limits.messageBytes) return wire.overflow("a message is too long")
-    if (Message.exceeds(event.data, wire.limits)) return wire.overflow("a message has too many objects")
+    if (event.data.length > wire.limits.messageBytes)
+      return wire.overflow("a message is longer than limits.messageBytes")
+    const excess = Message.excess(event.data, wire.limits)
+    if (excess !== undefined) return wire.overflow(`a message has ${excess}`)
     const message = Message.of(Message.parse(event.data.toString("utf8")))
     if (again && message !== undefined && Message.isRequest(message)) return
     this.#standing.events++
