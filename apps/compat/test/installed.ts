@@ -97,18 +97,21 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
       `@opentelemetry/sdk-metrics@${version}`,
       `@opentelemetry/resources@${version}`
     ]
+    const node = (name: "lowest" | "newest", version: string) =>
+      nodePackage === undefined ? [] : [`node-${name}@npm:${nodePackage}@${version}`]
     const [lowest, newest, npm, pnpm, alone] = await Promise.all([
       install("lowest", [
         `@modelcontextprotocol/sdk@${lowestOf(peerDependencies["@modelcontextprotocol/sdk"])}`,
         `@modelcontextprotocol/client@${lowestOf(peerDependencies["@modelcontextprotocol/client"])}`,
         "@effect/opentelemetry@^4.1.0",
         ...metrics(otel),
-        ...(nodePackage === undefined ? [] : [`node-lowest@npm:${nodePackage}@${lowestOf(engines["node"])}`])
+        ...node("lowest", lowestOf(engines["node"]))
       ]),
       install("newest", [
         "@modelcontextprotocol/sdk@1",
         "@modelcontextprotocol/client@2",
         ...metrics("3"),
+        ...node("newest", "26"),
         // what documents import besides
         "@effect/platform-node@^4.1.0",
         "@effect/sql-pg@^4.0.5",
