@@ -181,6 +181,26 @@ describe("a file that is watched", () => {
     assert.isBelow(performance.now() - begin, 900)
   })
 
+  it.each(["moved there", "made anew"] as const)(
+    "is in a folder whose place another one takes at once, which is %s, and goes on being watched",
+    async (way) => {
+      const inner = join(folder, "inner")
+      const path = join(inner, "mcp.json")
+      mkdirSync(inner)
+      writeFileSync(path, file(1))
+      const { next } = await watching(path, "s1")
+      const another = join(folder, "another")
+      mkdirSync(another)
+      writeFileSync(join(another, "mcp.json"), file(2))
+      if (way === "moved there") renameSync(inner, join(folder, "before"))
+      else rmSync(inner, { recursive: true })
+      renameSync(another, inner)
+      assert.strictEqual(await next(), "s2")
+      writeFileSync(path, file(3))
+      assert.strictEqual(await next(), "s3")
+    }
+  )
+
   it("is looked at every second where nothing can be watched", async () => {
     const path = join(folder, "mcp.json")
     writeFileSync(path, file(1))

@@ -47,10 +47,14 @@ export const make = (file: string): Effect.Effect<Watcher, never, FileSystem.Fil
         state.isLive = true
         Deferred.doneUnsafe(known, Effect.void)
       }
-      // what becomes of the directory itself is told in its own name
-      const events = Stream.runForEach(fileSystem.watch(directory, { onReady }), (event) =>
-        names.has(path.basename(event.path)) || event._tag === "Remove" ? Queue.offer(changes, undefined) : Effect.void
-      )
+      const events = Stream.runForEach(fileSystem.watch(directory, { onReady }), (event) => {
+        const name = path.basename(event.path)
+        // What becomes of the directory itself is told in its own name: it has gone, and another one may have its place already.
+        if (name === path.basename(directory)) state.isLive = false
+        return names.has(name) || !state.isLive || event._tag === "Remove"
+          ? Queue.offer(changes, undefined)
+          : Effect.void
+      })
       // a watcher that ended, or that there never was
       const ended = Effect.sync(() => {
         state.isLive = false
