@@ -55,6 +55,13 @@ describe("toolhive's file", () => {
     assert.strictEqual(Redacted.value(github!["Authorization"]!), "PLANTED-SECRET-1")
   })
 
+  it("means the value of a header as it stands there: toolhive knows no references", async () => {
+    const text = toolhive.replace("headerValueEnv: TOKEN", 'headerValue: "a${TOKEN}b${"')
+    const { specs } = loaded(await read(Import.toolhive(text)))
+    const [github] = specs.map(({ settings }) => (settings.kind === "http" ? settings.headers : {}))
+    assert.strictEqual(Redacted.value(github!["Authorization"]!), "a${TOKEN}b${")
+  })
+
   it("has toolhive's defaults where it says nothing: 30 s, 3 failures, no circuit breaker", async () => {
     const { specs } = loaded(
       await read(Import.toolhive("backends: [{ name: a, url: http://a/mcp, transport: streamable-http }]"))

@@ -154,7 +154,7 @@ const authOf = (outgoing: unknown, place: Place, reader: Reader) => {
     const isSet = header.variable === undefined || variable(header.variable) !== undefined
     if (!isSet) reader.findings.mistake(header.place, `the variable ${header.variable} to be set in the environment`)
     return header.variable === undefined
-      ? { headers: { [header.name]: header.value.replaceAll("${", "$${") } }
+      ? { headers: { [header.name]: header.value.replaceAll("${", () => "$${") } }
       : { env_http_headers: { [header.name]: header.variable } }
   }
 }
