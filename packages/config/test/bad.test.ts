@@ -255,7 +255,22 @@ const files: ReadonlyArray<Bad> = [
   [
     "a token whose variable is not set",
     server({ url, bearer_token_env_var: "NOPE" }),
-    ["5:7 mcpServers.a.bearer_token_env_var: expected the variable NOPE to be set in the environment"]
+    ["5:7 mcpServers.a.bearer_token_env_var: expected the variable that it names to be set in the environment"]
+  ],
+  [
+    "a token in place of the name of its variable",
+    server({ url, bearer_token_env_var: secret }),
+    ["5:7 mcpServers.a.bearer_token_env_var: expected the variable that it names to be set in the environment"]
+  ],
+  [
+    "a header's value in place of the name of its variable",
+    server({ url, env_http_headers: { Authorization: `Bearer ${secret}` } }),
+    ["6:9 mcpServers.a.env_http_headers.Authorization: expected the name of a variable"]
+  ],
+  [
+    "a variable that does not end",
+    server({ url, headers: { A: "Bearer ${TOKEN" } }),
+    ["6:9 mcpServers.a.headers.A: expected } at the end of a variable; ${ itself is written $${"]
   ],
   [
     "a question to the user",

@@ -25,7 +25,8 @@ export interface Expanded {
   readonly unset: ReadonlyArray<string>
 }
 
-const references = /\$\$\{|\$\{([^}]*)\}/g
+/** `${` itself, a reference, or one that does not end. */
+const references = /\$\$\{|\$\{([^}]*)\}|\$\{/g
 const variable = /^(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^]*))?$/
 
 export const expand = (text: string, { folder, variable: valueOf }: Surroundings): Expanded => {
@@ -33,7 +34,11 @@ export const expand = (text: string, { folder, variable: valueOf }: Surroundings
   const unset: Array<string> = []
   let isSecret = false
   const expanded = text.replaceAll(references, (whole: string, inner: string | undefined) => {
-    if (inner === undefined) return "${"
+    if (whole === "$${") return "${"
+    if (inner === undefined) {
+      mistakes.push("} at the end of a variable; ${ itself is written $${")
+      return whole
+    }
     if (inner === "workspaceFolder" && folder !== undefined) return folder
     const [, name, fallback] = variable.exec(inner === "userHome" ? "HOME" : inner) ?? []
     if (name === undefined) {

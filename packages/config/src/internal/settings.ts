@@ -117,15 +117,20 @@ const headersOf = (entry: Entry, reading: Reading): HttpSettings["headers"] => {
     }
   }
   for (const [index, [name, variable]] of Object.entries(entry.env_http_headers ?? {}).entries()) {
+    const at = [...place, "env_http_headers"]
     const value = fromVariable(variable, reading)
-    if (value !== undefined) add(name, value, [...place, "env_http_headers"], index)
+    // who took the value for the name of a variable is not to be without a header
+    if (!isVariable(variable))
+      findings.mistake([...at, isHeader(name, "") ? name : `#${index + 1}`], "the name of a variable")
+    else if (value !== undefined) add(name, value, at, index)
   }
   const bearer = entry.bearer_token_env_var
   if (bearer !== undefined) {
     const at = [...place, "bearer_token_env_var"]
     const value = fromVariable(bearer, reading)
     if (!isVariable(bearer)) findings.mistake(at, "the name of a variable")
-    else if (value === undefined) tell(reading, at, `the variable ${bearer} to be set in the environment`)
+    // it is not repeated: who took it for the token itself wrote a secret there
+    else if (value === undefined) tell(reading, at, "the variable that it names to be set in the environment")
     else add("Authorization", `Bearer ${value}`, at)
   }
   return Object.fromEntries(headers.values())
