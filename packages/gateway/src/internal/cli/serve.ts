@@ -49,7 +49,9 @@ const serving = Effect.fn(function* (options: Options, prepared: Prepared, stder
   const { state } = prepared
   const { cluster, fleet } = yield* backendsOf(prepared)
   const gateway = yield* Gateway.make({ fleet, lists: join(state.folder, "lists") }).pipe(Effect.orDie)
-  yield* Following.start({ config, fleet, show: gateway.show })
+  const plan: Following.Options["plan"] = (specs, before) =>
+    Effect.provide(Fleet.plan<Peer.Peer>(specs, before), prepared.transports.layer)
+  yield* Following.start({ config, fleet, plan, show: gateway.show })
   const port = yield* listening(options, prepared, { cluster, fleet, gateway })
   const metrics = yield* Effect.serviceOption(KeepaliveMetrics.PrometheusEndpoint)
   const addresses: Addresses.Addresses = {
