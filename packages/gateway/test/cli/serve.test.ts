@@ -339,6 +339,36 @@ describe("over stdio, serve", () => {
     assert.deepInclude(answer, { result: { content: [{ type: "text", text: "Echo: hi" }] } })
   })
 
+  it("knows the last tools of a server that is down from its own file, and not those of that name in another", async () => {
+    const scope = Scope.makeUnsafe()
+    onTestFinished(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+    const { args, command } = await Effect.runPromise(Scope.provide(StdioServers.everything, scope))
+    const { file, state } = await folderFor({ mcpServers: { server: { command, args } } })
+    const down = { mcpServers: { server: { url: "http://127.0.0.1:9/mcp" } } }
+    const other = await folderFor(down)
+    /** What a host is told of the tools, once the server is there, or at once. */
+    const told = async (config: string, isThere: boolean) => {
+      const running = await start(["serve", "--config", config, "--state", state, "--stdio"])
+      const ask = async (message: { readonly jsonrpc: string; readonly id: number; readonly method: string }) => {
+        running.child.stdin.write(`${JSON.stringify(message)}\n`)
+        await until(() => messagesOf(running).some(({ id }) => id === message.id))
+        return JSON.stringify(messagesOf(running).find(({ id }) => id === message.id))
+      }
+      await ask(initialize)
+      let id = 1
+      const list = () => ask({ jsonrpc: "2.0", id: ++id, method: "tools/list" })
+      let answer = await list()
+      if (isThere) while (!answer.includes('"echo"')) answer = await list()
+      running.child.stdin.end()
+      await running.ended
+      return answer
+    }
+    await told(file, true)
+    await writeFile(file, JSON.stringify(down))
+    assert.notInclude(await told(other.file, false), '"echo"')
+    assert.include(await told(file, false), '"echo"')
+  })
+
   it("leaves nothing two seconds after its host has ended stdin, and the exit code is 0", async () => {
     const running = await called()
     running.child.stdin.end()

@@ -8,7 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { join } from "node:path"
+import { createHash } from "node:crypto"
+import { join, resolve } from "node:path"
 import * as Endpoint from "../../Endpoint.ts"
 import * as Gateway from "../../Gateway.ts"
 import * as Page from "../../Page.ts"
@@ -21,6 +22,7 @@ import * as Log from "./log.ts"
 import { open } from "./open.ts"
 import { prepare, type Options, type Prepared } from "./preparing.ts"
 import * as Progress from "./progress.ts"
+import type * as State from "./state.ts"
 import * as Stopping from "./stopping.ts"
 import * as Style from "./style.ts"
 import { fail, type Told } from "./told.ts"
@@ -48,7 +50,7 @@ const serving = Effect.fn(function* (options: Options, prepared: Prepared, stder
   const { config, json } = options
   const { state } = prepared
   const { cluster, fleet } = yield* backendsOf(prepared)
-  const gateway = yield* Gateway.make({ fleet, lists: join(state.folder, "lists") }).pipe(Effect.orDie)
+  const gateway = yield* Gateway.make({ fleet, lists: listsOf(state, config) }).pipe(Effect.orDie)
   const plan: Following.Options["plan"] = (specs, before) =>
     Effect.provide(Fleet.plan<Peer.Peer>(specs, before), prepared.transports.layer)
   yield* Following.start({ config, fleet, plan, show: gateway.show })
@@ -75,6 +77,10 @@ const serving = Effect.fn(function* (options: Options, prepared: Prepared, stder
       )
     : Effect.never
 })
+
+/** Gateways may have one state folder, and servers of one name in other files are others. */
+const listsOf = ({ folder }: State.State, config: string): string =>
+  join(folder, "lists", createHash("sha256").update(resolve(config)).digest("hex").slice(0, 32))
 
 interface Backends {
   readonly fleet: Fleet.Backends<Peer.Peer>
