@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import { randomBytes } from "node:crypto"
 import { homedir } from "node:os"
 import { plain } from "./style.ts"
@@ -64,15 +65,19 @@ const defaultFolder = Effect.gen(function* () {
   return path.join(path.isAbsolute(base) ? base : path.join(homedir(), ".local", "state"), "vmcp-keepalive")
 })
 
-/** Of two gateways that start at once, one makes it, and both use it. */
+/** Of two gateways that start at once, one makes it, and both use it: the other one may look before it is written. */
 const generated = (files: FileSystem.FileSystem, file: string) =>
   files.writeFileString(file, `${randomBytes(32).toString("base64url")}\n`, { flag: "wx", mode: 0o600 }).pipe(
     Effect.catchIf(
       ({ reason }) => reason._tag === "AlreadyExists",
       () => Effect.void
     ),
-    Effect.andThen(files.readFileString(file)),
-    Effect.map((text) => text.trim())
+    Effect.andThen(
+      Effect.repeat(
+        Effect.map(files.readFileString(file), (text) => text.trim()),
+        { schedule: Schedule.spaced("20 millis"), until: (text) => text !== "", times: 50 }
+      )
+    )
   )
 
 /** What a header can carry, and nobody guesses. */
