@@ -185,6 +185,14 @@ describe("once it is started, serve", () => {
     assert.strictEqual(JSON.parse(json.stdout).backends[0].id, "web")
   })
 
+  it("is watched by status until nobody reads what that prints", { timeout: 20_000 }, async () => {
+    const { addresses } = await served(nobody)
+    const { child, ended, output } = await start(["status", "--watch", "--url", addresses.page])
+    await until(() => output.stdout.includes("web"))
+    child.stdout.destroy()
+    assert.strictEqual(await ended, 0)
+  })
+
   it("writes a JSON object a line for each change, and none for calls and probes", async () => {
     const running = await served(nobody)
     await until(() => running.output.stderr.includes('"AttemptFailed"'))

@@ -98,6 +98,20 @@ describe("a reader of the hub", () => {
     })
   )
 
+  it.effect("is told how a backend is reached now, also where that was changed", () =>
+    Effect.gen(function* () {
+      const { fleet, get, server } = yield* Fleets.make(["one"])
+      const hub = yield* Hub.make(fleet)
+      const backend = yield* get("one")
+      yield* backend.reconfigure({ connector: { ...server.connector, kind: "another" } })
+      yield* moment
+      assert.deepStrictEqual(
+        (yield* hub.status).backends.map(({ kind }) => kind),
+        ["another"]
+      )
+    })
+  )
+
   it.effect("gets at most 17 frames a second, however often something changes", () =>
     Effect.gen(function* () {
       const { fleet, get } = yield* Fleets.make(["one"])

@@ -38,12 +38,18 @@ export const status = Effect.fn(function* ({ exitCode, json, url, watch }: Optio
   }
   // a terminal shows one table, and a file or a pipe all of them
   const clear = process.stdout.isTTY && !json ? "\u001B[H\u001B[2J" : ""
-  while (true) {
+  const again = Effect.gen(function* () {
     const now = yield* Effect.result(ask(address))
     if (clear !== "") process.stdout.write(clear)
     if (now._tag === "Success") yield* show(now.success)
     yield* Effect.sleep(pause)
-  }
+  })
+  yield* Effect.raceFirst(Effect.forever(again), unread)
+})
+
+/** Succeeds when nobody reads stdout any more, as with `| head`. */
+const unread = Effect.callback<void>((resume) => {
+  process.stdout.once("error", () => resume(Effect.void))
 })
 
 /** Required, and not to be used now. */

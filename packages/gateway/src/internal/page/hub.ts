@@ -152,6 +152,12 @@ export const make = (
       if (Record.take(record, event)) touch(record.id)
       const line = Words.tell(event)
       if (line !== undefined) tell(record, event.at, line)
+      if (event._tag === "Reconfigured" && event.connection) {
+        return Effect.map(kindOf(fleet, record.id), (kind) => {
+          record.kind = kind ?? record.kind
+          touch(record.id)
+        })
+      }
       if (event._tag !== "ListChanged" || event.kind !== "tools") return undefined
       return Effect.map(toolsOf(fleet, record.id), (tools) => {
         record.tools = tools
@@ -280,6 +286,16 @@ const listsOf = (fleet: Source, id: string): Effect.Effect<Lists.Lists> =>
   Effect.flatMap(
     fleet.get(id),
     Option.match({ onNone: () => Effect.succeed(none), onSome: (backend) => backend.lists })
+  )
+
+/** `undefined` where it is there no longer. */
+const kindOf = (fleet: Source, id: string): Effect.Effect<string | undefined> =>
+  Effect.flatMap(
+    fleet.get(id),
+    Option.match({
+      onNone: () => Effect.undefined,
+      onSome: (backend) => Effect.map(backend.source, ({ connector }) => connector.kind)
+    })
   )
 
 const toolsOf = (fleet: Source, id: string): Effect.Effect<number> =>
