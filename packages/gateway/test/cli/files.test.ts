@@ -147,6 +147,13 @@ backends:
     }
   )
 
+  it("prints what a file says of sessions", async () => {
+    const shared = { url: "http://127.0.0.1:9/mcp", session: "shared" }
+    const folder = await folderWith({ "old.json": { mcpServers: { shared } } })
+    const { stdout } = await run(["import", "old.json", "--from=vmcp"], { cwd: folder })
+    assert.strictEqual(JSON.parse(stdout).mcpServers.shared.session, "shared")
+  })
+
   it("tells the mistakes of a file by line, prints nothing, and fails", async () => {
     const folder = await folderWith({ "vmcp.yaml": "backends:\n  - { name: a, url: 'ftp://x' }\n" })
     const { code, stderr, stdout } = await run(["import", "vmcp.yaml"], { cwd: folder })

@@ -85,9 +85,10 @@ const fileOf = (specs: ReadonlyArray<BackendSpec.BackendSpec>) => {
   }
 }
 
-const entryOf = ({ enabled, settings, tools }: BackendSpec.BackendSpec, keepalive: object | undefined) => ({
+const entryOf = ({ enabled, session, settings, tools }: BackendSpec.BackendSpec, keepalive: object | undefined) => ({
   ...settingsOf(settings),
   ...(enabled ? {} : { enabled }),
+  ...(session === undefined ? {} : { session }),
   ...(tools.include === undefined ? {} : { includeTools: tools.include }),
   ...(tools.exclude === undefined ? {} : { excludeTools: tools.exclude }),
   ...(keepalive === undefined || Object.keys(keepalive).length === 0 ? {} : { keepalive })
