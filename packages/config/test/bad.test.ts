@@ -411,6 +411,7 @@ const files: ReadonlyArray<Bad> = [
     server({ command: "node", args: Array.from({ length: 1_001 }, () => "x") }),
     ["5:7 mcpServers.a.args: expected at most 1000 of them"]
   ],
+  ["1,000,001 values", `[${"0,".repeat(1_000_000)}0]`, ["1:2000000: expected at most 1000000 names and values"]],
   [
     "10,001 servers",
     { mcpServers: Object.fromEntries(Array.from({ length: 10_001 }, (_, index) => [`s${index}`, { url }])) },

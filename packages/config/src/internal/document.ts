@@ -26,6 +26,9 @@ export interface Document {
 /** No file for people is deeper; what walks a value recurses. */
 export const maxDepth = 64
 
+/** Ten thousand servers of a hundred each. Each takes memory and time, of which a process that keeps connections alive has to spare. */
+export const maxValues = 1_000_000
+
 /** `__proto__` would be no field of an object but its prototype. */
 const forbidden = "__proto__"
 

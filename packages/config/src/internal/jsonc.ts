@@ -2,12 +2,12 @@
  * JSON with comments and trailing commas, as VS Code reads it.
  */
 import * as Jsonc from "jsonc-parser"
-import { maxDepth, type Tree } from "./document.ts"
+import { maxDepth, maxValues, type Tree } from "./document.ts"
 import type { Parsed, Problem } from "./syntax.ts"
 
 export const parse = (text: string): Parsed => {
-  const tooDeep = firstTooDeep(text)
-  if (tooDeep !== undefined) return { problems: [tooDeep] }
+  const tooMuch = firstTooMuch(text)
+  if (tooMuch !== undefined) return { problems: [tooMuch] }
   const errors: Array<Jsonc.ParseError> = []
   const node = Jsonc.parseTree(text, errors, { allowTrailingComma: true, disallowComments: false })
   const problems = errors.map(({ error, offset }): Problem => ({
@@ -18,19 +18,27 @@ export const parse = (text: string): Parsed => {
   return node === undefined ? { problems: [{ at: 0, expected: "JSON; this is empty" }] } : { tree: treeOf(node) }
 }
 
-/** The parser recurses, so that depth is measured before. */
-const firstTooDeep = (text: string): Problem | undefined => {
+/** The parser recurses, and keeps all that it finds: so depth and number are measured before. */
+const firstTooMuch = (text: string): Problem | undefined => {
   const scanner = Jsonc.createScanner(text, true)
   let depth = 0
+  let values = 0
   for (let token = scanner.scan(); token !== Jsonc.SyntaxKind.EOF; token = scanner.scan()) {
     if (token === Jsonc.SyntaxKind.OpenBraceToken || token === Jsonc.SyntaxKind.OpenBracketToken) depth += 1
     if (token === Jsonc.SyntaxKind.CloseBraceToken || token === Jsonc.SyntaxKind.CloseBracketToken) depth -= 1
-    if (depth > maxDepth) {
-      return { at: scanner.getTokenOffset(), expected: `at most ${maxDepth} levels of nesting` }
-    }
+    if (!separating.has(token)) values += 1
+    if (depth > maxDepth) return { at: scanner.getTokenOffset(), expected: `at most ${maxDepth} levels of nesting` }
+    if (values > maxValues) return { at: scanner.getTokenOffset(), expected: `at most ${maxValues} names and values` }
   }
   return undefined
 }
+
+const separating: ReadonlySet<Jsonc.SyntaxKind> = new Set([
+  Jsonc.SyntaxKind.CloseBraceToken,
+  Jsonc.SyntaxKind.CloseBracketToken,
+  Jsonc.SyntaxKind.ColonToken,
+  Jsonc.SyntaxKind.CommaToken
+])
 
 const treeOf = (node: Jsonc.Node): Tree => {
   const at = node.offset

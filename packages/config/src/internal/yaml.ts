@@ -2,11 +2,8 @@
  * YAML 1.2, as toolhive writes its configuration.
  */
 import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml"
-import { maxDepth, type Tree } from "./document.ts"
+import { maxDepth, maxValues, type Tree } from "./document.ts"
 import type { Parsed } from "./syntax.ts"
-
-/** An alias stands for all that it names: a few lines can mean billions of values. */
-const maxNodes = 1_000_000
 
 export const parse = (text: string): Parsed => {
   const lines = new LineCounter()
@@ -41,8 +38,9 @@ class Reader {
 
   tree(node: unknown, at: number, depth: number): Tree {
     this.#nodes += 1
-    // one deeper than the document allows is kept, so that it is told where it stands
-    if (this.#nodes > maxNodes || depth > maxDepth + 1) throw new TooMuch()
+    // An alias stands for all that it names: a few lines can mean billions of values. One deeper than the document allows is kept, so
+    // that it is told where it stands.
+    if (this.#nodes > maxValues || depth > maxDepth + 1) throw new TooMuch()
     const here = (node as Partial<Node> | null)?.range?.[0] ?? at
     if (isAlias(node)) return this.tree((node as Alias).resolve(this.#document), here, depth + 1)
     if (isSeq(node))
