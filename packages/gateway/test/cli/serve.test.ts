@@ -118,6 +118,17 @@ describe("before anything is started, serve refuses with one line", () => {
     await refused(args({ "--state": join(file, "state") }), /^the state folder .*mcp\.json\/state cannot be used: /)
   })
 
+  it("an empty state folder, which would be the one in which it was started", async () => {
+    const { args } = await folderFor(nobody)
+    await refused(args({ "--state": "" }), /^--state takes a folder$/m)
+  })
+
+  it("a user without a home, where no state folder is named", async () => {
+    const { file } = await folderFor(nobody)
+    const env = { HOME: "", XDG_STATE_HOME: "" }
+    await refused(["serve", "--config", file, "--port", "0"], /^this user has no home.*--state DIR$/m, env)
+  })
+
   it.each(["VMCP_OPERATOR_TOKEN", "VMCP_CLIENT_TOKEN"])("an empty %s, which protects nothing", async (name) => {
     const { args } = await folderFor(nobody)
     await refused(args(), new RegExp(`^${name} is set, and is no token`), { [name]: "" })

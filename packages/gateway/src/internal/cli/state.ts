@@ -31,6 +31,8 @@ export interface State {
 export const make = Effect.fn(function* (given: Option.Option<string>) {
   const files = yield* FileSystem.FileSystem
   const path = yield* Path.Path
+  // an empty one would be the folder in which this was started
+  if (Option.isSome(given) && given.value === "") return yield* fail("--state takes a folder")
   const folder = Option.isSome(given) ? path.resolve(given.value) : yield* defaultFolder
   const cannot = (error: PlatformError) =>
     fail(
@@ -62,7 +64,11 @@ const defaultFolder = Effect.gen(function* () {
   const path = yield* Path.Path
   const base = yield* Config.String("XDG_STATE_HOME").pipe(Effect.orElseSucceed(() => ""))
   // a relative one is to be ignored
-  return path.join(path.isAbsolute(base) ? base : path.join(homedir(), ".local", "state"), "vmcp-keepalive")
+  if (path.isAbsolute(base)) return path.join(base, "vmcp-keepalive")
+  // a user whom the system does not know has none, and where HOME is empty it would be the folder in which this was started
+  const home = yield* Effect.orElseSucceed(Effect.try(homedir), () => "")
+  if (path.isAbsolute(home)) return path.join(home, ".local", "state", "vmcp-keepalive")
+  return yield* fail("this user has no home, and so no state folder: name one that can be written with --state DIR")
 })
 
 /** Of two gateways that start at once, one makes it, and both use it: the other one may look before it is written. */
