@@ -218,6 +218,24 @@ const files: ReadonlyArray<Bad> = [
     ["5:7 mcpServers.a.env.#1: expected the name of a variable, without its value"]
   ],
   [
+    "a header whose name holds its value, and whose value is none",
+    server({ url, headers: { [`Authorization: Bearer ${secret}`]: null } }),
+    ["6:9 mcpServers.a.headers.Authorization…: expected a text"]
+  ],
+  [
+    "such a header twice",
+    `{ "mcpServers": { "a": { "url": "${url}",\n "headers": { "A: ${secret}": "",\n "A: ${secret}": "" } } } }`,
+    [
+      "2:2 mcpServers.a.headers.#1: expected the name of a header, without its value",
+      "3:2 mcpServers.a.headers.A…: expected each name once"
+    ]
+  ],
+  [
+    "a variable whose name holds its value, and whose value is a number",
+    server({ command: "node", env: { [`KEY=${secret}`]: 1 } }),
+    ["6:9 mcpServers.a.env.KEY…: expected a text"]
+  ],
+  [
     "enabled and disabled",
     server({ url, enabled: true, disabled: true }),
     ["6:7 mcpServers.a.disabled: expected the opposite of enabled, or nothing"]
@@ -352,6 +370,15 @@ const files: ReadonlyArray<Bad> = [
   ]),
   ["an interval without its unit", keepalive({ interval: 30_000 }), [`3:5 keepalive.interval: expected ${unit}`]],
   ["a timeout without its unit", keepalive({ timeout: 10 }), [`3:5 keepalive.timeout: expected ${unit}`]],
+  [
+    "durations in another form",
+    keepalive({ staleAfter: "5s", idleAfter: "PT1H", circuit: { openFor: { cap: "1h" } } }),
+    [
+      '3:5 keepalive.staleAfter: expected a duration of zero or more (such as "30 seconds")',
+      '4:5 keepalive.idleAfter: expected a duration above zero, or "never" (such as "30 seconds")',
+      '7:9 keepalive.circuit.openFor.cap: expected a duration above zero, of at least initial (such as "30 seconds")'
+    ]
+  ],
   [
     "a duration of no unit that there is",
     keepalive({ stableAfter: "5 parsecs" }),

@@ -69,12 +69,16 @@ const expectedAt = (ast: SchemaAST.AST, path: ReadonlyArray<PropertyKey>, messag
   }
   const said = message.replace(/^Expected /, "")
   const parts = partsOf(ast, path)
-  // a bound, a missing key and a rule between fields have their own text
-  if (message === said || parts.some((part) => part.checks?.some((check) => expectedOf(check.annotations) === said))) {
-    return said
-  }
-  return parts.map(textOf).find((text) => text !== undefined) ?? said
+  // a missing key and a rule between fields have their own text
+  if (message === said) return said
+  const isBound = parts.some((part) => part.checks?.some((check) => expectedOf(check.annotations) === said))
+  const text = isBound ? said : (parts.map(textOf).find((text) => text !== undefined) ?? said)
+  return parts.some(isDuration) ? `${text} (such as "30 seconds")` : text
 }
+
+/** Of what files may hold, only durations have a type of their own. */
+const isDuration = (ast: SchemaAST.AST): boolean =>
+  ast._tag === "Declaration" || (ast._tag === "Union" && ast.types.some(isDuration))
 
 /** What may stand where the path leads. */
 const partsOf = (ast: SchemaAST.AST, path: ReadonlyArray<PropertyKey>): ReadonlyArray<SchemaAST.AST> => {

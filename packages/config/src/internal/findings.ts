@@ -52,7 +52,7 @@ class Told {
   count = 0
 
   tell(place: Place, expected: string, location: Location | undefined): void {
-    const path = place.map(shown)
+    const path = place.map((key, at) => shown(naming.has(place[at - 1] ?? "") ? nameIn(key) : key))
     const key = JSON.stringify([path, expected, location])
     if (this.#issues.has(key)) return
     this.count += 1
@@ -68,6 +68,12 @@ class Told {
       : [...issues, { path: [], expected: `${others} more to be right`, line: undefined, column: undefined }]
   }
 }
+
+/** Their keys are names of headers and variables. */
+const naming: ReadonlySet<string | number> = new Set(["headers", "http_headers", "env_http_headers", "env"])
+
+/** Without what stands behind it: who took a whole header or assignment for the name wrote a value there. */
+const nameIn = (key: string | number): string => String(key).replace(/[=:\s].*$/su, "…")
 
 /** A key as it is told: on one line, and not without end. */
 const shown = (key: string | number): string => {
