@@ -31,6 +31,7 @@ import { boundedEnd } from "./ending.ts"
 import * as Requests from "./requests.ts"
 import * as Serving from "./serving.ts"
 import { configOf, refreshEvery } from "./sharding.ts"
+import * as Tables from "./tables.ts"
 
 /** What the names of the tables begin with. */
 export const prefix = "vmcp_keepalive"
@@ -55,7 +56,8 @@ export const layer = (
   const storage = Leases.layer({ lease: settings.lease, refresh: refreshEvery(settings) }).pipe(
     Layer.provide(Members.layer(settings)),
     Layer.provide(Agreement.layer(settings, prefix)),
-    Layer.provide(SqlRunnerStorage.layerWith({ prefix }))
+    Layer.provide(SqlRunnerStorage.layerWith({ prefix })),
+    Layer.provide(Tables.layer(prefix))
   )
   const deaths = settings.declareDead === "refused" ? Deaths.layer({ ...settings, prefix }) : Layer.empty
   // on connections of its own, which no call is lost with
