@@ -31,17 +31,38 @@ const leases = (storage: Partial<RunnerStorage.RunnerStorage["Service"]>) => {
 }
 
 describe("what is certain", () => {
+  const held = new Set(["a"])
+
   it("lasts for the span by whichever clock says less, and not at all where the wall clock was set back", () => {
     const certainty = new Certainty(1000)
-    certainty.confirm(["a"], { monotonic: 0, wall: 5000 })
+    certainty.answered(["a"], held, { monotonic: 0, wall: 5000 })
     assert.strictEqual(certainty.left("a", { monotonic: 400, wall: 5400 }), 600)
     // the machine slept, which the monotonic clock did not see
     assert.isAtMost(certainty.left("a", { monotonic: 400, wall: 65_000 }), 0)
     assert.isAtMost(certainty.left("a", { monotonic: 1000, wall: 5400 }), 0)
-    assert.isAtMost(certainty.left("a", { monotonic: -1, wall: 4000 }), 0)
+    // it may have slept, which the wall clock does not show any more
+    assert.isAtMost(certainty.left("a", { monotonic: 400, wall: 4999 }), 0)
     assert.isAtMost(certainty.left("b", { monotonic: 0, wall: 5000 }), 0)
-    certainty.forget("a")
-    assert.isAtMost(certainty.left("a", { monotonic: 0, wall: 5000 }), 0)
+    certainty.forget("a", { monotonic: 400, wall: 5400 })
+    assert.isAtMost(certainty.left("a", { monotonic: 400, wall: 5400 }), 0)
+  })
+
+  it("is what the storage was asked last, however late it answers what it was asked before", () => {
+    const certainty = new Certainty(1000)
+    const at = (monotonic: number) => ({ monotonic, wall: 5000 + monotonic })
+    certainty.answered(["a"], held, at(300))
+    for (const said of [held, new Set<string>()]) certainty.answered(["a"], said, at(100))
+    assert.strictEqual(certainty.left("a", at(300)), 1000)
+    // it was given back while a refresh was under way
+    certainty.forget("a", at(500))
+    certainty.answered(["a"], held, at(400))
+    assert.isAtMost(certainty.left("a", at(500)), 0)
+    certainty.answered(["a"], held, at(600))
+    certainty.forgetAll(at(700))
+    certainty.answered(["a"], held, at(650))
+    assert.isAtMost(certainty.left("a", at(700)), 0)
+    certainty.answered(["a"], held, at(700))
+    assert.strictEqual(certainty.left("a", at(700)), 1000)
   })
 })
 
@@ -71,6 +92,15 @@ describe("a lease", () => {
       assert.deepStrictEqual([holds(first), holds(second)], [false, true])
       yield* storage.releaseAll(address)
       assert.isFalse(holds(second))
+    })
+  )
+
+  it.effect("is over as soon as the storage says that another process has it", () =>
+    Effect.gen(function* () {
+      const [storage, { holds }] = yield* leases({ refresh: () => Effect.succeed([first]) })
+      yield* storage.acquire(address, [first, second])
+      assert.deepStrictEqual(yield* storage.refresh(address, [first, second]), [first])
+      assert.deepStrictEqual([holds(first), holds(second)], [true, false])
     })
   )
 

@@ -1,7 +1,8 @@
 /**
  * The leases of this process: decorates the engine's `RunnerStorage`, through which every lock of a shard is taken, refreshed and given back.
  *
- * - What was confirmed is known, by both clocks, so that nothing leaves this process for a backend without it.
+ * - What was confirmed is known, by both clocks, so that nothing leaves this process for a backend without it; nor from when the storage says that it has
+ *   the shard no more.
  * - A refresh is patient: the engine drops everything 250 ms after the first that fails, while nobody can take a row whose lease has not run out. One that
  *   fails is tried again; what is certain until well after the next one is held meanwhile.
  * - What has been asked is not broken off: the engine makes its connection anew then, and with the old one goes all that is under way on it.
@@ -71,11 +72,16 @@ export const layer = (
       const whole = <A, E>(ask: Effect.Effect<A, E>) => Effect.flatMap(begun(ask), Fiber.join)
       const left = (shard: ShardId.ShardId) => certainty.left(shard.toString(), now())
 
-      /** What the storage confirms counts from when it was asked. */
-      const confirming = (ask: Effect.Effect<Array<ShardId.ShardId>, ClusterError.PersistenceError>) =>
+      /** What the storage says of these counts from when it was asked. */
+      const known = (
+        shards: ReadonlyArray<ShardId.ShardId>,
+        ask: Effect.Effect<Array<ShardId.ShardId>, ClusterError.PersistenceError>
+      ) =>
         Effect.suspend(() => {
           const asked = now()
-          return Effect.tap(ask, (shards) => Effect.sync(() => certainty.confirm(shards.map(String), asked)))
+          return Effect.tap(ask, (held) =>
+            Effect.sync(() => certainty.answered(shards.map(String), new Set(held.map(String)), asked))
+          )
         })
 
       const storage = RunnerStorage.RunnerStorage.of({
@@ -86,7 +92,7 @@ export const layer = (
             again: number
           ): Effect.Effect<Array<ShardId.ShardId>, ClusterError.PersistenceError> =>
             Effect.gen(function* () {
-              const taken = yield* whole(confirming(inner.acquire(address, missing)))
+              const taken = yield* whole(known(missing, inner.acquire(address, missing)))
               const names = new Set(taken.map(String))
               const rest = missing.filter((shard) => !names.has(shard.toString()))
               if (rest.length === 0 || again === 0) return taken
@@ -99,7 +105,7 @@ export const layer = (
         refresh: (address, asked) => {
           const shards = [...asked]
           // An attempt on a dead connection would hang for the whole interval.
-          const attempt = Effect.flatMap(begun(confirming(inner.refresh(address, shards))), (fiber) =>
+          const attempt = Effect.flatMap(begun(known(shards, inner.refresh(address, shards))), (fiber) =>
             Effect.timeout(Fiber.join(fiber), interval / attempts).pipe(
               Effect.tapError(() => Effect.sync(() => fiber.interruptUnsafe()))
             )
@@ -120,12 +126,12 @@ export const layer = (
           }),
         release: (address, shard) =>
           Effect.suspend(() => {
-            certainty.forget(shard.toString())
+            certainty.forget(shard.toString(), now())
             return whole(inner.release(address, shard))
           }),
         releaseAll: (address) =>
           Effect.suspend(() => {
-            certainty.forgetAll()
+            certainty.forgetAll(now())
             return whole(inner.releaseAll(address))
           })
       })
