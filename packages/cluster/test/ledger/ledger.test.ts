@@ -4,11 +4,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Backend } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import { HttpPeerConnector } from "@vmcp-keepalive/transport-http/peer"
-import { Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { Clock, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { randomBytes } from "node:crypto"
 import * as Ledger from "../../src/internal/ledger/Ledger.ts"
 import { remembering } from "../../src/internal/ledger/remembering.ts"
+import * as Table from "../../src/internal/ledger/table.ts"
 import * as Farm from "../support/farm.ts"
 import { type Storage, storages } from "../support/storage.ts"
 import { until } from "../support/world.ts"
@@ -51,12 +52,13 @@ interface Row {
 
 const sql = Effect.map(Layer.build(pg), (context) => Effect.provide(SqlClient.SqlClient, context)).pipe(Effect.flatten)
 
+const tableOf = Effect.flatMap(Layer.build(pg), (context) => Effect.provide(Table.make, context))
+
 const rowsOf = (backend: string) =>
   Effect.scoped(
     Effect.flatMap(
       sql,
-      (client) =>
-        client<Row>`SELECT id, backend, owner, session FROM vmcp_keepalive_sessions WHERE backend = ${backend}`
+      (client) => client<Row>`SELECT id, backend, session FROM vmcp_keepalive_sessions WHERE backend = ${backend}`
     )
   )
 
@@ -132,6 +134,89 @@ for (const { missing, name, storage } of storages)
       })
     )
 
+    it.live("tells the same process of what it left where it keeps the backend again", () =>
+      Effect.gen(function* () {
+        const ledger = yield* Effect.flatten(ledgerOf())
+        const keep = Effect.flatMap(ledger.of("again"), Effect.fromNullishOr)
+        const ending = yield* Scope.make()
+        const before = yield* Scope.provide(keep, ending)
+        before.began(session("a"))
+        yield* before.written
+        yield* Scope.close(ending, Exit.void)
+        const after = yield* keep
+        after.began(session("b"))
+        yield* after.written
+        assert.deepStrictEqual(texts(yield* after.left), ["session a"])
+        after.ended(session("a"))
+        yield* until("it is forgotten", rowsOf("again"), (rows) => rows.length === 1)
+      })
+    )
+
+    it.live("removes what nobody has in use once it is too old, also while whoever wrote it goes on", () =>
+      Effect.gen(function* () {
+        const client = yield* sql
+        const table = yield* tableOf
+        const ids = ["used", "unused"]
+        for (const id of ids) yield* table.write("old", { id, session: id })
+        yield* client`UPDATE vmcp_keepalive_sessions SET seen = NOW() - INTERVAL '8 days' WHERE backend = 'old'`
+        yield* table.tidy(["used"])
+        assert.deepStrictEqual(yield* table.of("old"), [{ id: "used", session: "used" }])
+      })
+    )
+
+    it.live("says what of all backends is in use, and of what was left that it is not", () =>
+      Effect.gen(function* () {
+        const one = yield* book("used")
+        one.began(session("left"))
+        one.began(session("ended"))
+        yield* one.written
+        const two = yield* book("used")
+        assert.lengthOf(yield* two.left, 2)
+        assert.deepStrictEqual(two.inUse(), [])
+        one.ended(session("ended"))
+        assert.lengthOf(one.inUse(), 1)
+        const [row] = yield* until("one is left", rowsOf("used"), (rows) => rows.length === 1)
+        assert.deepStrictEqual(one.inUse(), row && [row.id])
+      })
+    )
+
+    it.live("goes by the clock of the storage, whatever that of a process says", () =>
+      Effect.gen(function* () {
+        const right = yield* Clock.Clock
+        const at = (days: number): Clock.Clock => {
+          const now = () => right.currentTimeMillisUnsafe() + days * 24 * 3_600_000
+          return {
+            currentTimeMillisUnsafe: now,
+            currentTimeMillis: Effect.sync(now),
+            currentTimeNanosUnsafe: () => BigInt(now()) * 1_000_000n,
+            currentTimeNanos: Effect.sync(() => BigInt(now()) * 1_000_000n),
+            monotonicTimeNanosUnsafe: () => right.monotonicTimeNanosUnsafe(),
+            monotonicTimeNanos: right.monotonicTimeNanos,
+            sleep: (duration) => right.sleep(duration)
+          }
+        }
+        const [one, two] = yield* Effect.all([tableOf, tableOf])
+        for (const days of [-8, 8]) {
+          const wrong = Effect.provideService(Clock.Clock, at(days))
+          yield* wrong(one.write("clocks", { id: `written ${days}`, session: "a" }))
+          yield* two.tidy([])
+          yield* one.write("clocks", { id: `tidied ${days}`, session: "a" })
+          yield* wrong(two.tidy([]))
+        }
+        assert.lengthOf(yield* rowsOf("clocks"), 4)
+      })
+    )
+
+    it.live("remembers the sessions of a backend whose id is long", () =>
+      Effect.gen(function* () {
+        const id = "x".repeat(300)
+        const one = yield* book(id)
+        one.began(session("a"))
+        yield* one.written
+        assert.lengthOf(yield* (yield* book(id)).left, 1)
+      })
+    )
+
     it.live("keeps what it cannot read, says nothing of it, and removes it once it is too old", () =>
       Effect.gen(function* () {
         const before = yield* book("rotated")
@@ -141,11 +226,10 @@ for (const { missing, name, storage } of storages)
         assert.deepStrictEqual(yield* after.left, [])
         assert.lengthOf(yield* rowsOf("rotated"), 1)
         const client = yield* sql
-        const day = 24 * 3_600_000
-        yield* client`UPDATE vmcp_keepalive_sessions SET seen = ${Date.now() - 6 * day} WHERE backend = 'rotated'`
+        yield* client`UPDATE vmcp_keepalive_sessions SET seen = NOW() - INTERVAL '6 days' WHERE backend = 'rotated'`
         yield* Effect.scoped(ledgerOf())
         assert.lengthOf(yield* rowsOf("rotated"), 1)
-        yield* client`UPDATE vmcp_keepalive_sessions SET seen = ${Date.now() - 8 * day} WHERE backend = 'rotated'`
+        yield* client`UPDATE vmcp_keepalive_sessions SET seen = NOW() - INTERVAL '8 days' WHERE backend = 'rotated'`
         yield* ledgerOf()
         yield* until("it is removed", rowsOf("rotated"), (rows) => rows.length === 0)
       })

@@ -49,7 +49,7 @@ const newKey = () => randomBytes(32).toString("base64")
 
 const everything = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  return yield* sql<{ readonly session: string }>`SELECT id, backend, owner, session FROM vmcp_keepalive_sessions`
+  return yield* sql<{ readonly session: string }>`SELECT id, backend, session FROM vmcp_keepalive_sessions`
 }).pipe(
   Effect.provide(
     Layer.unwrap(

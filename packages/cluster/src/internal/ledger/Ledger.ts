@@ -9,7 +9,6 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
-import { randomUUID } from "node:crypto"
 import * as Book from "./book.ts"
 import * as Seal from "./seal.ts"
 import * as Table from "./table.ts"
@@ -22,7 +21,7 @@ export class Ledger extends Context.Service<
   }
 >()("@vmcp-keepalive/cluster/Ledger") {}
 
-/** How often it is said that what this process wrote is in use: many times as often as it must. */
+/** How often it is said what is in use of that which this process wrote: many times as often as it must. */
 const every = "6 hours"
 
 /** Remembers no sessions. */
@@ -33,9 +32,19 @@ export const layer = (key: Redacted.Redacted<string>): Layer.Layer<Ledger, SqlEr
   Layer.effect(
     Ledger,
     Effect.gen(function* () {
-      const table = yield* Table.make(randomUUID())
+      const table = yield* Table.make
       const seal = Seal.make(key)
-      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(table.tidy), Effect.sleep(every))))
-      return { of: (backend) => Book.make({ backend, seal, table }) }
+      const books = new Set<Book.Book>()
+      const tidy = Effect.suspend(() => Effect.ignore(table.tidy([...books].flatMap((book) => book.inUse()))))
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(tidy, Effect.sleep(every))))
+      return {
+        of: (backend) =>
+          Effect.flatMap(Book.make({ backend, seal, table }), (book) =>
+            Effect.acquireRelease(
+              Effect.sync(() => books.add(book)),
+              () => Effect.sync(() => books.delete(book))
+            ).pipe(Effect.as(book))
+          )
+      }
     })
   )

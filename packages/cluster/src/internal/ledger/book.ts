@@ -16,12 +16,17 @@ import type { Seal } from "./seal.ts"
 import type { Table } from "./table.ts"
 
 export interface Book {
-  /** What other processes have left; nothing of it where the storage does not answer, which is asked again the next time. */
+  /**
+   * What was left by whoever kept the backend before, which may be this process; nothing of it where the storage does not answer, which is asked again the
+   * next time.
+   */
   readonly left: Effect.Effect<ReadonlyArray<Redacted.Redacted<string>>>
   readonly began: Connector.SessionMemory["began"]
   readonly ended: Connector.SessionMemory["ended"]
   /** Waits until what has begun is written; where the storage does not answer, a second at most. */
   readonly written: Effect.Effect<void>
+  /** ids of what has begun and not ended */
+  readonly inUse: () => ReadonlyArray<string>
 }
 
 export interface Options {
@@ -42,7 +47,7 @@ const briefly = { schedule: Schedule.spaced("500 millis"), times: 3 }
 
 interface Entry {
   readonly id: string
-  /** of one that other processes have left */
+  /** of one that was left */
   readonly left: Redacted.Redacted<string> | undefined
   readonly written: Deferred.Deferred<void>
   writing: Fiber.Fiber<void> | undefined
@@ -60,6 +65,9 @@ export const make = ({ backend, seal, table }: Options): Effect.Effect<Book, nev
     // by what names the session, which stays in memory
     const entries = new Map<string, Entry>()
     let isRead = false
+
+    const own = () => [...entries.values()].filter(({ left }) => left === undefined)
+    const inUse = () => own().map(({ id }) => id)
 
     const remove = (ids: ReadonlyArray<string>) => {
       if (ids.length > 0) runRemoving(Effect.ignore(Effect.retry(table.remove(backend, ids), briefly)))
@@ -85,8 +93,10 @@ export const make = ({ backend, seal, table }: Options): Effect.Effect<Book, nev
         Effect.ignore
       )
 
-    const read = Effect.map(table.ofOthers(backend), (rows) => {
+    const read = Effect.map(table.of(backend), (all) => {
       isRead = true
+      const known = new Set(inUse())
+      const rows = all.filter(({ id }) => !known.has(id))
       // Those of another key are kept until they are too old: who wrote them may end them yet.
       for (const { id, session } of rows.slice(0, most))
         Option.map(seal.open(backend, session), (left) =>
@@ -109,11 +119,8 @@ export const make = ({ backend, seal, table }: Options): Effect.Effect<Book, nev
       },
       ended: (session) => end(Redacted.value(session)),
       written: Effect.suspend(() =>
-        Effect.forEach(
-          [...entries.values()].filter(({ left }) => left === undefined),
-          ({ written }) => Deferred.await(written),
-          { concurrency: "unbounded", discard: true }
-        )
-      ).pipe(Effect.timeoutOption(patience), Effect.asVoid)
+        Effect.forEach(own(), ({ written }) => Deferred.await(written), { concurrency: "unbounded", discard: true })
+      ).pipe(Effect.timeoutOption(patience), Effect.asVoid),
+      inUse
     }
   })

@@ -1,8 +1,8 @@
 /**
- * The table of sessions, beside those of the leases. Every question has a bound: a storage that is away holds back nobody.
+ * The table of sessions, beside those of the leases. Every question has a bound: a storage that is away holds back nobody. Times are those of the storage:
+ * processes may have clocks that are wrong.
  */
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import { SqlClient } from "effect/sql"
 import { bounded, ensure, type Unanswered } from "../table.ts"
@@ -16,54 +16,54 @@ export interface Row {
 export interface Table {
   readonly write: (backend: string, row: Row) => Effect.Effect<void, Unanswered>
   readonly remove: (backend: string, ids: ReadonlyArray<string>) => Effect.Effect<void, Unanswered>
-  /** what other processes wrote of a backend, the newest first, a bounded number */
-  readonly ofOthers: (backend: string) => Effect.Effect<ReadonlyArray<Row>, Unanswered>
-  /** Says that what this process wrote is in use, and removes what nobody has said that of for too long. */
-  readonly tidy: Effect.Effect<void, Unanswered>
+  /** what was written of a backend, the newest first, a bounded number */
+  readonly of: (backend: string) => Effect.Effect<ReadonlyArray<Row>, Unanswered>
+  /** Says of these that they are in use, and removes what nobody has said that of for too long. */
+  readonly tidy: (ids: ReadonlyArray<string>) => Effect.Effect<void, Unanswered>
 }
 
-/** How many rows of a backend are looked at. */
+/** How many rows of a backend are looked at, and how many are said to be in use at a time. */
 const most = 64
-
-/** For how long what nobody uses is kept: what another key encrypted, and what is of a backend that is listed no longer. */
-const longest = Duration.toMillis("7 days")
+const atATime = 1000
 
 const name = "vmcp_keepalive_sessions"
 const columns = `
-  backend VARCHAR(255) NOT NULL,
+  backend TEXT NOT NULL,
   id VARCHAR(36) NOT NULL,
-  owner VARCHAR(36) NOT NULL,
   session TEXT NOT NULL,
-  seen BIGINT NOT NULL,
+  seen TIMESTAMPTZ NOT NULL,
   PRIMARY KEY (backend, id)`
 
-/** `owner`: what no other process writes. */
-export const make = Effect.fnUntraced(function* (owner: string) {
+export const make = Effect.gen(function* () {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
   yield* ensure(sql, name, columns)
   const ask = bounded(yield* Effect.scope)
   const table = sql(name)
+  const now = sql.literal("NOW()")
+  // what another key encrypted, and what is of a backend that is listed no longer
+  const tooOld = sql.literal("NOW() - INTERVAL '7 days'")
   return {
-    write: (backend, row) =>
-      Effect.flatMap(Clock.currentTimeMillis, (seen) =>
-        ask(
-          // one that was not answered may have been written
-          sql`INSERT INTO ${table} ${sql.insert({ ...row, backend, owner, seen })} ON CONFLICT (backend, id) DO NOTHING`
-        )
+    write: (backend, { id, session }) =>
+      ask(
+        // one that was not answered may have been written
+        sql`INSERT INTO ${table} (backend, id, session, seen) VALUES (${backend}, ${id}, ${session}, ${now}) ON CONFLICT (backend, id) DO NOTHING`
       ),
     remove: (backend, ids) =>
       ids.length === 0
         ? Effect.void
         : ask(sql`DELETE FROM ${table} WHERE backend = ${backend} AND ${sql.in("id", ids)}`),
-    ofOthers: (backend) =>
+    of: (backend) =>
       ask(
-        sql<Row>`SELECT id, session FROM ${table} WHERE backend = ${backend} AND owner <> ${owner} ORDER BY seen DESC LIMIT ${sql.literal(String(most))}`
+        sql<Row>`SELECT id, session FROM ${table} WHERE backend = ${backend} ORDER BY seen DESC LIMIT ${sql.literal(String(most))}`
       ),
-    tidy: Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    tidy: (ids) =>
       Effect.andThen(
-        ask(sql`UPDATE ${table} SET seen = ${now} WHERE owner = ${owner}`),
-        ask(sql`DELETE FROM ${table} WHERE seen < ${now - longest}`)
+        Effect.forEach(
+          Arr.chunksOf(ids, atATime),
+          (some) => ask(sql`UPDATE ${table} SET seen = ${now} WHERE ${sql.in("id", some)}`),
+          { discard: true }
+        ),
+        ask(sql`DELETE FROM ${table} WHERE seen < ${tooOld}`)
       )
-    )
   } satisfies Table
 })
