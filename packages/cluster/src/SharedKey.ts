@@ -7,10 +7,10 @@
 import { BackendError } from "@vmcp-keepalive/core"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import { randomBytes } from "node:crypto"
+import { ensure } from "./internal/table.ts"
 
 // ------------------------------------------------------------------------------------------------------- constructors
 
@@ -25,20 +25,20 @@ export const get = (
 ): Effect.Effect<Redacted.Redacted<Uint8Array>, SqlError | BackendError.ConfigurationError, SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+    const table = sql("vmcp_keepalive_keys")
+    yield* ensure(sql, "vmcp_keepalive_keys", "name TEXT PRIMARY KEY, secret TEXT NOT NULL")
     const kept = Effect.map(
-      sql<{ readonly secret: string }>`SELECT secret FROM vmcp_keepalive_keys WHERE name = ${name}`,
+      sql<{ readonly secret: string }>`SELECT secret FROM ${table} WHERE name = ${name}`,
       ([row]) => row?.secret
     )
-    const made = Effect.gen(function* () {
-      yield* sql`CREATE TABLE IF NOT EXISTS vmcp_keepalive_keys (name TEXT PRIMARY KEY, secret TEXT NOT NULL)`
+    const made = Effect.suspend(() => {
       const secret = randomBytes(bytes).toString("base64url")
-      yield* sql`INSERT INTO vmcp_keepalive_keys (name, secret) VALUES (${name}, ${secret}) ON CONFLICT (name) DO NOTHING`
-      return yield* kept
+      return Effect.andThen(
+        sql`INSERT INTO ${table} (name, secret) VALUES (${name}, ${secret}) ON CONFLICT (name) DO NOTHING`,
+        kept
+      )
     })
-    // The table is read before it is made: whoever may only read and write it needs no right to make one.
-    const found = yield* Effect.orElseSucceed(kept, () => undefined)
-    // Of two that make the table at once, Postgres lets one fail.
-    const text = found ?? (yield* Effect.retry(made, { schedule: Schedule.spaced("100 millis"), times: 2 }))
+    const text = (yield* kept) ?? (yield* made)
     const key = Buffer.from(text ?? "", "base64url")
     return key.length === bytes ? Redacted.make<Uint8Array>(key, { label: name }) : yield* Effect.fail(unusable(name))
   }).pipe(Effect.withTracerEnabled(false))

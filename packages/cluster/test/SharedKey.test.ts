@@ -35,6 +35,23 @@ describe("a shared key", () => {
     })
   )
 
+  it.live("is made anew by a role that may only read and write the table", () =>
+    Effect.gen(function* () {
+      const before = yield* SharedKey.get("ids")
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`CREATE ROLE using_keys`
+      yield* sql`GRANT SELECT, INSERT, DELETE ON vmcp_keepalive_keys TO using_keys`
+      const anew = Effect.andThen(sql`DELETE FROM vmcp_keepalive_keys WHERE name = 'ids'`, SharedKey.get("ids"))
+      // PGlite has one session for all
+      const after = yield* Effect.acquireUseRelease(
+        sql`SET ROLE using_keys`,
+        () => anew,
+        () => Effect.ignore(sql`RESET ROLE`)
+      )
+      assert.notStrictEqual(hex(after), hex(before))
+    }).pipe(Effect.provide(client()))
+  )
+
   it.live("is not taken where something else stands in its place, and what stands there is in no error", () =>
     Effect.gen(function* () {
       yield* SharedKey.get("ids")
