@@ -1,7 +1,7 @@
 /** When a process is dead, on a real database and real ports: what it takes for its leases to be ended before they run out. */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Redacted, References, Schedule } from "effect"
+import { Duration, Effect, Layer, Redacted, References, Schedule, Tracer } from "effect"
 import { Runner, RunnerAddress, RunnerStorage, ShardId, ShardingConfig, SqlRunnerStorage } from "effect/cluster"
 import { createServer, type Server } from "node:net"
 import type { AddressInfo } from "node:net"
@@ -125,6 +125,23 @@ for (const { missing, name, storage } of storages)
             assert.strictEqual(yield* end(name), 0)
           })
       )
+
+      it.live("that looks for dead ones makes no spans of that, several times a second", () => {
+        const spans: Array<string> = []
+        const tracer = Tracer.make({
+          span: (options) => {
+            spans.push(options.name)
+            return new Tracer.NativeSpan(options)
+          }
+        })
+        return Effect.gen(function* () {
+          const { registered, self, server } = yield* world
+          yield* close(server)
+          spans.length = 0
+          yield* until("the other one is found dead", registered, (ports) => ports.join() === String(self.port))
+          assert.deepStrictEqual(spans, [])
+        }).pipe(Effect.withTracer(tracer))
+      })
 
       it.live("that looks for dead ones says itself that it lives, and is not registered by that", () =>
         Effect.gen(function* () {

@@ -109,7 +109,9 @@ export const layer = (options: Options): Layer.Layer<never, never, SqlClient.Sql
         Effect.forEach(names, (name) => Effect.ignore(judge(name)), { concurrency: atATime, discard: true })
       )
       // A storage that does not answer is another's affair; words are not held up by looks.
-      for (const doing of [Effect.timeout(say, patience), look])
-        yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(doing), Effect.sleep(every))))
+      for (const doing of [Effect.timeout(say, patience), look]) {
+        const untraced = Effect.withTracerEnabled(Effect.ignore(doing), false)
+        yield* Effect.forkScoped(Effect.forever(Effect.andThen(untraced, Effect.sleep(every))))
+      }
     })
   )
