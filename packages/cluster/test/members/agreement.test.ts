@@ -35,6 +35,14 @@ for (const { missing, name, storage } of storages)
       })
     )
 
+    it.live("have the same lease also where that is no whole number of milliseconds", () =>
+      Effect.gen(function* () {
+        const options = { storage: yield* storage, lease: 10_000 / 3, backends: {} }
+        yield* member(options)
+        yield* member(options)
+      })
+    )
+
     it.live("may have others once all have ended, and their leases", () =>
       Effect.gen(function* () {
         const options = { storage: yield* storage, lease, backends: {} }

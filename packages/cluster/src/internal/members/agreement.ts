@@ -22,7 +22,7 @@ export type Agreed = Pick<Settings, "lease" | "shards">
 
 const columns = "id INT PRIMARY KEY, shards INT NOT NULL, lease INT NOT NULL, agreed TIMESTAMPTZ NOT NULL"
 
-/** As the table has it, the lease in milliseconds. */
+/** As the table has it, the lease in whole milliseconds. */
 interface Row {
   readonly shards: number
   readonly lease: number
@@ -46,7 +46,7 @@ const differing = (own: Row, others: Row): BackendError.ConfigurationError =>
 const make = (agreed: Agreed, prefix: string) =>
   Effect.gen(function* () {
     const sql = (yield* SqlClient.SqlClient).withoutTransforms()
-    const own: Row = { shards: agreed.shards, lease: Duration.toMillis(agreed.lease) }
+    const own: Row = { shards: agreed.shards, lease: Math.round(Duration.toMillis(agreed.lease)) }
     const table = sql(`${prefix}_settings`)
     const isOwn = ({ lease, shards }: Row) => shards === own.shards && lease === own.lease
     const read = (lock: "SHARE" | "UPDATE") =>
