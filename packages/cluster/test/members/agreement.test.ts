@@ -2,11 +2,11 @@
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
 import { BackendError } from "@vmcp-keepalive/core"
-import { Duration, Effect, Exit, Layer, Logger, Redacted, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Logger, Redacted, Scope } from "effect"
 import { RunnerAddress, RunnerStorage, ShardId } from "effect/cluster"
 import { SqlClient } from "effect/sql"
 import * as Agreement from "../../src/internal/members/agreement.ts"
-import { pglite, storages } from "../support/storage.ts"
+import { pglite, type Storage, storages } from "../support/storage.ts"
 import { member } from "../support/member.ts"
 
 const lease = 3000
@@ -73,34 +73,58 @@ for (const { missing, name, storage } of storages)
   })
 
 describe("what a process has taken", () => {
-  it.live("is given back where the settings were changed before: as by others, while it was frozen", () =>
+  const shard = ShardId.make("default", 1)
+  const address = RunnerAddress.RunnerAddress.make({ host: "10.0.0.1", port: 1 })
+
+  /** A process on that storage whose shards are given to it at once; how often it has given them back. */
+  const taking = ({ port }: Storage) =>
     Effect.gen(function* () {
-      const { port } = yield* pglite
-      let givenBack = 0
-      const shard = ShardId.make("default", 1)
+      const given = { back: 0 }
       const engine = Layer.effect(
         RunnerStorage.RunnerStorage,
         Effect.map(RunnerStorage.makeMemory, (memory) => ({
           ...memory,
           acquire: () => Effect.succeed([shard]),
-          releaseAll: () => Effect.sync(() => void givenBack++)
+          releaseAll: () => Effect.sync(() => void given.back++)
         }))
       )
-      yield* Effect.gen(function* () {
-        const sql = yield* SqlClient.SqlClient
-        const { acquire } = yield* RunnerStorage.RunnerStorage
-        const address = RunnerAddress.RunnerAddress.make({ host: "10.0.0.1", port: 1 })
-        assert.deepStrictEqual(yield* acquire(address, [shard]), [shard])
-        yield* sql`UPDATE vmcp_keepalive_settings SET shards = 30`
-        assert.deepStrictEqual(yield* acquire(address, [shard]), [])
-        assert.strictEqual(givenBack, 1)
-      }).pipe(
-        Effect.provide(Agreement.layer({ shards: 20, lease: Duration.seconds(3) }, "vmcp_keepalive")),
-        Effect.provide(engine),
-        Effect.provide(PgClient.layer({ ...localhost, port })),
-        Effect.provide(Logger.layer([]))
+      const context = yield* Layer.build(
+        Agreement.layer({ shards: 20, lease: Duration.seconds(3) }, "vmcp_keepalive").pipe(
+          Layer.provide(engine),
+          Layer.provideMerge(PgClient.layer({ ...localhost, port })),
+          Layer.provide(Logger.layer([]))
+        )
       )
+      const { acquire } = Context.get(context, RunnerStorage.RunnerStorage)
+      return {
+        given,
+        sql: Context.get(context, SqlClient.SqlClient),
+        acquire: Effect.provideContext(acquire(address, [shard]), context)
+      }
     })
+
+  it.live("is given back where the settings were changed before: as by others, while it was frozen", () =>
+    Effect.gen(function* () {
+      const { acquire, given, sql } = yield* taking(yield* pglite)
+      assert.deepStrictEqual(yield* acquire, [shard])
+      yield* sql`UPDATE vmcp_keepalive_settings SET shards = 30`
+      assert.deepStrictEqual(yield* acquire, [])
+      assert.strictEqual(given.back, 1)
+    }).pipe(Effect.provide(Logger.layer([])))
+  )
+
+  it.live(
+    "is not known where the storage does not answer: the question has an end, and its connection is for others again",
+    () =>
+      Effect.gen(function* () {
+        const storage = yield* pglite
+        const { acquire } = yield* taking(storage)
+        yield* storage.signal("SIGSTOP")
+        const error = yield* Effect.flip(Effect.timeout(acquire, "3 seconds"))
+        assert.strictEqual(error._tag, "PersistenceError")
+        yield* storage.signal("SIGCONT")
+        assert.deepStrictEqual(yield* acquire, [shard])
+      })
   )
 })
 

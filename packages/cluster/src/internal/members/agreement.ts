@@ -16,7 +16,7 @@ import { ClusterError, RunnerStorage } from "effect/cluster"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Settings } from "../../ClusterOptions.ts"
-import { ensure } from "../table.ts"
+import { bounded, ensure } from "../table.ts"
 
 export type Agreed = Pick<Settings, "lease" | "shards">
 
@@ -98,8 +98,9 @@ export const layer = (
       const inner = yield* RunnerStorage.RunnerStorage
       const { agree, holds } = yield* make(agreed, prefix)
       yield* Effect.withTracerEnabled(agree, false)
+      // Whoever takes shards does not break it off: without a bound it would hold a connection that is dead for as long as that is not seen.
       const asked = Effect.mapError(
-        Effect.withTracerEnabled(holds, false),
+        bounded(yield* Effect.scope)(holds),
         (cause) => new ClusterError.PersistenceError({ cause })
       )
       return RunnerStorage.RunnerStorage.of({
