@@ -101,7 +101,8 @@ export const make = Effect.fnUntraced(function* <R = never>(
  */
 export const check = <R = never>(options: Options<R>): Effect.Effect<void, BackendError.ConfigurationError, R> => {
   const own = isBound(initializeTimeoutOf(options)) ? [] : [initializeTimeoutIssue]
-  return Effect.matchEffect(Backend.check(options), {
+  const checked = Effect.provideService(Backend.check(options), Peer.Factory, Peer.make)
+  return Effect.matchEffect(checked, {
     onSuccess: () => (own.length === 0 ? Effect.void : Effect.fail(wrong(options.id, own))),
     onFailure: ({ issues }) => Effect.fail(wrong(options.id, [...issues, ...own]))
   })

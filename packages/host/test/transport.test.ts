@@ -4,7 +4,7 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js"
 import { BackendError, KeepaliveEvent } from "@vmcp-keepalive/core"
 import { Leftovers, StdioServers } from "@vmcp-keepalive/testkit"
-import { HttpPeerConnector } from "@vmcp-keepalive/transport-http/peer"
+import { HttpPeerConnector, Peer } from "@vmcp-keepalive/transport-http/peer"
 import { StdioPeerConnector } from "@vmcp-keepalive/transport-stdio/peer"
 import { Context, Effect, Layer } from "effect"
 import { fileURLToPath } from "node:url"
@@ -110,6 +110,26 @@ describe("a kept transport", () => {
         "initializeTimeout",
         "policy.failureThreshold"
       ])
+    }
+  })
+
+  it.each([
+    ["a child process", StdioPeerConnector.make({ command: "no-such-program" }), "connector.command"],
+    [
+      "a peer of its own",
+      HttpPeerConnector.make({ url: "http://127.0.0.1:1/mcp", peer: () => Peer.make() }),
+      "connector.peer"
+    ]
+  ] as const)("throws at once what is wrong also with a connector that has %s", (_, wrong, path) => {
+    try {
+      keepAlive({ id: "x", connector: wrong, policy: { failureThreshold: 0 } })
+      assert.fail("it did not throw")
+    } catch (error) {
+      assert.instanceOf(error, BackendError.ConfigurationError)
+      assert.deepStrictEqual(
+        error.issues.map(({ path }) => path.join(".")),
+        [path, "policy.failureThreshold"]
+      )
     }
   })
 

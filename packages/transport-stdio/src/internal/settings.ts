@@ -1,8 +1,7 @@
 /**
  * The settings of a connector: with their defaults, and what is wrong with them. No issue repeats a value: it may be a secret.
  */
-import { type Stats } from "node:fs"
-import { stat } from "node:fs/promises"
+import { type Stats, statSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import type { BackendError, Connector } from "@vmcp-keepalive/core"
 import { type ClientKind, Limits } from "@vmcp-keepalive/sdk-client/peer"
@@ -231,7 +230,15 @@ const ofWatchdog = Effect.gen(function* () {
     : [issue(`a system with a shell at ${Watchdog.shell}`, "watchdog")]
 })
 
-const look = (path: string): Effect.Effect<Stats | undefined> => Effect.promise(() => stat(path).catch(() => undefined))
+/** Without waiting, so that who throws what is wrong at once can: starting a child looks in the same places, and does not wait either. */
+const look = (path: string): Effect.Effect<Stats | undefined> =>
+  Effect.sync(() => {
+    try {
+      return statSync(path)
+    } catch {
+      return undefined
+    }
+  })
 
 const isExecutable = (file: Stats | undefined) => file !== undefined && file.isFile() && (file.mode & anyExecute) !== 0
 

@@ -12,10 +12,10 @@ import { connectorOf, makeHost, open, promise } from "./support.ts"
 
 /** Whether there is one for watchdogs. */
 const shell = { exists: true }
-vi.mock("node:fs/promises", async (importOriginal) => {
-  const original = await importOriginal<typeof import("node:fs/promises")>()
-  const stat = (path: string) => original.stat(path === "/bin/sh" && !shell.exists ? "/nowhere/sh" : path)
-  return { ...original, stat }
+vi.mock("node:fs", async (importOriginal) => {
+  const original = await importOriginal<typeof import("node:fs")>()
+  const statSync = (path: string) => original.statSync(path === "/bin/sh" && !shell.exists ? "/nowhere/sh" : path)
+  return { ...original, statSync }
 })
 
 const secret = "hunter2-4711"
