@@ -196,7 +196,12 @@ class KeptServer implements McpServer {
         if (method === "notifications/tools/list_changed") this.#changed()
       }
     })
-    return { client, opened: client.open() }
+    const opened = client.open().catch((error: unknown) => {
+      // so that the next `connect` tries anew
+      if (this.#connection?.client === client) this.#connection = undefined
+      throw error
+    })
+    return { client, opened }
   }
 
   #changed(): void {

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { McpServers, ScriptedServer, StdioServers } from "@vmcp-keepalive/testkit"
 import { HttpPeerConnector } from "@vmcp-keepalive/transport-http/peer"
 import { StdioPeerConnector } from "@vmcp-keepalive/transport-stdio/peer"
-import { Effect, Fiber, Schedule } from "effect"
+import { Effect, Fiber, Layer, Schedule } from "effect"
 import { createServer } from "node:net"
 import { ErrorAnswer } from "../src/index.ts"
 import { type Options, toMcpServer } from "../src/OpenAiAgents.ts"
@@ -195,6 +195,22 @@ describe("a server of OpenAI Agents", () => {
         assert.instanceOf(after, Error)
       }
       assert.strictEqual(states.filter((tag) => tag === "Connected").length, 2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("tries anew at the next connect after one that could not be made", () =>
+    Effect.gen(function* () {
+      const server = yield* StdioServers.scripted()
+      const connector = StdioPeerConnector.make({ command: server.command, args: server.args })
+      let tries = 0
+      const telemetry = Layer.effectDiscard(
+        Effect.suspend(() => (tries++ === 0 ? Effect.fail(new Error("the port is in use")) : Effect.void))
+      )
+      const mcp = yield* serverOn({ id: "scripted", connector, telemetry })
+      assert.include(String(yield* failing(() => mcp.connect())), "the port is in use")
+      assert.include(String(yield* failing(() => mcp.listTools())), "before connect()")
+      yield* Effect.promise(() => mcp.connect())
+      assert.isNotEmpty(yield* Effect.promise(() => mcp.listTools()))
     }).pipe(Effect.scoped)
   )
 })
