@@ -39,9 +39,9 @@ export const status = Effect.fn(function* ({ exitCode, json, url, watch }: Optio
   // a terminal shows one table, and a file or a pipe all of them
   const clear = process.stdout.isTTY && !json ? "\u001B[H\u001B[2J" : ""
   const again = Effect.gen(function* () {
-    const now = yield* Effect.result(ask(address))
+    const now = yield* Effect.result(answer(address))
     if (clear !== "") process.stdout.write(clear)
-    if (now._tag === "Success") yield* show(now.success)
+    yield* now._tag === "Success" ? show(now.success) : Console.error(now.failure)
     yield* Effect.sleep(pause)
   })
   yield* Effect.raceFirst(Effect.forever(again), unread)
@@ -69,13 +69,16 @@ const addressOf = (text: string): Effect.Effect<URL, Told> => {
     : fail("--url takes the http: or https: address of a gateway, such as http://127.0.0.1:8931")
 }
 
-const ask = (address: URL): Effect.Effect<Status, Told> =>
+const ask = (address: URL): Effect.Effect<Status, Told> => Effect.catch(answer(address), fail)
+
+/** What it answers, or why there is nothing. */
+const answer = (address: URL): Effect.Effect<Status, string> =>
   HttpClient.get(address).pipe(
     Effect.flatMap(HttpClientResponse.filterStatusOk),
     Effect.flatMap(HttpClientResponse.schemaBodyJson(Status)),
     Effect.timeout(patience),
     Effect.provide(FetchHttpClient.layer),
-    Effect.catch((error) => fail(`${address.origin}: ${reasonOf(error)}`))
+    Effect.mapError((error) => `${address.origin}: ${reasonOf(error)}`)
   )
 
 interface Failed {
