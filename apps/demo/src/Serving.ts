@@ -31,6 +31,7 @@ export const make = Effect.fnUntraced(function* ({ extras, fleet, port }: Option
   const gateway = yield* Gateway.make({ fleet }).pipe(Effect.orDie)
   const token = Redacted.make(randomBytes(24).toString("base64url"))
   const page = Page.layer({
+    calls: gateway.calls,
     fleet,
     token,
     extras,

@@ -5,7 +5,7 @@
  *
  * It knows no HTTP: an endpoint, or a program that speaks over stdio, opens a connection for each host.
  */
-import { BackendError, type ConnectionState, type Fleet, Operable } from "@vmcp-keepalive/core"
+import { BackendError, type ConnectionState, type Fleet, type KeepaliveEvent, Operable } from "@vmcp-keepalive/core"
 import type { KeptPeer } from "@vmcp-keepalive/host"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
 import * as Context from "effect/Context"
@@ -16,10 +16,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Path from "effect/Path"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { Conflict } from "./internal/catalogue/resources.ts"
 import { Hosts } from "./internal/host/hosts.ts"
 import * as Following from "./internal/lanes/following.ts"
 import { Backends } from "./internal/lanes/backends.ts"
+import { Calls } from "./internal/lanes/calls.ts"
 import * as Files from "./internal/lists/files.ts"
 import { isCarriedOut } from "./internal/orders.ts"
 
@@ -96,6 +98,12 @@ export interface Shape {
     Option.Option<ConnectionState.ConnectionState>,
     BackendError.SessionUnavailable | BackendError.CallRejected
   >
+  /**
+   * What becomes from now on of the calls that hosts make in sessions of their own, under the id of the backend. The `events` of the fleet
+   * tell of the session that it keeps itself, and so of the calls in one that hosts share. It does not end by itself; a reader that falls
+   * behind by more than 16,384 events loses the oldest of them.
+   */
+  readonly calls: Stream.Stream<KeepaliveEvent.KeepaliveEvent>
   /** which resources are hidden, since a backend before theirs has the same URI; the first 1,000 */
   readonly conflicts: Effect.Effect<ReadonlyArray<Conflict>>
 }
@@ -134,7 +142,8 @@ export const make = Effect.fnUntraced(function* (
   const files =
     folder === undefined ? Files.none : yield* Files.make({ folder, known, ids: () => backends.members.keys() })
   const background = yield* Effect.scope
-  const hosts = new Hosts({ fleet, backends, files, scope: background, ...waits })
+  const calls = new Calls()
+  const hosts = new Hosts({ fleet, backends, calls, files, scope: background, ...waits })
   yield* Following.start({ fleet, backends, hosts })
   return {
     open: (deliver) => hosts.open(deliver),
@@ -157,6 +166,7 @@ export const make = Effect.fnUntraced(function* (
             })
         })
       ),
+    calls: calls.stream,
     conflicts: Effect.sync(() => backends.resources.conflicts)
   }
 })

@@ -4,11 +4,12 @@
  *
  * Anybody who may reach the server may look; who orders something, or reads what a server wrote to stderr, needs the operator token.
  */
-import type { Fleet } from "@vmcp-keepalive/core"
+import type { Fleet, KeepaliveEvent } from "@vmcp-keepalive/core"
 import * as Effect from "effect/Effect"
 import type * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
+import type * as Stream from "effect/Stream"
 import type { Shape as GatewayShape } from "./Gateway.ts"
 import type * as Clusters from "./internal/page/cluster.ts"
 import type { Button as PageButton, Extras as PageExtras } from "./internal/page/extras.ts"
@@ -71,6 +72,8 @@ export interface Options {
   readonly guard?: Guard | undefined
   /** how commands are carried out; default: those of the fleet's own backends */
   readonly operate?: Operate | undefined
+  /** what becomes of calls in hosts' own sessions, which the fleet does not tell: `calls` of the gateway; default: nothing */
+  readonly calls?: Stream.Stream<KeepaliveEvent.KeepaliveEvent> | undefined
   /** the cluster that the fleet is of, whose processes are shown beside their backends; default: there is none */
   readonly cluster?: Cluster | undefined
   /** default: nothing is added */
@@ -110,6 +113,7 @@ export const operateOf =
  * @since 0.1.0
  */
 export const layer = ({
+  calls,
   cluster,
   extras,
   fleet,
@@ -119,7 +123,7 @@ export const layer = ({
 }: Options): Layer.Layer<never, never, HttpRouter.HttpRouter> =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const hub = yield* Hub.make(fleet, { cluster, marks: extras?.marks })
+      const hub = yield* Hub.make(fleet, { calls, cluster, marks: extras?.marks })
       const files = yield* Files.read
       return Routes.all({ hub, fleet, files, guard, token, operate, extras })
     })

@@ -1,4 +1,6 @@
 /** `serve` as a process: what it refuses before anything is started, what it tells, and that nothing is left of it. */
+import { Client } from "@modelcontextprotocol/sdk/client/index.js"
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
 import { Leftovers, StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect, Exit, Scope } from "effect"
 import { spawn } from "node:child_process"
@@ -6,6 +8,7 @@ import { readFile, rename, stat, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { assert, describe, it, onTestFinished } from "vitest"
+import type { Page } from "../../src/index.ts"
 import { bin, folderWith, type Running, run, start, until } from "./program.ts"
 
 /** A server that waits to be called, and never is. */
@@ -49,9 +52,7 @@ const served = async (config: unknown, ...more: ReadonlyArray<string>) => {
 
 const statusOf = async (page: string) => {
   const response = await fetch(new URL("/api/status", page))
-  const status: { readonly backends: ReadonlyArray<{ readonly id: string; readonly state: string }> } = JSON.parse(
-    await response.text()
-  )
+  const status: Page.Status = JSON.parse(await response.text())
   return status.backends
 }
 
@@ -202,6 +203,24 @@ describe("once it is started, serve", () => {
     await until(() => output.stdout.includes("web"))
     child.stdout.destroy()
     assert.strictEqual(await ended, 0)
+  })
+
+  it("shows what becomes of the calls of hosts, also in sessions of their own", async () => {
+    const scope = await Effect.runPromise(Scope.make())
+    onTestFinished(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+    const server = await Effect.runPromise(Scope.provide(StdioServers.scripted(), scope))
+    const { args, command } = server
+    const { addresses } = await served({ mcpServers: { own: { command, args, session: "per-client" } } })
+    const shown = async () => (await statusOf(addresses.page))[0]
+    const client = new Client({ name: "host", version: "1" })
+    await client.connect(new StreamableHTTPClientTransport(new URL("/mcp", addresses.page)))
+    onTestFinished(() => client.close())
+    const slow = client.callTool(server.slow(60))
+    await until(async () => (await shown())?.inFlight === 1)
+    await client.callTool({ name: "exit" })
+    assert.include(JSON.stringify(await slow), "OutcomeUnknown")
+    await until(async () => (await shown())?.inFlight === 0)
+    assert.strictEqual((await shown())?.failed, 2)
   })
 
   it("writes a JSON object a line for each change, and none for calls and probes", async () => {

@@ -7,7 +7,7 @@ import { Fleet } from "@vmcp-keepalive/core"
 import { KeptPeer } from "@vmcp-keepalive/host"
 import { McpServers, ScriptedServer } from "@vmcp-keepalive/testkit"
 import { HttpPeerConnector, HttpPeerTransport, type Peer } from "@vmcp-keepalive/transport-http/peer"
-import { Context, Effect, Exit, Layer, Option, Redacted, Schedule, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Option, Redacted, Schedule, Scope, Stream } from "effect"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import { request } from "node:http"
@@ -25,6 +25,7 @@ const serving = (url: string, options: Partial<Endpoint.ServeOptions> = {}) =>
         Effect.orDie(KeptPeer.make({ id: "test", connector: HttpPeerConnector.make({ url }), policy }, deliver)),
       show: () => Effect.void,
       operate: () => Effect.succeed(Option.none()),
+      calls: Stream.empty,
       conflicts: Effect.succeed([])
     })
     const built = yield* Layer.build(

@@ -8,7 +8,7 @@ import { Client as ModernClient, StreamableHTTPClientTransport as ModernTranspor
 import { Fleet } from "@vmcp-keepalive/core"
 import { Message } from "@vmcp-keepalive/sdk-client/peer"
 import { HttpPeerTransport, type Peer } from "@vmcp-keepalive/transport-http/peer"
-import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { Context, Effect, Layer, Option, Redacted, Stream } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
 import { afterEach, vi } from "vitest"
@@ -31,6 +31,7 @@ const start = (options: Partial<Endpoint.Options> = {}) =>
         ),
       show: () => Effect.void,
       operate: () => Effect.succeed(Option.none()),
+      calls: Stream.empty,
       conflicts: Effect.succeed([])
     })
     const app = HttpRouter.add("GET", "/own", Effect.succeed(HttpServerResponse.text("the app's own")))

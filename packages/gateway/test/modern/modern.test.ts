@@ -5,7 +5,7 @@ import { Fleet } from "@vmcp-keepalive/core"
 import { KeptPeer } from "@vmcp-keepalive/host"
 import { McpServers } from "@vmcp-keepalive/testkit"
 import { HttpPeerConnector, HttpPeerTransport, type Peer } from "@vmcp-keepalive/transport-http/peer"
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, Stream } from "effect"
 import { Endpoint, Gateway } from "../../src/index.ts"
 
 const policy = { interval: "1 second", timeout: "400 millis", waitForSession: "8 seconds" } as const
@@ -22,6 +22,7 @@ const start = Effect.gen(function* () {
     },
     show: () => Effect.void,
     operate: () => Effect.succeed(Option.none()),
+    calls: Stream.empty,
     conflicts: Effect.succeed([])
   })
   const built = yield* Layer.build(

@@ -122,6 +122,7 @@ const listening = Effect.fn(function* (
 ) {
   if (port === undefined) return undefined
   const page = Page.layer({
+    calls: gateway.calls,
     cluster,
     fleet,
     token: state.operatorToken,

@@ -14,6 +14,7 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { Connection, View } from "../../Gateway.ts"
 import { type Backends, type Found, type Member } from "../lanes/backends.ts"
+import type { Calls } from "../lanes/calls.ts"
 import * as Opening from "../lanes/opening.ts"
 import type { Lane } from "../lanes/lane.ts"
 import type * as Files from "../lists/files.ts"
@@ -23,6 +24,8 @@ import { Host } from "./host.ts"
 export interface Options {
   readonly fleet: Fleet.Backends<Peer.Peer>
   readonly backends: Backends
+  /** is told what becomes of calls in hosts' own sessions */
+  readonly calls: Calls
   /** of the gateway: sessions that hosts share are listened to for as long */
   readonly scope: Scope.Scope
   /** what is known of lists, beyond this process */
@@ -160,6 +163,7 @@ export class Hosts {
   }
 
   #openLane({ host, scope, scopes, words }: Joined, member: Member): Effect.Effect<void> {
+    const { calls } = this.#options
     const shared = (member: Member) => this.#sharedOf(member)
     return Effect.gen(function* () {
       if (host.isOver) return
@@ -167,7 +171,7 @@ export class Hosts {
       const lane = yield* Scope.provide(
         member.mode === "shared"
           ? Opening.openShared(member, yield* shared(member), host)
-          : Opening.open(member, words, host),
+          : Opening.open(member, words, host, calls),
         own
       )
       scopes.set(lane, own)

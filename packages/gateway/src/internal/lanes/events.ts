@@ -11,14 +11,11 @@ import type { KeepaliveEvent } from "@vmcp-keepalive/core"
 /** See the module. */
 export const isCounted = ({ _tag }: KeepaliveEvent.KeepaliveEvent): boolean => counted.has(_tag)
 
-const counted: ReadonlySet<KeepaliveEvent.KeepaliveEvent["_tag"]> = new Set([
-  "CallStarted",
-  "CallQueued",
-  "CallDequeued",
-  "CallSettled",
-  "ReplayDenied",
-  "ProbeSent",
-  "ProbeSucceeded",
-  "ProbeFailed",
-  "ProbeSuppressed"
-])
+/** Whether it tells what becomes of a call. */
+export const isOfCall = ({ _tag }: KeepaliveEvent.KeepaliveEvent): boolean => ofCalls.has(_tag)
+
+type Tags = ReadonlySet<KeepaliveEvent.KeepaliveEvent["_tag"]>
+
+const ofCalls: Tags = new Set(["CallStarted", "CallQueued", "CallDequeued", "CallSettled", "ReplayDenied"])
+
+const counted: Tags = new Set([...ofCalls, "ProbeSent", "ProbeSucceeded", "ProbeFailed", "ProbeSuppressed"])

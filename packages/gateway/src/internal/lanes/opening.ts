@@ -8,6 +8,7 @@ import type { Message } from "@vmcp-keepalive/sdk-client/peer"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Member } from "./backends.ts"
+import type { Calls } from "./calls.ts"
 import * as Events from "./events.ts"
 import { type Host, Lane } from "./lane.ts"
 
@@ -18,12 +19,18 @@ export interface For extends Host {
 }
 
 /** Opens a lane of the host, which has said these words, until the scope closes. */
-export const open = (member: Member, words: Message.Params, host: For): Effect.Effect<Lane, never, Scope.Scope> =>
+export const open = (
+  member: Member,
+  words: Message.Params,
+  host: For,
+  calls: Calls
+): Effect.Effect<Lane, never, Scope.Scope> =>
   Effect.gen(function* () {
     const lane = new Lane(member.id, member.mode, host)
     const observers = yield* KeepaliveEvent.observers
     const { connector, policy } = yield* member.backend.source
     const observe = (event: KeepaliveEvent.KeepaliveEvent) => {
+      calls.told(event)
       if (Events.isCounted(event)) for (const observer of observers) observer(event)
       // not in the midst of the backend's own actions: what the host does then may be to ask it
       else if (event._tag === "AttemptSucceeded" && event.generation === 1) queueMicrotask(() => host.connected(lane))

@@ -54,6 +54,8 @@ export interface Hub {
 
 /** What is told beside it. */
 export interface Options {
+  /** of calls in sessions that are not the fleet's own */
+  readonly calls?: Stream.Stream<KeepaliveEvent.KeepaliveEvent> | undefined
   readonly marks?: Stream.Stream<MarkOf> | undefined
   /** where the gateway is one of several */
   readonly cluster?: Clusters.Source | undefined
@@ -61,7 +63,7 @@ export interface Options {
 
 export const make = (
   fleet: Source,
-  { cluster: source, marks = Stream.empty }: Options = {}
+  { calls = Stream.empty, cluster: source, marks = Stream.empty }: Options = {}
 ): Effect.Effect<Hub, never, Scope.Scope> =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
@@ -213,10 +215,11 @@ export const make = (
       yield* Effect.sleep(pause)
     })
 
-    yield* fleet.events.pipe(
-      Stream.runForEach((event) => take(event) ?? Effect.void),
-      Effect.forkScoped({ startImmediately: true })
-    )
+    for (const events of [fleet.events, calls])
+      yield* events.pipe(
+        Stream.runForEach((event) => take(event) ?? Effect.void),
+        Effect.forkScoped({ startImmediately: true })
+      )
     yield* fleet.changes.pipe(
       Stream.runForEach((change) => {
         if (change._tag === "Replaced") return Effect.void
