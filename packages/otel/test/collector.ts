@@ -1,6 +1,8 @@
 /** A collector: a real HTTP server that decodes what arrives, in both of OTLP's encodings. */
 import { Effect, Queue } from "effect"
+import * as diagnostics from "node:diagnostics_channel"
 import * as http from "node:http"
+import { setImmediate as turn } from "node:timers/promises"
 import { gunzipSync } from "node:zlib"
 import * as On from "./support.ts"
 
@@ -52,6 +54,8 @@ export interface Collector {
   readonly exports: ReadonlyArray<Export>
   /** waits for the next export */
   readonly next: Effect.Effect<Export>
+  /** waits until no request to it is under way in this process: each that was begun has been answered, and that was read */
+  readonly quiet: Effect.Effect<void>
 }
 
 export const make = (port = 0) =>
@@ -90,6 +94,17 @@ export const make = (port = 0) =>
     )
     const address = server.address()
     const actual = typeof address === "object" && address !== null ? address.port : port
+    const underWay = new Set<http.ClientRequest>()
+    const begun = (message: unknown) => {
+      const request: unknown = Object(message).request
+      if (!(request instanceof http.ClientRequest) || request.getHeader("host") !== `127.0.0.1:${actual}`) return
+      underWay.add(request)
+      request.once("close", () => underWay.delete(request))
+    }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => diagnostics.subscribe("http.client.request.created", begun)),
+      () => Effect.sync(() => diagnostics.unsubscribe("http.client.request.created", begun))
+    )
     const collector: Collector = {
       url: `http://127.0.0.1:${actual}/v1/metrics`,
       port: actual,
@@ -101,7 +116,13 @@ export const make = (port = 0) =>
       },
       requests: () => requests,
       exports,
-      next: Queue.take(queue)
+      next: Queue.take(queue),
+      quiet: Effect.promise(async () => {
+        // what is due begins in a turn, and goes on in one with what it was answered
+        await turn()
+        while (underWay.size > 0) await turn()
+        await turn()
+      })
     }
     return collector
   })
