@@ -181,7 +181,8 @@ describe("the backends of a cluster as those of one host", () => {
           storage: database(),
           lease,
           backends: { ...made.backends, dark: "http://127.0.0.1:1/" },
-          policy: { required: true, startDeadline: "6 seconds" }
+          policy: { required: true },
+          policies: { dark: { startDeadline: "6 seconds" } }
         })
         const waiting = yield* Effect.forkChild(Effect.flip(cluster.fleet.ready))
         const { backends } = yield* Fiber.join(waiting)

@@ -1,7 +1,7 @@
 /** What a process may still do once its lease is not certain: nothing, as the server sees it. */
 import { assert, describe, it } from "@effect/vitest"
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
-import { Backend, BackendError } from "@vmcp-keepalive/core"
+import { Backend, BackendError, type KeepalivePolicy } from "@vmcp-keepalive/core"
 import { TestServer } from "@vmcp-keepalive/sdk-client/testing"
 import { Effect } from "effect"
 import { gated } from "../src/internal/owner/gate.ts"
@@ -14,13 +14,13 @@ const makeServer = () => {
 
 const echo = { method: "tools/call", params: { name: "echo", arguments: {} } }
 
-const kept = Effect.gen(function* () {
+const keptWith = Effect.fnUntraced(function* (policy: KeepalivePolicy.Options) {
   const server = TestServer.make({ server: makeServer })
   const lease = { isCertain: true }
   const backend = yield* Backend.make({
     id: "tools",
     connector: gated(server.peerConnector, () => lease.isCertain),
-    policy: { connect: "lazy", waitForSession: "200 millis", timeout: "100 millis", probe: "ping" }
+    policy: { connect: "lazy", probe: "ping", ...policy }
   })
   return { server, lease, backend }
 })
@@ -28,7 +28,7 @@ const kept = Effect.gen(function* () {
 describe("without a lease that is certain", () => {
   it.live("a callback that has begun makes no further request, and goes on where it is certain again", () =>
     Effect.gen(function* () {
-      const { backend, lease, server } = yield* kept
+      const { backend, lease, server } = yield* keptWith({})
       const error = yield* Effect.flip(
         backend.use(async (peer) => {
           await peer.request(echo)
@@ -46,7 +46,7 @@ describe("without a lease that is certain", () => {
 
   it.live("no session is opened, and no probe gets an answer", () =>
     Effect.gen(function* () {
-      const { backend, lease, server } = yield* kept
+      const { backend, lease, server } = yield* keptWith({ waitForSession: "200 millis" })
       lease.isCertain = false
       assert.instanceOf(yield* Effect.flip(backend.use((peer) => peer.request(echo))), BackendError.SessionUnavailable)
       assert.strictEqual((yield* server.sessions).attempts, 0)

@@ -236,9 +236,8 @@ describe("a client of a server whose session another process has", () => {
           one.use((peer) => {
             let id: number | undefined
             const asked = peer.request(call("hang"), { onId: (label) => (id = label) })
-            setTimeout(
-              () => void peer.notification({ method: "notifications/cancelled", params: { requestId: id } }),
-              50
+            void Effect.runPromise(server.untilCalled("hang")).then(() =>
+              peer.notification({ method: "notifications/cancelled", params: { requestId: id } })
             )
             return asked
           })

@@ -13,13 +13,16 @@ export interface Options {
   /** the URLs of the backends, by their ids */
   readonly backends: { readonly [id: string]: string }
   readonly policy?: KeepalivePolicy.Options
+  /** what is so for some only, by their ids */
+  readonly policies?: { readonly [id: string]: KeepalivePolicy.Options }
   readonly shards?: number
 }
 
 export const specs = (
   address: string,
   backends: Options["backends"],
-  policy: KeepalivePolicy.Options = {}
+  policy: KeepalivePolicy.Options = {},
+  policies: Options["policies"] = {}
 ): ReadonlyArray<Fleet.Spec> =>
   Object.entries(backends).map(([id, url]) => ({
     id,
@@ -34,12 +37,13 @@ export const specs = (
       timeout: "500 millis",
       confirmInterval: "200 millis",
       backoff: { initial: "100 millis", factor: 2, cap: "1 second" },
-      ...policy
+      ...policy,
+      ...policies[id]
     }
   }))
 
 /** Joins until the scope ends. */
-export const member = ({ backends, lease, policy, shards = fewShards, storage }: Options) =>
+export const member = ({ backends, lease, policies, policy, shards = fewShards, storage }: Options) =>
   Effect.gen(function* () {
     const address = `127.0.0.1:${yield* freePort}`
     const layer = ClusterBackends.layer({
@@ -47,7 +51,7 @@ export const member = ({ backends, lease, policy, shards = fewShards, storage }:
       allowLoopback: true,
       lease: Duration.millis(lease),
       shards,
-      backends: specs(address, backends, policy)
+      backends: specs(address, backends, policy, policies)
     }).pipe(
       Layer.provide(HttpPeerTransport.layer()),
       Layer.provide(
