@@ -104,9 +104,12 @@ describe("SilentDrop", () => {
     Effect.gen(function* () {
       const { proxy, backend, connect } = yield* setup()
       const streaming = yield* stream(proxy, backend.emit)
+      const start = performance.now()
       const injected = yield* proxy.inject(Fault.SilentDrop())
       const mark = yield* injected.struck
-      assert.isAtMost(Math.abs(mark.at - injected.since), 5)
+      // at once: it has struck when it is in force
+      assert.isAtLeast(mark.at, start)
+      assert.isAtMost(mark.at, injected.since)
       const before = streaming.received()
       backend.emit("swallowed")
       const fresh = yield* connect
@@ -249,14 +252,14 @@ describe("faults of time", () => {
   it.live("Delay: each direction is late, and no longer when healed", () =>
     Effect.gen(function* () {
       const { proxy, connect, backend } = yield* setup()
-      const injected = yield* proxy.inject(Fault.Delay({ each: "60 millis" }))
+      const injected = yield* proxy.inject(Fault.Delay({ each: "300 millis" }))
       const client = yield* connect
       const start = performance.now()
       client.send(http("POST", "/x", "late"))
       yield* client.until("late")
-      assert.isAtLeast(since(start), 115)
+      assert.isAtLeast(since(start), 595)
       const mark = yield* injected.struck
-      assert.isAtMost(mark.at - start, 60)
+      assert.isAtMost(mark.at - start, 300)
       yield* proxy.inject(Fault.Delay({ each: "1 hour" }))
       client.send(http("POST", "/x", "held"))
       yield* proxy.struck
@@ -274,7 +277,7 @@ describe("faults of time", () => {
   it.live("Throttle: bytes trickle at the rate", () =>
     Effect.gen(function* () {
       const { proxy, connect } = yield* setup()
-      yield* proxy.inject(Fault.Throttle({ bytesPerSecond: 10_000 }))
+      yield* proxy.inject(Fault.Throttle({ bytesPerSecond: 2000 }))
       const client = yield* connect
       const start = performance.now()
       client.send(http("POST", "/x", `${"x".repeat(1000)}end`))
@@ -282,8 +285,8 @@ describe("faults of time", () => {
       const first = since(start)
       yield* client.until("end")
       // 1003 bytes each way.
-      assert.isAtLeast(since(start), 195)
-      assert.isAtLeast(since(start) - first, 30)
+      assert.isAtLeast(since(start), 975)
+      assert.isAtLeast(since(start) - first, 150)
     })
   )
 
@@ -291,16 +294,16 @@ describe("faults of time", () => {
     Effect.gen(function* () {
       const { proxy, backend } = yield* setup()
       const client = yield* stream(proxy, backend.emit)
-      const injected = yield* proxy.inject(Fault.IdleCut({ after: "150 millis" }))
-      for (let i = 0; i < 5; i++) {
-        yield* Effect.sleep("50 millis")
+      const injected = yield* proxy.inject(Fault.IdleCut({ after: "600 millis" }))
+      for (let i = 0; i < 7; i++) {
+        yield* Effect.sleep("100 millis")
         backend.emit(`beat ${i}`)
         yield* client.until(`beat ${i}`)
       }
       assert.isTrue(client.open())
       const last = performance.now()
       const mark = yield* injected.struck
-      assert.isAtLeast(mark.at - last, 140)
+      assert.isAtLeast(mark.at - last, 590)
       assert.strictEqual(yield* client.ended, "fin")
       assert.strictEqual(yield* backend.aborted, "/sse")
     })

@@ -128,10 +128,11 @@ describe("ScriptedServer", () => {
       const { session } = yield* open(server.url)
       const proxy = yield* FaultProxy.make({ target: server })
       const client = yield* line(proxy.port)
+      // behind the event with which the stream begins
+      yield* proxy.inject(Fault.CutMidChunk({ on: { rpc: "tools/call" }, after: 64 }))
       const body = { jsonrpc: "2.0", id: 9, method: "tools/call", params: server.slow(0.2) }
       client.send(http("POST", "/mcp", JSON.stringify(body), { "mcp-session-id": session ?? "" }))
       const priming = yield* client.until("data: ")
-      yield* proxy.inject(Fault.CutMidChunk({ on: { rpc: "tools/call" } }))
       yield* client.ended
       assert.notInclude(client.received(), "done")
       const resumed = yield* standing(proxy.port, session, /id: (\S+)/.exec(priming)?.[1])
