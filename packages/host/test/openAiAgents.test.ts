@@ -1,10 +1,9 @@
 /** A server of the OpenAI Agents SDK, as agents use it. The types are pinned where that SDK is installed, in the examples. */
 import { assert, describe, it } from "@effect/vitest"
-import { McpServers, ScriptedServer, StdioServers } from "@vmcp-keepalive/testkit"
+import { McpServers, Ports, ScriptedServer, StdioServers } from "@vmcp-keepalive/testkit"
 import { HttpPeerConnector } from "@vmcp-keepalive/transport-http/peer"
 import { StdioPeerConnector } from "@vmcp-keepalive/transport-stdio/peer"
 import { Effect, Fiber, Layer, Schedule } from "effect"
-import { createServer } from "node:net"
 import { ErrorAnswer } from "../src/index.ts"
 import { type Options, toMcpServer } from "../src/OpenAiAgents.ts"
 import { policy as quick } from "./support.ts"
@@ -86,15 +85,7 @@ describe("a server of OpenAI Agents", () => {
 
   it.live("says that a server which never was there cannot be reached, and asks it anew each time", () =>
     Effect.gen(function* () {
-      const port = yield* Effect.promise(
-        () =>
-          new Promise<number>((resolve) => {
-            const free = createServer().listen(0, "127.0.0.1", () => {
-              const address = free.address()
-              free.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-            })
-          })
-      )
+      const port = yield* Ports.free
       const connector = HttpPeerConnector.make({ url: `http://127.0.0.1:${port}/mcp` })
       const mcp = yield* serverOn({ id: "absent", connector, initializeTimeout: "200 millis" })
       yield* Effect.promise(() => mcp.connect())
