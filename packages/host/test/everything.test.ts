@@ -61,7 +61,8 @@ describe.each(Object.entries(subjects))("over %s", { concurrent: true }, (_, sub
 })
 
 const play = async (connector: Subject["connector"], change: Subject["change"]): Promise<void> => {
-  const kept = keepAlive({ id: "everything", connector, policy })
+  // the reference server takes seconds to start on a busy machine
+  const kept = keepAlive({ id: "everything", connector, policy: { ...policy, connectTimeout: "20 seconds" } })
   const client = new Client(
     { name: "host", version: "1" },
     { capabilities: { sampling: {}, elicitation: { form: {} }, roots: { listChanged: true } } }
