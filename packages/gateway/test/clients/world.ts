@@ -1,5 +1,5 @@
 /** Two servers, the file that names them, and the program that serves it. */
-import { McpServers } from "@vmcp-keepalive/testkit"
+import { McpServers, Ports } from "@vmcp-keepalive/testkit"
 import { Effect, Exit, Scope } from "effect"
 import { readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
@@ -36,8 +36,9 @@ export const world = async () => {
   }
   await write(servers)
   const args = (port: number) => ["serve", "--config", file, "--state", join(folder, "state"), "--port", String(port)]
-  const gateway = async (port = 0) => {
-    const running = await start([...args(port), "--json"])
+  /** On a port that nobody takes while it does not run. */
+  const gateway = async (port?: number) => {
+    const running = await start([...args(port ?? (await Effect.runPromise(Ports.free))), "--json"])
     let ended = false
     void running.ended.then(() => (ended = true))
     await until(() => running.output.stdout.endsWith("\n") || ended)

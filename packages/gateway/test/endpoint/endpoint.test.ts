@@ -157,16 +157,18 @@ describe("an endpoint on a port", () => {
         const initialized = yield* post(JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params }))
         const id = initialized.headers.get("mcp-session-id") ?? ""
         yield* post(JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" }), id)
-        const sessions = (count: number) =>
+        const until = (holds: (stats: ScriptedServer.Stats) => boolean) =>
           server.stats.pipe(
-            Effect.repeat({ until: (stats) => stats.sessions === count, schedule: Schedule.spaced("20 millis") }),
+            Effect.repeat({ until: holds, schedule: Schedule.spaced("20 millis") }),
             Effect.timeout("10 seconds")
           )
-        yield* sessions(2)
-        yield* sessions(1)
+        // those that have begun, whether or not they have ended since
+        const begun = (count: number) => until(({ byRpcMethod }) => byRpcMethod["initialize"] === count)
+        yield* begun(2)
+        yield* until(({ sessions }) => sessions === 1)
         const back = yield* post(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" }), id)
         assert.strictEqual(back.status, 200)
-        yield* sessions(2)
+        yield* begun(3)
         assert.isNotEmpty((yield* Effect.promise(() => listening.listTools())).tools)
       })
   )

@@ -305,7 +305,7 @@ describe("a backend that dies", () => {
         policy: { ...policy, waitForSession: "100 millis" }
       })
       yield* fleet.add({ id: "fine", connector: serverOf("fine", new Ledger()).peerConnector, policy })
-      const gateway = yield* gatewayOf({ fleet, initializeWait: "100 millis", listWait: "100 millis" })
+      const gateway = yield* gatewayOf({ fleet, initializeWait: "1 second", listWait: "1 second" })
       const host = yield* initialized(gateway)
       assert.deepStrictEqual(
         namesIn(yield* host.ask("tools/list"), "tools"),
