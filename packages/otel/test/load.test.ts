@@ -9,6 +9,8 @@ import { text } from "node:stream/consumers"
 
 const backends = 5000
 const seconds = 6
+/** Megabytes. */
+const allowed = 100
 
 const Url = Schema.decodeUnknownSync(Schema.Struct({ url: Schema.String }))
 const Size = Schema.decodeUnknownSync(Schema.Struct({ megabytes: Schema.Number }))
@@ -37,8 +39,10 @@ const said = (child: ChildProcess) =>
     child.once("exit", (code) => resume(Effect.fail(new Error(`it ended with ${code}`))))
   })
 
-/** How long a process has waited for a core, in seconds: others need them too. */
-const waited = ({ pid }: ChildProcess) => Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e9
+/** How long processes have waited for a core, in seconds: others need them too. */
+const waited = (...processes: ReadonlyArray<Pick<ChildProcess, "pid">>) =>
+  processes.reduce((sum, { pid }) => sum + Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]), 0) /
+  1e9
 
 /** Reads the page to its end. */
 const read = async (url: string) => {
@@ -52,7 +56,7 @@ describe("5,000 backends, 300 readers that do not read, 1,500 half requests, and
     "cost the metrics page less than 100 MB, and one who reads it has all of it within 2 seconds",
     () =>
       Effect.gen(function* () {
-        const host = yield* start("host", `${backends}`)
+        const host = yield* start("host", `${backends}`, `${allowed}`)
         const { url } = Url(yield* said(host))
         const most = Effect.suspend(() => {
           host.send("measure")
@@ -67,9 +71,9 @@ describe("5,000 backends, 300 readers that do not read, 1,500 half requests, and
         const over = yield* Effect.forkChild(said(load))
         const times: Array<number> = []
         while (load.connected) {
-          const begun = performance.now() / 1000 - waited(host)
+          const begun = performance.now() / 1000 - waited(host, process)
           const { status, text } = yield* Effect.promise(() => read(url))
-          times.push(performance.now() / 1000 - waited(host) - begun)
+          times.push(performance.now() / 1000 - waited(host, process) - begun)
           assert.strictEqual(status, 200)
           assert.strictEqual(text.split('state="Connected"} 1\n').length - 1, backends)
         }
@@ -77,13 +81,12 @@ describe("5,000 backends, 300 readers that do not read, 1,500 half requests, and
         const more = (yield* most) - before
         const slowest = Math.max(...times)
         const seen = JSON.stringify({ before, more, slowest, scrapes: times.length, ...opened })
-        assert.isBelow(more, 100, seen)
+        assert.isAtMost(more, allowed, seen)
         assert.isBelow(slowest, 2, seen)
         assert.isAtLeast(opened.readers, 300)
         assert.isAtLeast(opened.halves, 1500)
         assert.isAtLeast(opened.pipelines, 1)
       }).pipe(Effect.scoped),
-    // What V8 has not collected yet is counted as well, and once in many runs that is much: what is held would be so each time.
-    { timeout: 60_000, retry: 2 }
+    120_000
   )
 })
