@@ -89,7 +89,7 @@ describe.skipIf(Prometheus.isMissingFor("Prometheus:"))("Prometheus", () => {
     )
   })
 
-  layer(fleet, { excludeTestServices: true, timeout: "30 seconds" })("after a fleet has lived", (it) => {
+  layer(fleet, { excludeTestServices: true, timeout: "2 minutes" })("after a fleet has lived", (it) => {
     it.effect("has every figure that an observer counted, and no other", () =>
       Effect.gen(function* () {
         const { expected, prometheus } = yield* Fleet
@@ -182,7 +182,7 @@ describe.skipIf(Prometheus.isMissingFor("Prometheus:"))("Prometheus", () => {
           )
           // the last bar may not be over
           yield* Prometheus.until("the bars are complete", bars, (found) => same(found, counted)).pipe(
-            Effect.timeout("3 seconds"),
+            Effect.timeout("20 seconds"),
             Effect.ignore
           )
           assert.deepStrictEqual(yield* bars, counted)
