@@ -34,7 +34,7 @@ const check = (
     const stage = yield* Stage.make(wire)
     const host = yield* connect(framework, stage)
     const executing = (times: number) => Effect.runPromise(stage.executing("slow", times))
-    const other = host.call("slow", { ms: 3000 })
+    const other = host.call("slow", { ms: 8000 })
     yield* Effect.promise(() => executing(1))
     yield* Effect.promise(() => giveUp(host, () => executing(2)))
     assert.strictEqual(yield* Effect.promise(() => other), "done")
@@ -63,7 +63,7 @@ describe.concurrent.each(["http", "stdio"] as const)("over %s, a call that is", 
 
   it.each(doors.filter(({ canTimeOut }) => canTimeOut))("too slow for $name ends alone", (framework) =>
     check(framework, wire, async (host, executing) => {
-      const call = rejected(host.call("slow", { ms: veryLong }, { timeout: 1000 }))
+      const call = rejected(host.call("slow", { ms: veryLong }, { timeout: 4000 }))
       await Promise.all([call, executing()])
     })
   )
