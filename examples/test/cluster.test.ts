@@ -60,6 +60,8 @@ describe("the example of a cluster", () => {
       const kept = yield* two.says("one is kept by 127", "two is kept by 127")
       const [dies, survives] = kept.includes(`one is kept by ${one.address}`) ? [one, two] : [two, one]
       for (const process of [one, two]) {
+        // or what it says next would be of the time before the other one joined
+        yield* process.says(`one is kept by ${dies.address}`)
         yield* process.type("hello")
         assert.include(yield* process.says("hello"), "hello")
       }
