@@ -1,5 +1,6 @@
 /** What a backend hears of changes, whatever becomes of its server, of its sessions, and of the streams between. */
 import { assert, describe, it } from "@effect/vitest"
+import type { KeepalivePolicy } from "@vmcp-keepalive/core"
 import { Fault, McpServers } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
 import { is, isRenewed, listen, only, quiet } from "../backend/support.ts"
@@ -7,6 +8,14 @@ import { eventually, eventuallyEffect } from "../connector/support.ts"
 import { acknowledgment, asked, keep, keepAt, say, scripted, sse, unknown } from "./support.ts"
 
 const touch = { name: "touch", arguments: {} }
+
+/** While a server starts, which takes a busy machine a second and more, its backend gives up nothing, and calls wait. */
+const patient: KeepalivePolicy.Options = {
+  ...quiet,
+  circuit: "none",
+  waitForSession: "15 seconds",
+  replayBudget: "none"
+}
 
 /** What is heard after a gap, and of a call of `touch`, in each era. */
 const eras = [
@@ -22,7 +31,7 @@ for (const [era, method, gap] of eras)
   describe(`a backend that is listened to, of the ${era} era`, { timeout: 60_000 }, () => {
     const start = Effect.gen(function* () {
       const server = yield* McpServers.sdk2({ era })
-      const kept = yield* keep(server, { policy: quiet })
+      const kept = yield* keep(server, { policy: patient })
       const listener = yield* listen(kept.backend)
       yield* listener.ready
       yield* kept.call(touch)
@@ -33,8 +42,9 @@ for (const [era, method, gap] of eras)
     for (const end of ["kill", "terminate"] as const)
       it.live(`outlives its server, and hears of everything once: ${end}`, () =>
         Effect.gen(function* () {
-          const { call, heard, hears, server } = yield* start
+          const { call, events, heard, hears, server } = yield* start
           yield* server[end]
+          yield* eventually(() => only(events, "Noticed").some(({ notice }) => notice === "stream_lost"))
           yield* server.kill
           yield* server.start
           yield* call({ name: "echo", arguments: { message: "again" } })
@@ -91,9 +101,7 @@ describe("a server that changes its era under a listener", { timeout: 90_000 }, 
     it.live(`from ${from} to ${to} and back: it is heard in either, and everything once a gap`, () =>
       Effect.gen(function* () {
         const server = yield* McpServers.sdk2({ era: from })
-        const kept = yield* keep(server, {
-          policy: { ...quiet, circuit: "none", waitForSession: "15 seconds", replayBudget: "none" }
-        })
+        const kept = yield* keep(server, { policy: patient })
         const { hears, ready } = yield* listen(kept.backend)
         const heardOf = Effect.gen(function* () {
           yield* kept.call(touch)
