@@ -3,6 +3,9 @@
 import { expect } from "@effect/vitest"
 import { StdioServers } from "@vmcp-keepalive/testkit"
 import { Effect, Fiber, Redacted } from "effect"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { StdioConnector } from "../../src/index.ts"
 import { call, collectStderr, connectorOf, eventually, failing, open, opening, promise } from "./support.ts"
 
@@ -83,6 +86,11 @@ promise(
   "a redacted value of which the child wrote only the beginning is not shown, whoever writes on after its death",
   () =>
     Effect.gen(function* () {
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "vmcp-told-"))),
+        (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+      )
+      const isTold = join(directory, "told")
       const told = Effect.fnUntraced(function* (script: string) {
         const connector = connectorOf(
           { command: "sh", args: ["-c", script] },
@@ -92,19 +100,19 @@ promise(
         const { close, fiber } = yield* opening(connector)
         const evidence = yield* Effect.flip(Fiber.join(fiber))
         const last = evidence._tag === "TransportFailure" ? evidence.detail?.output : undefined
+        writeFileSync(isTold, "")
         yield* eventually(() => lines.length > 0, "the line")
         yield* close
         return { last, lines }
       })
-      expect(yield* told(`printf 'token=%s' "\${TOKEN%????}" >&2; exit 1`)).toEqual({
-        last: ["token="],
-        lines: ["token="]
-      })
-      const grandchild = `(printf 'token=%s' "\${TOKEN%????}" >&2; sleep 0.4; echo "\${TOKEN#????????} end" >&2; sleep 1)`
-      expect(yield* told(`${grandchild} & sleep 0.2; exit 0`)).toEqual({
+      const begun = `printf 'token=%s' "\${TOKEN%????}" >&2`
+      // it waits until the death of its parent has been told
+      const grandchild = `(until [ -e ${isTold} ]; do sleep 0.05; done; echo "\${TOKEN#????????} end" >&2; sleep 1)`
+      expect(yield* told(`${begun}; ${grandchild} & exit 0`)).toEqual({
         last: ["token="],
         lines: ["token=<redacted> end"]
       })
+      expect(yield* told(`${begun}; exit 1`)).toEqual({ last: ["token="], lines: ["token="] })
     })
 )
 
