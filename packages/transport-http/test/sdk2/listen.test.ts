@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Client } from "@modelcontextprotocol/client"
 import { Fault, McpServers } from "@vmcp-keepalive/testkit"
 import { Effect } from "effect"
+import type { ServerResponse } from "node:http"
 import { HttpConnector } from "../../src/sdk2/index.ts"
 import { eventually, eventuallyEffect, makeHost, open, run } from "../connector/support.ts"
 import { acknowledgment, asked, keep, openThroughProxy, say, scripted, sse } from "./support.ts"
@@ -155,13 +156,17 @@ describe("a server that does not do its part", { timeout: 30_000 }, () => {
 
   it.live("and stops writing its comments is doubted, at no cost", () =>
     Effect.gen(function* () {
+      const streams: Array<ServerResponse> = []
       const server = yield* scripted((_, body, response) => {
         response.writeHead(200, sse).write(say(acknowledgment(JSON.parse(body).id)))
-        if (server.began.length === 1) setTimeout(() => response.write(": here\n\n"), 100)
+        streams.push(response)
       })
       const host = makeHost()
+      // the client is connected once it has read the acknowledgment
       yield* open(HttpConnector.make({ url: server.url, client: hearing }), host)
+      yield* Effect.sleep("100 millis")
       const began = performance.now()
+      streams[0]?.write(": here\n\n")
       yield* eventually(() => host.observed.length > 0)
       assert.deepStrictEqual(host.observed, [{ _tag: "TransportFailure", reason: "timeout" }])
       assert.isAbove(performance.now() - began, 2500)
