@@ -304,7 +304,7 @@ describe("a call that takes long", () => {
       const server = yield* ScriptedServer.make()
       const kept = yield* keep(server)
       yield* kept.call(server.echo("before"))
-      const slow = yield* Effect.forkChild(kept.call(server.slow(4)))
+      const slow = yield* Effect.forkChild(kept.call(server.slow(6)))
       // a ping that was silent before the call began would be no excuse
       yield* Effect.repeat(server.executions, {
         until: ({ length }) => length > 1,
