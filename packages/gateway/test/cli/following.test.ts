@@ -61,6 +61,7 @@ describe("an edit of the file", () => {
       const { made } = yield* server.sessions
       // no transport is there for `gone`; what else is new of the file is right
       yield* write({ one: { ...entries.one, session: "shared" }, two: entries.two, gone: { command: "node" } })
+      assert.include(yield* told, "gone.settings.kind: expected ")
       assert.include(yield* told, "what it said before goes on")
       assert.isUndefined(calling.pollUnsafe())
       assert.deepStrictEqual(ledger.aborted, [])
@@ -80,6 +81,16 @@ describe("an edit of the file", () => {
       assert.notInclude(yield* tools(host), "one__hang")
       yield* Deferred.succeed(ending, undefined)
       assert.match(yield* told, /: removed one$/)
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("that is wrong is told with a line for each mistake", () =>
+    Effect.gen(function* () {
+      const { told, write } = yield* start(entries)
+      yield* write({ one: { url: 7 }, two: { url: "two" } })
+      assert.match(yield* told, /mcp\.json:1:\d+ mcpServers\.one\.url: expected a URL$/)
+      assert.match(yield* told, /mcp\.json:1:\d+ mcpServers\.two\.url: expected an absolute http: [^\n]*$/)
+      assert.match(yield* told, /mcp\.json cannot be used: what it said before goes on$/)
     }).pipe(Effect.provide(NodeServices.layer))
   )
 

@@ -61,7 +61,9 @@ export const start = Effect.fn(function* ({ config, fleet, plan, show }: Options
       }
       const lines = linesOf(config, outcome.failure)
       if (!isTaken) return Deferred.complete(first, fail(lines.join("\n")))
-      return Effect.logError([...lines, `${plain(config)} cannot be used: what it said before goes on`].join("\n"))
+      // each on its own: a line of the log is one line
+      const told = [...lines, `${plain(config)} cannot be used: what it said before goes on`]
+      return Effect.forEach(told, (line) => Effect.logError(line), { discard: true })
     }),
     Effect.forkScoped
   )
