@@ -146,6 +146,18 @@ describe("a file that is watched", () => {
     assert.deepStrictEqual(await others(), [])
   })
 
+  it("tells nothing of a comment either where something in the file is ignored", async () => {
+    const path = join(folder, "mcp.json")
+    const ignored = `{ "mcpServers": { "s1": { "url": "http://h/mcp", "colour": "red" } } }`
+    writeFileSync(path, ignored)
+    const { next, others } = await watching(path, "s1")
+    writeFileSync(path, `// a comment\n${ignored}`)
+    await sleep(200)
+    assert.deepStrictEqual(await others(), [])
+    writeFileSync(path, file(2))
+    assert.strictEqual(await next(), "s2")
+  })
+
   it("is missing: a mistake until it is there, be it with its folder", async () => {
     const path = join(folder, "deep", "er", "mcp.json")
     const { next } = await watching(path, "1 wrong")
