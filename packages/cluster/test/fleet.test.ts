@@ -66,7 +66,7 @@ describe("the backends of a cluster as those of one host", () => {
           new Set(["Connected"] as const)
         )
       }),
-    60_000
+    120_000
   )
 
   it.live(
@@ -122,7 +122,7 @@ describe("the backends of a cluster as those of one host", () => {
         assert.notInclude(tags, "Closed")
         assert.deepStrictEqual(changes, [{ _tag: "List", kind: "tools" }])
       }),
-    60_000
+    120_000
   )
 
   it.live(
@@ -168,7 +168,7 @@ describe("the backends of a cluster as those of one host", () => {
         assert.instanceOf(yield* Effect.flip(kept.awaitConnected), BackendError.CallRejected)
         assert.isTrue(Option.isNone(yield* fleet.get(removed!)))
       }),
-    60_000
+    120_000
   )
 
   it.live(
@@ -191,6 +191,6 @@ describe("the backends of a cluster as those of one host", () => {
           ["dark"]
         )
       }),
-    60_000
+    120_000
   )
 })

@@ -99,7 +99,7 @@ describe("a backend that another process keeps", () => {
         )
         assert.deepStrictEqual(order[0], ["notifications/tools/list_changed", undefined, undefined])
       }),
-    60_000
+    120_000
   )
 
   it.live(
@@ -138,7 +138,7 @@ describe("a backend that another process keeps", () => {
         assert.notStrictEqual(next, first)
         assert.deepStrictEqual({ ...next }, { ...first })
       }),
-    60_000
+    120_000
   )
 
   for (const era of ["legacy", "modern"] as const)
@@ -184,6 +184,6 @@ describe("a backend that another process keeps", () => {
           const slow = (yield* server.executions).filter(({ tool }) => tool === "slow")
           assert.strictEqual(slow.length, 2)
         }),
-      60_000
+      120_000
     )
 })

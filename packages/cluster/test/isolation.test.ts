@@ -81,7 +81,7 @@ for (const { missing, name, storage } of storages)
           const fourth = yield* world.replica
           yield* seen(id, "Connected", [fourth], fourth)
         }),
-      60_000
+      120_000
     )
 
     it.live(
@@ -109,7 +109,7 @@ for (const { missing, name, storage } of storages)
           yield* owner.signal("SIGTERM")
           yield* seen(id, "Connected", [other], other)
         }),
-      60_000
+      120_000
     )
 
     it.live(
@@ -125,7 +125,7 @@ for (const { missing, name, storage } of storages)
           yield* apply(world.backends)
           yield* seen(id, "Connected", replicas, owner)
         }),
-      60_000
+      120_000
     )
 
     it.live(

@@ -119,6 +119,6 @@ describe("an observer of ownership", () => {
         yield* one.end
         assert.strictEqual(one.margins.size, 0)
       }),
-    60_000
+    120_000
   )
 })

@@ -76,7 +76,7 @@ describe.skipIf(noPostgres !== undefined)(
           const refused = yield* Effect.exit(Effect.timeout(keeps("vmcp_runtime", database), "3 seconds"))
           assert.isTrue(Exit.isFailure(refused))
         }),
-      60_000
+      120_000
     )
   }
 )

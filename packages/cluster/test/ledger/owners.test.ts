@@ -11,7 +11,7 @@ import { shared } from "../support/shared.ts"
 
 const lease = 4000
 /** of each test: processes come and go, and leases run out */
-const within = 60_000
+const within = 120_000
 const database = shared()
 
 /** Waits until these replicas keep everything between them, each a part. */
