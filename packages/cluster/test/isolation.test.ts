@@ -159,6 +159,21 @@ for (const { missing, name, storage } of storages)
           yield* until("it is isolated anew", rows, ([row]) => row !== undefined && row.since !== before?.since)
           yield* next.remove
           assert.lengthOf(yield* rows, 0)
+          // what is forgotten is no order that can fail: whoever looks once the storage answers finds nothing
+          yield* next.write
+          yield* database.signal("SIGSTOP")
+          yield* next.forget
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(next.read)))
+          yield* database.signal("SIGCONT")
+          assert.deepStrictEqual(
+            yield* until("the storage answers", Effect.exit(next.read), Exit.isSuccess),
+            Exit.succeed(false)
+          )
+          yield* until("it is forgotten", rows, ({ length }) => length === 0)
+          yield* next.write
+          assert.lengthOf(yield* rows, 1)
+          yield* next.forget
+          assert.lengthOf(yield* rows, 0)
           // where there is nothing to be removed nobody is asked
           yield* database.signal("SIGSTOP")
           yield* third.remove

@@ -19,6 +19,8 @@ export interface Isolated {
   readonly write: Effect.Effect<void, Unanswered>
   /** Asks nothing where it is not isolated. */
   readonly remove: Effect.Effect<void, Unanswered>
+  /** The same where that is no order: it is isolated no longer, also where the storage does not answer yet. */
+  readonly forget: Effect.Effect<void>
 }
 
 export class Isolation extends Context.Service<
@@ -46,6 +48,7 @@ export const layer: Layer.Layer<Isolation, SqlError, SqlClient.SqlClient> = Laye
           const inTurn = Semaphore.makeUnsafe(1).withPermits(1)
           let stands = false
           let latest = 0
+          let isForgotten = false
           const put = (isIsolated: boolean) =>
             isIsolated
               ? Effect.flatMap(
@@ -60,8 +63,13 @@ export const layer: Layer.Layer<Isolation, SqlError, SqlClient.SqlClient> = Laye
             const back = ask(inTurn(Effect.suspend(() => (isOver() ? Effect.void : put(stands)))))
             return Effect.retry(back, { schedule: Schedule.spaced(pause), until: isOver })
           }
+          /** before anything else is asked: the backend may be listed anew */
+          const forgotten = Effect.suspend(() =>
+            isForgotten ? Effect.tap(put(false), () => Effect.sync(() => void (isForgotten = false))) : Effect.void
+          )
           const order = (isIsolated: boolean) =>
             Effect.suspend(() => {
+              isForgotten = false
               const own = ++latest
               return Effect.matchEffect(ask(inTurn(put(isIsolated))), {
                 onSuccess: () => Effect.sync(() => void (stands = isIsolated)),
@@ -70,11 +78,21 @@ export const layer: Layer.Layer<Isolation, SqlError, SqlClient.SqlClient> = Laye
             })
           return {
             read: Effect.map(
-              ask(sql`SELECT 1 FROM ${table} WHERE backend = ${backend}`),
+              ask(inTurn(Effect.andThen(forgotten, sql`SELECT 1 FROM ${table} WHERE backend = ${backend}`))),
               (rows) => (stands = rows.length > 0)
             ),
             write: order(true),
-            remove: Effect.suspend(() => (stands ? order(false) : Effect.void))
+            remove: Effect.suspend(() => (stands ? order(false) : Effect.void)),
+            forget: Effect.suspend(() => {
+              if (!stands) return Effect.void
+              stands = false
+              isForgotten = true
+              latest++
+              const done = ask(inTurn(forgotten))
+              return Effect.catch(done, () =>
+                Effect.asVoid(Effect.forkIn(Effect.retry(done, Schedule.spaced(pause)), kept))
+              )
+            })
           }
         })
     }

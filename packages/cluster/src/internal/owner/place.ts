@@ -108,7 +108,7 @@ export const make = ({
     const follow = Effect.suspend(() => {
       const from = isOver ? undefined : listed()
       // One that is listed anew is another one, as in a fleet.
-      if (from === undefined) return isOver ? end : Effect.andThen(end, Effect.ignore(isolated.remove))
+      if (from === undefined) return isOver ? end : Effect.andThen(end, isolated.forget)
       if (made === undefined) return begin(from)
       return made.from === from ? Effect.void : change(from, made)
     })
