@@ -54,14 +54,14 @@ export const make = ({ maxConcurrent, queue = 10_000 }: Options): Effect.Effect<
       ...(isWhole(maxConcurrent, 1) ? [] : [expecting("maxConcurrent", 1)]),
       ...(isWhole(queue, 0) ? [] : [expecting("queue", 0)])
     ]
-    if (issues.length > 0) return Effect.fail(new ConfigurationError({ backend: "(call limit)", issues }))
+    if (issues.length > 0) return Effect.fail(new ConfigurationError({ backend: "", issues }))
     return Effect.sync(() => new Pool(maxConcurrent, queue))
   })
 
 const isWhole = (value: number, least: number) => Number.isSafeInteger(value) && value >= least
 
 const expecting = (field: string, least: number): ConfigurationIssue => ({
-  path: [field],
+  path: ["callLimit", field],
   expected: `a whole number of at least ${least}`
 })
 

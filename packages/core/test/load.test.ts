@@ -484,9 +484,11 @@ describe("a limit that backends share", () => {
       for (const wrong of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
         const error = yield* Effect.flip(CallLimit.make({ maxConcurrent: wrong, queue: -1 }))
         assert.deepStrictEqual(
-          error.issues.map(({ path }) => path.join()),
-          ["maxConcurrent", "queue"]
+          error.issues.map(({ path }) => path.join(".")),
+          ["callLimit.maxConcurrent", "callLimit.queue"]
         )
+        // it is of no backend alone
+        assert.match(error.message, /^The configuration is wrong:\n {2}callLimit\.maxConcurrent: /)
       }
     })
   )
