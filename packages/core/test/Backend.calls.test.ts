@@ -299,23 +299,33 @@ describe("an attempt", () => {
     })
   )
 
-  it.effect("that setup fails tells the caller what it said, and no event", () =>
-    Effect.gen(function* () {
-      const server = ScriptedServer.make()
-      const events: Array<KeepaliveEvent.KeepaliveEvent> = []
-      const backend = yield* Backend.make({
-        id: "scripted",
-        connector: server.connector,
-        policy: { circuit: { failures: 1 } },
-        setup: () => Effect.fail(new Error("no such log level"))
-      }).pipe(Effect.provide(KeepaliveEvent.layerObserver((event) => events.push(event))))
-      yield* TestClock.adjust("1 second")
-      const error = yield* Effect.flip(backend.use(echo))
-      assert(error._tag === "CallRejected")
-      assert.strictEqual(error.reason, "setup")
-      assert.include(error.detail?.output.join(), "no such log level")
-      assert.notInclude(`${error.message} ${JSON.stringify(events)}`, "no such log level")
-    })
+  it.effect.each([
+    ["fails", () => Effect.fail(new Error("no such log level"))],
+    [
+      "throws",
+      () => {
+        throw new Error("no such log level")
+      }
+    ]
+  ] as ReadonlyArray<readonly [string, () => Effect.Effect<never, Error>]>)(
+    "that setup %s tells the caller what it said, and no event",
+    ([, setup]) =>
+      Effect.gen(function* () {
+        const server = ScriptedServer.make()
+        const events: Array<KeepaliveEvent.KeepaliveEvent> = []
+        const backend = yield* Backend.make({
+          id: "scripted",
+          connector: server.connector,
+          policy: { circuit: { failures: 1 } },
+          setup
+        }).pipe(Effect.provide(KeepaliveEvent.layerObserver((event) => events.push(event))))
+        yield* TestClock.adjust("1 second")
+        const error = yield* Effect.flip(backend.use(echo))
+        assert(error._tag === "CallRejected")
+        assert.strictEqual(error.reason, "setup")
+        assert.include(error.detail?.output.join(), "no such log level")
+        assert.notInclude(`${error.message} ${JSON.stringify(events)}`, "no such log level")
+      })
   )
 })
 

@@ -249,9 +249,9 @@ const prepare = Effect.fnUntraced(function* <Client, SetupR>(
   { policy, setup }: Pick<Port<Client, never, SetupR>, "policy" | "setup">
 ) {
   if (setup) {
-    yield* Effect.catchCause(setup(session.client), (cause) =>
-      Effect.fail(Evidence.transportFailure("setup", ofCause(cause)))
-    )
+    // one that throws before it has made an effect has failed as well
+    const settingUp = Effect.suspend(() => setup(session.client))
+    yield* Effect.catchCause(settingUp, (cause) => Effect.fail(Evidence.transportFailure("setup", ofCause(cause))))
   }
   const method = policy.probe
   if (typeof method !== "object" || method.method !== "tool") return
