@@ -77,13 +77,26 @@ export interface Connection {
 }
 
 /**
+ * What may be said of the connection of one host.
+ *
+ * @since 0.1.0
+ */
+export interface ConnectionOptions {
+  /** whether its `initialize` waits for backends that are not there yet, for as long as the gateway's `initializeWait`; default true */
+  readonly waits?: boolean | undefined
+}
+
+/**
  * See the module.
  *
  * @since 0.1.0
  */
 export interface Shape {
   /** A host has come, which gets its messages through `deliver`. Its connection ends with the scope. */
-  readonly open: (deliver: KeptPeer.Deliver) => Effect.Effect<Connection, never, Scope.Scope>
+  readonly open: (
+    deliver: KeptPeer.Deliver,
+    options?: ConnectionOptions
+  ) => Effect.Effect<Connection, never, Scope.Scope>
   /** How backends are shown from now on, in the order in which they are listed; those that it does not have come behind, as they are. */
   readonly show: (views: ReadonlyMap<string, View>) => Effect.Effect<void>
   /**
@@ -146,7 +159,7 @@ export const make = Effect.fnUntraced(function* (
   const hosts = new Hosts({ fleet, backends, calls, files, scope: background, ...waits })
   yield* Following.start({ fleet, backends, hosts })
   return {
-    open: (deliver) => hosts.open(deliver),
+    open: (deliver, options) => hosts.open(deliver, options),
     show: (views) => hosts.show(views),
     operate: (id, command) =>
       Effect.flatMap(

@@ -39,14 +39,17 @@ export const policy = {
 } as const satisfies KeepalivePolicy.Options
 
 /** A host that has not said anything yet. */
-export const quiet = (gateway: Gateway.Shape): Effect.Effect<Host, never, Scope.Scope> =>
+export const quiet = (
+  gateway: Gateway.Shape,
+  options?: Gateway.ConnectionOptions
+): Effect.Effect<Host, never, Scope.Scope> =>
   Effect.gen(function* () {
     const received: Array<Message.Message> = []
     const looking = new Set<() => void>()
     const { take } = yield* gateway.open((message) => {
       received.push(message)
       for (const look of [...looking]) look()
-    })
+    }, options)
     const until: Host["until"] = (fits) =>
       Effect.callback((resume) => {
         const look = () => {
@@ -83,8 +86,12 @@ export const quiet = (gateway: Gateway.Shape): Effect.Effect<Host, never, Scope.
   })
 
 /** A host that has initialized. */
-export const initialized = (gateway: Gateway.Shape, params: Message.Params = hello) =>
-  Effect.tap(quiet(gateway), (host) =>
+export const initialized = (
+  gateway: Gateway.Shape,
+  params: Message.Params = hello,
+  options?: Gateway.ConnectionOptions
+) =>
+  Effect.tap(quiet(gateway, options), (host) =>
     Effect.andThen(host.ask("initialize", params), () =>
       Effect.sync(() => host.say({ jsonrpc: "2.0", method: "notifications/initialized" }))
     )

@@ -318,6 +318,21 @@ describe("a backend that dies", () => {
     })
   )
 
+  it.live("with what it lists holds back no call to another one, and not who need not wait for it", () =>
+    Effect.gen(function* () {
+      const { gateway, of } = yield* start({ frozen: {}, fine: {} }, { initializeWait: "1 second", listWait: "1 hour" })
+      yield* of("frozen").server.freeze
+      const host = yield* initialized(gateway)
+      assert.strictEqual(textOf(yield* host.call("fine__echo", { text: "1" })), "fine: 1")
+      const hasty = yield* start({ frozen: {}, fine: {} }, { initializeWait: "1 hour", listWait: "1 hour" })
+      yield* hasty.of("frozen").server.freeze
+      const other = yield* initialized(hasty.gateway, hello, { waits: false })
+      assert.strictEqual(textOf(yield* other.call("fine__echo", { text: "2" })), "fine: 2")
+      const prompt = resultOf(yield* other.ask("prompts/get", { name: "fine__greet" }))
+      assert.strictEqual(prompt["description"], "fine/greet")
+    })
+  )
+
   it.live("is isolated and reset with the sessions that hosts have of their own", () =>
     Effect.gen(function* () {
       const { gateway, of } = yield* start()

@@ -14,10 +14,10 @@ const start = Effect.gen(function* () {
   const server = yield* McpServers.everything
   const fleet = yield* Effect.provide(Fleet.make<Peer.Peer>(), HttpPeerTransport.layer())
   const connector = HttpPeerConnector.make({ url: server.url })
-  let opened = 0
+  const opened: Array<Gateway.ConnectionOptions | undefined> = []
   const gateway = Gateway.Gateway.of({
-    open: (deliver) => {
-      opened++
+    open: (deliver, options) => {
+      opened.push(options)
       return Effect.orDie(KeptPeer.make({ id: "test", connector, policy }, deliver))
     },
     show: () => Effect.void,
@@ -38,7 +38,7 @@ const start = Effect.gen(function* () {
       }),
       (client) => Effect.promise(() => client.close())
     )
-  return { server, connect, opened: () => opened }
+  return { server, connect, opened }
 })
 
 const echo = (client: Client, message: string) =>
@@ -71,7 +71,7 @@ describe("a client of the modern era", () => {
       assert.deepStrictEqual(yield* echo(client, "2"), [{ type: "text", text: "Echo: 2" }])
       // another client that says the same is on the same connection, beside the one that hears what belongs to no request
       yield* echo(yield* connect(new Client({ name: "modern", version: "1" })), "3")
-      assert.strictEqual(opened(), 2)
+      assert.deepStrictEqual(opened, [{ waits: true }, { waits: false }])
     })
   )
 

@@ -30,6 +30,9 @@ export const capabilities = {
   resourceTemplates: "resources"
 } as const satisfies Record<Kind, string>
 
+/** What is asked for by a name, which the gateway gives to one of one backend; of URIs several may have the same. */
+export const isNamed: ReadonlySet<Kind> = new Set(["tools", "prompts"])
+
 /** A text field of an entry. */
 export const textOf = (entry: Entry, field: string): string | undefined => {
   const value = entry[field]

@@ -12,7 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import { ofMethod } from "../catalogue/kinds.ts"
+import { isNamed, type Kind, ofMethod } from "../catalogue/kinds.ts"
 import type { Backends } from "../lanes/backends.ts"
 import type { Host as OfLanes, Lane, Outcome } from "../lanes/lane.ts"
 import * as Answers from "./answers.ts"
@@ -157,15 +157,23 @@ export class Host implements OfLanes {
       return this.#answerLater({ jsonrpc: "2.0", id, error: target.error })
     }
     // not known: what it names may be listed since, or for this host alone
-    const listed = Effect.forEach(target.kinds, (each) => this.#listing.refresh(each), { discard: true })
     this.#run(
       id,
-      Effect.flatMap(listed, () => {
-        const found = route(request, this.#routes)
-        return found._tag === "Lane" ? this.#forwarded(request, found) : Effect.fail(found.error)
-      }),
+      Effect.flatMap(this.#found(request, target.kinds), (found) => this.#forwarded(request, found)),
       signal
     )
+  }
+
+  /** Where it goes by the lists as they are now. */
+  #found(request: Message.Request, kinds: ReadonlyArray<Kind>): Effect.Effect<Target, RpcError> {
+    const found = Effect.suspend(() => {
+      const target = route(request, this.#routes)
+      return target._tag === "Lane" ? Effect.succeed(target) : Effect.fail(target.error)
+    })
+    // A name has one owner at most, and is not held up by the lists of others; of those who list one URI the first has it.
+    const soon = kinds.every((kind) => isNamed.has(kind)) ? Effect.flip(found) : Effect.void
+    const listed = Effect.forEach(kinds, (kind) => this.#listing.refresh(kind, soon), { discard: true })
+    return Effect.matchEffect(listed, { onFailure: Effect.succeed, onSuccess: () => found })
   }
 
   /** Sends it on, and its answer back. */

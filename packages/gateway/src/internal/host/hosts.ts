@@ -6,13 +6,13 @@ import type { KeptPeer } from "@vmcp-keepalive/host"
 import { SharedPeer } from "@vmcp-keepalive/host/gateway"
 import type { Message, Peer } from "@vmcp-keepalive/sdk-client/peer"
 import type { Fleet, Operable } from "@vmcp-keepalive/core"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { Connection, View } from "../../Gateway.ts"
+import type { Connection, ConnectionOptions, View } from "../../Gateway.ts"
 import { type Backends, type Found, type Member } from "../lanes/backends.ts"
 import type { Calls } from "../lanes/calls.ts"
 import * as Opening from "../lanes/opening.ts"
@@ -57,7 +57,10 @@ export class Hosts {
   }
 
   /** See `Gateway`. */
-  open(deliver: KeptPeer.Deliver): Effect.Effect<Connection, never, Scope.Scope> {
+  open(
+    deliver: KeptPeer.Deliver,
+    { waits = true }: ConnectionOptions = {}
+  ): Effect.Effect<Connection, never, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
       const { backends, initializeWait, listWait } = this.#options
       const scope = yield* Scope.Scope
@@ -65,7 +68,7 @@ export class Hosts {
       const host = new Host({
         backends,
         deliver,
-        initializeWait,
+        initializeWait: waits ? initializeWait : Duration.zero,
         listWait,
         context,
         join: (host, words) => this.#join({ host, scope, words, scopes: new Map() })

@@ -57,14 +57,21 @@ export class Listing {
     return Effect.map(this.refresh(kind), (entries) => ({ [kind]: entries }))
   }
 
-  /** What the backends list now. */
-  refresh(kind: Kind): Effect.Effect<ReadonlyArray<Entry>> {
+  /** What the backends list now. `each` runs when one has said so, or is no longer waited for; where it fails, no other is waited for. */
+  refresh<E = never>(
+    kind: Kind,
+    each: Effect.Effect<unknown, E> = Effect.void
+  ): Effect.Effect<ReadonlyArray<Entry>, E> {
     return Effect.suspend(() => {
       const version = this.#version
       return Effect.map(
         Effect.forEach(
           this.#backends.members.values(),
-          (member) => Effect.map(this.#of(member, kind), (entries) => [member, entries] as const),
+          (member) =>
+            this.#of(member, kind).pipe(
+              Effect.map((entries) => [member.id, this.#shown(kind, member, entries)] as const),
+              Effect.tap(each)
+            ),
           { concurrency: "unbounded" }
         ),
         (lists) => {
@@ -75,23 +82,22 @@ export class Listing {
     })
   }
 
-  #merged(kind: Kind, lists: ReadonlyArray<readonly [Member, ReadonlyArray<Entry>]>): ReadonlyArray<Entry> {
-    if (kind === "resources" || kind === "resourceTemplates") {
-      const field = kind === "resources" ? "uri" : "uriTemplate"
-      return merge(
-        lists.map(([{ id }, entries]) => [id, entries] as const),
-        field
-      ).entries
-    }
+  #merged(
+    kind: Kind,
+    lists: ReadonlyArray<readonly [id: string, entries: ReadonlyArray<Entry>]>
+  ): ReadonlyArray<Entry> {
+    if (kind === "tools" || kind === "prompts") return lists.flatMap(([, entries]) => entries)
+    return merge(lists, kind === "resources" ? "uri" : "uriTemplate").entries
+  }
+
+  /** What one backend has, as hosts see it. From then on it is known whose the names are. */
+  #shown(kind: Kind, { id, shows }: Member, entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> {
+    if (kind !== "tools" && kind !== "prompts") return entries
     const names = this.#backends[kind]
-    return lists.flatMap(([{ id, shows }, entries]) =>
-      entries.flatMap((entry) => {
-        const name = textOf(entry, "name")
-        return name === undefined || (kind === "tools" && !shows(name))
-          ? []
-          : [{ ...entry, name: names.shown(id, name) }]
-      })
-    )
+    return entries.flatMap((entry) => {
+      const name = textOf(entry, "name")
+      return name === undefined || (kind === "tools" && !shows(name)) ? [] : [{ ...entry, name: names.shown(id, name) }]
+    })
   }
 
   /** The list of one backend: as it says now, or as it is known. */

@@ -23,6 +23,10 @@ const idleTimeout = 10 * 60_000
 /** How much a client may say of itself, in characters as JSON: it is said to each server. */
 const mostWords = 16_384
 
+interface Opening extends Pick<Options, "onNotification"> {
+  readonly waits: boolean
+}
+
 interface Kept {
   readonly connection: Connection
   readonly opened: Promise<Opened>
@@ -50,7 +54,8 @@ export class Connections {
   /** The gateway as a client without capabilities sees it, which hears what belongs to no request, for all. Open from its first use on. */
   get base(): Connection {
     if (this.#isClosed) throw closed()
-    this.#base ??= this.#open(baseWords, this.#options.onNotification, () => (this.#base = undefined))
+    const { onNotification } = this.#options
+    this.#base ??= this.#open(baseWords, { onNotification, waits: true }, () => (this.#base = undefined))
     return this.#base.connection
   }
 
@@ -79,18 +84,15 @@ export class Connections {
 
   #made(key: string, words: Words): Kept {
     this.#makeRoom()
-    const kept = this.#open(
-      words,
-      () => {},
-      () => this.#end(key, kept)
-    )
+    // what the gateway says of itself is that of the base, which has waited; a request waits for no backend but its own
+    const kept = this.#open(words, { onNotification: () => {}, waits: false }, () => this.#end(key, kept))
     return kept
   }
 
   /** `failed` is called where it is of no use: it was not opened, or not initialized, or has ended. */
-  #open(words: Words, onNotification: Options["onNotification"], failed: () => void): Kept {
+  #open(words: Words, { onNotification, waits }: Opening, failed: () => void): Kept {
     const connection = new Connection({ words, onNotification })
-    const opened = this.#options.open(connection.deliver)
+    const opened = this.#options.open(connection.deliver, { waits })
     opened.then(
       ({ take }) => connection.begin(take),
       // why is told where it is opened
