@@ -328,7 +328,7 @@ describe("a kept fetch", () => {
   })
 
   it("has a URL of its own for each server, which leads nowhere", () => {
-    const connector = StdioPeerConnector.make({ command: "x" })
+    const connector = StdioPeerConnector.make({ command: process.execPath })
     const urls = ["a", "b/c d"].map((id) => keptFetch({ id, connector }).url.href)
     assert.deepStrictEqual(urls, ["http://kept.invalid/a", "http://kept.invalid/b%2Fc%20d"])
   })
