@@ -5,17 +5,11 @@ import { Effect, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { SharedKey } from "../src/index.ts"
 import { shared } from "./support/shared.ts"
+import { clientOf } from "./support/client.ts"
 
 const database = shared()
 
-const client = () =>
-  PgClient.layer({
-    host: "127.0.0.1",
-    port: database().port,
-    database: "postgres",
-    username: "postgres",
-    password: Redacted.make("postgres")
-  })
+const client = () => clientOf(database().port)
 
 const hex = (key: Redacted.Redacted<Uint8Array>) => Buffer.from(Redacted.value(key)).toString("hex")
 

@@ -1,11 +1,11 @@
 /** What an operator has isolated, as those have it who keep it next. */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Redacted } from "effect"
+import { Context, Effect, Exit, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Isolation from "../src/internal/isolation/Isolation.ts"
 import { storages } from "./support/storage.ts"
 import { make, type Replica, type Storage, until, type World } from "./support/world.ts"
+import { clientOf } from "./support/client.ts"
 
 const lease = 3000
 /** where the storage is away for a while: it is not to be lost by that */
@@ -133,7 +133,7 @@ for (const { missing, name, storage } of storages)
       () =>
         Effect.gen(function* () {
           const database = yield* storage
-          const context = yield* Layer.build(Layer.provideMerge(Isolation.layer, clientOf(database)))
+          const context = yield* Layer.build(Layer.provideMerge(Isolation.layer, clientOf(database.port, 2)))
           const { of } = Context.get(context, Isolation.Isolation)
           const sql = Context.get(context, SqlClient.SqlClient)
           const rows = sql<{ readonly since: string }>`SELECT since FROM vmcp_keepalive_isolated`
@@ -180,14 +180,4 @@ for (const { missing, name, storage } of storages)
           yield* database.signal("SIGCONT")
         })
     )
-  })
-
-const clientOf = ({ port }: Storage) =>
-  PgClient.layer({
-    host: "127.0.0.1",
-    port,
-    database: "postgres",
-    username: "postgres",
-    password: Redacted.make("postgres"),
-    maxConnections: 2
   })

@@ -1,5 +1,4 @@
 /** What those who count are told of the backends that a process keeps. */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
 import { KeepaliveEvent, Ownership } from "@vmcp-keepalive/core"
 import { HttpPeerTransport } from "@vmcp-keepalive/transport-http/peer"
@@ -7,6 +6,7 @@ import { Context, Duration, Effect, Exit, Layer, Logger, Redacted, Scope } from 
 import { ClusterBackends } from "../src/index.ts"
 import * as Farm from "./support/farm.ts"
 import { fewShards, freePort, storage, type Storage, until } from "./support/world.ts"
+import { clientOf } from "./support/client.ts"
 
 const lease = Duration.seconds(3)
 
@@ -44,16 +44,7 @@ const member = (database: Storage, farm: Farm.Farm, ids: ReadonlyArray<string>) 
     }).pipe(
       Layer.provide(HttpPeerTransport.layer()),
       Layer.provide(observers),
-      Layer.provide(
-        PgClient.layer({
-          host: "127.0.0.1",
-          port: database.port,
-          database: "postgres",
-          username: "postgres",
-          password: Redacted.make("postgres"),
-          maxConnections: 4
-        })
-      ),
+      Layer.provide(clientOf(database.port, 4)),
       Layer.provide(Logger.layer([]))
     )
     const { leaseMargin } = Context.get(

@@ -1,12 +1,12 @@
 /** What is counted on of the engine's own storage, on a real database: an upgrade that changes it is seen here. */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer } from "effect"
 import { RunnerAddress, RunnerStorage, ShardId, ShardingConfig, SqlRunnerStorage } from "effect/cluster"
 import * as ClusterOptions from "../../src/ClusterOptions.ts"
 import { configOf } from "../../src/internal/engine/sharding.ts"
 import { until } from "../support/world.ts"
 import { shared } from "../support/shared.ts"
+import { clientOf } from "../support/client.ts"
 
 const database = shared()
 
@@ -22,13 +22,7 @@ let tests = 0
 const withStorage = <E>(body: (storage: RunnerStorage.RunnerStorage["Service"]) => Effect.Effect<void, E>) =>
   Effect.gen(function* () {
     const settings = yield* ClusterOptions.resolve({ address: "10.0.0.1:1", lease })
-    const pg = PgClient.layer({
-      host: "127.0.0.1",
-      port: database().port,
-      database: "postgres",
-      username: "postgres",
-      password: Redacted.make("postgres")
-    })
+    const pg = clientOf(database().port)
     const layer = SqlRunnerStorage.layerWith({ prefix: `contract${++tests}` }).pipe(
       Layer.provide([ShardingConfig.layer(configOf(settings)), pg])
     )

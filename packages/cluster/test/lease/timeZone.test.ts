@@ -1,7 +1,6 @@
 /** Leases where the clock on the wall is put forward or back, as the time zone of the database has it twice a year. */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer } from "effect"
 import { Runner, RunnerAddress, RunnerStorage, ShardId, ShardingConfig, SqlRunnerStorage } from "effect/cluster"
 import { SqlClient } from "effect/sql"
 import * as ClusterOptions from "../../src/ClusterOptions.ts"
@@ -9,6 +8,7 @@ import { configOf } from "../../src/internal/engine/sharding.ts"
 import * as Tables from "../../src/internal/engine/tables.ts"
 import { shared } from "../support/shared.ts"
 import { make, type Replica, until, type World } from "../support/world.ts"
+import { clientOf } from "../support/client.ts"
 
 const lease = 3000
 const [before, forward, back] = ["Etc/GMT+0", "Etc/GMT-1", "Etc/GMT+1"]
@@ -16,18 +16,7 @@ const [before, forward, back] = ["Etc/GMT+0", "Etc/GMT-1", "Etc/GMT+1"]
 /** It has one session for all connections. */
 const database = shared()
 
-const client = Layer.unwrap(
-  Effect.sync(() =>
-    PgClient.layer({
-      host: "127.0.0.1",
-      port: database().port,
-      database: "postgres",
-      username: "postgres",
-      password: Redacted.make("postgres"),
-      maxConnections: 2
-    })
-  )
-)
+const client = Layer.unwrap(Effect.sync(() => clientOf(database().port, 2)))
 
 const setTimeZone = (name: string) =>
   Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(`SET TimeZone = '${name}'`)).pipe(Effect.provide(client))

@@ -1,5 +1,4 @@
 /** What processes write down of sessions, and what the next one finds, on a real database. */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
 import { Backend } from "@vmcp-keepalive/core"
 import type { Peer } from "@vmcp-keepalive/sdk-client/peer"
@@ -15,6 +14,7 @@ import { type Storage, storages } from "../support/storage.ts"
 import { until } from "../support/world.ts"
 import { shared } from "../support/shared.ts"
 import { beforeAll } from "vitest"
+import { clientOf } from "../support/client.ts"
 
 /** that of the suite that runs */
 let database: () => Storage
@@ -24,17 +24,7 @@ const key = newKey()
 const session = (id: string) => Redacted.make(`session ${id}`)
 const texts = (sessions: ReadonlyArray<Redacted.Redacted<string>>) => sessions.map(Redacted.value).toSorted()
 
-const pg = Layer.unwrap(
-  Effect.sync(() =>
-    PgClient.layer({
-      host: "127.0.0.1",
-      port: database().port,
-      database: "postgres",
-      username: "postgres",
-      password: Redacted.make("postgres")
-    })
-  )
-)
+const pg = Layer.unwrap(Effect.sync(() => clientOf(database().port)))
 
 /** The ledger of a process of its own, with a connection of its own. */
 const ledgerOf = (secret = key) =>

@@ -1,13 +1,13 @@
 /** What the owner of a backend leaves at its server when it is killed or frozen, and what the next one does with it. */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
 import { ProcessGroups, StdioServers } from "@vmcp-keepalive/testkit"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { randomBytes } from "node:crypto"
 import * as SingleSession from "../support/singleSession.ts"
 import { make, type Replica, until, type World } from "../support/world.ts"
 import { shared } from "../support/shared.ts"
+import { clientOf } from "../support/client.ts"
 
 const lease = 4000
 /** of each test: processes come and go, and leases run out */
@@ -50,21 +50,7 @@ const newKey = () => randomBytes(32).toString("base64")
 const everything = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   return yield* sql<{ readonly session: string }>`SELECT id, backend, session FROM vmcp_keepalive_sessions`
-}).pipe(
-  Effect.provide(
-    Layer.unwrap(
-      Effect.sync(() =>
-        PgClient.layer({
-          host: "127.0.0.1",
-          port: database().port,
-          database: "postgres",
-          username: "postgres",
-          password: Redacted.make("postgres")
-        })
-      )
-    )
-  )
-)
+}).pipe(Effect.provide(Layer.unwrap(Effect.sync(() => clientOf(database().port)))))
 
 describe("a server that allows one session only", () => {
   it.live(

@@ -1,12 +1,12 @@
 /** What all processes with one storage have to have alike. */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
 import { BackendError } from "@vmcp-keepalive/core"
-import { Context, Duration, Effect, Exit, Layer, Logger, Redacted, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Logger, Scope } from "effect"
 import { RunnerAddress, RunnerStorage, ShardId } from "effect/cluster"
 import { SqlClient } from "effect/sql"
 import * as Agreement from "../../src/internal/members/agreement.ts"
 import { pglite, type Storage, storages } from "../support/storage.ts"
+import { clientOf } from "../support/client.ts"
 import { member } from "../support/member.ts"
 
 const lease = 3000
@@ -91,7 +91,7 @@ describe("what a process has taken", () => {
       const context = yield* Layer.build(
         Agreement.layer({ shards: 20, lease: Duration.seconds(3) }, "vmcp_keepalive").pipe(
           Layer.provide(engine),
-          Layer.provideMerge(PgClient.layer({ ...localhost, port })),
+          Layer.provideMerge(clientOf(port)),
           Layer.provide(Logger.layer([]))
         )
       )
@@ -127,5 +127,3 @@ describe("what a process has taken", () => {
       })
   )
 })
-
-const localhost = { host: "127.0.0.1", database: "postgres", username: "postgres", password: Redacted.make("postgres") }

@@ -1,7 +1,6 @@
 /** When a process is dead, on a real database and real ports: what it takes for its leases to be ended before they run out. */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Redacted, References, Schedule, Tracer } from "effect"
+import { Duration, Effect, Layer, References, Schedule, Tracer } from "effect"
 import { Runner, RunnerAddress, RunnerStorage, ShardId, ShardingConfig, SqlRunnerStorage } from "effect/cluster"
 import { createServer, type Server } from "node:net"
 import type { AddressInfo } from "node:net"
@@ -12,6 +11,7 @@ import { type Storage, storages } from "../support/storage.ts"
 import { until } from "../support/world.ts"
 import { shared } from "../support/shared.ts"
 import { beforeAll } from "vitest"
+import { clientOf } from "../support/client.ts"
 
 const lease = Duration.seconds(15)
 const shards = [ShardId.make("default", 1), ShardId.make("default", 2)]
@@ -35,13 +35,7 @@ let tests = 0
 const worldOf = Effect.fnUntraced(function* (shardLockExpiration: Duration.Input, isLooking = true) {
   const settings = yield* ClusterOptions.resolve({ address: "10.0.0.1:1", lease })
   const prefix = `deaths${++tests}`
-  const pg = PgClient.layer({
-    host: "127.0.0.1",
-    port: database().port,
-    database: "postgres",
-    username: "postgres",
-    password: Redacted.make("postgres")
-  })
+  const pg = clientOf(database().port)
   const options = { address: watching, lease, prefix }
   const layer = (isLooking ? Deaths.layer(options) : Layer.empty).pipe(
     Layer.provideMerge(SqlRunnerStorage.layerWith({ prefix })),

@@ -1,12 +1,12 @@
 /** One process of a cluster. It does what the test that started it asks over IPC, and ends with it, or in order at SIGTERM. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as PgClient from "@effect/sql-pg/PgClient"
 import type { Fleet, KeepaliveEvent } from "@vmcp-keepalive/core"
 import { HttpPeerTransport } from "@vmcp-keepalive/transport-http/peer"
 import { StdioPeerTransport } from "@vmcp-keepalive/transport-stdio/peer"
 import { Cause, Duration, Effect, Exit, Layer, Option, References, Redacted, Stream } from "effect"
 import { ClusterBackends } from "../../src/index.ts"
 import type { Asked, Configuration, Question } from "../support/protocol.ts"
+import { clientOf } from "../support/client.ts"
 
 const { address, backends, commands, lease, options, storage }: Configuration = JSON.parse(process.argv[2] ?? "{}")
 
@@ -96,16 +96,7 @@ const cluster = ClusterBackends.layer({
 }).pipe(
   Layer.provide(HttpPeerTransport.layer()),
   Layer.provide(StdioPeerTransport.layer({ watchdog: true, shutdown: { end: "1 second", term: "1 second" } })),
-  Layer.provide(
-    PgClient.layer({
-      host: "127.0.0.1",
-      port: storage,
-      database: "postgres",
-      username: "postgres",
-      password: Redacted.make("postgres"),
-      maxConnections: 4
-    })
-  )
+  Layer.provide(clientOf(storage, 4))
 )
 
 process.on("disconnect", () => process.exit())

@@ -1,10 +1,10 @@
 /** The test itself as a process of the cluster, beside replicas. */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import type { Fleet, KeepalivePolicy } from "@vmcp-keepalive/core"
 import { HttpPeerTransport } from "@vmcp-keepalive/transport-http/peer"
 import { Duration, Effect, Layer, Redacted, References } from "effect"
 import { ClusterBackends } from "../../src/index.ts"
 import { fewShards, freePort, type Storage } from "./world.ts"
+import { clientOf } from "./client.ts"
 
 export interface Options {
   readonly storage: Storage
@@ -54,16 +54,7 @@ export const member = ({ backends, lease, policies, policy, shards = fewShards, 
       backends: specs(address, backends, policy, policies)
     }).pipe(
       Layer.provide(HttpPeerTransport.layer()),
-      Layer.provide(
-        PgClient.layer({
-          host: "127.0.0.1",
-          port: storage.port,
-          database: "postgres",
-          username: "postgres",
-          password: Redacted.make("postgres"),
-          maxConnections: 4
-        })
-      ),
+      Layer.provide(clientOf(storage.port, 4)),
       Layer.provide(Layer.succeed(References.MinimumLogLevel, "Fatal"))
     )
     const context = yield* Layer.build(layer)
