@@ -8,7 +8,7 @@ import { globSync, readFileSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import { runTurbo } from "./runTurbo.js"
 
-/** They compute, and what they are held to is processor time or virtual time: that of sdk-client is not, which gives a schema half a second. */
+/** They compute, and what they are held to is processor time or virtual time. Not sdk-client: a schema has half a second of real time there. */
 const computing = ["packages/core"]
 
 const timed = globSync("{packages,apps}/*/vitest.config.ts")

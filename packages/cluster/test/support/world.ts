@@ -9,7 +9,7 @@ export { freePort } from "./process.ts"
 export { pglite as storage, type Storage } from "./storage.ts"
 
 /**
- * Into how many shards the backends of a test are divided. The engine gives each process as many as any other, and puts a backend into one of them by its
+ * Into how many shards the backends of a test are divided. The engine gives each process the same number of them, and puts a backend into one by its
  * id: with 6, each of two processes has some of a dozen backends, whatever their addresses are. With 300 one is left without any by chance, of six
  * backends once in 32 times.
  */
